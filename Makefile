@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. Both set up their environment, .venv, first.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup demo test lint types bench studies constraints clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[optuna,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/nas run studies/digits.yaml
+
+test: lint types
+	OMP_NUM_THREADS=1 $(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+studies: setup
+	$(BIN)/python -m benchmarks.studies
+
+# Run it in an environment in which everything works; it freezes names and versions, nothing else.
+constraints:
+	$(BIN)/pip freeze --exclude-editable --exclude nas | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,245 @@
+"""The command line. What each command needs is imported when it runs, so that `nas --help` answers at once.
+
+Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 130 Ctrl-C; 143 SIGTERM; 1 a fault of ours, with its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nas.errors import NasError, RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(
+    name="nas",
+    help="Find the vision transformer that fits your budget, inside one you already have.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+INTERRUPTED, TERMINATED = 130, 143
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/digits.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as strategy.trials=50. May be repeated."),
+]
+Digest = Annotated[str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")]
+Number = Annotated[int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")]
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from nas import __version__
+
+        typer.echo(f"nas {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's YAML file, or the folder of a run to continue.")],
+    settings: Settings = None,
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run a study, or continue it: stages that are done are skipped."""
+    if study.is_dir() and (settings or folder):
+        raise RunError(f"{study}: a run continues with its own settings; --set and --folder go with a study's YAML file")
+    with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
+        from nas.studies.study import Study
+
+        found = Study.open(study) if study.is_dir() else Study.from_yaml(study, overrides=settings or (), folder=folder)
+        found.run(quiet=quiet)
+
+
+@app.command()
+def show(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A search space, a study or the folder of a run.")],
+    settings: Settings = None,
+) -> None:
+    """Show choices and costs, before anything trains."""
+    from nas.studies.report.terminal import terminal
+    from nas.studies.showing import show as shown
+
+    shown(terminal(), path, settings or ())
+
+
+@app.command()
+def pareto(
+    run: Run,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the front to a CSV file, with every choice.")] = None,
+    parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to a Parquet file.")] = None,
+    trials: Annotated[bool, typer.Option("--trials", help="All trials instead of the front.")] = False,
+) -> None:
+    """Print the Pareto front of a run; its knee is marked."""
+    from nas.studies.record import Record
+
+    record = Record.open(run)
+    frame = record.trials() if trials else record.pareto()
+    if csv is not None:
+        frame.to_csv(csv, index=False)
+    if parquet is not None:
+        frame.to_parquet(parquet, index=False)
+    _print_trials(frame, f"{record.name}: {'trials' if trials else 'Pareto front'}")
+    if not trials:
+        typer.echo(f"hypervolume {record.hypervolume():.4f}")
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Write the report of a run anew and print its summary."""
+    from nas.studies.record import Record
+    from nas.studies.report.facts import Facts
+    from nas.studies.report.files import write_report
+    from nas.studies.report.terminal import summary, terminal
+
+    record = Record.open(run)
+    page = write_report(record)
+    summary(terminal(), Facts(record))
+    typer.echo(f"report: {page}")
+
+
+@app.command()
+def extract(
+    run: Run,
+    to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for model.safetensors and model.json.")],
+    digest: Digest = None,
+    number: Number = None,
+) -> None:
+    """Write an architecture (the winner) as a model for nas.load."""
+    from nas.studies.study import Study
+
+    Study.open(run).extract(digest=digest, number=number, to=to)
+    typer.echo(f"written to {to}; load it in Python with nas.load('{to}')")
+
+
+@app.command()
+def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
+    """Retrain an architecture (the winner) and test it."""
+    with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
+        from nas.studies.report.terminal import results_table, terminal
+        from nas.studies.study import Study
+
+        study = Study.open(run)
+        row = study.retrain(digest=digest, number=number)
+    terminal().print(results_table([row], study.resolved.config.name))
+
+
+@app.command()
+def export(
+    run: Run,
+    optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],
+) -> None:
+    """Copy the trials into an Optuna storage, for optuna-dashboard."""
+    from nas.studies.export_optuna import export as exported
+    from nas.studies.record import Record
+
+    for name, trials in exported(Record.open(run), optuna).items():
+        typer.echo(f"{name}: {trials} trials")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a CSV file.")] = None,
+) -> None:
+    """Print the results of several runs in one table."""
+    from nas.studies.compare import compare as compared
+    from nas.studies.record import Record
+    from nas.studies.report.terminal import comparison_table, terminal
+
+    frame = compared([Record.open(run) for run in runs])
+    if csv is not None:
+        frame.to_csv(csv, index=False)
+    terminal().print(comparison_table(frame))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(app(words or ["--help"], standalone_mode=False) or 0)
+    except NasError as fault:
+        return _fail(str(fault))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return 1
+    except OSError as fault:
+        return _fail(f"{fault.filename or 'disk'}: {fault.strerror or fault}; mend that and run the same command again")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as fault:
+        if not hasattr(fault, "format_message"):  # typer's usage errors have one; typer brings a copy of click of its own
+            raise
+        return _fail(f"{fault.format_message()} See: nas --help")
+
+
+def _fail(message: str) -> int:
+    typer.echo(f"error: {message}", err=True)
+    return 2
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def _stoppable(again: str) -> Iterator[None]:
+    """Says how to continue when the user, or the system, stops the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\ninterrupted; everything finished is kept, continue with: {again}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except SystemExit as stop:
+        if stop.code == TERMINATED:
+            typer.echo(f"terminated; everything finished is kept, continue with: {again}", err=True)
+        raise
+
+
+def _print_trials(frame: pd.DataFrame, title: str) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from nas.studies.report import words
+    from nas.studies.report.terminal import terminal
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("strategy", "trial", "accuracy", "loss", "MACs", "FLOPs", "params", "digest", ""):
+        table.add_column(column, justify="left" if column in ("strategy", "digest", "") else "right", no_wrap=True)
+    for row in frame.to_dict("records"):
+        table.add_row(
+            row["strategy"], str(row["number"]), _metric(row, "accuracy"), _metric(row, "loss"), words.amount(row["macs"]),
+            words.amount(row["flops"]), words.amount(row["params"]), row["digest"], _remark(row),
+        )  # fmt: skip
+    terminal().print(table)
+
+
+def _metric(row: dict[Any, Any], name: str) -> str:
+    return f"{row[name]:.4f}" if name in row else ""
+
+
+def _remark(row: dict[Any, Any]) -> str:
+    if row.get("knee"):
+        return "knee"
+    return row["error"] or ("" if row["feasible"] else "over the limit")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Every fault that a user can cause, as a typed error.
+
+The text of an error is one or two lines: what is wrong, where, what was found, what is allowed, what to do. The command
+line prints it without a traceback and exits with code 2. Our own faults are `assert`ed instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class NasError(Exception):
+    """A fault that the user can mend; the base of all errors that `nas` raises on purpose."""
+
+
+class ConfigError(NasError):
+    """A YAML file, or an option on the command line, does not say what it must; carries every `Fault` found."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class SpaceError(NasError):
+    """An architecture, or a table of them, that its search space does not contain."""
+
+
+class LimitError(NasError):
+    """A limit that no architecture of the space satisfies, or that cannot be read."""
+
+
+class ModelError(NasError):
+    """A model that cannot become a supernet, or that cannot be built."""
+
+
+class CheckpointError(NasError):
+    """Weights on disk that are damaged, or that belong to another model."""
+
+
+class DataError(NasError):
+    """A data set that is missing, unreadable or too small for its splits."""
+
+
+class TrainingError(NasError):
+    """Training that cannot go on, such as a loss that is not a number."""
+
+
+class StrategyError(NasError):
+    """A strategy that is unknown, or that cannot search this problem."""
+
+
+class StoreError(NasError):
+    """A table of trials that cannot be opened, read or written."""
+
+
+class RunError(NasError):
+    """A run folder that is missing, in use, or lacks the stage asked for."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a file: where it is, what was found there, what is allowed.
+
+    `where` is `file:line:column` (or the option's name); `key` is the dotted path of the key, empty for the whole file.
+    """
+
+    where: str
+    key: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        key = f" {self.key}:" if self.key else ""
+        return f"{self.where}:{key} found {self.found}; allowed: {self.allowed}"
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest allowed word, or an empty string when none is near."""
+    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,59 @@
+"""Plug-in folders: what a user names in YAML is a file in one of our folders, or an entry point of another package.
+
+YAML thus never imports code by its dotted path. A plug-in module holds exactly one concrete subclass of its folder's
+base class.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from nas.errors import NasError, nearest
+
+T = TypeVar("T")
+
+
+def names(package: str) -> list[str]:
+    """Names of the plug-ins of `package` ("nas.strategies"): its modules, and the entry points of that group."""
+    folder = importlib.import_module(package)
+    helpers = set(getattr(folder, "NOT_PLUGINS", ()))
+    own = [m.name for m in pkgutil.iter_modules(folder.__path__) if m.name not in helpers and not m.ispkg]
+    return sorted({*own, *(entry.name for entry in entry_points(group=package))})
+
+
+def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[T]:
+    """The plug-in class called `name`. `NOT_PLUGINS` in the package lists its modules that are no plug-ins.
+
+    Raises `error` with the nearest name when there is none, or when a package that the plug-in needs is not installed.
+    """
+    allowed = names(package)
+    if name not in allowed:
+        raise error(f"no '{name}' in {package}; there are: {', '.join(allowed)}{nearest(name, allowed)}")
+    for entry in entry_points(group=package):
+        if entry.name == name:
+            return _checked(entry.load(), base, name)
+    try:
+        module = importlib.import_module(f"{package}.{name}")
+    except ModuleNotFoundError as absent:
+        if absent.name is None or absent.name.startswith("nas."):
+            raise
+        raise error(
+            f"'{name}' needs the package '{absent.name}', which is not installed: pip install 'nas[{absent.name}]'"
+        ) from absent
+    own = [
+        c
+        for _, c in inspect.getmembers(module, inspect.isclass)
+        if c.__module__ == module.__name__ and issubclass(c, base) and not inspect.isabstract(c)
+    ]
+    assert len(own) == 1, f"{module.__name__} must define exactly one concrete {base.__name__}, not {len(own)}"
+    return _checked(own[0], base, name)
+
+
+def _checked(found: object, base: type[T], name: str) -> type[T]:
+    assert inspect.isclass(found), f"plug-in '{name}' must be a class"
+    assert issubclass(found, base), f"plug-in '{name}' must be a subclass of {base.__name__}"
+    return found

@@ -1,0 +1,74 @@
+"""`depth`: how many blocks stay, the first ones; the others are skipped.
+
+depth: {depth: [8, 10, 12]}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Group, Report, elastic, groups, title
+from nas.searchspaces.choices.values import Values, exact, listed
+from nas.searchspaces.outline import Level, Outline
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Depth(ChoiceKind):
+    """The first `depth` blocks of the model, or of each of its stages, stay; a fraction is rounded down, to one block
+    at least.
+    """
+
+    depth: Values
+
+    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
+        """See `ChoiceKind.choices`."""
+        level: Level = "stage" if outline.staged else "model"
+        values = listed(self.depth, "depth", report)
+        if not elastic(["depth"], "", outline, report):
+            return []
+        if self.per not in (None, level):
+            report.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
+            return []
+        found = groups(["depth"], level, outline, report)
+        shortest = min(found, key=lambda group: len(group.axes))
+        good = [value for place, value in values if _fits(place, value, shortest, report)]
+        return [_choice(name, group, sorted(good), report) for group in found] if good else []
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """See `ChoiceKind.examples`."""
+        return [
+            ("depth", {"depth": [2, 3, 4]}),
+            ("depth", {"depth": [0.5, 1.0], "per": "stage"}),
+            ("blocks", {"depth": {"from": 1, "to": 2, "step": 1}}),
+        ]
+
+
+def _fits(place: str, value: float, shortest: Group, report: Report) -> bool:
+    most = len(shortest.axes) if isinstance(value, int) else 1
+    good = 0 < value <= most
+    if not good:
+        stage = f"stage {shortest.index}" if shortest.index else "the model"
+        allowed = f"1 to {most}, since {stage} has {most} blocks" if isinstance(value, int) else "a fraction in (0, 1]"
+        report.fault(place, str(value), allowed)
+    return good
+
+
+def _choice(name: str, group: Group, values: Sequence[int | float], report: Report) -> Choice:
+    counts: dict[int, int | float] = {}
+    for value in values:
+        count = value if isinstance(value, int) else max(1, math.floor(exact(value) * len(group.axes)))
+        if count in counts:
+            report.note(
+                f"{title(name, group)}: dropped {value}, which means the same as {counts[count]} ({count} blocks)"
+            )
+        else:
+            counts[count] = value
+    rows = tuple({axis: int(i < count) for i, axis in enumerate(group.axes)} for count in counts)
+    assert all(a < b for a, b in pairwise(counts))
+    return Choice(title(name, group), "depth", tuple(counts.values()), rows)

@@ -1,0 +1,81 @@
+"""`divide`: one factor that divides several axes of a block together (the alpha of the adjoined networks).
+
+alpha: {divide: [heads, mlp], by: [1, 2, 4, 8], per: block}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Group, Report, elastic, groups, title
+from nas.searchspaces.outline import Outline
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Divide(ChoiceKind):
+    """Every axis of the families keeps its size divided by the factor; factors that leave a remainder are dropped
+    there and noted.
+    """
+
+    divide: tuple[str, ...]
+    by: tuple[int, ...]
+
+    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
+        """See `ChoiceKind.choices`. The values are the factors, the greatest first, since it makes the smallest
+        sub-network.
+        """
+        if not self.by:
+            report.fault("by", "an empty list", "at least one factor, such as [1, 2, 4]")
+        good: list[int] = []
+        for i, factor in enumerate(self.by):
+            if factor < 1 or factor in good:
+                report.fault(
+                    f"by.{i}", f"{factor}{' again' if factor in good else ''}", "whole numbers from 1, each once"
+                )
+            else:
+                good.append(factor)
+        found = groups(elastic(self.divide, "divide", outline, report), self.per, outline, report)
+        factors = sorted(good, reverse=True)
+        choices = [_choice(name, group, factors, outline, report) for group in found] if factors else []
+        barren = [group for group, choice in zip(found, choices, strict=True) if choice is None] if factors else []
+        if barren:
+            more = f" (nor the axes of {len(barren) - 1} more groups)" if len(barren) > 1 else ""
+            units = f"{_units(barren[0], outline)}{more}"
+            report.fault(
+                "by", f"{list(self.by)}, none of which divides {units}", "a factor that divides all, such as 1"
+            )
+        return [choice for choice in choices if choice is not None]
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """See `ChoiceKind.examples`."""
+        return [
+            ("alpha", {"divide": ["heads", "mlp"], "by": [1, 2, 4, 8], "per": "block"}),
+            ("alpha", {"divide": ["mlp"], "by": [2, 4], "per": "stage"}),
+            ("alpha", {"divide": ["heads", "mlp"], "by": [1, 3], "per": "model"}),
+        ]
+
+
+def _units(group: Group, outline: Outline) -> str:
+    return ", ".join(f"{axis} = {outline.axes[axis]}" for axis in group.axes)
+
+
+def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, report: Report) -> Choice | None:
+    """The choice of one group; None when no factor divides all its axes."""
+    good: list[int] = []
+    bad: list[int] = []
+    for factor in factors:
+        fits = all(
+            outline.axes[axis] % factor == 0 and outline.axes[axis] // factor >= max(1, outline.protected.get(axis, 0))
+            for axis in group.axes
+        )
+        (good if fits else bad).append(factor)
+    if good and bad:
+        dropped = ", ".join(map(str, sorted(bad)))
+        verb = "does" if len(bad) == 1 else "do"
+        report.note(f"{title(name, group)}: dropped {dropped}, which {verb} not divide {_units(group, outline)}")
+    rows = tuple({axis: outline.axes[axis] // factor for axis in group.axes} for factor in good)
+    return Choice(title(name, group), "divide", tuple(good), rows) if good else None

@@ -1,0 +1,60 @@
+"""`keep`: how many tokens stay from a block on. A token that is gone does not come back, so the number never grows.
+
+tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal, final
+
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, groups
+from nas.searchspaces.choices.values import Scale, Values, scaled
+from nas.searchspaces.outline import Outline
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Keep(ChoiceKind):
+    """The protected units (class and register tokens) stay, and of the rest the share `keep`, rounded up.
+
+    Whole numbers count all units that stay, the protected ones included. The share 0 is allowed where something is
+    protected.
+    """
+
+    keep: Values
+    of: tuple[str, ...] | None = None
+    """Families of axes; left out, the one that has the choice's name."""
+    order: Literal["never-grows"] = "never-grows"
+
+    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
+        """See `ChoiceKind.choices`."""
+        families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
+        found = groups(families, self.per, outline, report)
+        axes = [axis for group in found for axis in group.axes]
+        for before, after in pairwise(axes):
+            if outline.axes[after] > outline.axes[before]:
+                grown = f"{before} has {outline.axes[before]} units, {after} has {outline.axes[after]}"
+                report.fault("keep", f"axes that grow: {grown}", "axes that never grow from block to block")
+                return []
+        protected = {axis: outline.protected.get(axis, 0) for axis in axes}
+
+        def share(part: Fraction, axis: str) -> int:
+            return protected[axis] + math.ceil(part * (outline.axes[axis] - protected[axis]))
+
+        least = {axis: max(1, count) for axis, count in protected.items()}
+        scale = Scale("keep", least, share, zero=bool(axes) and min(protected.values()) > 0)
+        return [replace(choice, chain=name) for choice in scaled(name, self.keep, found, scale, outline, report)]
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """See `ChoiceKind.examples`."""
+        return [
+            ("tokens", {"keep": [0.5, 0.7, 0.85, 1.0], "per": "block", "order": "never-grows"}),
+            ("tokens", {"keep": [0.3, 1.0], "per": "model"}),
+            ("tokens", {"keep": {"from": 4, "to": 16, "step": 4}}),
+        ]

@@ -1,0 +1,55 @@
+"""`rank`: matrices factored into two of lower rank.
+
+rank: {rank: [0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2], per: block}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from nas.errors import nearest
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, groups
+from nas.searchspaces.choices.values import Scale, Values, scaled
+from nas.searchspaces.outline import Outline
+
+_SUFFIX = "_rank"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Rank(ChoiceKind):
+    """Rank of every matrix `of`: qkv, proj, fc1, fc2. The full rank (1.0) means that the matrix is not factored."""
+
+    rank: Values
+    of: tuple[str, ...] | None = None
+    """Matrices that the choice sets together; left out, the one that has the choice's name."""
+
+    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
+        """See `ChoiceKind.choices`."""
+        ranks = [f for f in outline.families if f.endswith(_SUFFIX) and f in outline.elastic]
+        matrices = [f.removesuffix(_SUFFIX) for f in ranks]
+        families: list[str] = []
+        if self.of == ():
+            report.fault("of", "an empty list", f"at least one of {', '.join(matrices)}")
+        for i, matrix in enumerate([name] if self.of is None else self.of):
+            place = f"of.{i}" if self.of else ""
+            if matrix not in matrices:
+                allowed = f"one of {', '.join(matrices)}{nearest(matrix, matrices)}" if matrices else "no rank choice"
+                report.fault(place, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
+            elif f"{matrix}{_SUFFIX}" in families:
+                report.fault(place, f"'{matrix}' twice", "each matrix once")
+            else:
+                families.append(f"{matrix}{_SUFFIX}")
+        scale = Scale("rank", dict.fromkeys(outline.axes, 1), lambda s, axis: math.floor(s * outline.axes[axis]))
+        return scaled(name, self.rank, groups(families, self.per, outline, report), scale, outline, report)
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """See `ChoiceKind.examples`."""
+        return [
+            ("rank", {"rank": [0.25, 0.5, 1.0], "of": ["qkv", "proj", "fc1", "fc2"], "per": "block"}),
+            ("fc1", {"rank": [8, 16]}),
+        ]

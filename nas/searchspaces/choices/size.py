@@ -1,0 +1,52 @@
+"""`size`: how many units of an axis stay, as whole numbers or as fractions of the axis.
+
+heads: {size: [1, 2, 3], per: block}
+width: {size: [0.5, 0.75, 1.0], of: [heads, mlp], per: stage}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, groups
+from nas.searchspaces.choices.values import Scale, Values, scaled
+from nas.searchspaces.outline import Outline
+
+_OTHER = {"tokens": "keep", "depth": "depth"}
+"""Families whose sizes are not free, and the kind of choice that knows their rule."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Size(ChoiceKind):
+    """The first `size` units of every axis of the families `of` stay; a fraction is rounded down, to one unit at
+    least.
+    """
+
+    size: Values
+    of: tuple[str, ...] | None = None
+    """Families of axes that the choice sets together; left out, the one that has the choice's name."""
+
+    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
+        """See `ChoiceKind.choices`."""
+        families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
+        for family in families:
+            if family in _OTHER:
+                report.fault("size", f"a size of {family}", f"{_OTHER[family]}: [...]")
+        least = {axis: max(1, outline.protected.get(axis, 0)) for axis in outline.axes}
+        scale = Scale("size", least, lambda share, axis: math.floor(share * outline.axes[axis]))
+        return scaled(name, self.size, groups(families, self.per, outline, report), scale, outline, report)
+
+    @classmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """See `ChoiceKind.examples`."""
+        return [
+            ("heads", {"size": [1, 2, 3]}),
+            ("mlp", {"size": {"from": 0.25, "to": 1.0, "step": 0.25}, "per": "block"}),
+            ("width", {"size": [1.0, 0.5], "of": ["heads", "mlp"], "per": "stage"}),
+            ("mlp", {"size": [0.4, 0.8], "per": "model"}),
+            ("embed", {"size": [0.5, 1.0]}),
+        ]

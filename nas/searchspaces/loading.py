@@ -1,0 +1,174 @@
+"""From the YAML of a search space to its choices: reads every mapping, asks every kind, and reports all faults
+together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from importlib.metadata import entry_points
+from typing import Any, final
+
+from nas.errors import ConfigError, Fault, ModelError, NasError, SpaceError, nearest
+from nas.plugins import find, names
+from nas.searchspaces.choices.base import Choice, ChoiceKind, Report
+from nas.searchspaces.outline import Outline
+from nas.searchspaces.reader import Document, attempt, in_order
+from nas.searchspaces.yaml_text import Path
+
+KINDS = "nas.searchspaces.choices"
+"""The plug-in folder of choice kinds, and the group of entry points that adds to it."""
+OUTLINES = "nas.outlines"
+"""The group of entry points that know models: functions of a model's name and arguments that return its Outline."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The keys of a space's YAML."""
+
+    model: str
+    model_args: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]]
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """What a search space is made of."""
+
+    choices: list[Choice]
+    outline: Outline
+    model_args: dict[str, Any]
+    notes: list[str]
+
+
+def load(document: Document, at: Path, model_args: Mapping[str, Any], outline: Outline | None) -> Parts:
+    """The parts of the space at the path `at` of a document.
+
+    Raises ConfigError with all faults: of the text, of its keys and types, and of its choices against the model's
+    outline. Raises ModelError when the model cannot be outlined and nothing else is wrong.
+    """
+    _, faults = attempt(document, _File, at)
+    faults = [*document.faults, *faults]
+    kinds = _kinds(document, at, faults)
+    model, own_args = document.get((*at, "model")), document.get((*at, "model_args"))
+    args = {**(own_args if isinstance(own_args, dict) else {}), **model_args}
+    if outline is None and isinstance(model, str):
+        try:
+            outline = outline_of(model, args)
+        except NasError as fault:
+            if not faults:
+                raise
+            faults.append(document.fault((*at, "model"), f"'{model}'", str(fault)))
+    notes: list[str] = []
+    choices = _expanded(document, at, kinds, outline, faults, notes) if outline else []
+    if faults:
+        raise ConfigError(in_order(faults))
+    assert outline is not None
+    return Parts(choices, outline, args, notes)
+
+
+def outline_of(model: str, model_args: Mapping[str, Any]) -> Outline:
+    """What the installed packages say of a model. Raises the ModelError of the first that was asked when none knows
+    it.
+    """
+    refused: list[ModelError] = []
+    for entry in sorted(entry_points(group=OUTLINES), key=lambda entry: entry.name):
+        try:
+            outline = entry.load()(model, model_args)
+        except ModelError as fault:
+            refused.append(fault)
+        else:
+            assert isinstance(outline, Outline), f"entry point '{entry.name}' of {OUTLINES} must return an Outline"
+            return outline
+    raise refused[0] if refused else ModelError(f"no installed package knows models (entry points '{OUTLINES}')")
+
+
+@lru_cache(maxsize=1)
+def kind_names() -> tuple[str, ...]:
+    """All kinds of choices that are installed; looked up once, since that reads the metadata of every package."""
+    return tuple(names(KINDS))
+
+
+@lru_cache(maxsize=64)
+def find_kind(name: str) -> type[ChoiceKind]:
+    """The kind of choice called `name`. Raises SpaceError when a package that it needs is not installed."""
+    return find(KINDS, name, ChoiceKind, SpaceError)  # type: ignore[type-abstract]
+
+
+def _kinds(document: Document, at: Path, faults: list[Fault]) -> dict[str, ChoiceKind]:
+    """Every mapping under `choices` that could be read, as a kind of choice."""
+    mappings = document.get((*at, "choices"))
+    if mappings == {}:
+        faults.append(
+            document.fault(
+                (*at, "choices"), "an empty mapping", "at least one choice, such as heads: {size: [1, 2, 3]}"
+            )
+        )
+    found = {}
+    for name, mapping in mappings.items() if isinstance(mappings, dict) else ():
+        path = (*at, "choices", name)
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            faults.append(document.fault(path, f"the name '{name}'", "a letter, then letters, digits, - and _"))
+        if isinstance(mapping, dict):
+            kind = _kind(document, path, mapping, faults)
+            if kind is not None:
+                found[name] = kind
+    return found
+
+
+def _kind(document: Document, path: Path, mapping: Mapping[str, Any], faults: list[Fault]) -> ChoiceKind | None:
+    known = kind_names()
+    keys = [key for key in mapping if key in known]
+    if len(keys) != 1:
+        shown = f"the keys {', '.join(mapping)}" if mapping else "an empty mapping"
+        hints = (nearest(key, known) for key in mapping)
+        hint = "" if keys else next(filter(None, hints), "")
+        faults.append(document.fault(path, shown, f"exactly one of {', '.join(known)}{hint}"))
+        return None
+    try:
+        kind = find_kind(keys[0])
+    except SpaceError as fault:
+        faults.append(document.fault((*path, keys[0]), keys[0], str(fault)))
+        return None
+    value, wrong = attempt(document, kind, path)
+    faults += wrong
+    return value
+
+
+def _expanded(
+    document: Document,
+    at: Path,
+    kinds: Mapping[str, ChoiceKind],
+    outline: Outline,
+    faults: list[Fault],
+    notes: list[str],
+) -> list[Choice]:
+    """The choices that the kinds make on a model; faults and notes are added to the lists."""
+
+    def fault(path: Path, key: str, found: str, allowed: str) -> None:
+        inner = tuple(int(step) if step.isdigit() else step for step in key.split(".")) if key else ()
+        faults.append(document.fault((*path, *inner), found, allowed))
+
+    choices: list[Choice] = []
+    owners: dict[str, str] = {}
+    for name, kind in kinds.items():
+        report = Report(partial(fault, (*at, "choices", name)), notes.append)
+        known = len(faults)
+        made = kind.choices(name, outline, report)
+        assert made or len(faults) > known, f"'{name}' made no choice and reported nothing"
+        for axis in (axis for choice in made for axis in choice.axes):
+            rival = owners.setdefault(axis, name)
+            if rival != name:
+                report.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
+                break
+        choices += made
+    parents = {axis: outline.within.get(axis) for axis in owners}
+    clashes = {(owners[axis], parent): axis for axis, parent in parents.items() if parent in owners}
+    for (owner, parent), axis in clashes.items():
+        found = f"sizes of {axis}, while '{owners[str(parent)]}' sets {parent}"
+        fault((*at, "choices", owner), "", found, f"one of the two, since {axis} selects its units from {parent}")
+    return choices

@@ -1,0 +1,79 @@
+"""What a search space knows of a model: the names of its axes and how many units each has. No weights, no torch.
+
+An axis is called FAMILY or FAMILY.INDEX. The index "3" is block 3 of a ViT, "2.5" is block 5 in stage 2 of a Swin,
+and "2", in a model that has stages, is the whole stage 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, final
+
+Level = Literal["block", "stage", "model"]
+
+
+def family(axis: str) -> str:
+    """The family of an axis: "heads" of "heads.2.5"."""
+    return axis.partition(".")[0]
+
+
+def index(axis: str) -> str:
+    """The index of an axis: "2.5" of "heads.2.5", empty for an axis that the model has once."""
+    return axis.partition(".")[2]
+
+
+def position(index: str) -> tuple[int, ...]:
+    """An index as numbers, so that block "2.10" comes after block "2.9"."""
+    return tuple(int(part) for part in index.split(".")) if index else ()
+
+
+@final
+@dataclass(frozen=True)
+class Outline:
+    """The axes of a model and what may be chosen of them."""
+
+    model: str
+    """timm name of the model, for messages."""
+    axes: Mapping[str, int]
+    """Axis -> number of units. A block is an axis too, "depth.3", of one unit."""
+    protected: Mapping[str, int] = field(default_factory=dict)
+    """Axis -> how many of its first units are always kept, such as class and register tokens."""
+    within: Mapping[str, str] = field(default_factory=dict)
+    """Axis -> the axis whose units it selects from; only one of the two may be chosen."""
+    elastic: frozenset[str] = frozenset()
+    """Families that may be chosen in this model; all of them when left out."""
+
+    def __post_init__(self) -> None:
+        if not self.elastic:
+            object.__setattr__(self, "elastic", frozenset(map(family, self.axes)))
+        for axis, size in self.axes.items():
+            assert size >= 1, f"axis {axis} of {self.model} has {size} units"
+        for axis in {*self.protected, *self.within, *self.within.values()}:
+            assert axis in self.axes, f"{axis} is no axis of {self.model}"
+
+    @cached_property
+    def staged(self) -> bool:
+        """Whether the model's blocks lie in stages (Swin), so that indices read STAGE.BLOCK."""
+        return any("." in index(axis) for axis in self.axes)
+
+    @cached_property
+    def families(self) -> dict[str, tuple[str, ...]]:
+        """Family -> its axes, first block first."""
+        axes: dict[str, list[str]] = {}
+        for axis in self.axes:
+            axes.setdefault(family(axis), []).append(axis)
+        return {name: tuple(sorted(members, key=lambda a: position(index(a)))) for name, members in axes.items()}
+
+    def level(self, axis: str) -> Level:
+        """How often the model has this axis: once per block, per stage, or per model."""
+        place = position(index(axis))
+        if not place:
+            return "model"
+        return "stage" if self.staged and len(place) == 1 else "block"
+
+    def block(self, axis: str) -> str | None:
+        """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""
+        switch = f"depth.{index(axis)}"
+        return switch if switch in self.axes and switch != axis else None

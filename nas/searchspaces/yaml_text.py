@@ -1,0 +1,126 @@
+"""YAML text as plain data, with the place of every key and list item. Duplicate keys and foreign tags are faults, not
+surprises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from nas.errors import Fault
+
+Data = None | bool | int | float | str | list[Any] | dict[str, Any]
+"""What YAML holds: the data of JSON, and NaN and infinity."""
+Path = tuple[str | int, ...]
+"""The keys and list indices that lead to a value."""
+Locate = Callable[[int, int], str]
+"""Line and column, both from 0 as the parser counts, to the words that a fault says for them."""
+
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
+_TEXTS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "timestamp", "value", "merge")}
+_MOST = 100_000
+"""Values that a file may expand to: aliases of aliases grow exponentially."""
+
+
+def dotted(path: Path) -> str:
+    """A path as faults write it: `choices.heads.size.2`."""
+    return ".".join(map(str, path))
+
+
+@final
+@dataclass
+class Loaded:
+    """Plain data, the place of every key and item, and what was wrong with the text."""
+
+    locate: Locate
+    data: Data = None
+    places: dict[Path, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def fault(self, node: Node, path: Path, found: str, allowed: str) -> None:
+        """Adds a fault at a node."""
+        where = self.locate(node.start_mark.line, node.start_mark.column)
+        self.faults.append(Fault(where, dotted(path), found, allowed))
+
+
+def load(text: str, locate: Locate) -> Loaded:
+    """Data and places of a YAML 1.2 text that holds one document. Never raises for what the text says."""
+    loaded = Loaded(locate)
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        node = yaml.compose(text)
+    except MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        where = locate(mark.line, mark.column) if mark else locate(0, 0)
+        context = f" {fault.context}" if fault.context else ""
+        loaded.faults.append(Fault(where, "", f"{fault.problem}{context}", "YAML"))
+    except YAMLError as fault:
+        loaded.faults.append(Fault(locate(0, 0), "", str(fault).splitlines()[0], "YAML"))
+    else:
+        if node is not None:
+            loaded.places[()] = locate(node.start_mark.line, node.start_mark.column)
+            loaded.data = _Plain(yaml, loaded).value(node, (), ())
+    return loaded
+
+
+@final
+class _Plain:
+    """Turns the parser's nodes into plain data, noting places and faults."""
+
+    def __init__(self, yaml: YAML, loaded: Loaded) -> None:
+        self.yaml, self.loaded, self.left = yaml, loaded, _MOST
+
+    def value(self, node: Node, path: Path, above: tuple[int, ...]) -> Data:
+        self.left -= 1
+        if id(node) in above or self.left < 0:
+            if self.left >= -1:
+                self.loaded.fault(node, path, "aliases without end", f"at most {_MOST} values")
+            return None
+        above = (*above, id(node))
+        if isinstance(node, MappingNode):
+            return self.mapping(node, path, above)
+        if isinstance(node, SequenceNode):
+            return self.sequence(node, path, above)
+        assert isinstance(node, ScalarNode)
+        return self.scalar(node, path)
+
+    def mapping(self, node: MappingNode, path: Path, above: tuple[int, ...]) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self.loaded.fault(key, path, "a list or a mapping as a key", "text as a key")
+                continue
+            name = str(key.value)
+            if name == "<<":
+                self.loaded.fault(key, path, "the merge key <<", "the keys written out")
+            elif name in data:
+                first = self.loaded.places[*path, name]
+                self.loaded.fault(key, (*path, name), f"this key again, after {first}", "each key once")
+            else:
+                self.loaded.places[*path, name] = self.loaded.locate(key.start_mark.line, key.start_mark.column)
+                data[name] = self.value(value, (*path, name), above)
+        return data
+
+    def sequence(self, node: SequenceNode, path: Path, above: tuple[int, ...]) -> list[Any]:
+        for i, item in enumerate(node.value):
+            self.loaded.places[*path, i] = self.loaded.locate(item.start_mark.line, item.start_mark.column)
+        return [self.value(item, (*path, i), above) for i, item in enumerate(node.value)]
+
+    def scalar(self, node: ScalarNode, path: Path) -> Data:
+        tag = str(node.tag)
+        if tag in _TEXTS:
+            return str(node.value)
+        if tag not in _NUMBERS:
+            self.loaded.fault(node, path, f"the tag {tag}", "plain values: text, numbers, true, false, null")
+            return None
+        try:
+            plain: Data = self.yaml.constructor.construct_object(node, deep=True)
+        except (YAMLError, ValueError) as fault:
+            self.loaded.fault(node, path, f"{node.value!r} ({fault})", "a plain value")
+            return None
+        return plain

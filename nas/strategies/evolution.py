@@ -1,0 +1,71 @@
+"""Regularised evolution (ageing, arXiv 1802.01548) whose children always fit the limit; and AutoFormer's elitist
+variant (arXiv 2107.00651).
+
+Ours differs from the paper: children may come from crossover; a child over the limit is moved to the nearest
+architecture within it instead of being thrown away; a child seen before is bred again, a few times; with several
+objectives, "best" means non-dominated rank, then crowding distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+import numpy as np
+from pydantic import Field
+
+from nas.searchspaces.architecture import Architecture
+from nas.strategies.base import AskTell
+from nas.strategies.feasible import draw, first_unseen, fit, tournament
+from nas.strategies.problem import Problem, Trial, losses
+from nas.strategies.ranking import best_first
+
+TRIES = 8
+"""Children bred at most until one is new. The last is taken anyway; it then costs a trial, but no measurement."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Evolution(AskTell):
+    """Breed children from good parents; the first `population` trials are drawn uniformly within the limit.
+
+    `parents: young` takes the best of `sample` random ones among the youngest `population` trials (regularised
+    evolution: the old die, however good they are, so that a lucky measurement does not rule for ever). `parents:
+    elite` takes any of the `sample` best trials so far (AutoFormer). `crossover` is the share of children with two
+    parents. `mutation` is the probability with which each choice is redrawn; by default one choice per child, on
+    average.
+    """
+
+    population: Annotated[int, Field(ge=2)] = 50
+    sample: Annotated[int, Field(ge=1)] = 10
+    crossover: Annotated[float, Field(ge=0, le=1)] = 0.5
+    mutation: Annotated[float, Field(ge=0, le=1)] | None = None
+    parents: Literal["young", "elite"] = "young"
+
+    examples = (
+        {"trials": 150, "population": 20, "sample": 6},
+        {"trials": 150, "population": 20, "sample": 6, "parents": "elite"},
+    )
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        """See `AskTell.ask`."""
+        rng = problem.rng(number)
+        done = [trial for trial in problem.history if trial.state == "done"]
+        if len(done) < self.population:
+            return draw(problem, rng)
+        pool = done if self.parents == "elite" else done[-self.population :]
+        order = best_first(losses(pool, problem.objectives))
+        return first_unseen(problem, lambda: self._child(problem, pool, order, rng), TRIES)
+
+    def _child(self, problem: Problem, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
+        space = problem.space
+        rate = 1 / len(space) if self.mutation is None else self.mutation
+        parent = child = self._parent(pool, order, rng)
+        if rng.random() < self.crossover:
+            child = space.crossover(child, self._parent(pool, order, rng), rng)
+        return fit(problem, space.mutate(child, rng, rate), rng, toward=parent)
+
+    def _parent(self, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
+        if self.parents == "elite":
+            return pool[order[rng.integers(min(self.sample, len(order)))]].architecture
+        return pool[tournament(order, self.sample, rng)].architecture

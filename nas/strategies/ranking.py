@@ -1,0 +1,52 @@
+"""Order trials by one or several objectives: non-dominated rank first, then crowding distance (NSGA-II,
+doi:10.1109/4235.996017).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def best_first(losses: np.ndarray) -> list[int]:
+    """Indices of the rows of `losses` (points, objectives; less is better), best first.
+
+    With one objective that is a plain sort. Ties keep the order of the rows, so that the result never depends on
+    chance.
+    """
+    if losses.shape[1] == 1:
+        return [int(i) for i in np.argsort(losses[:, 0], kind="stable")]
+    ranks = non_dominated_ranks(losses)
+    crowding = np.zeros(len(losses))
+    for rank in np.unique(ranks):
+        crowding[ranks == rank] = crowding_distances(losses[ranks == rank])
+    return [int(i) for i in np.lexsort((-crowding, ranks))]
+
+
+def non_dominated_ranks(losses: np.ndarray) -> np.ndarray:
+    """Rank per point, int64: 0 for those that no other dominates, 1 for those that only rank 0 dominates, and so on.
+    Equal points share a rank.
+    """
+    no_worse = np.all(losses[:, None, :] <= losses[None, :, :], axis=2)
+    dominates = no_worse & ~no_worse.T
+    ranks = np.full(len(losses), -1, dtype=np.int64)
+    rank = 0
+    while (ranks < 0).any():
+        left = ranks < 0
+        ranks[left & ~dominates[left].any(axis=0)] = rank
+        rank += 1
+    return ranks
+
+
+def crowding_distances(losses: np.ndarray) -> np.ndarray:
+    """Per point of one front: the sum over objectives of the gap between its neighbours, each over the objective's
+    range; infinite at the ends.
+    """
+    distances = np.zeros(len(losses))
+    for column in losses.T:
+        order = np.argsort(column, kind="stable")
+        spread = column[order[-1]] - column[order[0]]
+        if spread == 0:
+            continue
+        distances[order[[0, -1]]] = np.inf
+        distances[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / spread
+    return distances

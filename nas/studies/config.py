@@ -1,0 +1,133 @@
+"""What a study file may say: one frozen dataclass per mapping of its YAML. `nas.studies.reading` makes them from files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, final
+
+from pydantic import AfterValidator, Field
+
+from nas.training import DataSpec, Recipe, RetrainLoss
+
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    """Text of a certain form, with words of ours for what is allowed."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(allowed)
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[str, _matching(r"\s*\d+(\.\d*)?\s*%\s*", 'a share of the whole model such as "50%"')]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Share
+"""An absolute number, or a share of the whole base model such as "50%"."""
+Metric = Literal["accuracy", "loss", "macs", "flops", "params"]
+Plugin = Name | Mapping[str, Any]
+"""A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
+
+
+@final
+@dataclass(frozen=True)
+class BaseSpec(Recipe):
+    """`base:` how the whole model is trained, or where its weights come from.
+
+    pretrained   start from timm's pretrained weights (timm looks for them in its own cache, or fetches them)
+    checkpoint   start from this .safetensors file, whose classifier may be of other classes
+    epochs       of training after that; 0 takes the weights as they are
+    """
+
+    pretrained: bool = False
+    checkpoint: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class SupernetSpec(Recipe):
+    """`supernet:` how the sub-networks learn to be good with shared weights.
+
+    rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and its options
+    within_limit   draw random sub-networks only from those within the study's limit
+    """
+
+    rule: Plugin = "sandwich"
+    within_limit: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class RetrainSpec(Recipe):
+    """`retrain:` how the winner learns again; the uniform baseline's winner gets the same.
+
+    loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
+    detach, small_ce      switches of the adjoined loss, see `nas.training.adjoined_loss`
+    weight, temperature   of the distilled loss, see `nas.training.distillation_loss`
+    """
+
+    loss: RetrainLoss = "adjoined"
+    detach: bool = False
+    small_ce: bool = False
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    temperature: Positive = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class LatencySpec:
+    """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
+
+    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 64)
+    seconds: Positive = 3.0
+
+
+@final
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study file.
+
+    space        a search space's file, or the space itself
+    strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and a `name:` for tables
+    data         which images
+    limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most]; several at once
+    objectives   what the search measures, the one that picks the winner first
+    importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping with `use:`
+    seed         of everything that is random
+    name         of the run, and of its folder runs/NAME (default: the file's name)
+    folder       of the run, in place of runs/NAME
+    store        URL of the database for the trials (default: an SQLite file in the run's folder)
+    device       cpu, cuda, cuda:1 ...; auto takes a GPU where there is one
+    threads      of the processor (default: what torch takes)
+    """
+
+    space: Mapping[str, Any]
+    strategy: Mapping[str, Any]
+    data: DataSpec
+    limit: Mapping[Literal["macs", "flops", "params"], Amount | tuple[Amount | None, Amount | None]] = field(
+        default_factory=dict
+    )
+    objectives: Annotated[Mapping[Metric, Literal["max", "min"]], Field(min_length=1)] = field(
+        default_factory=lambda: {"accuracy": "max"}
+    )
+    importance: Plugin = "given"
+    base: BaseSpec = BaseSpec()
+    supernet: SupernetSpec = SupernetSpec()
+    retrain: RetrainSpec = RetrainSpec()
+    latency: LatencySpec = LatencySpec()
+    seed: Annotated[int, Field(ge=0)] = 0
+    name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
+    folder: Name | None = None
+    store: Name | None = None
+    device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def strategy_name(self) -> str:
+        """What the strategy's trials are called: its preset's file name, its `name:`, or what it uses."""
+        return str(self.strategy.get("name", self.strategy["use"]))

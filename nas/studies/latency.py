@@ -1,0 +1,82 @@
+"""Measured latency: all models take turns in one loop, so that whatever else the machine does meanwhile hits all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, final
+
+import torch
+from torch import nn
+
+BATCHES = (1, 64)
+WARMUP = 3
+ROUNDS = (9, 201)
+"""Fewest and most rounds per batch size."""
+
+
+@final
+@dataclass(frozen=True)
+class Latency:
+    """Median milliseconds per batch, by model and batch size, and under which conditions they were measured."""
+
+    milliseconds: Mapping[str, Mapping[str, float]]
+    rounds: Mapping[str, int]
+    threads: int
+    device: str
+    note: str = field(default="median of rounds in which the models take turns")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return asdict(self)
+
+
+def measure(
+    models: Mapping[str, nn.Module],
+    image: Sequence[int],
+    *,
+    device: torch.device,
+    batches: Sequence[int] = BATCHES,
+    seconds: float = 3.0,
+) -> Latency:
+    """Times forward passes of `models` on random images (channels x height x width), about `seconds` per batch size.
+
+    Every second round goes through the models backwards, so that no model always follows the same one.
+    """
+    models = {name: model.to(device).eval() for name, model in models.items()}
+    found: dict[str, dict[str, float]] = {name: {} for name in models}
+    rounds: dict[str, int] = {}
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches:
+        x = torch.randn(batch, *image, generator=generator).to(device)
+        with torch.inference_mode():
+            times = _rounds(models, x, seconds)
+        rounds[str(batch)] = len(next(iter(times.values())))
+        for name, measured in times.items():
+            found[name][str(batch)] = 1e3 * statistics.median(measured)
+    return Latency(found, rounds, torch.get_num_threads(), device.type)
+
+
+def _rounds(models: Mapping[str, nn.Module], x: torch.Tensor, seconds: float) -> dict[str, list[float]]:
+    for _ in range(WARMUP):
+        for model in models.values():
+            _timed(model, x)
+    times: dict[str, list[float]] = {name: [] for name in models}
+    started = time.perf_counter()
+    order = list(models.items())
+    for round_ in range(ROUNDS[1]):
+        for name, model in order if round_ % 2 == 0 else reversed(order):
+            times[name].append(_timed(model, x))
+        if round_ + 1 >= ROUNDS[0] and time.perf_counter() - started > seconds:
+            break
+    return times
+
+
+def _timed(model: nn.Module, x: torch.Tensor) -> float:
+    started = time.perf_counter()
+    model(x)
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return time.perf_counter() - started

@@ -1,0 +1,272 @@
+"""From a study file to everything it names: settings, space, strategy, importance, rule; all faults of all its files at once.
+
+Paths in a study file are looked up from the working directory first, then from the file's own folder. What is written as a name
+(`strategy: uniform`) or as a preset's file (`strategy: strategies/nsga2.yaml`) is first spelt out as a mapping with `use:`, and
+only then do options such as `--set strategy.trials=50` change it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+from pydantic import TypeAdapter
+
+from nas import importance, strategies
+from nas.errors import ConfigError, DataError, Fault, NasError, nearest
+from nas.importance import Importance
+from nas.searchspaces import SearchSpace
+from nas.searchspaces.reader import Document, attempt, read
+from nas.strategies import Strategy
+from nas.studies.config import Plugin, StudyConfig, SupernetSpec
+from nas.training import DataSpec, Facts, inspect_data, rules
+from nas.training.rules.base import SupernetRule
+
+P = TypeVar("P")
+Keys = tuple[str, ...]
+
+PLUGINS: tuple[Keys, ...] = (("strategy",), ("importance",), ("supernet", "rule"))
+"""Keys whose value is a name, a preset's file, or a mapping with `use:`."""
+FILES: tuple[Keys, ...] = (("data", "path"), ("base", "checkpoint"))
+"""Keys whose value is a path."""
+BASELINE = "uniform"
+"""The strategy that runs beside every other one."""
+SUFFIXES = (".yaml", ".yml")
+
+
+@final
+@dataclass(frozen=True)
+class Resolved:
+    """A study with all that it names. `settings` is the whole of it as plain data, every default written out."""
+
+    config: StudyConfig
+    settings: Mapping[str, Any]
+    space: SearchSpace
+    strategy: Strategy
+    importance: Importance
+    rule: SupernetRule
+    facts: Facts
+
+
+def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = ()) -> Resolved:
+    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50").
+
+    Raises `ConfigError` with every fault of the study and of the files it names; `DataError` for data that is missing
+    or unreadable, `ModelError` for a model that timm or `nas` does not know.
+    """
+    near = _folder(path_or_text)
+    document = _overridden(read(path_or_text), pairs(overrides), near)
+    document, faults = _absolute(document, near)
+    document = _titled(document, path_or_text)
+    config, own = attempt(document, StudyConfig)
+    faults += [*document.faults, *own]
+    strategy = _plugin(document, ("strategy",), strategies.names(), strategies.find, faults)
+    faults += _misnamed(document)
+    rule = _plugin(document, ("supernet", "rule"), rules.names(), rules.find, faults, default=SupernetSpec.rule)
+    criterion = _plugin(document, ("importance",), importance.names(), importance.find, faults, default=StudyConfig.importance)
+    facts, data_fault = _facts(document)
+    space, space_fault = _space(document, facts, faults)
+    if faults:
+        if data_fault is not None:
+            faults.append(document.fault(("data",), str(data_fault), "images that can be read"))
+        raise ConfigError(sorted(dict.fromkeys(faults), key=_place))
+    for fault in (data_fault, space_fault):
+        if fault is not None:
+            raise fault
+    assert config and strategy and rule and criterion and facts and space is not None
+    return Resolved(config, _settings(config, strategy, rule, criterion), space, strategy, criterion, rule, facts)
+
+
+def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """What differs, as `key: stored, now asked`; not the folder and the number of threads, which may."""
+    free = ("folder", "threads")
+    before, now = (_flat({k: v for k, v in s.items() if k not in free}) for s in (stored, settings))
+    keys = dict.fromkeys([*before, *now])
+    return [f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})"
+            for key in keys if before.get(key) != now.get(key)]  # fmt: skip
+
+
+def pairs(overrides: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Overrides as a mapping. Raises `ConfigError` for one that is not key=value."""
+    if isinstance(overrides, Mapping):
+        return {key: str(value) for key, value in overrides.items()}
+    wrong = [text for text in overrides if not text.partition("=")[0].strip() or "=" not in text]
+    if wrong:
+        raise ConfigError([Fault("--set", "", f"'{text}'", "key=value, such as strategy.trials=50") for text in wrong])
+    return {key.strip(): value for key, _, value in (text.partition("=") for text in overrides)}
+
+
+def _overridden(document: Document, settings: Mapping[str, str], near: Path) -> Document:
+    """Settings applied from the shortest key to the longest, so that a preset is in place before its options change."""
+    document = _spelt_out(document, near)
+    for depth in sorted({key.count(".") for key in settings}):
+        document = document.override({key: text for key, text in settings.items() if key.count(".") == depth})
+        document = _spelt_out(document, near)
+    return document
+
+
+def _spelt_out(document: Document, near: Path) -> Document:
+    """The space's file read in, presets read in, and names turned into mappings with `use:`."""
+    space = document.get(("space",))
+    if isinstance(space, str):
+        document = _laid_under(document, ("space",), {}, _file(document, ("space",), space, near))
+    for keys in PLUGINS:
+        value = document.get(keys)
+        if isinstance(value, str):
+            value = {"use": value}
+            document = _swapped(document, keys, value)
+        if isinstance(value, dict) and isinstance(value.get("use"), str) and value["use"].endswith(SUFFIXES):
+            preset = _file(document, (*keys, "use"), value["use"], near)
+            own = {k: v for k, v in value.items() if k != "use"}
+            named = {"name": preset.stem} if keys == ("strategy",) else {}
+            document = _laid_under(document, keys, named | own, preset)
+    return document
+
+
+def _laid_under(document: Document, keys: Keys, own: dict[str, Any], path: Path) -> Document:
+    preset = read(path)
+    if not isinstance(preset.data, dict):
+        raise ConfigError([preset.fault((), "no mapping", "a mapping")])
+    return _swapped(document, keys, own).under(preset, keys)
+
+
+def _swapped(document: Document, keys: Keys, value: Any) -> Document:
+    """The document with another value at a key that is there, its place kept."""
+
+    def swap(data: Any, rest: Keys) -> Any:
+        return {**data, rest[0]: swap(data[rest[0]], rest[1:])} if rest else value
+
+    return replace(document, data=swap(document.data, keys))
+
+
+def _folder(path_or_text: str | Path) -> Path:
+    text = str(path_or_text)
+    return Path() if "\n" in text or text.lstrip().startswith("{") else Path(text).parent
+
+
+def _found(text: str, near: Path) -> Path | None:
+    """From the working directory first, then from the study's folder."""
+    path = Path(text).expanduser()
+    return next((place for place in (path, near / path) if place.exists()), None)
+
+
+def _file(document: Document, keys: Keys, text: str, near: Path) -> Path:
+    path = _found(text, near)
+    if path is None:
+        allowed = "a file, looked up from the working directory, then from the study's folder"
+        raise ConfigError([document.fault(keys, f"'{text}', which does not exist", allowed)])
+    return path
+
+
+def _absolute(document: Document, near: Path) -> tuple[Document, list[Fault]]:
+    """Paths made absolute, so that the run can be continued from anywhere."""
+    faults = []
+    for keys in FILES:
+        text = document.get(keys)
+        if not isinstance(text, str):
+            continue
+        path = _found(text, near)
+        if path is not None:
+            document = _swapped(document, keys, str(path.resolve()))
+        elif keys != ("data", "path"):  # missing data has an error of its own
+            faults.append(document.fault(keys, f"'{text}', which does not exist", "a file"))
+    return document, faults
+
+
+def _titled(document: Document, path_or_text: str | Path) -> Document:
+    if not isinstance(document.data, dict) or document.data.get("name") is not None:
+        return document
+    text = str(path_or_text)
+    name = "study" if "\n" in text or text.lstrip().startswith("{") else Path(text).stem
+    return replace(document, data={**document.data, "name": name})
+
+
+def _plugin(
+    document: Document,
+    keys: Keys,
+    allowed: Sequence[str],
+    find: Callable[[str], type[P]],
+    faults: list[Fault],
+    default: Plugin | None = None,
+) -> P | None:
+    """The plug-in that a mapping with `use:` names, made with the mapping's other keys; adds to `faults`."""
+    value = document.get(keys)
+    if value is None and default is not None:
+        return find(str(default))()
+    if not isinstance(value, dict):
+        return None  # the study's own faults say so
+    use, given = value.get("use", default), (*keys, "use")
+    if not isinstance(use, str) or use not in allowed:
+        found = "nothing" if use is None else f"'{use}'"
+        place = given if use is not None else keys
+        near = nearest(use, allowed) if isinstance(use, str) else ""
+        faults.append(replace(document.fault(place, found, ", ".join(allowed) + near), key=".".join(given)))
+        return None
+    options = _swapped(document, keys, {key: option for key, option in value.items() if key not in ("use", "name")})
+    made, wrong = attempt(options, find(use), keys)
+    faults.extend(wrong)
+    return made
+
+
+def _misnamed(document: Document) -> list[Fault]:
+    """A strategy's `name` stands beside its trials; the baseline's is taken."""
+    name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
+    if name is None or (isinstance(name, str) and name and (name != BASELINE or use == BASELINE)):
+        return []
+    return [document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")]
+
+
+def _facts(document: Document) -> tuple[Facts | None, NasError | None]:
+    spec, _ = attempt(document, DataSpec, ("data",))
+    if spec is None:
+        return None, None
+    try:
+        return inspect_data(spec), None
+    except DataError as fault:
+        return None, fault
+
+
+def _space(document: Document, facts: Facts | None, faults: list[Fault]) -> tuple[SearchSpace | None, NasError | None]:
+    """The search space for the data: it says how many channels and classes the model has, and may say its image size."""
+    if not isinstance(document.get(("space",)), dict):
+        return None, None
+    extra: dict[str, Any] = {}
+    if facts is not None:
+        extra = {"in_chans": facts.channels, "num_classes": facts.classes}
+    size = document.get(("data", "image_size"))
+    if isinstance(size, int) and not isinstance(size, bool):
+        extra["img_size"] = size
+    try:
+        return SearchSpace.from_document(document, ("space",), model_args=extra), None
+    except ConfigError as fault:
+        faults.extend(fault.faults)
+    except NasError as fault:
+        return None, fault
+    return None, None
+
+
+def _settings(config: StudyConfig, strategy: Any, rule: Any, criterion: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = TypeAdapter(StudyConfig).dump_python(config, mode="json")
+    plain["strategy"] = {"name": config.strategy_name, "use": plain["strategy"]["use"], **asdict(strategy)}
+    plain["supernet"]["rule"] = {"use": _used(plain["supernet"]["rule"], SupernetSpec.rule), **asdict(rule)}
+    plain["importance"] = {"use": _used(plain["importance"], StudyConfig.importance), **asdict(criterion)}
+    return plain
+
+
+def _place(fault: Fault) -> tuple[str, int, int]:
+    """Faults file by file, line by line; those of options last."""
+    place = re.fullmatch(r"(.*):(\d+):(\d+)", fault.where)
+    return (place[1], int(place[2]), int(place[3])) if place else ("\uffff", 0, 0)
+
+
+def _used(value: Any, default: Plugin) -> str:
+    return str(value.get("use", default) if isinstance(value, dict) else value)
+
+
+def _flat(value: Any, above: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {above: value}
+    return {k: v for key, inner in value.items() for k, v in _flat(inner, f"{above}.{key}" if above else key).items()}

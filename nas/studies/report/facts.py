@@ -1,0 +1,89 @@
+"""What the report says, computed once from a run's record, for the terminal and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import pandas as pd
+
+from nas.studies.record import Record
+from nas.studies.report import words
+
+
+@final
+@dataclass(frozen=True)
+class Facts:
+    """A finished run (all stages before `report`)."""
+
+    record: Record
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """All trials."""
+        return self.record.trials()
+
+    @cached_property
+    def pareto(self) -> pd.DataFrame:
+        """The front of all strategies of the run."""
+        return self.record.pareto(self.trials)
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Any]]:
+        """Rows of the results table."""
+        rows: Sequence[Mapping[str, Any]] = self.record.result("retrain")["rows"]
+        return rows
+
+    def row(self, model: str) -> Mapping[str, Any]:
+        """The row of one model."""
+        return next(row for row in self.rows if row["model"] == model)
+
+    @cached_property
+    def headline(self) -> str:
+        """One sentence: what was saved, and what it cost."""
+        base, best = self.row("base"), self.row("winner, retrained")
+        change = 100 * (best["test_accuracy"] - base["test_accuracy"])
+        verdict = "the same test accuracy" if abs(change) < 0.005 else f"{change:+.2f} points of test accuracy"
+        return (
+            f"{words.percent(best['macs'] / base['macs'], 1)} of the MACs and "
+            f"{words.percent(best['params'] / base['params'], 1)} of the parameters, {verdict}"
+        )
+
+    @cached_property
+    def hypervolumes(self) -> dict[str, float]:
+        """Hypervolume of the strategy's trials and of the baseline's."""
+        names = dict.fromkeys([self.record.strategy, "uniform"])
+        of = {name: self.trials[self.trials["strategy"] == name] for name in names}
+        return {name: self.record.hypervolume(frame) for name, frame in of.items() if len(frame)}
+
+    @cached_property
+    def histories(self) -> dict[str, Sequence[Mapping[str, Any]]]:
+        """Training curves by name; those of trainings with no epochs are left out."""
+        trainings = self.record.result("retrain")["trainings"]
+        twins = self.record.result("retrain")["twins"]
+        found = {stage: self.record.result(stage)["history"] for stage in ("base", "supernet")}
+        retrained = {f"{role}, retrained": t["history"] for role, t in trainings.items() if role == "winner" or not twins}
+        return {name: rows for name, rows in {**found, **retrained}.items() if rows}
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What a reader must know before believing the table."""
+        found = [f"search space: {note}" for note in self.record.result("prepare")["space"]["notes"]]
+        explored, retrained = self.record.result("explore"), self.record.result("retrain")
+        if explored["failed"]:
+            found.append(f"{explored['failed']} of {explored['trials']} trials failed; their errors are in the table of trials")
+        if retrained["twins"]:
+            found.append("the strategy and the uniform baseline chose the same architecture: it was retrained once")
+        for role, extracted in self.record.result("extract").items():
+            if isinstance(extracted, Mapping) and extracted["slices_only"] and extracted["difference"] > 0:
+                found.append(f"{role}: extracted model and supernet differ by {extracted['difference']:.1e}, expected 0")
+        if (images := self.rows[0]["test_images"]) < 1000:
+            found.append(f"{images} test images: one image is {100 / images:.2f} points, so differences of a few mean little")
+        return found
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds per finished stage."""
+        return {stage: float(self.record.result(stage)["seconds"]) for stage in self.record.finished}

@@ -1,0 +1,26 @@
+"""The report's files: results.csv, results.json and report.html, each written whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from nas.studies.folder import write_bytes
+from nas.studies.record import Record
+from nas.studies.report.facts import Facts
+from nas.studies.report.page import page
+
+NAMES = ("results.csv", "results.json", "report.html")
+
+
+def write_report(record: Record) -> Path:
+    """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished run."""
+    facts = Facts(record)
+    folder = record.folder.stage("report")
+    rows = [dict(row) for row in facts.rows]
+    write_bytes(folder / "results.csv", pd.DataFrame(rows).to_csv(index=False).encode())
+    write_bytes(folder / "results.json", (json.dumps(rows, indent=1) + "\n").encode())
+    write_bytes(folder / "report.html", page(facts).encode())
+    return folder / "report.html"

@@ -1,0 +1,128 @@
+"""A run while it is under way: the study, its folder, and the things that several stages need, each made when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nas import training
+from nas.errors import RunError
+from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.studies.counting import cost_of, image_size_of
+from nas.studies.folder import RunFolder, read_json
+from nas.studies.reading import Resolved
+from nas.studies.store import Store, sqlite_url
+from nas.studies.weights import load_weights
+from nas.supernets import Blueprint, Cost, Supernet, build
+from nas.training import Data, load_data
+
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "training.safetensors"
+"""Files in the folders of the stages that train: what they end with, and what they continue from until they are done."""
+
+
+@final
+class Session:
+    """What stages work with. `show` says whether progress may be drawn on the terminal."""
+
+    def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
+        self.study = study
+        self.config = study.config
+        self.folder = folder
+        self.run_id = str(identity["id"])
+        self.show = show
+        self.device = _device(study.config.device)
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return self.study.space
+
+    @cached_property
+    def image_size(self) -> int:
+        """Pixels to which images are resized: what the study says, else the model's own input."""
+        return self.config.data.image_size or image_size_of(self.space)
+
+    @cached_property
+    def data(self) -> Data:
+        """The images in three splits."""
+        return load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Counts architectures, without allocating the model."""
+        return cost_of(self.space)
+
+    @cached_property
+    def limit(self) -> Limit | None:
+        """The study's limit. Raises `LimitError` when no architecture fits."""
+        return Limit(self.cost, **self.config.limit) if self.config.limit else None
+
+    @property
+    def store_url(self) -> str:
+        """Where the trials are."""
+        return self.config.store or sqlite_url(self.folder.path / "trials.sqlite")
+
+    def store(self) -> Store:
+        """The table of trials, which the stage `prepare` has made."""
+        return Store.open(self.store_url)
+
+    def new_model(self) -> nn.Module:
+        """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return build(self.space.model, self.space.model_args, pretrained=self.config.base.pretrained)
+
+    def base_model(self) -> nn.Module:
+        """The model as the stage `base` left it."""
+        model = build(self.space.model, self.space.model_args)
+        load_weights(self.folder.path / "base" / WEIGHTS, model)
+        return model.to(self.device).eval()
+
+    def supernet(self) -> Supernet:
+        """The supernet as the stage `supernet` left it."""
+        supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
+        load_weights(self.folder.path / "supernet" / WEIGHTS, supernet.model)
+        remembered = self.folder.path / "supernet" / "selection.json"
+        supernet.selection.load(read_json(remembered, remedy="delete the folder 'supernet' and run again"))
+        return supernet.to(self.device).eval()
+
+    def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, Any]) -> Blueprint:
+        """How to rebuild an extracted model, and what to know to use it."""
+        data = self.data
+        known = {
+            "study": self.config.name,
+            "seed": self.config.seed,
+            "digest": architecture.digest,
+            "architecture": dict(architecture),
+            "input": {"channels": data.channels, "size": data.image_size, "mean": data.mean, "std": data.std},
+            "classes": list(data.class_names),
+        }
+        sizes = self.space.sizes(architecture)
+        return Blueprint(self.space.model, self.space.model_args, sizes, supernet.selection.state(), {**known, **about})
+
+    def training(
+        self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None
+    ) -> training.Session:
+        """Where and how a training takes place: on this device, with a checkpoint after each epoch."""
+        return training.Session(
+            device=self.device,
+            checkpoint=checkpoint,
+            refresh=lambda module: module.refresh() if isinstance(module, Supernet) else None,
+            evaluate=evaluate,
+            title=title,
+            progress=self.show,
+        )
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError(f"device: found '{asked}', but torch sees no GPU here; allowed: cpu, auto")
+    return torch.device(asked)

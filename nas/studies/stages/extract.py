@@ -1,0 +1,61 @@
+"""extract: the winners as plain modules in folders of their own, and the proof on real images that they are what was searched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nas.searchspaces import Architecture
+from nas.studies.folder import replaced_folder
+from nas.studies.session import Session
+from nas.supernets import Supernet, load, save
+from nas.training import Split, accuracy
+
+IMAGES = 256
+"""Validation images on which the extracted model is compared with the supernet, at most."""
+TOLERANCE = 1e-3
+"""Greatest difference between logits that factored matrices, or a GPU's choice of kernels, can explain."""
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Extracts the winner of the strategy and of the uniform baseline."""
+    explored, supernet = session.folder.need("explore"), session.supernet()
+    place = session.folder.stage("extract")
+    roles = [role for role in ("winner", "uniform") if role in explored]
+    return {role: extract(session, supernet, Architecture(explored[role]["architecture"]), place / role) for role in roles}
+
+
+def extract(session: Session, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
+    """Writes one architecture to the folder `place`, reads it back, and compares what was read with the supernet."""
+    macs, params = int(session.cost.macs(architecture)[0]), int(session.cost.params(architecture)[0])
+    with replaced_folder(place) as partial:
+        about = {"macs": macs, "params": params, "retrained": False}
+        save(partial, supernet.extract(architecture), session.blueprint(supernet, architecture, about))
+    module = load(place).to(session.device)
+    difference, images = compare(supernet, architecture, module, session.data.validation)
+    assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
+    kept = session.space.sizes(architecture)
+    return {
+        "digest": architecture.digest,
+        "architecture": dict(architecture),
+        "macs": macs,
+        "params": params,
+        "kept": kept,
+        "full": {axis: session.space.outline.axes[axis] for axis in kept},
+        "validation": accuracy(module, session.data.validation, device=session.device).metrics,
+        "difference": difference,
+        "images": images,
+        "slices_only": not any(axis.partition(".")[0].endswith("_rank") for axis in kept),
+    }
+
+
+@torch.inference_mode()
+def compare(
+    supernet: Supernet, architecture: Architecture, module: torch.nn.Module, split: Split
+) -> tuple[float, int]:
+    """Greatest absolute difference between the logits of both on images of the split, and on how many images."""
+    device = next(module.parameters()).device
+    images, _ = next(split.batches(IMAGES, device=device))
+    return float((supernet.eval()(images, architecture) - module.eval()(images)).abs().max()), len(images)

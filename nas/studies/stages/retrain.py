@@ -1,0 +1,70 @@
+"""retrain: the winners learn again, each by the same recipe; afterwards, and only then, the test split is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nas.searchspaces import Architecture
+from nas.studies.folder import read_json, replaced_folder, write_json
+from nas.studies.measuring import measure_rows
+from nas.studies.session import Session
+from nas.supernets import Supernet, load, save
+from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Retrains, measures base, winners before and after; a winner that is finished is not trained again."""
+    extracted, place = session.folder.need("extract"), session.folder.stage("retrain")
+    roles = [role for role in ("winner", "uniform") if role in extracted]
+    twins = len({extracted[role]["digest"] for role in roles}) < len(roles)
+    done = {}
+    for role in roles[:1] if twins else roles:
+        architecture = Architecture(extracted[role]["architecture"])
+        done[role] = retrain(session, architecture, session.folder.path / "extract" / role, place / role)
+    if twins:
+        done["uniform"] = done["winner"]
+    rows, latency = measure_rows(session, extracted, twins=twins)
+    return {"trainings": done, "rows": rows, "latency": latency, "twins": twins}
+
+
+def retrain(session: Session, architecture: Architecture, extracted: Path, place: Path) -> dict[str, Any]:
+    """Trains one architecture by the study's recipe, from the weights it has in the supernet, into the folder `place`."""
+    finished = place.with_name(f"{place.name}.json")
+    if finished.exists():
+        return read_json(finished, remedy="delete it and run again")
+    config = session.config
+    supernet = session.supernet()
+    module, step = _start(session, supernet, architecture, extracted)
+    split, device = session.data.validation, session.device
+    checkpoint = place.with_name(f"{place.name}-training.safetensors")
+
+    def evaluate(fitted: nn.Module) -> dict[str, float]:
+        small = fitted.subnet(architecture) if isinstance(fitted, Supernet) else fitted
+        return accuracy(small, split, device=device).metrics
+
+    watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
+    history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
+    model = module.extract(architecture) if isinstance(module, Supernet) else module
+    with replaced_folder(place) as partial:
+        save(partial, model, session.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
+    found = accuracy(load(place).to(device), split, device=device)
+    result = {"digest": architecture.digest, "history": history.rows(), "validation": found.metrics}
+    write_json(finished, result)
+    checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _start(
+    session: Session, supernet: Supernet, architecture: Architecture, extracted: Path
+) -> tuple[nn.Module, Step]:
+    """What is trained, and what it minimises."""
+    spec = session.config.retrain
+    if spec.loss == "adjoined":
+        return supernet, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce)
+    module = load(extracted).to(session.device)
+    if spec.loss == "distilled":
+        return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)
+    return module, PlainStep()

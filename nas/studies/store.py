@@ -1,0 +1,216 @@
+"""Our table of trials, the one truth about a search: one row per finished trial, written in its own transaction the moment the trial is known.
+
+SQLite in the run folder by default; any database server that SQLAlchemy speaks to, by URL. Several runs may share one table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from nas.errors import StoreError
+from nas.searchspaces.architecture import Architecture
+from nas.strategies.problem import Trial
+
+SCHEMA = 1
+"""Version of the table's columns; a store of another version is refused."""
+
+_METADATA = sa.MetaData()
+_VERSION = sa.Table("nas_schema", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
+_TRIALS = sa.Table(
+    "nas_trials",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("run", sa.String(32), nullable=False),
+    sa.Column("strategy", sa.String(64), nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(12), nullable=False),
+    sa.Column("architecture", sa.Text, nullable=False),
+    sa.Column("metrics", sa.Text, nullable=False),
+    sa.Column("costs", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("cached", sa.Boolean, nullable=False),
+    sa.Column("notes", sa.Text, nullable=False),
+    sa.Column("time", sa.String(32), nullable=False),
+    sa.UniqueConstraint("run", "strategy", "number"),
+)
+
+
+@final
+class Store:
+    """The table of trials behind a URL. All methods raise `StoreError`, which names the store and says what to do."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self.name = name
+
+    @classmethod
+    def create(cls, url: str) -> Store:
+        """Opens a store for the first time in a run, and makes its table when the database has none."""
+        store = cls(_engine(url), _readable(url))
+        with store._faults():
+            tables = set(sa.inspect(store._engine).get_table_names())
+            if _VERSION.name not in tables and (not tables or store._engine.dialect.name != "sqlite"):
+                with store._engine.begin() as connection:
+                    _METADATA.create_all(connection)
+                    connection.execute(_VERSION.insert().values(version=SCHEMA))
+        store._check()
+        return store
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Opens a store that a run has made before; a file that is missing or empty is a fault, not a new store."""
+        path = _sqlite_path(url)
+        if path is not None and not (path.is_file() and path.stat().st_size):
+            raise StoreError(f"{path}: the table of trials is {'empty' if path.is_file() else 'missing'}; {_REMEDY}")
+        store = cls(_engine(url), _readable(url))
+        store._check()
+        return store
+
+    def record(self, run: str, trial: Trial) -> None:
+        """Writes one finished trial: one row, one transaction, on the disk when this returns."""
+        row = {
+            "run": run,
+            "strategy": trial.strategy,
+            "seed": trial.seed,
+            "number": trial.number,
+            "digest": trial.architecture.digest,
+            "architecture": str(trial.architecture),
+            "metrics": json.dumps(dict(trial.metrics)),
+            "costs": json.dumps(dict(trial.costs)),
+            "seconds": trial.seconds,
+            "state": trial.state,
+            "error": trial.error,
+            "cached": trial.cached,
+            "notes": json.dumps(dict(trial.notes)),
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        }
+        with self._faults(), self._engine.begin() as connection:
+            connection.execute(_TRIALS.insert().values(row))
+
+    def trials(self, run: str, strategy: str | None = None) -> list[Trial]:
+        """The trials of a run in the order they were recorded, of one strategy or of all."""
+        query = sa.select(_TRIALS).where(_TRIALS.c.run == run).order_by(_TRIALS.c.id)
+        if strategy is not None:
+            query = query.where(_TRIALS.c.strategy == strategy)
+        with self._faults(), self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        try:
+            return [_trial(row) for row in rows]
+        except (ValueError, TypeError) as fault:
+            raise StoreError(f"{self.name}: a row of run {run} is damaged ({fault}); {_REMEDY}") from fault
+
+    def clear(self, run: str) -> None:
+        """Deletes the trials of a run: the supernet they were measured on is about to be trained anew."""
+        with self._faults(), self._engine.begin() as connection:
+            connection.execute(_TRIALS.delete().where(_TRIALS.c.run == run))
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        """Refuses a damaged file, another program's database, and another version's table."""
+        with self._faults(), self._engine.connect() as connection:
+            if self._engine.dialect.name == "sqlite":
+                verdict = connection.execute(sa.text("PRAGMA quick_check")).scalar()
+                if verdict != "ok":
+                    raise StoreError(f"{self.name}: damaged or cut short ({str(verdict).splitlines()[0]}); {_REMEDY}")
+            tables = set(sa.inspect(connection).get_table_names())
+            if not {_VERSION.name, _TRIALS.name} <= tables:
+                held = ", ".join(sorted(tables)) or "no tables"
+                raise StoreError(f"{self.name}: not a table of trials of nas (it holds {held}); name another store, or move that file away")
+            version = connection.execute(sa.select(_VERSION.c.version)).scalar()
+            if version != SCHEMA:
+                raise StoreError(f"{self.name}: schema version {version}, this nas reads version {SCHEMA}; open it with the nas that wrote it")
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as fault:
+            raise StoreError(f"{self.name}: this trial is in the table already ({fault.orig}): is another run writing under the same id?") from fault
+        except (DBAPIError, OSError) as fault:
+            reason = str(getattr(fault, "orig", None) or fault)
+            raise StoreError(f"{self.name}: {reason}; {_advice(reason)}") from fault
+        except SQLAlchemyError as fault:
+            raise StoreError(f"{self.name}: {fault}") from fault
+
+
+_REMEDY = "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
+_LATER = "run the same command again: it continues, nothing recorded is lost"
+
+
+def _advice(reason: str) -> str:
+    if "full" in reason or "disk I/O" in reason or "space" in reason:
+        return f"free some space and {_LATER}"
+    if "malformed" in reason or "not a database" in reason:
+        return _REMEDY
+    return f"mend that and {_LATER}"
+
+
+def _trial(row: Any) -> Trial:
+    return Trial(
+        number=row["number"],
+        architecture=Architecture.from_json(row["architecture"]),
+        metrics=json.loads(row["metrics"]),
+        costs=json.loads(row["costs"]),
+        strategy=row["strategy"],
+        seed=row["seed"],
+        seconds=row["seconds"],
+        state=row["state"],
+        error=row["error"],
+        cached=bool(row["cached"]),
+        notes=json.loads(row["notes"]),
+    )
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of an SQLite file."""
+    return f"sqlite:///{path.resolve()}"
+
+
+def _sqlite_path(url: str) -> Path | None:
+    parsed = sa.make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def _readable(url: str) -> str:
+    path = _sqlite_path(url)
+    return str(path) if path is not None else sa.make_url(url).render_as_string(hide_password=True)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        engine = sa.create_engine(url)
+    except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as fault:
+        raise StoreError(f"store '{url}': {fault}; allowed: a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database") from fault
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _durable)
+    return engine
+
+
+def _durable(connection: Any, _record: object) -> None:
+    """Each commit reaches the disk (FULL), and readers do not wait for the writer (WAL)."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

@@ -1,0 +1,227 @@
+"""A study, start to end: seven stages, each skipped when its result is in the folder, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+import torch
+from rich.console import Console
+from ruamel.yaml import YAML
+from torch import nn
+
+from nas.errors import RunError
+from nas.searchspaces import Architecture
+from nas.studies.environment import commit, version
+from nas.studies.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.measuring import row_of
+from nas.studies.reading import Resolved, differences, resolve
+from nas.studies.record import Record
+from nas.studies.report import words
+from nas.studies.report.facts import Facts
+from nas.studies.report.terminal import summary, terminal
+from nas.studies.session import CHECKPOINT, Session
+from nas.studies.stages import retrain as retraining
+from nas.supernets import load, save
+
+
+@final
+class Study:
+    """A study and its run's folder.
+
+    Everything that a run finds lies in the folder; a `Study` can be made anew at any time, and goes on from there. All methods raise
+    a subclass of `nas.NasError` for what a user can mend.
+    """
+
+    def __init__(self, resolved: Resolved, folder: str | Path) -> None:
+        self.resolved = resolved
+        self.folder = RunFolder(Path(folder))
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path_or_text: str | Path,
+        *,
+        overrides: Sequence[str] | Mapping[str, str] = (),
+        folder: str | Path | None = None,
+    ) -> Study:
+        """The study of a YAML file (or text), changed by `overrides` such as "strategy.trials=50".
+
+        Its run lies in `folder`, else in what the file says, else in runs/NAME. Raises `ConfigError` with every fault
+        of the file and of those it names, `DataError`, `ModelError`.
+        """
+        resolved = resolve(path_or_text, overrides)
+        config = resolved.config
+        return cls(resolved, folder or config.folder or Path("runs") / config.name)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Study:
+        """The study of a run that was begun. Raises `RunError` when there is none in the folder."""
+        record = Record.open(folder)
+        return cls(resolve(record.folder.study_file), folder)
+
+    @property
+    def record(self) -> Record:
+        """What the run has left so far. Raises `RunError` when it was never begun."""
+        return Record.open(self.folder.path)
+
+    def run(self, *, quiet: bool = False) -> Record:
+        """Runs the stages that are not done. Run again to continue after an interruption: the result is the same.
+
+        Raises `RunError` when the folder holds a run with other settings, or when another process is running it.
+        """
+        self._refuse_others()
+        console = terminal(stderr=True, quiet=quiet)
+        with self.folder.lock():
+            self._begin()
+            for stage in STAGES:
+                if self.folder.result(stage) is None:
+                    self._stage(stage, console, show=not quiet)
+        if not quiet:
+            out = terminal()
+            summary(out, Facts(self.record))
+            out.print(f"report: {self.folder.path / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
+        return self.record
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial, one column per choice: see `nas.studies.frames.trials_frame`."""
+        return self.record.trials()
+
+    def pareto(self) -> pd.DataFrame:
+        """The front over the study's objectives (with a single one: over it and MACs), cheapest first, with its knee."""
+        return self.record.pareto()
+
+    def extract(
+        self, *, digest: str | None = None, number: int | None = None, to: str | Path | None = None
+    ) -> nn.Module:
+        """An architecture as a plain module, with its weights from the supernet; the winner when none is named.
+
+        `digest` may be its first letters; `number` is a trial's. With `to`, the model is saved in that folder (`nas.load`).
+        """
+        self.folder.need("supernet")
+        architecture = self._named(digest, number)
+        session = self._session()
+        supernet = session.supernet()
+        module = supernet.extract(architecture).eval()
+        if to is not None:
+            if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
+                raise RunError(f"{to}: exists and is not an empty folder; choose another")
+            with replaced_folder(Path(to)) as partial:
+                save(partial, module, session.blueprint(supernet, architecture, {"retrained": False}))
+        return module
+
+    def retrain(self, *, digest: str | None = None, number: int | None = None) -> dict[str, Any]:
+        """Retrains an architecture by the study's recipe, and measures it on the test split; the winner when none is named.
+
+        The model lies in the run's folder retrain/winner or retrain/DIGEST. Returns its row of the results table, but for latency.
+        """
+        self.folder.need("supernet")
+        architecture = self._named(digest, number)
+        with self.folder.lock():
+            session = self._session()
+            place = self.folder.stage("retrain") / self._role(architecture)
+            extracted = place.with_name(f"{place.name}-start")
+            if session.config.retrain.loss != "adjoined":
+                supernet = session.supernet()
+                with replaced_folder(extracted) as partial:
+                    save(partial, supernet.extract(architecture), session.blueprint(supernet, architecture, {}))
+            retraining.retrain(session, architecture, extracted, place)
+            counted = {
+                "digest": architecture.digest,
+                "macs": int(session.cost.macs(architecture)[0]),
+                "params": int(session.cost.params(architecture)[0]),
+            }
+            return row_of(session, f"{place.name}, retrained", load(place), counted, {})
+
+    def _role(self, architecture: Architecture) -> str:
+        explored = self.folder.result("explore") or {}
+        winner = explored.get("winner", {}).get("digest")
+        return "winner" if architecture.digest == winner else architecture.digest
+
+    def _named(self, digest: str | None, number: int | None) -> Architecture:
+        if digest is not None and number is not None:
+            raise RunError("name an architecture by its digest or by its trial's number, not by both")
+        if digest is None and number is None:
+            return Architecture(self.folder.need("explore")["winner"]["architecture"])
+        return self.record.find(digest=digest, number=number).architecture
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        return read_json(self.folder.path / "run.json", remedy="delete the run's folder and run again")
+
+    def _session(self, *, show: bool = True) -> Session:
+        torch.set_num_threads(self.resolved.config.threads or int(self._identity["threads"]))
+        return Session(self.resolved, self.folder, self._identity, show=show)
+
+    def _begin(self) -> None:
+        """Writes who this run is, once; study.yaml last, since it is what makes a folder a run."""
+        if self.folder.exists:
+            return
+        identity = {
+            "id": uuid.uuid4().hex,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "version": version(),
+            "threads": self.resolved.config.threads or torch.get_num_threads(),
+        }
+        write_json(self.folder.path / "run.json", identity)
+        text, yaml = io.StringIO(), YAML()
+        yaml.width = 120
+        yaml.dump(dict(self.resolved.settings), text)
+        write_bytes(self.folder.study_file, text.getvalue().encode())
+
+    def _refuse_others(self) -> None:
+        if not self.folder.exists:
+            return
+        other = differences(self.record.settings, self.resolved.settings)
+        if other:
+            raise RunError(
+                f"{self.folder}: the run in this folder has other settings: {', '.join(other)}; "
+                "choose another folder with --folder, or delete this one"
+            )
+
+    @cached_property
+    def _running(self) -> Session:
+        return self._session()
+
+    def _stage(self, stage: str, console: Console, *, show: bool) -> None:
+        self.folder.forget_after(stage)
+        session = self._running
+        session.show = show
+        started = time.perf_counter()
+        result = import_module(f"nas.studies.stages.{stage}").run(session)
+        taken = time.perf_counter() - started
+        self.folder.finish(stage, {**result, "seconds": taken, "commit": commit()})
+        (self.folder.path / stage / CHECKPOINT).unlink(missing_ok=True)
+        console.print(f"[bold]{stage:9}[/bold] {words.seconds(taken):>12}  {_outcome(stage, result)}", highlight=False, soft_wrap=True)
+
+
+def _outcome(stage: str, result: Mapping[str, Any]) -> str:
+    """What a stage found, in a few words."""
+    if stage == "prepare":
+        space, limit = result["space"], result["limit"]
+        return (
+            f"{words.architectures(space['architectures'])} architectures, {words.share(limit['share'])} within the limit ({limit['text']})"
+        )
+    if stage == "base":
+        return f"validation accuracy {words.percent(result['validation']['accuracy'])}"
+    if stage == "supernet":
+        found = result["validation"]
+        return f"validation accuracy {words.percent(found['accuracy'])} largest, {words.percent(found['smallest'])} smallest"
+    if stage == "explore":
+        best = result["winner"]
+        return f"winner {best['digest']}, {words.amount(best['costs']['macs'])} MACs, {result['measured']} architectures measured"
+    if stage == "extract":
+        return f"greatest difference to the supernet {result['winner']['difference']:g}"
+    if stage == "retrain":
+        best = next(row for row in result["rows"] if row["model"] == "winner, retrained")
+        return f"test accuracy {words.percent(best['test_accuracy'])}"
+    return ", ".join(result["files"])

@@ -1,0 +1,160 @@
+"""The axis table: for each parameter of a model, the names of its axes.
+
+Two parameters that share a name share a size. A family writes its table as patterns, one `Row` per kind of parameter::
+
+    Row("blocks.{i}.attn.qkv.weight", "(3 heads.{i} head_dim.{i}) qkv_in.{i}", at="tokens.{i}")
+
+Dimensions are separated by blanks, a parenthesis packs several axes into one dimension (the last varies fastest, as in
+einops), and a number is a fixed size. `at` names what the matrix is applied to: a weight with `at` costs its size times
+that many multiply-accumulates. Binding the patterns to the parameters of one model gives the `AxisTable`, from which
+slicing, gates, reordering, extraction and counting all follow.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nas.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Dim = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a family's table: a pattern of parameter names, and the names of the axes.
+
+    `rank` names the axis along which the matrix may be factored. `query` names the axis whose size sets the softmax
+    scale: where it shrinks, the parameter's query part is multiplied by the root of the ratio, so that a plain module
+    with its own scale computes with the base model's.
+    """
+
+    parameter: str
+    axes: str
+    at: str = ""
+    rank: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A `Row` bound to one parameter; `block` is the index of the block it lies in ("3", "2.5"), empty outside all."""
+
+    parameter: str
+    dims: tuple[Dim, ...]
+    block: str = ""
+    at: str = ""
+    rank: str = ""
+    query: str = ""
+
+    @cached_property
+    def atoms(self) -> Dim:
+        """All axes in order, dimensions unpacked."""
+        return tuple(atom for dim in self.dims for atom in dim)
+
+    @property
+    def owner(self) -> str:
+        """Path of the module that holds the parameter."""
+        return self.parameter.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Multiply-accumulates that belong to no parameter, such as queries times keys: `factor` x the axes' sizes."""
+
+    block: str
+    factor: int
+    atoms: Dim
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The axes of one model and how they hang together.
+
+    `axes` maps a name to its number of units; `within` maps an axis to the one whose units it selects from; `protected`
+    gives the number of first units that are always kept; `blocks` maps a block's index to its module path, in the order
+    of execution.
+    """
+
+    axes: Mapping[str, int]
+    within: Mapping[str, str]
+    protected: Mapping[str, int]
+    blocks: Mapping[str, str]
+
+    def size(self, atom: str, sizes: Mapping[str, int]) -> int:
+        """Units of `atom` (an axis, or a number) under `sizes`; an axis not in it follows the one it lies within."""
+        if atom in sizes:
+            return sizes[atom]
+        if atom in self.within:
+            return self.size(self.within[atom], sizes)
+        return int(atom) if atom.isdecimal() else self.axes[atom]
+
+    def full(self, atom: str) -> int:
+        """Units of `atom` in the whole model."""
+        return self.size(atom, {})
+
+    def root(self, atom: str) -> str:
+        """The outermost axis that `atom` lies within: permuting it moves the units of `atom` too."""
+        while atom in self.within:
+            atom = self.within[atom]
+        return atom
+
+
+@dataclass(frozen=True)
+class AxisTable:
+    """Every parameter of one model with its axes, and the products that belong to no parameter."""
+
+    frame: Frame
+    entries: Mapping[str, Entry]
+    products: tuple[Product, ...]
+
+
+def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Frame, model: nn.Module) -> AxisTable:
+    """The table of `model`: each parameter bound to the one row whose pattern it matches.
+
+    `products` are patterns such as "2 queries.{i} tokens.{i} heads.{i} head_dim.{i}", one of each per block; `block` is
+    the pattern of a block's path ("blocks.{i}"). Raises ModelError for a parameter that no row names, or whose shape is
+    not the product of its axes.
+    """
+    kind = type(model).__name__
+    patterns = [(row, _pattern(row.parameter)) for row in rows]
+    inside = _pattern(block + ".{rest}")
+    entries = {}
+    for name, parameter in model.named_parameters():
+        found = [(row, match.groupdict()) for row, pattern in patterns if (match := pattern.fullmatch(name))]
+        if len(found) != 1:
+            raise ModelError(f"{kind}: {len(found)} rows of the axis table name parameter '{name}'; one must")
+        row, bound = found[0]
+        located = inside.fullmatch(name)
+        index = ".".join(value for key, value in located.groupdict().items() if key != "rest") if located else ""
+        fields = (field.format(**bound) for field in (row.at, row.rank, row.query))
+        entries[name] = entry = Entry(name, parse(row.axes.format(**bound)), index, *fields)
+        expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)
+        if expected != tuple(parameter.shape):
+            raise ModelError(f"{kind}: parameter '{name}' is {tuple(parameter.shape)}, its axes {row.axes} {expected}")
+    keys = re.findall(r"{(\w+)}", block)
+    per_block = tuple(
+        Product(index, int(number), tuple(atoms))
+        for index in frame.blocks
+        for number, *atoms in (p.format(**dict(zip(keys, index.split("."), strict=True))).split() for p in products)
+    )
+    return AxisTable(frame, entries, per_block)
+
+
+def parse(axes: str) -> tuple[Dim, ...]:
+    """Dimensions of an expression: "(3 heads.0 head_dim.0) embed" is (("3", "heads.0", "head_dim.0"), ("embed",))."""
+    tokens = re.findall(r"\(([^()]*)\)|([^\s()]+)", axes)
+    return tuple(tuple(packed.split()) if packed else (single,) for packed, single in tokens)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """A regular expression that binds {name} to a number, and {rest} to anything."""
+    escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
+    return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{'.+' if m[1] == 'rest' else '[0-9]+'})", escaped))

@@ -1,0 +1,157 @@
+"""Carve a sub-network out of a model: a module tree of the same classes whose parameters are slices of the model's.
+
+One function serves running, relaxing, extracting and loading, so that they cannot disagree. The tree is made anew for
+every architecture, which costs microseconds per module, and shares nothing that an architecture changes: there is no
+state to set or to reset.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.families.base import Family
+from nas.supernets.select import select
+from nas.supernets.slicing import Cut, cut, scale_query
+
+TOKENS = 1
+CHANNELS = -1
+"""Dimensions of an activation, batch x tokens x channels."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A model seen by its axes: what `carve` cuts from.
+
+    `basis(entry, weight)` gives the orthonormal columns along which a matrix (out x in) is factored, most important
+    first, as an array out x full rank.
+    """
+
+    model: nn.Module
+    family: Family
+    table: AxisTable
+    basis: Callable[[Entry, Tensor], Tensor]
+
+
+def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Module:
+    """A copy of the model's tree that holds the kept slices of `parameters`, without the blocks that are left out.
+
+    The slices are differentiable functions of `parameters`; buffers are shared.
+    """
+    frame = whole.table.frame
+    dropped = {path for index, path in frame.blocks.items() if keep.size(f"depth.{index}") == 0}
+    tree: dict[str, nn.Module] = {}
+    carved = _clone(whole.model, "", dropped, tree)
+    blocks = {index: tree[path] for index, path in frame.blocks.items() if path not in dropped}
+    before: dict[str, list[nn.Module]] = defaultdict(list)
+    for name, entry in whole.table.entries.items():
+        if entry.block and entry.block not in blocks:
+            continue
+        tensor = parameters[name]
+        if entry.at and (gather := _input_gather(entry, keep, tensor.device)):
+            before[entry.owner].append(gather)
+        if entry.rank and keep.size(entry.rank) < frame.full(entry.rank):
+            tensor, inner = _factor(entry, tensor, whole.basis(entry, tensor), keep)
+            if inner:
+                before[entry.owner].append(inner)
+        elif keep.touches(entry):
+            tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
+        _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
+    whole.family.reshape(carved, blocks, keep.size)
+    for path, modules in before.items():
+        carved.set_submodule(path, nn.Sequential(*modules, tree[path]))
+    _drop_tokens(carved, blocks, whole.table, keep)
+    return carved
+
+
+def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.Module]) -> nn.Module:
+    """The same tree in new modules, without dropped blocks; tensors and attributes are shared. `tree`: by path."""
+    copy: nn.Module = object.__new__(type(module))
+    copy.__dict__ = module.__dict__.copy()
+    copy._parameters = module._parameters.copy()
+    copy._buffers = module._buffers.copy()
+    copy._modules = {}
+    for name, child in module._modules.items():
+        below = f"{path}.{name}" if path else name
+        if below not in dropped:
+            copy._modules[name] = child and _clone(child, below, dropped, tree)
+    tree[path] = copy
+    return copy
+
+
+def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:
+    """A slice as a module holds it: a function of its source where gradients are on, else a parameter.
+
+    torch picks the kernel of a linear layer by whether its weight wants a gradient. A slice that does as its source
+    does gives the very bits of the extracted model.
+    """
+    if torch.is_grad_enabled() or isinstance(tensor, nn.Parameter):
+        return tensor  # type: ignore[return-value]
+    return nn.Parameter(tensor, requires_grad=source.requires_grad)
+
+
+def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
+    """Put a parameter into a module, and make the sizes that a layer remembers those of its weight."""
+    module._parameters[name] = tensor
+    if name != "weight":
+        return
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = tensor.shape
+    elif isinstance(module, nn.Conv2d):
+        module.out_channels = tensor.shape[0]
+    elif hasattr(module, "normalized_shape"):
+        setattr(module, "normalized_shape", tuple(tensor.shape))  # noqa: B010
+
+
+def _factor(entry: Entry, weight: Tensor, basis: Tensor, keep: Cut) -> tuple[Tensor, nn.Module | None]:
+    """The outer factor (out x rank) of a matrix, and the layer of the inner one (rank x in) that comes before it.
+
+    weight ~ basis basis^T weight, both factors cut to the kept outputs and inputs. Where two factors would cost more
+    than their product, the product is returned, and no layer.
+    """
+    rank = keep.size(entry.rank)
+    directions = basis[:, :rank]
+    outer = scale_query(cut(directions, (entry.dims[0], (str(rank),)), keep), entry, keep)
+    inner = cut(directions.T @ weight, ((str(rank),), entry.dims[1]), keep)
+    if not factoring_pays(rank, outer.shape[0], inner.shape[1]):
+        return outer @ inner, None
+    layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
+    layer._parameters["weight"] = _as_parameter(inner, weight)
+    return outer, layer
+
+
+def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
+    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
+    return rank * (outputs + inputs) < outputs * inputs
+
+
+def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | None:
+    """A gather of the inputs that a matrix keeps of those that arrive, where it keeps fewer."""
+    (axis,) = entry.dims[1] if len(entry.dims) == 2 and len(entry.dims[1]) == 1 else ("",)
+    parent = keep.frame.within.get(axis)
+    if parent is None or keep.size(axis) == keep.size(parent):
+        return None
+    kept = keep.selections.get(axis)
+    index = tuple(range(keep.size(axis))) if kept is None else tuple(kept.tolist())
+    return select(index, CHANNELS, device)
+
+
+def _drop_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], table: AxisTable, keep: Cut) -> None:
+    """Before each block that sees fewer tokens than the one before it, gather those that stay."""
+    present: list[int] | None = None
+    for index in blocks:
+        kept = keep.selections.get(f"tokens.{index}")
+        if kept is None:
+            continue
+        positions = [int(position) for position in kept]
+        if present is None or len(positions) < len(present):
+            place = positions if present is None else [present.index(position) for position in positions]
+            path = table.frame.blocks[index]
+            gather = select(tuple(place), TOKENS, kept.device)
+            carved.set_submodule(path, nn.Sequential(gather, carved.get_submodule(path)))
+        present = positions

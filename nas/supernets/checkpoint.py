@@ -1,0 +1,62 @@
+"""Weights of a base model from a file that a user has: safetensors, or torch's format read without unpickling code."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from nas.errors import CheckpointError
+
+WRAPPERS = ("state_dict", "model", "model_ema", "state_dict_ema")
+"""Keys under which training scripts put the weights in a torch file."""
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load `path` into `model`, every parameter of it.
+
+    Raises CheckpointError for a file that is missing, damaged, or that belongs to another model; `model` is then as it
+    was.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    found, wanted = _read(path), model.state_dict()
+    if missing := [name for name in wanted if name not in found]:
+        raise CheckpointError(f"{path}: not of this {type(model).__name__}: it lacks {_some(missing)}")
+    if unknown := [name for name in found if name not in wanted]:
+        raise CheckpointError(f"{path}: not of this {type(model).__name__}: it also holds {_some(unknown)}")
+    for name, tensor in wanted.items():
+        if found[name].shape != tensor.shape:
+            shapes = f"{tuple(found[name].shape)} there, {tuple(tensor.shape)} in the model"
+            raise CheckpointError(f"{path}: not of this {type(model).__name__}: '{name}' is {shapes}")
+    model.load_state_dict(found)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as wrong:
+        reason = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
+        raise CheckpointError(f"{path}: damaged, or not only weights: {reason}") from wrong
+    for key in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"{path}: holds no state dict (parameter name -> tensor)")
+    return content
+
+
+def _load_torch(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} entries, first '{names[0]}'"

@@ -1,0 +1,153 @@
+"""What sub-networks cost: parameters and multiply-accumulates (MACs), in closed form from the axis table.
+
+One formula serves a table of a million architectures (compiled into sums of small look-up tables), one architecture
+with given sizes, and gates whose sums are differentiable sizes. One MAC is one multiplication and one addition; FLOPs
+are twice the MACs, as `torch.utils.flop_counter` counts. Counted are the matrix products: linear layers, the patch
+convolution, queries x keys and attention x values. Norms, activations, biases and softmax are not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
+from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.carve import factoring_pays
+
+Metric = Literal["macs", "params"]
+Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
+Number = TypeVar("Number")
+
+
+@dataclass(frozen=True)
+class Term:
+    """factor x the sizes of `atoms`, for every alive block; `factored` is (rank axis, output atoms, input atoms)."""
+
+    block: str
+    factor: int
+    atoms: tuple[str, ...]
+    factored: tuple[str, tuple[str, ...], tuple[str, ...]] | None = None
+
+
+@final
+class Cost:
+    """Costs of the architectures of one space."""
+
+    def __init__(self, table: AxisTable, space: SearchSpace) -> None:
+        self.space = space
+        self.frame = table.frame
+        self._terms = {"params": _parameter_terms(table), "macs": _mac_terms(table)}
+        self._choices = {axis: position for position, choice in enumerate(space.values()) for axis in choice.sizes[0]}
+        self._additive = {metric: self._compile(terms) for metric, terms in self._terms.items()}
+
+    def macs(self, x: Architectures) -> NDArray[np.int64]:
+        """MACs per image of architectures, or of a table of them (architectures x choices, indices into `.values`)."""
+        return self._additive["macs"](self.space.as_table(x))
+
+    def flops(self, x: Architectures) -> NDArray[np.int64]:
+        """Floating-point operations per image: 2 x MACs."""
+        return 2 * self.macs(x)
+
+    def params(self, x: Architectures) -> NDArray[np.int64]:
+        """Number of parameters of the extracted models."""
+        return self._additive["params"](self.space.as_table(x))
+
+    def additive(self, metric: str) -> Additive:
+        """A cost as a constant and a sum of functions of few choices each."""
+        return self._additive[metric]
+
+    def base(self, metric: str) -> int:
+        """The cost of the whole model."""
+        return int(self.of_sizes(metric, {}))
+
+    def per_block(self, x: Architectures, metric: str) -> dict[str, NDArray[np.int64]]:
+        """A cost split by block index; the key "" holds what lies outside all blocks."""
+        table = self.space.as_table(x)
+        blocks: dict[str, list[Term]] = {index: [] for index in ("", *self.frame.blocks)}
+        for term in self._terms[metric]:
+            blocks[term.block].append(term)
+        return {index: self._compile(terms)(table) for index, terms in blocks.items()}
+
+    def of_sizes(self, metric: str, sizes: Mapping[str, Any]) -> Any:
+        """A cost where some axes have given sizes, and the others their own: integers, arrays or tensors.
+
+        With differentiable sizes it is differentiable; ranks must then be integers.
+        """
+        return sum((self._value(term, sizes) for term in self._terms[metric]), start=0)
+
+    def of_gates(self, metric: str, gates: Mapping[str, Any]) -> Any:
+        """A cost where the size of an axis is the sum of its gates: differentiable, exact at gates of 0 and 1."""
+        return self.of_sizes(metric, {axis: values.sum() for axis, values in gates.items()})
+
+    def _size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
+        return self.frame.size(atom, sizes)
+
+    def _value(self, term: Term, sizes: Mapping[str, Any]) -> Any:
+        value: Any = term.factor
+        for atom in term.atoms:
+            value = value * self._size(atom, sizes)
+        if term.factored:
+            rank, outputs, inputs = term.factored
+            value = value * self._matrix(rank, outputs, inputs, sizes)
+        return value * self._size(f"depth.{term.block}", sizes) if term.block else value
+
+    def _matrix(self, rank: str, outputs: Iterable[str], inputs: Iterable[str], sizes: Mapping[str, Any]) -> Any:
+        """Elements of a matrix, or of its two factors where it is factored and that pays."""
+        m, n = (math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (outputs, inputs))
+        r = self._size(rank, sizes)
+        if isinstance(r, np.ndarray):
+            return np.where((r < self.frame.full(rank)) & factoring_pays(r, m, n), r * (m + n), m * n)  # type: ignore[arg-type]
+        return r * (m + n) if r < self.frame.full(rank) and factoring_pays(r, m, n) else m * n
+
+    def _compile(self, terms: Sequence[Term]) -> Additive:
+        """Sum the terms that depend on the same choices into one look-up table each."""
+        tables: dict[tuple[int, ...], NDArray[np.int64]] = {}
+        choices = list(self.space.values())
+        for term in terms:
+            positions = tuple(sorted({self._choices[axis] for axis in self._atoms(term) if axis in self._choices}))
+            sizes: dict[str, NDArray[np.int64]] = {}
+            for along, position in enumerate(positions):
+                shape = [-1 if p == along else 1 for p in range(len(positions))]
+                for axis in choices[position].sizes[0]:
+                    values = np.array([chosen[axis] for chosen in choices[position].sizes], dtype=np.int64)
+                    sizes[axis] = values.reshape(shape)
+            shape = [len(choices[position].values) for position in positions]
+            value = np.broadcast_to(np.asarray(self._value(term, sizes), dtype=np.int64), shape)
+            tables[positions] = tables.get(positions, np.zeros(shape, dtype=np.int64)) + value
+        constant = int(tables.pop((), np.int64(0)))
+        return Additive(constant, tuple(Factor(positions, table) for positions, table in sorted(tables.items())))
+
+    def _atoms(self, term: Term) -> Iterable[str]:
+        """Every axis that a term may depend on, down to the ones that its axes lie within."""
+        atoms = list(term.atoms)
+        if term.factored:
+            rank, outputs, inputs = term.factored
+            atoms += [rank, *outputs, *inputs]
+        if term.block:
+            atoms.append(f"depth.{term.block}")
+        for atom in atoms:
+            yield atom
+            while atom not in self._choices and atom in self.frame.within:
+                atom = self.frame.within[atom]
+                yield atom
+
+
+def _parameter_terms(table: AxisTable) -> list[Term]:
+    return [_term(entry, ()) for entry in table.entries.values()]
+
+
+def _mac_terms(table: AxisTable) -> list[Term]:
+    matrices = [_term(entry, (entry.at,)) for entry in table.entries.values() if entry.at]
+    return matrices + [Term(product.block, product.factor, product.atoms) for product in table.products]
+
+
+def _term(entry: Entry, times: tuple[str, ...]) -> Term:
+    if entry.rank:
+        return Term(entry.block, 1, times, (entry.rank, *entry.dims))  # type: ignore[arg-type]
+    return Term(entry.block, 1, (*times, *entry.atoms))

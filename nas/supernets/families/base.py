@@ -1,0 +1,52 @@
+"""What a family of models must say: its axis table, the sizes of its axes, and the attributes that sizes imply."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from torch import nn
+
+from nas.supernets.axes import AxisTable, Frame, Row, bind
+
+SizeOf = Callable[[str], int]
+
+
+class Family(ABC):
+    """A timm class (or several that share a forward) as a table of axes.
+
+    `rows` name the axes of every parameter, `products` the multiply-accumulates that belong to none, `block` is the
+    pattern of a block's module path, and `elastic` lists the axes (without their index) that a search space may choose.
+    """
+
+    classes: ClassVar[tuple[type[nn.Module], ...]]
+    block: ClassVar[str]
+    rows: ClassVar[tuple[Row, ...]]
+    products: ClassVar[tuple[str, ...]]
+    examples: ClassVar[tuple[tuple[str, Mapping[str, Any]], ...]]
+    """Small models (timm name, model_args), one for each supported variant; the conformance suite tries them."""
+
+    @abstractmethod
+    def refusal(self, model: nn.Module) -> str:
+        """Why this variant of the class is not supported; empty when it is."""
+
+    @abstractmethod
+    def frame(self, model: nn.Module) -> Frame:
+        """The axes of `model` and their sizes."""
+
+    @abstractmethod
+    def elastic(self, model: nn.Module) -> frozenset[str]:
+        """Axes, without their index, that a search space may choose on `model`."""
+
+    @abstractmethod
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
+        """Set the attributes of `model` and its remaining `blocks` (by index) that follow from the sizes of axes."""
+
+    def token_order(self, model: nn.Module) -> list[int]:
+        """Token positions in the order in which they stay when tokens are dropped, always kept ones first."""
+        raise NotImplementedError(f"{type(self).__name__} has no elastic tokens")
+
+    def table(self, model: nn.Module) -> AxisTable:
+        """The axis table of `model`."""
+        return bind(self.rows, self.products, self.block, self.frame(model), model)

@@ -1,0 +1,139 @@
+"""timm's SwinTransformer (arXiv 2103.14030): four stages of window attention with a table of relative positions.
+
+Attention runs on windows, padding included, the MLP on the grid; both are fixed by the image size, and so is each
+stage's width. Heads, head dimensions, hidden units, depth and ranks are elastic. Tokens are not: a window needs all of
+its positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+from timm.models.swin_transformer import SwinTransformer
+from torch import nn
+
+from nas.supernets.axes import Frame, Row
+from nas.supernets.families.base import Family, SizeOf
+
+POOLS = ("avg", "max", "avgmax")
+SMALL = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7}
+
+
+@final
+class Swin(Family):
+    """Hierarchical transformers with shifted windows; an index is "stage.block"."""
+
+    classes = (SwinTransformer,)
+    block = "layers.{s}.blocks.{b}"
+    rows = (
+        Row("patch_embed.proj.weight", "embed.0 channels patch_height patch_width", at="patches"),
+        Row("patch_embed.proj.bias", "embed.0"),
+        Row("patch_embed.norm.weight", "embed.0"),
+        Row("patch_embed.norm.bias", "embed.0"),
+        Row("layers.{s}.downsample.norm.weight", "merged.{s}"),
+        Row("layers.{s}.downsample.norm.bias", "merged.{s}"),
+        Row("layers.{s}.downsample.reduction.weight", "embed.{s} merged.{s}", at="grid.{s}"),
+        Row("layers.{s}.blocks.{b}.norm1.weight", "embed.{s}"),
+        Row("layers.{s}.blocks.{b}.norm1.bias", "embed.{s}"),
+        Row("layers.{s}.blocks.{b}.attn.relative_position_bias_table", "offsets.{s} heads.{s}.{b}"),
+        Row(
+            "layers.{s}.blocks.{b}.attn.qkv.weight",
+            "(3 heads.{s}.{b} head_dim.{s}.{b}) qkv_in.{s}.{b}",
+            at="windowed.{s}",
+            rank="qkv_rank.{s}.{b}",
+            query="head_dim.{s}.{b}",
+        ),
+        Row("layers.{s}.blocks.{b}.attn.qkv.bias", "(3 heads.{s}.{b} head_dim.{s}.{b})", query="head_dim.{s}.{b}"),
+        Row(
+            "layers.{s}.blocks.{b}.attn.proj.weight",
+            "embed.{s} (heads.{s}.{b} head_dim.{s}.{b})",
+            at="windowed.{s}",
+            rank="proj_rank.{s}.{b}",
+        ),
+        Row("layers.{s}.blocks.{b}.attn.proj.bias", "embed.{s}"),
+        Row("layers.{s}.blocks.{b}.norm2.weight", "embed.{s}"),
+        Row("layers.{s}.blocks.{b}.norm2.bias", "embed.{s}"),
+        Row(
+            "layers.{s}.blocks.{b}.mlp.fc1.weight",
+            "mlp.{s}.{b} fc1_in.{s}.{b}",
+            at="grid.{s}",
+            rank="fc1_rank.{s}.{b}",
+        ),
+        Row("layers.{s}.blocks.{b}.mlp.fc1.bias", "mlp.{s}.{b}"),
+        Row("layers.{s}.blocks.{b}.mlp.fc2.weight", "embed.{s} fc2_in.{s}.{b}", at="grid.{s}", rank="fc2_rank.{s}.{b}"),
+        Row("layers.{s}.blocks.{b}.mlp.fc2.bias", "embed.{s}"),
+        Row("norm.weight", "features"),
+        Row("norm.bias", "features"),
+        Row("head.fc.weight", "classes features", at="1"),
+        Row("head.fc.bias", "classes"),
+    )
+    products = ("2 windowed.{s} window.{s} heads.{s}.{b} head_dim.{s}.{b}",)
+    examples = (
+        ("swin_tiny_patch4_window7_224", SMALL),
+        # A grid of 15 x 15 needs padded windows, and windows of 7 on the last stage's 4 x 4 shrink to it.
+        ("swin_tiny_patch4_window7_224", SMALL | {"img_size": 60, "depths": (1, 1, 2), "num_heads": (2, 4, 8)}),
+    )
+
+    def refusal(self, model: nn.Module) -> str:
+        """Pooling that leaves a map."""
+        pool = getattr(model, "global_pool", "")
+        return "" if pool in POOLS else f"global_pool='{pool}'; supported: {', '.join(POOLS)}"
+
+    def elastic(self, model: nn.Module) -> frozenset[str]:  # noqa: ARG002
+        """Widths inside the blocks, depth and ranks."""
+        inputs = {"qkv_in", "fc1_in", "fc2_in"}
+        return frozenset(
+            {"heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
+        )
+
+    def frame(self, model: nn.Module) -> Frame:
+        """Sizes from the model's own attributes; windows as timm lays them, padded to whole ones."""
+        swin: Any = model
+        patch_height, patch_width = swin.patch_embed.patch_size
+        axes = {
+            "channels": swin.patch_embed.proj.in_channels,
+            "patch_height": patch_height,
+            "patch_width": patch_width,
+            "patches": swin.patch_embed.num_patches,
+            "features": swin.num_features,
+            "classes": swin.num_classes,
+        }
+        within: dict[str, str] = {}
+        paths: dict[str, str] = {}
+        for s, stage in enumerate(swin.layers):
+            axes |= _stage_axes(s, stage)
+            for b, block in enumerate(stage.blocks):
+                i, width, hidden = f"{s}.{b}", block.attn.proj.in_features, block.mlp.fc1.out_features
+                heads = block.attn.num_heads
+                axes |= {f"heads.{i}": heads, f"head_dim.{i}": width // heads, f"mlp.{i}": hidden, f"depth.{i}": 1}
+                axes |= {f"qkv_in.{i}": block.dim, f"fc1_in.{i}": block.dim, f"fc2_in.{i}": hidden}
+                axes |= {f"qkv_rank.{i}": min(3 * width, block.dim), f"proj_rank.{i}": min(width, block.dim)}
+                axes |= {f"fc1_rank.{i}": min(hidden, block.dim), f"fc2_rank.{i}": min(hidden, block.dim)}
+                within |= {f"qkv_in.{i}": f"embed.{s}", f"fc1_in.{i}": f"embed.{s}", f"fc2_in.{i}": f"mlp.{i}"}
+                paths[i] = f"layers.{s}.blocks.{b}"
+        return Frame(axes, within, {}, paths)
+
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:  # noqa: ARG002
+        """Heads and the softmax scale per block."""
+        for index, module in blocks.items():
+            block: Any = module
+            block.attn.num_heads = size(f"heads.{index}")
+            block.attn.scale = size(f"head_dim.{index}") ** -0.5
+
+
+def _stage_axes(s: int, stage: Any) -> dict[str, int]:
+    """Grid, windows and widths of stage `s`: tokens, tokens with padding, tokens of one window."""
+    first = stage.blocks[0]
+    (height, width), (rows, columns) = first.input_resolution, first.window_size
+    axes = {
+        f"embed.{s}": first.dim,
+        f"grid.{s}": height * width,
+        f"window.{s}": rows * columns,
+        f"windowed.{s}": math.ceil(height / rows) * rows * math.ceil(width / columns) * columns,
+        f"offsets.{s}": (2 * rows - 1) * (2 * columns - 1),
+    }
+    if not isinstance(stage.downsample, nn.Identity):
+        axes[f"merged.{s}"] = stage.downsample.reduction.in_features
+    return axes

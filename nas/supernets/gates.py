@@ -1,0 +1,80 @@
+"""Gates: multiply the units of an axis by real numbers, folded into the parameters that write or read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from nas.errors import ModelError
+from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.slicing import Where, gate
+
+
+def gated(
+    parameters: Mapping[str, Tensor], table: AxisTable, gates: Mapping[str, Tensor], where: Where
+) -> dict[str, Tensor]:
+    """`parameters` with `gates` (axis -> one value per unit) folded in.
+
+    Raises ModelError for an axis that is unknown or has no exact gate here, or for a wrong number of values.
+    """
+    for axis, values in gates.items():
+        _check(axis, values, table, where)
+    depth = {axis.partition(".")[2]: values for axis, values in gates.items() if axis.startswith("depth.")}
+    result = dict(parameters)
+    for name, entry in table.entries.items():
+        if entry.block in depth and writes_residual(table, entry):
+            result[name] = result[name] * depth[entry.block]
+        if here := {axis: gates[axis] for axis in _gated_axes(table, entry, where) if axis in gates}:
+            result[name] = gate(result[name], entry, table.frame, here)
+    return result
+
+
+def writes_residual(table: AxisTable, entry: Entry) -> bool:
+    """Whether a parameter inside a block (a matrix or its bias) writes to the stream that all blocks share."""
+    return _matrix(table, entry) is not None and not any(atom.endswith("." + entry.block) for atom in entry.dims[0])
+
+
+def _gated_axes(table: AxisTable, entry: Entry, where: Where) -> tuple[str, ...]:
+    """Axes whose gate is folded into this parameter: those that its matrix reads (inputs), or writes (outputs)."""
+    if _matrix(table, entry) is None:
+        return ()
+    if where == "produced":
+        return entry.dims[0]
+    if len(entry.dims) < 2:
+        return ()
+    # A gate on hidden units is read through the input axis that lies within them.
+    return (*entry.dims[1], *(table.frame.within[axis] for axis in entry.dims[1] if axis in table.frame.within))
+
+
+def _matrix(table: AxisTable, entry: Entry) -> Entry | None:
+    """The matrix that a parameter is, or is the bias of."""
+    matrix = table.entries.get(f"{entry.owner}.weight")
+    return matrix if matrix is not None and matrix.at else None
+
+
+def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
+    frame = table.frame
+    if axis not in frame.axes:
+        raise ModelError(f"no axis '{axis}' to gate")
+    if values.numel() != frame.axes[axis]:
+        raise ModelError(f"the gate of '{axis}' needs {frame.axes[axis]} values, got {values.numel()}")
+    if axis.startswith("depth."):
+        return
+    if not any(axis in _gated_axes(table, entry, where) for entry in table.entries.values()):
+        raise ModelError(f"no matrix has '{axis}' where it is {where}: it cannot be gated there")
+    if norm := _norm_over(axis, table, where):
+        raise ModelError(
+            f"'{axis}' cannot be gated where it is {where}: {norm} mixes its units, so 0 would not drop one"
+        )
+
+
+def _norm_over(axis: str, table: AxisTable, where: Where) -> str:
+    """A norm that runs over the units of `axis`, or that undoes a gate on whole heads; empty when there is none."""
+    name, _, index = axis.partition(".")
+    undone = f"head_dim.{index}" if name == "heads" and where == "produced" else axis
+    for entry in table.entries.values():
+        is_norm = len(entry.dims) == 1 and _matrix(table, entry) is None
+        if is_norm and (axis in entry.atoms or undone in entry.atoms):
+            return entry.owner
+    return ""

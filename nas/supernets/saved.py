@@ -1,0 +1,135 @@
+"""Extracted models on disk: a folder with `model.safetensors` (weights) and `model.json` (how to rebuild the module).
+
+Loading builds the timm model that the JSON names, carves it to the stored sizes and loads the weights. Nothing is ever
+unpickled. The JSON carries the checksum of its weights, so that a pair torn apart by a crash is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nas.errors import CheckpointError
+from nas.supernets.carve import Whole, carve
+from nas.supernets.extract import detach
+from nas.supernets.families import family_of
+from nas.supernets.outline import build
+from nas.supernets.selection import Selection
+from nas.supernets.slicing import Cut
+
+FORMAT = 1
+WEIGHTS, RECIPE = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """How to rebuild an extracted module: the timm model it came from, the sizes of its axes, and what was selected.
+
+    `about` is free for what a reader wants to know: architecture, costs, accuracy, normalisation of the images.
+    """
+
+    model: str
+    model_args: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    selection: Mapping[str, list[int]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
+    """Write an extracted model. Each file appears whole or not at all; the JSON comes last."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights, recipe = folder / WEIGHTS, folder / RECIPE
+    half = weights.with_suffix(".tmp")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, half)
+    content = {
+        "format": FORMAT,
+        "timm": timm.__version__,
+        "model": blueprint.model,
+        "model_args": dict(blueprint.model_args),
+        "sizes": dict(blueprint.sizes),
+        "selection": dict(blueprint.selection),
+        "about": dict(blueprint.about),
+        "sha256": _checksum(half),
+    }
+    _replace(half, weights)
+    half = recipe.with_suffix(".tmp")
+    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    _replace(half, recipe)
+
+
+def load(folder: str | Path) -> nn.Module:
+    """The extracted model in `folder`, in evaluation mode, on the CPU.
+
+    Raises CheckpointError when the folder holds none, or when its files are damaged or do not belong together.
+    """
+    folder = Path(folder)
+    blueprint, checksum = _read(folder)
+    weights = folder / WEIGHTS
+    if _checksum(weights) != checksum:
+        raise CheckpointError(f"{weights}: not the weights that {RECIPE} describes (checksum); extract the model again")
+    model = _skeleton(blueprint, folder)
+    try:
+        model.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as wrong:
+        raise CheckpointError(f"{weights}: does not fit {blueprint.model} of {RECIPE}: {wrong}") from wrong
+    return model.eval()
+
+
+def read_blueprint(folder: str | Path) -> Blueprint:
+    """The JSON part of a saved model. Raises CheckpointError."""
+    return _read(Path(folder))[0]
+
+
+def _read(folder: Path) -> tuple[Blueprint, str]:
+    recipe = folder / RECIPE
+    if not recipe.is_file() or not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder}: no extracted model here; needed: {RECIPE} and {WEIGHTS}")
+    try:
+        content = json.loads(recipe.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise CheckpointError(f"{recipe}: format {content['format']}; this version reads format {FORMAT}")
+        keys = ("model", "model_args", "sizes", "selection", "about")
+        return Blueprint(**{key: content[key] for key in keys}), str(content["sha256"])
+    except (ValueError, KeyError, TypeError) as wrong:
+        raise CheckpointError(
+            f"{recipe}: damaged or not written by nas ({wrong!r}); extract the model again"
+        ) from wrong
+
+
+@torch.no_grad()
+def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
+    """A module of the right classes and shapes, its values yet to be loaded."""
+    model = build(blueprint.model, blueprint.model_args)
+    family = family_of(model)
+    table = family.table(model)
+    if unknown := set(blueprint.sizes) - set(table.frame.axes):
+        raise CheckpointError(f"{folder / RECIPE}: {blueprint.model} has no axis {', '.join(sorted(unknown))}")
+    selection = Selection(table, family, model)
+    selection.load(blueprint.selection)
+    keep = Cut(table.frame, blueprint.sizes, selection.kept(blueprint.sizes))
+    # Only shapes matter here, so any matrix does as a basis of a factored layer.
+    whole = Whole(model, family, table, lambda _, weight: weight.new_zeros(weight.shape[0], min(weight.shape)))
+    return detach(carve(whole, dict(model.named_parameters()), keep))
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _replace(half: Path, whole: Path) -> None:
+    with half.open("rb") as stream:
+        os.fsync(stream.fileno())
+    half.replace(whole)

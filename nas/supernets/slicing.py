@@ -1,0 +1,98 @@
+"""What is done to one parameter when axes shrink, are gated or are permuted: all of it by the names in its entry.
+
+A parameter is seen as an array with one dimension per axis, packed dimensions unpacked. Kept units are the first ones
+of each axis, except where a selection lists them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from nas.supernets.axes import Entry, Frame
+
+Where = Literal["consumed", "produced"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which units stay: a size per axis, and for axes that are not simply cut off at the end, the kept units' indices.
+
+    An axis without a size follows the axis it lies within, or stays whole.
+    """
+
+    frame: Frame
+    sizes: Mapping[str, int]
+    selections: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def size(self, atom: str) -> int:
+        """Units of `atom` that stay."""
+        return self.frame.size(atom, self.sizes)
+
+    def touches(self, entry: Entry) -> bool:
+        """Whether the parameter of `entry` loses anything."""
+        return any(self.size(atom) < self.frame.full(atom) for atom in entry.atoms)
+
+
+def cut(tensor: Tensor, dims: tuple[tuple[str, ...], ...], keep: Cut) -> Tensor:
+    """The slice of `tensor` (one packed dimension per item of `dims`) that stays, contiguous and differentiable."""
+    atoms = [atom for dim in dims for atom in dim]
+    sliced = unpack(tensor, dims, keep.frame)
+    for position, atom in enumerate(atoms):
+        kept = keep.size(atom)
+        if atom in keep.selections:
+            sliced = sliced.index_select(position, keep.selections[atom])
+        elif kept < sliced.shape[position]:
+            sliced = sliced.narrow(position, 0, kept)
+    return sliced.reshape([math.prod(keep.size(atom) for atom in dim) for dim in dims]).contiguous()
+
+
+def scale_query(tensor: Tensor, entry: Entry, keep: Cut) -> Tensor:
+    """Multiply the query part of a cut parameter by the root of kept over full head dimensions.
+
+    A plain attention scales by its own head dimension's root; the supernet computes with the base model's scale.
+    """
+    if not entry.query or (ratio := keep.size(entry.query) / keep.frame.full(entry.query)) == 1:
+        return tensor
+    if entry.dims[0][0] != "3":
+        return tensor * math.sqrt(ratio)
+    query, key, value = tensor.chunk(3)
+    return torch.cat([query * math.sqrt(ratio), key, value])
+
+
+def unpack(tensor: Tensor, dims: tuple[tuple[str, ...], ...], frame: Frame) -> Tensor:
+    """`tensor` with one dimension per axis."""
+    if all(len(dim) == 1 for dim in dims):
+        return tensor
+    return tensor.reshape([frame.full(atom) for dim in dims for atom in dim])
+
+
+def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]) -> Tensor:
+    """Multiply the units of the axes in `gates` (axis -> one value per unit) wherever `entry` names them, or names an
+    axis within them.
+    """
+    unpacked = unpack(tensor, entry.dims, frame)
+    for position, atom in enumerate(entry.atoms):
+        for axis in (atom, frame.within.get(atom, "")):
+            if axis in gates:
+                shape = [-1 if p == position else 1 for p in range(unpacked.dim())]
+                unpacked = unpacked * gates[axis].reshape(shape)
+    return unpacked.reshape(tensor.shape)
+
+
+@torch.no_grad()
+def permute(tensor: Tensor, entry: Entry, frame: Frame, orders: Mapping[str, Tensor]) -> None:
+    """Reorder the units of the axes in `orders` (axis -> new order of its units) in place, wherever they are named."""
+    unpacked = unpack(tensor, entry.dims, frame)
+    changed = False
+    for position, atom in enumerate(entry.atoms):
+        order = orders.get(frame.root(atom))
+        if order is not None:
+            unpacked, changed = unpacked.index_select(position, order), True
+    if changed:
+        tensor.copy_(unpacked.reshape(tensor.shape))

@@ -1,0 +1,160 @@
+"""The supernet: a timm model whose every sub-network shares its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.errors import ModelError, SpaceError
+from nas.searchspaces import Architecture, SearchSpace
+from nas.supernets.axes import Entry
+from nas.supernets.carve import Whole, carve
+from nas.supernets.cost import Cost
+from nas.supernets.extract import detach
+from nas.supernets.families import family_of
+from nas.supernets.gates import gated
+from nas.supernets.outline import outline_of
+from nas.supernets.saved import Blueprint
+from nas.supernets.selection import Selection
+from nas.supernets.slicing import Cut, Where, permute
+
+
+@final
+class Supernet(nn.Module):
+    """A model and a space of its sub-networks, which run on slices of its weights.
+
+    The architecture is an argument of every call, never a state. The state dict is the model's own, so checkpoints pass
+    between both. Nested weight sharing as in once-for-all (arXiv 1908.09791) and AutoFormer (arXiv 2107.00651); unlike
+    them, the forward is the model's own, on sliced parameters, so that a sub-network is its extracted module by
+    construction.
+    """
+
+    def __init__(self, model: nn.Module, space: SearchSpace) -> None:
+        """Raises ModelError for a model that no family supports, SpaceError for a space made for other axes."""
+        super().__init__()
+        family = family_of(model)
+        self.model = model
+        self.space = space
+        self.table = family.table(model)
+        _check_fits(space, model)
+        self.cost = Cost(self.table, space)
+        self.selection = Selection(self.table, family, model)
+        self._whole = Whole(model, family, self.table, self._basis)
+        self._bases: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Logits (batch x classes) of one sub-network on images x (batch x channels x height x width)."""
+        logits: Tensor = self.subnet(architecture)(x)
+        return logits
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """One sub-network as a module: timm's and torch's classes, whose parameters are slices of the supernet's.
+
+        Make it once to run many batches. It is differentiable towards the supernet's parameters, sees their values at
+        this moment, and has the supernet's present mode (train or eval). Raises SpaceError for a foreign architecture.
+        """
+        self.space.check(architecture)
+        return self._carve(dict(self.model.named_parameters()), self.space.sizes(architecture))
+
+    def relaxed(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = "consumed") -> Tensor:
+        """Logits of the whole model with the units of some axes multiplied by gates (axis -> one value per unit).
+
+        `where="consumed"` multiplies what the next layer reads, after the activation (DAN's output mixing: nested
+        choices collapse into the sum of the gates that keep a unit). `where="produced"` multiplies what a layer writes,
+        before the activation (SiDT). A gate on "depth.3" scales what block 3 adds to the residual stream. Gates act on
+        the parameters, so a pass costs what a plain pass does. Raises ModelError for an axis that has no exact gate.
+        """
+        logits: Tensor = self.relaxed_model(gates, where)(x)
+        return logits
+
+    def relaxed_model(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> nn.Module:
+        """The whole model with gates folded into its parameters; see `relaxed`."""
+        return self._carve(gated(dict(self.model.named_parameters()), self.table, gates, where), {})
+
+    @torch.no_grad()
+    def reorder(self, importance: Mapping[str, Tensor]) -> None:
+        """Sort units by descending importance (axis -> one score per unit), so that a size keeps the best ones.
+
+        Heads, head dimensions, hidden units and the embedding are permuted in the weights, which leaves the model's
+        function as it is. Tokens and the inputs of single layers cannot be permuted; their order is remembered in
+        `selection`. Equal scores keep their order. Raises ModelError for an unknown axis or a wrong number of scores.
+        """
+        orders = {axis: self._order(axis, scores) for axis, scores in importance.items()}
+        fixed = {axis: order for axis, order in orders.items() if self.selection.selects(axis)}
+        moved = {axis: order for axis, order in orders.items() if axis not in fixed}
+        for name, parameter in self.model.named_parameters():
+            permute(parameter, self.table.entries[name], self.table.frame, moved)
+        self.selection.follow(moved)
+        self.selection.update(fixed)
+        self._bases.clear()
+
+    def extract(self, architecture: Architecture) -> nn.Module:
+        """One sub-network as a module of its own: timm's and torch's classes, parameters copied and trainable."""
+        with torch.no_grad():
+            return detach(self.subnet(architecture))
+
+    def blueprint(self, architecture: Architecture, about: Mapping[str, Any] | None = None) -> Blueprint:
+        """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader."""
+        sizes = self.space.sizes(architecture)
+        shrunk = {axis: size for axis, size in sizes.items() if size < self.table.frame.axes[axis]}
+        about = {"architecture": dict(architecture), **(about or {})}
+        return Blueprint(self.space.model, self.space.model_args, shrunk, self.selection.state(), about)
+
+    def refresh(self) -> None:
+        """Forget the singular directions along which matrices are factored: they are computed anew when next needed.
+
+        Directions of older weights still give a valid factoring, only not the best one; training refreshes once per
+        epoch and at its end.
+        """
+        self._bases.clear()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The state dict of the model."""
+        state: dict[str, Any] = self.model.state_dict(*args, **kwargs)
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load a state dict of the model."""
+        self.refresh()
+        return self.model.load_state_dict(state_dict, *args, **kwargs)
+
+    def _carve(self, parameters: Mapping[str, Tensor], sizes: Mapping[str, int]) -> nn.Module:
+        keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, next(self.model.parameters()).device))
+        if torch.is_inference_mode_enabled():
+            # Inference tensors take other kernels than the parameters of an extracted model, and round otherwise.
+            with torch.inference_mode(False), torch.no_grad():
+                return carve(self._whole, parameters, keep)
+        return carve(self._whole, parameters, keep)
+
+    def _order(self, axis: str, scores: Tensor) -> Tensor:
+        frame = self.table.frame
+        name = axis.partition(".")[0]
+        ordered = name in self._whole.family.elastic(self.model) and name != "depth" and not name.endswith("_rank")
+        if axis not in frame.axes or not ordered:
+            raise ModelError(f"reorder: the units of '{axis}' have no order on this model")
+        if len(scores) != frame.axes[axis]:
+            raise ModelError(f"reorder: '{axis}' has {frame.axes[axis]} units, got {len(scores)} scores")
+        first = frame.protected.get(axis, 0)
+        rest = torch.argsort(scores[first:].detach(), descending=True, stable=True) + first
+        return torch.cat([torch.arange(first, device=rest.device), rest])
+
+    @torch.no_grad()
+    def _basis(self, entry: Entry, weight: Tensor) -> Tensor:
+        """Left singular vectors of the whole matrix, by descending singular value."""
+        if entry.parameter not in self._bases:
+            self._bases[entry.parameter] = torch.linalg.svd(weight.detach().float(), full_matrices=False).U.to(weight)
+        return self._bases[entry.parameter]
+
+
+def _check_fits(space: SearchSpace, model: nn.Module) -> None:
+    """Raise SpaceError when `space` was resolved against other axes than those of `model`."""
+    found, made_for = outline_of(model, space.model).axes, space.outline.axes
+    wrong: Iterable[str] = (axis for axis in {**made_for, **found} if made_for.get(axis) != found.get(axis))
+    if (axis := next(iter(wrong), None)) is not None:
+        raise SpaceError(
+            f"the space was made for {space.model} with {axis} = {made_for.get(axis)}, this model has "
+            f"{found.get(axis)}; build the model with the space's model_args"
+        )

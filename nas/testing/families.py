@@ -1,0 +1,214 @@
+"""What must hold for every family of models: inherit `FamilySuite`, and pytest runs it on all that are found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.searchspaces import Architecture, SearchSpace
+from nas.supernets import Supernet, load, save
+from nas.supernets.families import families
+from nas.supernets.outline import outline_of
+
+ARCHITECTURES = 50
+"""Random architectures tried on every example of a family."""
+
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "widths": {
+        "heads": {"size": [0.25, 0.5, 1.0]},
+        "head_dim": {"size": [0.34, 0.67, 1.0]},
+        "mlp": {"size": [0.1, 0.5, 1.0]},
+        "depth": {"depth": [1, 2, 3]},
+        "embed": {"size": [0.5, 0.75, 1.0]},
+        "tokens": {"keep": [0.3, 0.6, 1.0]},
+    },
+    "alpha": {"alpha": {"divide": ["heads", "mlp"], "by": [1, 2]}},
+    "inputs": {"inputs": {"size": [0.5, 1.0], "of": ["qkv_in", "fc1_in", "fc2_in"]}, "heads": {"size": [0.5, 1.0]}},
+    "ranks": {
+        "rank": {"rank": [0.1, 0.5, 1.0], "of": ["qkv", "proj", "fc1", "fc2"]},
+        "mlp": {"size": [0.5, 1.0]},
+        "head_dim": {"size": [0.5, 1.0]},
+    },
+}
+"""Choices tried on every example, as far as it has their axes."""
+
+
+def _cases() -> list[Any]:
+    cases = []
+    for family in families():
+        for number, (model, args) in enumerate(family.examples):
+            cases += [
+                pytest.param(model, args, kind, id=f"{type(family).__name__}-{number}-{kind}") for kind in VARIANTS
+            ]
+    return cases
+
+
+def randomise(model: nn.Module) -> nn.Module:
+    """Random weights, norms and biases: at their initial ones and zeros they hide mistakes. In evaluation mode."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            spread = 0.3 if parameter.dim() == 1 else 0.1
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() == 1))
+    return model.eval()
+
+
+def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
+    """A supernet of one example with the choices of one variant, as far as the model has their axes."""
+    built = randomise(timm.create_model(model, **args))
+    outline = outline_of(built, model)
+
+    def possible(name: str, choice: dict[str, Any]) -> bool:
+        axes = choice.get("of") or choice.get("divide") or [name]
+        return all((f"{axis}_rank" if "rank" in choice else axis) in outline.elastic for axis in axes)
+
+    text = [f"model: {model}", "choices:"]
+    if "stage" in {outline.level(axis) for axis in outline.axes}:
+        depth = ["  depth: {depth: [1, 2], per: stage}"] if kind == "widths" and min(args["depths"]) == 2 else []
+    else:
+        depth = ["  depth: {depth: [1, 2, 3]}"] if kind == "widths" else []
+    choices = {n: c for n, c in VARIANTS[kind].items() if n != "depth" and possible(n, c)}
+    text += [f"  {name}: {choice}".replace("'", "") for name, choice in choices.items()]
+    space = SearchSpace.from_yaml("\n".join(text + depth) + "\n", model_args=args, outline=outline)
+    return Supernet(built, space)
+
+
+def images(model: nn.Module, args: dict[str, Any], count: int = 2) -> torch.Tensor:
+    """Random images of the size and channels that `model` takes."""
+    channels = model.get_parameter("patch_embed.proj.weight").shape[1]
+    shape = (count, channels, args["img_size"], args["img_size"])
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def some(space: SearchSpace, count: int = ARCHITECTURES) -> list[Architecture]:
+    """The extremes of a space and random architectures between them."""
+    rng = np.random.default_rng(0)
+    return [space.largest, space.smallest, *(space.sample(rng) for _ in range(count - 2))]
+
+
+@pytest.mark.parametrize(("model", "args", "kind"), _cases())
+class FamilySuite:
+    """Slicing, extraction, counting, reordering and gates agree, with random norms and biases."""
+
+    def test_largest_is_the_original_model(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """The largest architecture computes what timm's model computes, to the last bit."""
+        supernet = make(model, args, kind)
+        x = images(supernet.model, args)
+        with torch.no_grad():
+            assert torch.equal(supernet(x, supernet.space.largest), supernet.model(x))
+
+    def test_extracted_is_the_sub_network(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Zero difference between supernet(x, a) and extract(a)(x)."""
+        supernet = make(model, args, kind)
+        x = images(supernet.model, args)
+        with torch.no_grad():
+            for architecture in some(supernet.space):
+                difference = (supernet(x, architecture) - supernet.extract(architecture)(x)).abs().max().item()
+                assert difference == 0, f"{difference} on {architecture}"
+
+    def test_counts_are_those_of_the_extracted_model(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""
+        supernet = make(model, args, kind)
+        x = images(supernet.model, args, 1)
+        architectures = some(supernet.space, 20)
+        macs, params = supernet.cost.macs(architectures), supernet.cost.params(architectures)
+        for architecture, mac, param in zip(architectures, macs, params, strict=True):
+            extracted = supernet.extract(architecture)
+            with torch.no_grad(), FlopCounterMode(display=False) as counter:
+                extracted(x)
+            assert param == sum(p.numel() for p in extracted.parameters())
+            assert 2 * mac == counter.get_total_flops(), f"on {architecture}"
+
+    def test_blocks_add_up(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Costs per block sum to the whole."""
+        supernet = make(model, args, kind)
+        architectures = some(supernet.space, 10)
+        for metric, whole in (("macs", supernet.cost.macs), ("params", supernet.cost.params)):
+            parts = supernet.cost.per_block(architectures, metric)
+            assert np.array_equal(np.sum(list(parts.values()), axis=0), whole(architectures))
+
+    def test_reorder_keeps_the_function(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Sorting units by random scores leaves the model's output as it is."""
+        supernet = make(model, args, kind)
+        x = images(supernet.model, args)
+        generator = torch.Generator().manual_seed(2)
+        names = {"heads", "head_dim", "mlp", "embed"} & set(supernet.space.outline.elastic)
+        axes = [axis for axis in supernet.table.frame.axes if axis.partition(".")[0] in names]
+        with torch.no_grad():
+            before = supernet(x, supernet.space.largest)
+            supernet.reorder({a: torch.rand(supernet.table.frame.axes[a], generator=generator) for a in axes})
+            after = supernet(x, supernet.space.largest)
+        assert axes
+        torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+    def test_reorder_keeps_the_best_units(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """After sorting, the first hidden unit is the one with the greatest score."""
+        supernet = make(model, args, kind)
+        axis = next(axis for axis in supernet.table.frame.axes if axis.startswith("mlp."))
+        path = supernet.table.frame.blocks[axis.partition(".")[2]]
+        weight = supernet.model.get_parameter(f"{path}.mlp.fc1.weight")
+        scores = torch.arange(weight.shape[0], dtype=torch.float32)
+        last = weight[-1].detach().clone()
+        supernet.reorder({axis: scores})
+        assert torch.equal(weight[0], last)
+
+    def test_gates_of_one_change_nothing_and_of_zero_drop(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Gates of 1 give the model; gates of 0 on hidden units give the sub-network without them."""
+        supernet = make(model, args, kind)
+        frame = supernet.table.frame
+        if any(".mlp.norm." in name for name in supernet.table.entries):
+            pytest.skip("a norm over hidden units: they have no gate")
+        axes = {axis: units for axis, units in frame.axes.items() if axis.startswith("mlp.")}
+        x = images(supernet.model, args)
+        half = {axis: (torch.arange(units) < units // 2).float() for axis, units in axes.items()}
+        with torch.no_grad():
+            ones = supernet.relaxed(x, {axis: torch.ones(units) for axis, units in axes.items()})
+            assert torch.equal(ones, supernet.model(x))
+            sliced = supernet._carve(dict(supernet.model.named_parameters()), {a: u // 2 for a, u in axes.items()})(x)
+            for where in ("consumed", "produced"):
+                torch.testing.assert_close(supernet.relaxed(x, half, where), sliced, rtol=1e-4, atol=1e-4)
+        assert supernet.cost.of_gates("macs", half) == supernet.cost.of_sizes(
+            "macs", {a: u // 2 for a, u in axes.items()}
+        )
+
+    def test_extracted_holds_only_timm_and_torch(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """No class of ours in an extracted model, and its parameters are its own."""
+        supernet = make(model, args, kind)
+        extracted = supernet.extract(supernet.space.smallest)
+        assert {type(module).__module__.partition(".")[0] for module in extracted.modules()} <= {"timm", "torch"}
+        shared = {p.data_ptr() for p in supernet.model.parameters()}
+        assert all(p.is_leaf and p.requires_grad and p.data_ptr() not in shared for p in extracted.parameters())
+
+    def test_saved_and_loaded(self, model: str, args: dict[str, Any], kind: str, tmp_path: Any) -> None:
+        """A saved model comes back the same, to the last bit."""
+        supernet = make(model, args, kind)
+        x = images(supernet.model, args)
+        for number, architecture in enumerate(some(supernet.space, 5)):
+            extracted = supernet.extract(architecture)
+            save(tmp_path / str(number), extracted, supernet.blueprint(architecture))
+            with torch.no_grad():
+                assert torch.equal(load(tmp_path / str(number))(x), extracted(x))
+
+    def test_gradients_reach_the_shared_weights(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Training a sub-network moves the supernet's parameters, exactly those units that it holds."""
+        supernet = make(model, args, kind)
+        supernet(images(supernet.model, args), supernet.space.smallest).square().sum().backward()
+        axis = next(axis for axis in supernet.table.frame.axes if axis.startswith("mlp."))
+        kept = supernet.table.frame.size(axis, supernet.space.sizes(supernet.space.smallest))
+        bias = supernet.model.get_parameter(f"{supernet.table.frame.blocks[axis.partition('.')[2]]}.mlp.fc1.bias")
+        assert bias.grad is not None
+        assert bias.grad[:kept].abs().sum() > 0
+        assert bias.grad[kept:].abs().sum() == 0
+
+    def test_state_dict_is_the_models(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Checkpoints pass between the supernet and timm's model."""
+        supernet = make(model, args, kind)
+        fresh = timm.create_model(model, **args)
+        assert list(supernet.state_dict()) == list(fresh.state_dict())
+        fresh.load_state_dict(supernet.state_dict())

@@ -1,0 +1,247 @@
+"""`StrategySuite`: what every black-box strategy must hold, on a toy problem with a known optimum.
+
+It finds the strategies of the plug-in folder, and the entry points, by itself. To test strategies of your own,
+inherit it:
+
+class TestMine(StrategySuite):
+strategies = (Mine(trials=100),)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from nas.errors import StrategyError
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.limit import Limit
+from nas.strategies import Objective, Strategy, Trial, find, names, winner
+from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Toy
+
+TRIALS = 28
+CONTINUE = 6
+"""Trials compared after a kill; enough, since each depends on all before it."""
+SEEDS = (0, 1, 2)
+
+
+def all_strategies() -> list[Strategy]:
+    """Every black-box strategy that is installed, once per entry of its `examples`. Those whose package is missing are
+    left out.
+    """
+    found: list[Strategy] = []
+    for name in names():
+        try:
+            kind = find(name)
+        except StrategyError:
+            continue
+        if not kind.needs_supernet:
+            found.extend(kind(**options) for options in kind.examples)
+    return found
+
+
+@cache
+def toy(text: str) -> tuple[Toy, Limit]:
+    """The toy problem of a search space (YAML text), and the limit of half its MACs."""
+    made = Toy(text)
+    return made, Limit(made, macs="50%")
+
+
+@cache
+def uniform_regret(trials: int) -> float:
+    """Mean regret of uniform random search over `SEEDS`, in accuracy (share of 1)."""
+    return regret(find("uniform")(trials=trials))
+
+
+def regret(strategy: Strategy) -> float:
+    """Best accuracy there is, less the best found in `strategy.trials` trials; mean over `SEEDS`."""
+    made, limit = toy(PLAIN)
+    found = []
+    for seed in SEEDS:
+        trials = list(strategy.search(made.problem(trials=strategy.trials, seed=seed, limit=limit)))
+        found.append(winner(trials, [ACCURACY], limit).value("accuracy"))
+    return optimum() - float(np.mean(found))
+
+
+@cache
+def optimum() -> float:
+    """The best accuracy within the limit of the plain toy problem."""
+    made, limit = toy(PLAIN)
+    return made.best(limit)
+
+
+def search(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]:
+    """The trials of a short search on the toy problem, within half of the MACs."""
+    made, limit = toy(text)
+    settings: dict[str, Any] = {"trials": TRIALS, "limit": limit, **options}
+    return list(strategy.search(made.problem(**settings)))
+
+
+@cache
+def whole_search(strategy: Strategy, objectives: tuple[Objective, ...]) -> list[Trial]:
+    """An undisturbed search on the plain toy problem."""
+    return search(strategy, objectives=objectives)
+
+
+def digests(trials: Sequence[Trial]) -> list[str]:
+    """Which architectures, in order."""
+    return [trial.architecture.digest for trial in trials]
+
+
+class StrategySuite:
+    """Inherit it in a test module, and pytest runs every test once per strategy."""
+
+    strategies: ClassVar[Sequence[Strategy] | None] = None
+    """What to test; None means `all_strategies()`."""
+
+    margin: ClassVar[float] = 0.7
+    """A guided strategy's regret must be at most this share of uniform random search's, with equal budgets."""
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """One test per strategy."""
+        if "strategy" in metafunc.fixturenames:
+            found = all_strategies() if self.strategies is None else self.strategies
+            metafunc.parametrize("strategy", found, ids=_label)
+
+    @pytest.mark.parametrize("text", [PLAIN, COUPLED], ids=["plain", "coupled"])
+    def test_proposes_only_canonical_architectures_within_the_limit(self, strategy: Strategy, text: str) -> None:
+        """Also with a choice of depth and with tokens that never grow; and exactly as many as the budget has."""
+        made, limit = toy(text)
+        trials = search(strategy, text)
+        table = made.space.to_table([trial.architecture for trial in trials])
+        assert [trial.number for trial in trials] == list(range(TRIALS))
+        assert np.array_equal(made.space.canonical(table), table)
+        assert np.all(limit.allows(table))
+        assert {trial.state for trial in trials} == {"done"}
+
+    def test_works_without_a_limit(self, strategy: Strategy) -> None:
+        """The limit is optional."""
+        assert len(search(strategy, COUPLED, limit=None)) == TRIALS
+
+    def test_same_seed_same_trials_in_another_process(self, strategy: Strategy) -> None:
+        """Strings hash differently there, so that nothing may depend on the order of a set. Another seed gives other
+        trials.
+        """
+        here = digests(whole_search(strategy, (ACCURACY,)))
+        assert _in_another_process(strategy) == here
+        made, limit = toy(PLAIN)
+        other = strategy.search(made.problem(trials=TRIALS, seed=1, limit=limit))
+        assert digests(list(itertools.islice(other, CONTINUE))) != here[:CONTINUE]
+
+    @pytest.mark.parametrize("stop", [1, TRIALS // 2, TRIALS - 3])
+    @pytest.mark.parametrize("objectives", [(ACCURACY,), (ACCURACY, MACS)], ids=["one", "two"])
+    def test_killed_search_continues_to_the_same_result(
+        self, strategy: Strategy, stop: int, objectives: tuple[Objective, ...]
+    ) -> None:
+        """All that is left of a killed search is the trials that were recorded."""
+        if not _takes(strategy, objectives):
+            pytest.skip("refuses several objectives, which is tested elsewhere")
+        made, limit = toy(PLAIN)
+        whole = whole_search(strategy, objectives)
+        running = strategy.search(made.problem(trials=TRIALS, limit=limit, objectives=objectives))
+        first = list(itertools.islice(running, stop))
+        del running
+        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, objectives=objectives, history=first))
+        continued = digests([*first, *itertools.islice(rest, CONTINUE)])
+        assert continued == digests(whole)[: stop + CONTINUE]
+
+    def test_continues_after_failures(self, strategy: Strategy) -> None:
+        """Failed trials are recorded, with their reason, and the budget is spent; a killed search with failures
+        continues to the same.
+        """
+        made, limit = toy(PLAIN)
+
+        def measure(architecture: Architecture) -> Mapping[str, float]:
+            if int(architecture.digest, 16) % 3 == 0:
+                raise RuntimeError("out of memory")
+            if int(architecture.digest, 16) % 3 == 1:
+                return {"accuracy": float("nan")}
+            return made.measure(architecture)
+
+        trials = search(strategy, measure=measure)
+        assert len(trials) == TRIALS
+        assert {trial.error for trial in trials} == {None, "RuntimeError: out of memory", "accuracy is nan"}
+        half = trials[: TRIALS // 2]
+        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=measure, history=half))
+        continued = digests([*half, *itertools.islice(rest, CONTINUE)])
+        assert continued == digests(trials)[: TRIALS // 2 + CONTINUE]
+
+    def test_measures_no_architecture_twice(self, strategy: Strategy) -> None:
+        """In a space of nine architectures every strategy must repeat itself, and must say so."""
+        made, _ = toy(TINY)
+        measured: list[str] = []
+
+        def measure(architecture: Architecture) -> Mapping[str, float]:
+            measured.append(architecture.digest)
+            return made.measure(architecture)
+
+        trials = search(strategy, TINY, measure=measure, limit=None)
+        assert len(trials) == TRIALS
+        assert sorted(measured) == sorted(set(digests(trials)))
+        assert sum(not trial.cached for trial in trials) == len(measured)
+
+    def test_takes_two_objectives_or_refuses_them(self, strategy: Strategy) -> None:
+        """With two objectives it finds several trade-offs; or it raises `StrategyError` before it measures anything."""
+        if not _takes(strategy, (ACCURACY, MACS)):
+            return
+        trials = whole_search(strategy, (ACCURACY, MACS))
+        points = {(trial.value("accuracy"), trial.value("macs")) for trial in trials}
+        front = [p for p in points if not any(q != p and q[0] >= p[0] and q[1] <= p[1] for q in points)]
+        assert len(front) > 1
+
+    def test_beats_uniform(self, strategy: Strategy) -> None:
+        """Mean of three seeds, equal budgets, comfortably."""
+        if not strategy.guided:
+            pytest.skip("does not learn from its trials")
+        assert regret(strategy) <= self.margin * uniform_regret(strategy.trials)
+
+
+def _label(strategy: Strategy) -> str:
+    name = type(strategy).__module__.rpartition(".")[2]
+    chosen = [str(value) for value in dataclasses.asdict(strategy).values() if isinstance(value, str)]
+    return "-".join([name, *chosen])
+
+
+def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
+    made, limit = toy(PLAIN)
+
+    def never(_: Architecture) -> Mapping[str, float]:
+        raise AssertionError("measured something before it refused")
+
+    refusal = ""
+    try:
+        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=never))
+    except StrategyError as error:
+        refusal = str(error)
+    assert "objective" in refusal or not refusal
+    return not refusal
+
+
+def _in_another_process(strategy: Strategy) -> list[str]:
+    kind = type(strategy)
+    told = json.dumps([kind.__module__, kind.__qualname__, dataclasses.asdict(strategy)])
+    code = "import sys; from nas.testing.strategies import _answer; _answer(sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "4242"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, told], env=environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    answer: list[str] = json.loads(done.stdout)
+    return answer
+
+
+def _answer(told: str) -> None:
+    """The other process's side of `_in_another_process`: prints the digests as JSON."""
+    module, name, options = json.loads(told)
+    kind: type[Strategy] = getattr(importlib.import_module(module), name)
+    print(json.dumps(digests(search(kind(**options)))))

@@ -1,0 +1,167 @@
+"""A toy problem without a model: a hand-made outline of a small ViT, its MACs in closed form, and an analytic accuracy
+whose optimum is known.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.factors import Additive, Factor
+from nas.searchspaces.limit import Limit
+from nas.searchspaces.outline import Outline
+from nas.searchspaces.space import SearchSpace
+from nas.strategies.problem import Objective, Problem, Trial
+
+ACCURACY = Objective("accuracy", maximise=True)
+MACS = Objective("macs", maximise=False)
+
+PLAIN = """
+model: toy
+choices:
+  heads: {size: [1, 2, 3], per: block}
+  mlp: {size: [64, 128, 192], per: block}
+"""
+"""Six blocks: 531,441 architectures."""
+
+TINY = """
+model: toy
+choices:
+  heads: {size: [1, 2, 3], per: model}
+  mlp: {size: [64, 128, 192], per: model}
+"""
+"""Nine architectures: every search of more trials must repeat some."""
+
+COUPLED = """
+model: toy
+choices:
+  depth: {depth: [3, 4, 6]}
+  tokens: {keep: [0.25, 0.5, 1.0], per: block, order: never-grows}
+  heads: {size: [1, 3], per: block}
+  mlp: {size: [64, 192], per: block}
+"""
+"""Choices with rules: tokens never grow again, and the choices of a block that depth removes take their last value."""
+
+BLOCKS = 6
+IMPORTANCE = np.array([0.3, 1.0, 0.5, 0.9, 0.2, 0.7])  # of heads; hidden units matter in the reverse order
+
+
+def toy_outline() -> Outline:
+    """A ViT of six blocks, 3 heads, 192 hidden units, 17 tokens of which one is a class token."""
+    axes = {"embed": 48}
+    for block in range(BLOCKS):
+        axes |= {f"heads.{block}": 3, f"mlp.{block}": 192, f"tokens.{block}": 17, f"depth.{block}": 1}
+    return Outline(
+        model="toy",
+        axes=axes,
+        protected={f"tokens.{block}": 1 for block in range(BLOCKS)},
+        within={},
+        elastic=frozenset({"heads", "mlp", "tokens", "depth"}),
+    )
+
+
+@final
+class Toy:
+    """A search space with costs (`CostModel`) and accuracies. `table` is always (architectures, choices), indices of
+    values.
+    """
+
+    def __init__(self, text: str = PLAIN) -> None:
+        self.space = SearchSpace.from_yaml(text, outline=toy_outline())
+
+    def additive(self, metric: str) -> Additive:
+        """MACs of the blocks plus those of a head, or parameters, which do not depend on tokens."""
+        return Additive(constant=10_000, factors=tuple(self._factor(metric, block) for block in range(BLOCKS)))
+
+    def base(self, metric: str) -> int:
+        """The cost of the largest architecture."""
+        return int(self.additive(metric)(self.space.to_table([self.space.largest]))[0])
+
+    def costs(self, architecture: Architecture) -> dict[str, int]:
+        """MACs and parameters of one architecture."""
+        table = self.space.to_table([architecture])
+        return {metric: int(self.additive(metric)(table)[0]) for metric in ("macs", "params")}
+
+    def accuracy(self, table: np.ndarray) -> np.ndarray:
+        """Float array (architectures,), within (0, 1).
+
+        More is better with falling returns. Heads and hidden units of a block help each other, and neighbours with
+        unequal heads hurt, so that no choice can be decided by itself.
+        """
+        heads, mlp, tokens, alive = (self._sizes(table, family) for family in ("heads", "mlp", "tokens", "depth"))
+        heads, mlp = heads / 3 * alive, mlp / 192 * alive
+        own = IMPORTANCE * np.sqrt(heads) + IMPORTANCE[::-1] * np.sqrt(mlp) + 0.8 * heads * mlp
+        clash = np.abs(np.diff(heads, axis=1)).sum(axis=1)
+        return np.asarray(0.3 + 0.04 * (own * (tokens / 17) ** 0.25).sum(axis=1) - 0.03 * clash)
+
+    def measure(self, architecture: Architecture) -> dict[str, float]:
+        """What stands in for an evaluation: accuracy and loss."""
+        accuracy = float(self.accuracy(self.space.to_table([architecture]))[0])
+        return {"accuracy": accuracy, "loss": 1 - accuracy}
+
+    def best(self, limit: Limit) -> float:
+        """The best accuracy within the limit, by trying every architecture of the space. For spaces without rules, up
+        to some 1e6.
+        """
+        counts = [len(choice.values) for choice in self.space.values()]
+        table = np.stack([grid.ravel() for grid in np.meshgrid(*map(np.arange, counts), indexing="ij")], axis=1)
+        assert len(table) == self.space.size, "this space has rules: not every row of values is an architecture"
+        return float(self.accuracy(table)[limit.allows(table)].max())
+
+    def problem(
+        self,
+        *,
+        trials: int,
+        seed: int = 0,
+        limit: Limit | None = None,
+        objectives: Sequence[Objective] = (ACCURACY,),
+        measure: Callable[[Architecture], Mapping[str, float]] | None = None,
+        history: Sequence[Trial] = (),
+    ) -> Problem:
+        """A problem for a strategy; nothing is stored but `problem.history`."""
+        return Problem(
+            space=self.space,
+            objectives=tuple(objectives),
+            strategy="toy",
+            seed=seed,
+            trials=trials,
+            measure=measure or self.measure,
+            costs=self.costs,
+            record=lambda _: None,
+            limit=limit,
+            history=list(history),
+        )
+
+    def _names(self, block: int) -> list[str]:
+        """Choices that set an axis of the block."""
+        axes = {f"{family}.{block}" for family in ("heads", "mlp", "tokens", "depth")}
+        return [name for name, choice in self.space.items() if axes & set(choice.sizes[0])]
+
+    def _factor(self, metric: str, block: int) -> Factor:
+        places = [list(self.space).index(name) for name in self._names(block)]
+        choices = [list(self.space.values())[place] for place in places]
+        table = np.zeros([len(choice.values) for choice in choices], dtype=np.int64)
+        for at in itertools.product(*(range(len(choice.values)) for choice in choices)):
+            sizes: dict[str, Any] = {"heads": 3, "mlp": 192, "tokens": 17, "depth": 1}
+            for choice, index in zip(choices, at, strict=True):
+                sizes |= {
+                    axis.split(".")[0]: n for axis, n in choice.sizes[index].items() if axis.endswith(f".{block}")
+                }
+            rows = sizes["tokens"] if metric == "macs" else 1
+            table[at] = sizes["depth"] * rows * 48 * (4 * 16 * sizes["heads"] + 2 * sizes["mlp"])
+        return Factor(choices=tuple(places), table=table)
+
+    def _sizes(self, table: np.ndarray, family: str) -> np.ndarray:
+        """Float array (architectures, blocks): sizes of the family's axes."""
+        full = {"heads": 3, "mlp": 192, "tokens": 17, "depth": 1}[family]
+        sizes = np.full((len(table), BLOCKS), float(full))
+        for place, choice in enumerate(self.space.values()):
+            for block in range(BLOCKS):
+                axis = f"{family}.{block}"
+                if axis in choice.sizes[0]:
+                    sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[table[:, place]]
+        return sizes

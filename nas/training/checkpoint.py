@@ -1,0 +1,130 @@
+"""A training run on disk: one safetensors file with module, optimiser and moving average; epochs and settings as JSON
+in its header.
+
+One file, because two cannot be replaced in one step. It is written beside its place, flushed to the disk, and renamed:
+whoever reads sees the old one or the new one. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from nas.errors import CheckpointError
+from nas.training.history import History
+
+FORMAT = "nas.training 1"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """All that a training run changes. `identity` says which run it is; a checkpoint of another one is refused."""
+
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: nn.Module | None
+    identity: Mapping[str, Any]
+
+
+def save(path: Path, progress: Progress, history: History) -> None:
+    """Replaces the checkpoint at `path`. `CheckpointError` when it cannot be written; the one before then stays."""
+    header = {"format": FORMAT, "identity": json.dumps(dict(progress.identity)), "history": json.dumps(history.rows())}
+    beside = path.with_name(path.name + ".writing")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(_tensors(progress), beside, metadata=header)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _flush_folder(path.parent)
+    except (OSError, SafetensorError) as fault:
+        raise CheckpointError(
+            f"{path}: cannot write the checkpoint of epoch {len(history)} ({fault}); "
+            "make room and run again: it goes on from the last one written"
+        ) from None
+    finally:
+        with suppress(OSError):  # whatever hindered writing may hinder this, and must not hide it
+            beside.unlink(missing_ok=True)
+
+
+def resume(path: Path, progress: Progress) -> History:
+    """Puts the state at `path` into `progress` and returns the epochs done; no file, no epochs."""
+    if not path.exists():
+        return History()
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no Mapping)
+        if header.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{path}: not a training checkpoint of this version (found {header.get('format')!r}); "
+                "delete it to train from the start"
+            )
+        identity, history = json.loads(header["identity"]), History.from_rows(json.loads(header["history"]))
+        _check_identity(path, identity, progress.identity)
+        _restore(tensors, progress)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as fault:
+        reason = " ".join(str(fault).split())[:200]
+        raise CheckpointError(
+            f"{path}: damaged, or of another model ({reason}); delete it to train from the start"
+        ) from None
+    return history
+
+
+def _tensors(progress: Progress) -> dict[str, Tensor]:
+    """Everything under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY. Cloned, as safetensors refuses
+    shared memory.
+    """
+    found = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
+    if progress.average is not None:
+        found |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
+    for index, state in progress.optimiser.state_dict()["state"].items():
+        found |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
+    return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
+
+
+def _restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
+    progress.module.load_state_dict(_below("module", tensors))
+    if progress.average is not None:
+        progress.average.load_state_dict(_below("average", tensors))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below("optimiser", tensors).items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    groups = progress.optimiser.state_dict()["param_groups"]
+    progress.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = prefix + "."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+
+
+def _check_identity(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    other = [f"{key} {found.get(key)!r}, now {asked.get(key)!r}" for key in asked if found.get(key) != asked.get(key)]
+    if other:
+        raise CheckpointError(
+            f"{path}: from a run with other settings ({'; '.join(other)}); "
+            "delete it to train from the start, or restore the settings"
+        )
+
+
+def _flush_folder(folder: Path) -> None:
+    """The rename itself must survive a power cut; only POSIX systems can open a folder to flush it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,5 @@
+from nas.testing.choices import ChoiceSuite
+
+
+class TestChoices(ChoiceSuite):
+    pass

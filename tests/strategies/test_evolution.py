@@ -1,0 +1,88 @@
+"""What evolution breeds, and from whom."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.limit import Limit
+from nas.strategies import Trial
+from nas.strategies.evolution import Evolution
+from nas.strategies.feasible import fit
+from nas.testing.toy import Toy
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    return Toy()
+
+
+def steps(toy: Toy, a: Architecture, b: Architecture) -> int:
+    """Choices in which two architectures differ."""
+    rows = toy.space.to_table([a, b])
+    return int((rows[0] != rows[1]).sum())
+
+
+def past(toy: Toy, architectures: list[Architecture], **changes: Any) -> list[Trial]:
+    problem = toy.problem(trials=99)
+    return [dataclasses.replace(trial, **changes) for trial in problem.evaluate(architectures)]
+
+
+def distinct(toy: Toy, n: int) -> list[Architecture]:
+    table = np.unique(toy.space.sample_table(np.random.default_rng(0), 4 * n), axis=0)
+    return toy.space.from_table(np.random.default_rng(1).permutation(table)[:n])
+
+
+def children(toy: Toy, strategy: Evolution, history: list[Trial], n: int = 30) -> list[Architecture]:
+    problems = [toy.problem(trials=99, seed=seed, history=history) for seed in range(n)]
+    return [strategy.ask(problem, len(history)) for problem in problems]
+
+
+def test_the_old_die_however_good_they_are(toy: Toy) -> None:
+    """The best of all, larger than everything, is no parent any more once it is old."""
+    young = [fit(toy.problem(trials=1), row, np.random.default_rng(0)) for row in np.eye(12, dtype=np.int64)[:10]]
+    history = past(toy, [toy.space.largest, *young])
+    bred = children(toy, Evolution(population=10, sample=10, crossover=0.0), history)
+    assert all(steps(toy, child, toy.space.smallest) <= 6 for child in bred)
+    elite = children(toy, Evolution(population=10, sample=1, crossover=0.0, parents="elite"), history)
+    assert all(steps(toy, child, toy.space.largest) <= 6 for child in elite)
+
+
+def test_failed_trials_are_no_parents_and_do_not_count(toy: Toy) -> None:
+    start = distinct(toy, 6)
+    good, bad = past(toy, start[:3]), past(toy, start[3:], state="failed", error="no", metrics={})
+    history = [dataclasses.replace(trial, number=n) for n, trial in enumerate([*bad, *good])]
+    early = [Evolution(population=4).ask(toy.problem(trials=9, history=history), 6)]
+    assert early[0] not in start
+    bred = children(toy, Evolution(population=3, sample=3, crossover=0.0, mutation=0.0), history)
+    nearest_parents = [min(start, key=lambda a: steps(toy, a, child)) for child in bred]
+    assert set(nearest_parents) <= set(start[:3])
+
+
+def test_children_are_new_while_there_is_something_new(toy: Toy) -> None:
+    problem = toy.problem(trials=150, limit=Limit(toy, macs="70%"))
+    trials = list(Evolution(population=20).search(problem))
+    assert sum(trial.cached for trial in trials) <= 3
+
+
+def test_crossover_takes_every_choice_from_one_of_the_parents(toy: Toy) -> None:
+    history = past(toy, [toy.space.smallest, toy.space.largest])
+    bred = children(toy, Evolution(population=2, sample=1, crossover=1.0, mutation=0.0), history)
+    mixed = [child for child in bred if 3 <= steps(toy, child, toy.space.largest) <= 9]
+    assert len(mixed) > len(bred) / 4  # half of the pairs are one and the same parent
+
+
+def test_repair_goes_to_the_nearest_and_spreads_over_ties(toy: Toy) -> None:
+    limit = Limit(toy, macs="90%")
+    problem = toy.problem(trials=1, limit=limit)
+    row = toy.space.to_table([toy.space.largest])[0]
+    rng = np.random.default_rng(0)
+    fits = [fit(problem, row, rng) for _ in range(40)]
+    distances = {int((row - toy.space.to_table([a])[0]).sum()) for a in fits}
+    nearest = toy.space.nearest(toy.space.largest, limit)
+    assert distances == {int((row - toy.space.to_table([nearest])[0]).sum())}
+    assert len(set(fits)) > 5
+    inside = toy.space.smallest
+    assert fit(problem, inside, rng) == inside

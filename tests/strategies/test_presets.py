@@ -1,0 +1,37 @@
+"""Every preset says what it is, and holds options that its strategy takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+
+import nas.strategies
+
+PRESETS = sorted((Path(__file__).parents[2] / "strategies").glob("*.yaml"))
+
+
+def test_there_are_presets() -> None:
+    assert {p.stem for p in PRESETS} >= {"uniform", "evolution", "autoformer", "tpe", "gp", "nsga2"}
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
+def test_a_preset_is_documented_and_parses(path: Path) -> None:
+    text = path.read_text()
+    head = text[: re.search(r"^[^#]", text, re.MULTILINE).start()]  # type: ignore[union-attr]
+    for word in ("When:", "Paper:", "Cost:", "Command:"):
+        assert word in head
+    assert f"--set strategy=strategies/{path.name}" in head
+    assert max(map(len, text.splitlines())) <= 120
+    options = dict(YAML(typ="safe").load(text))
+    kind = nas.strategies.find(options.pop("use"))
+    strategy = TypeAdapter(kind).validate_python(options)
+    assert strategy.trials == options["trials"]
+    with pytest.raises(ValidationError):
+        TypeAdapter(kind).validate_python(options | {"trials": 0})
+
+
+def test_unknown_strategies_are_named_with_the_nearest() -> None:
+    with pytest.raises(nas.errors.StrategyError, match=r"no 'evolutio' in .*did you mean 'evolution'"):
+        nas.strategies.find("evolutio")

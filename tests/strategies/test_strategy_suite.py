@@ -1,0 +1,85 @@
+"""Every strategy of the plug-in folder passes the suite; and the suite fails for strategies that deserve it."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from nas.errors import StrategyError
+from nas.searchspaces.architecture import Architecture
+from nas.strategies import AskTell, Problem, Strategy, Trial
+from nas.strategies.feasible import draw
+from nas.testing.strategies import StrategySuite, all_strategies
+from nas.testing.toy import ACCURACY, PLAIN
+
+
+class TestStrategies(StrategySuite):
+    """All of them."""
+
+
+def test_the_suite_finds_them_all() -> None:
+    found = {type(strategy).__module__.rpartition(".")[2] for strategy in all_strategies()}
+    assert found >= {"uniform", "evolution", "with_optuna"}
+    assert {getattr(s, "sampler", None) for s in all_strategies()} == {None, "tpe", "gp", "nsga2"}
+
+
+counter = itertools.count()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetful(AskTell):
+    """Not a function of its history: it remembers something that a killed search loses."""
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        return draw(problem, problem.rng(next(counter)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Salted(AskTell):
+    """Depends on how strings hash, which no two processes agree on."""
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        return draw(problem, problem.rng(number + hash("salt") % 1_000_003))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greedy(AskTell):
+    """Does not care for the limit."""
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        return problem.space.largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spendthrift(Strategy):
+    """Does not care for the budget."""
+
+    def search(self, problem: Problem) -> Iterator[Trial]:
+        yield from problem.evaluate(draw(problem, problem.rng(n)) for n in range(problem.trials + 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hasty(AskTell):
+    """Gives up at the first failure."""
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        if any(trial.state == "failed" for trial in problem.history):
+            raise RuntimeError("failed")
+        return draw(problem, problem.rng(number))
+
+
+def test_the_suite_can_fail() -> None:
+    suite = StrategySuite()
+    with pytest.raises(AssertionError):
+        suite.test_killed_search_continues_to_the_same_result(Forgetful(), 5, (ACCURACY,))
+    with pytest.raises(AssertionError):
+        suite.test_same_seed_same_trials_in_another_process(Salted())
+    with pytest.raises(StrategyError, match="over the limit"):
+        suite.test_proposes_only_canonical_architectures_within_the_limit(Greedy(), PLAIN)
+    with pytest.raises(AssertionError):
+        suite.test_proposes_only_canonical_architectures_within_the_limit(Spendthrift(), PLAIN)
+    with pytest.raises(RuntimeError):
+        suite.test_continues_after_failures(Hasty())
+    with pytest.raises(AssertionError):
+        suite.test_beats_uniform(Hasty(trials=20))

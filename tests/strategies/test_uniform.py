@@ -1,0 +1,33 @@
+"""Uniform search draws evenly, within the limit, and repeats itself only when it must."""
+
+from collections import Counter
+
+from nas.searchspaces.limit import Limit
+from nas.strategies.uniform import Uniform
+from nas.testing.toy import TINY, Toy
+
+
+def test_all_of_a_small_space_is_seen_before_anything_repeats() -> None:
+    toy = Toy(TINY)
+    trials = list(Uniform().search(toy.problem(trials=12)))
+    assert len({trial.architecture for trial in trials[:9]}) == 9
+    assert [trial.cached for trial in trials] == [False] * 9 + [True] * 3
+
+
+def test_draws_are_even() -> None:
+    toy = Toy(TINY)
+    limit = Limit(toy, macs="60%")
+    fit = [a for a in toy.space.from_table(toy.space.sample_table(toy.problem(trials=1).rng(0), 500, limit))]
+    counts = Counter(
+        next(Uniform().search(toy.problem(trials=1, seed=s, limit=limit))).architecture for s in range(600)
+    )
+    assert set(counts) == set(fit)
+    expected = 600 / len(counts)
+    assert all(0.7 * expected < n < 1.3 * expected for n in counts.values())
+
+
+def test_a_larger_budget_continues_the_same_search() -> None:
+    toy = Toy()
+    short = [trial.architecture for trial in Uniform().search(toy.problem(trials=5))]
+    long = [trial.architecture for trial in Uniform().search(toy.problem(trials=9))]
+    assert long[:5] == short

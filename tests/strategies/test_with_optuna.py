@@ -1,0 +1,131 @@
+"""The adapter: what Optuna is told, that a kept study equals a rebuilt one, and that it stays quiet."""
+
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import pytest
+
+import nas.strategies
+from nas.errors import StrategyError
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.limit import Limit
+from nas.strategies import Problem, with_optuna
+from nas.strategies.with_optuna import WithOptuna
+from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
+
+SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2")
+
+
+def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
+    """Search, and return the study that was kept meanwhile."""
+    session = with_optuna._Session(strategy, problem)
+    for number in range(len(problem.history), problem.trials):
+        session.tell(problem.evaluate([session.ask(number)])[0])
+    return session._study
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    return Toy(COUPLED)
+
+
+@pytest.fixture(scope="module")
+def limit(toy: Toy) -> Limit:
+    return Limit(toy, macs="50%")
+
+
+def sometimes_failing(toy: Toy) -> Any:
+    def measure(architecture: Architecture) -> Mapping[str, float]:
+        if int(architecture.digest, 16) % 5 == 0:
+            raise RuntimeError("no memory")
+        return toy.measure(architecture)
+
+    return measure
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_optuna_is_told_what_was_measured(sampler: Any, toy: Toy, limit: Limit) -> None:
+    problem = toy.problem(trials=18, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
+    study = kept(WithOptuna(sampler=sampler), problem)
+    states = optuna.trial.TrialState
+    assert {trial.state for trial in study.trials} == {states.COMPLETE, states.FAIL}
+    for told, trial in zip(study.trials, problem.history, strict=True):
+        row = toy.space.to_table([trial.architecture])[0]
+        assert told.params == {
+            name: at for name, at in zip(toy.space, row, strict=True) if len(toy.space[name].values) > 1
+        }
+        assert (told.state == states.FAIL) == (trial.state == "failed")
+        assert told.values == (None if trial.error else [trial.value("accuracy"), trial.value("macs")])
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_rebuilt_study_is_the_kept_one_and_asks_the_same(sampler: Any, toy: Toy, limit: Limit) -> None:
+    strategy = WithOptuna(sampler=sampler, startup=5, population=4)
+    problem = toy.problem(trials=13, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
+    study = kept(strategy, problem)
+    rebuilt = with_optuna._Session(strategy, problem)._study
+    for ours, theirs in zip(study.trials, rebuilt.trials, strict=True):
+        assert (ours.params, ours.values, ours.state) == (theirs.params, theirs.values, theirs.state)
+        assert generation(ours) == generation(theirs)
+    for number in (0, 4, 9, 12):
+        past = toy.problem(trials=13, limit=limit, objectives=(ACCURACY, MACS), history=problem.history[:number])
+        assert strategy.ask(past, number) == problem.history[number].architecture
+
+
+def generation(trial: optuna.trial.FrozenTrial) -> Any:
+    return trial.system_attrs.get("NSGAIISampler:generation")
+
+
+def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit: Limit) -> None:
+    problem = toy.problem(trials=23, limit=limit, measure=sometimes_failing(toy))
+    study = kept(WithOptuna(sampler="nsga2", population=4), problem)
+    done = 0
+    for trial in study.trials:
+        assert generation(trial) == done // 4
+        done += trial.state == optuna.trial.TrialState.COMPLETE
+    assert 4 * 3 < done < 23
+
+
+def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[optuna.samplers.TPESampler] = []
+
+    def spy(**options: Any) -> optuna.samplers.TPESampler:
+        made.append(optuna.samplers.TPESampler(**options))
+        return made[-1]
+
+    monkeypatch.setattr(with_optuna, "TPESampler", spy)
+    study = kept(WithOptuna(sampler="tpe", startup=3), toy.problem(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
+    assert len(made) == 6
+    assert all(sampler._is_multivariate(study) for sampler in made)
+
+
+def test_optuna_neither_prints_nor_warns_nor_stays_silenced(
+    toy: Toy, limit: Limit, capfd: pytest.CaptureFixture[str]
+) -> None:
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for sampler in SAMPLERS:
+            list(WithOptuna(sampler=sampler, population=4).search(toy.problem(trials=12, limit=limit)))
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+    assert optuna.logging.get_verbosity() == optuna.logging.INFO
+
+
+def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "nas.strategies.with_optuna")
+    monkeypatch.delattr(nas.strategies, "with_optuna")
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(StrategyError, match=r"'with_optuna' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
+        nas.strategies.find("with_optuna")
+
+
+def test_a_space_of_one_architecture_is_searched_too() -> None:
+    toy = Toy("model: toy\nchoices:\n  heads: {size: [2], per: model}\n")
+    for sampler in SAMPLERS:
+        trials = list(WithOptuna(sampler=sampler).search(toy.problem(trials=14)))
+        assert len({trial.architecture for trial in trials}) == 1

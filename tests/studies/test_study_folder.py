@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from nas.errors import RunError
+from nas.studies.folder import RunFolder, read_json, replaced_folder, write_bytes, write_json
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "result.json"
+    write_json(path, {"n": 1})
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"result\.json': No space left on device; .*nothing finished is lost"):
+        write_json(path, {"n": 2})
+    assert read_json(path, remedy="") == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_folder_takes_its_place_when_it_is_full(tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    with replaced_folder(place) as partial:
+        (partial / "a").write_text("1")
+        assert not place.exists()
+    with replaced_folder(place) as partial:
+        (partial / "b").write_text("2")
+    assert [p.name for p in place.iterdir()] == ["b"]
+
+
+def test_a_folder_that_cannot_be_filled_changes_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "model"
+    with replaced_folder(place) as partial:
+        (partial / "a").write_text("1")
+    with pytest.raises(ValueError, match="broken"), replaced_folder(place) as partial:
+        (partial / "b").write_text("2")
+        raise ValueError("broken")
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert [p.name for p in place.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe"])
+def test_a_damaged_result_names_the_file_and_the_remedy(tmp_path: Path, content: bytes) -> None:
+    write_bytes(tmp_path / "base" / "result.json", content)
+    with pytest.raises(RunError, match=r"base/result\.json: damaged.*delete the folder '.*base' and run again"):
+        RunFolder(tmp_path).result("base")
+
+
+def test_a_stage_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="the stage 'explore' is not finished; run the study again"):
+        RunFolder(tmp_path).need("explore")

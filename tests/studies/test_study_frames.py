@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from nas.errors import RunError
+from nas.searchspaces import Architecture
+from nas.strategies import Objective, Trial
+from nas.studies.frames import (
+    best_so_far,
+    front_objectives,
+    hypervolume,
+    knee,
+    pareto_frame,
+    trials_frame,
+    worst_values,
+)
+from nas.studies.study import Study
+from studies_fakes import trial
+
+ACCURACY, MACS = Objective("accuracy", maximise=True), Objective("macs", maximise=False)
+CHOICES = ["heads.0", "mlp.0"]
+
+
+def frame(*points: tuple[float, int], most: float = np.inf) -> pd.DataFrame:
+    """A frame of trials with these accuracies and MACs."""
+    trials = [
+        trial(n, accuracy, costs={"macs": macs, "params": 7}, architecture=Architecture({"heads.0": n, "mlp.0": 0.5}))
+        for n, (accuracy, macs) in enumerate(points)
+    ]
+    return trials_frame(trials, study="s", choices=CHOICES, bounds={"macs": (0, most)})
+
+
+def test_a_frame_has_one_column_per_choice_between_head_and_tail() -> None:
+    found = trials_frame([trial(0), trial(1, None)], study="s", choices=CHOICES, bounds={"macs": (0, 1005)})
+    assert list(found.columns) == [
+        "study", "strategy", "seed", "number", "heads.0", "mlp.0", "accuracy", "loss", "macs", "flops", "params",
+        "feasible", "seconds", "state", "digest", "cached", "error",
+    ]  # fmt: skip
+    assert found.loc[0, ["heads.0", "mlp.0", "accuracy", "macs", "flops"]].tolist() == [1, 0.25, 0.5, 1000, 2000]
+    assert found["feasible"].tolist() == [True, False]
+    assert found["state"].tolist() == ["done", "failed"]
+    assert np.isnan(found.loc[1, "accuracy"])
+
+
+def test_a_frame_of_nothing_has_the_same_types() -> None:
+    empty = trials_frame([], study="s", choices=CHOICES, bounds={})
+    full = trials_frame([trial()], study="s", choices=CHOICES, bounds={})
+    assert empty.empty
+    assert empty.dtypes.drop(CHOICES).to_dict() == full.dtypes.drop([*CHOICES, "accuracy", "loss"]).to_dict()
+    assert pareto_frame(empty, [ACCURACY, MACS]).empty
+
+
+def test_the_front_holds_what_nobody_dominates_cheapest_first() -> None:
+    found = pareto_frame(frame((0.5, 10), (0.9, 30), (0.4, 20), (0.95, 90), (0.8, 20), most=50), [ACCURACY, MACS])
+    assert found[["accuracy", "macs"]].to_numpy().tolist() == [[0.5, 10], [0.8, 20], [0.9, 30]]
+    assert found["knee"].tolist() == [False, True, False]
+
+
+def test_an_architecture_measured_twice_is_on_the_front_once() -> None:
+    twice = [trial(0), trial(0, strategy="uniform", cached=True)]
+    found = pareto_frame(trials_frame(twice, study="s", choices=CHOICES, bounds={}), [ACCURACY, MACS])
+    assert len(found) == 1
+
+
+def test_the_front_agrees_with_its_definition_for_three_objectives() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 6, (60, 3))
+    trials = [
+        trial(n, a / 10, costs={"macs": int(m), "params": int(p)}, architecture=Architecture({"heads.0": n, "mlp.0": 1}))
+        for n, (a, m, p) in enumerate(values)
+    ]
+    objectives = [ACCURACY, MACS, Objective("params", maximise=False)]
+    found = pareto_frame(trials_frame(trials, study="s", choices=CHOICES, bounds={}), objectives)
+    losses = values * [-1, 1, 1]
+    expected = {
+        n for n, one in enumerate(losses) if not ((losses <= one).all(axis=1) & (losses < one).any(axis=1)).any()
+    }
+    assert set(found["number"]) == expected
+
+
+def test_the_knee_is_the_best_compromise() -> None:
+    assert knee(np.array([[0.0, 10.0], [1.0, 2.0], [9.0, 1.0], [10.0, 0.0]])) == 1
+    assert knee(np.array([[3.0, 3.0]])) == 0
+
+
+def test_the_hypervolume_of_one_point_is_a_rectangle() -> None:
+    worst = {"accuracy": 0.0, "macs": 100.0}
+    assert hypervolume(frame((0.8, 25)), [ACCURACY, MACS], worst) == pytest.approx(0.8 * 0.75)
+    assert hypervolume(frame((0.8, 25), (0.5, 50)), [ACCURACY, MACS], worst) == pytest.approx(0.6)
+    assert hypervolume(frame((0.8, 25), most=1), [ACCURACY, MACS], worst) == 0.0
+
+
+def test_the_worst_point_is_the_base_models_cost() -> None:
+    loss = Objective("loss", maximise=False)
+    found = worst_values([ACCURACY, MACS, loss], {"macs": 100}, frame((0.8, 25), (0.5, 50)))
+    assert found == {"accuracy": 0.0, "macs": 100.0, "loss": 0.5}
+
+
+def test_a_single_objective_gets_macs_beside_it() -> None:
+    assert front_objectives([ACCURACY]) == (ACCURACY, MACS)
+    assert front_objectives([MACS]) == (MACS, Objective("params", maximise=False))
+    assert front_objectives([MACS, ACCURACY]) == (MACS, ACCURACY)
+
+
+def test_best_so_far_skips_what_does_not_count() -> None:
+    found = frame((0.5, 10), (0.9, 99), (0.4, 10), (0.6, 10), most=50)
+    assert best_so_far(found, ACCURACY).tolist() == [0.5, 0.5, 0.5, 0.6]
+
+
+def test_an_objective_that_nobody_measured_is_named() -> None:
+    with pytest.raises(RunError, match="no column 'speed' among the trials; there are: .*accuracy"):
+        pareto_frame(frame((0.5, 10)), [Objective("speed", maximise=True), MACS])
+
+
+def test_runs_concatenate_and_go_to_parquet_and_back(finished: Study, tmp_path: Path) -> None:
+    other: list[Trial] = [trial(0), trial(1, None)]
+    joined = pd.concat(
+        [finished.trials(), trials_frame(other, study="other", choices=CHOICES, bounds={})], ignore_index=True
+    )
+    assert len(joined) == 26
+    assert joined["study"].unique().tolist() == ["tiny", "other"]
+    joined.to_parquet(tmp_path / "trials.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "trials.parquet"), joined)
+    finished.pareto().to_parquet(tmp_path / "front.parquet")
+
+
+def test_a_studys_frames_tell_its_search(finished: Study) -> None:
+    trials, front = finished.trials(), finished.pareto()
+    assert trials.groupby("strategy").size().to_dict() == {"evolution": 12, "uniform": 12}
+    assert trials["feasible"].all()
+    assert set(front["digest"]) <= set(trials["digest"])
+    assert front["macs"].is_monotonic_increasing
+    assert front["accuracy"].is_monotonic_increasing
+    assert front["knee"].sum() == 1
+    assert 0 < finished.record.hypervolume() < 1

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from nas.errors import ConfigError, DataError, ModelError
+from nas.strategies.evolution import Evolution
+from nas.strategies.uniform import Uniform
+from nas.studies.reading import differences, resolve
+from nas.studies.study import Study
+from nas.training.rules.sandwich import Sandwich
+from studies_fakes import TINY
+
+ROOT = Path(__file__).parents[2]
+
+WRONG = """
+space:
+  model: vit_tiny_patch16_224
+  choices: {heads: {size: []}}
+strategy: {use: evolutoin}
+dta: {name: digits}
+data: {name: digits, validation: 2}
+limit: {mac: 50%}
+objectives: {accuracy: up}
+importance: magnitud
+base: {epoch: 3, lr: fast}
+supernet: {rule: {use: sandwich, randoms: 2}}
+retrain: {loss: adjoind}
+seed: -1
+"""
+
+
+def test_all_faults_of_a_study_are_reported_at_once_each_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(WRONG)
+    with pytest.raises(ConfigError) as caught:
+        resolve(tmp_path / "wrong.yaml")
+    found = {fault.key: fault for fault in caught.value.faults}
+    places = {key: fault.where.removeprefix(f"{tmp_path}/wrong.yaml:").partition(":")[0] for key, fault in found.items()}
+    assert places == {
+        "space.choices.heads.size": "4", "strategy.use": "5", "dta": "6", "data.validation": "7", "limit.mac": "8",
+        "objectives.accuracy": "9", "importance.use": "10", "base.epoch": "11", "base.lr": "11",
+        "supernet.rule.randoms": "12", "retrain.loss": "13", "seed": "14",
+    }  # fmt: skip
+    for key, hint in {"dta": "data", "strategy.use": "evolution", "limit.mac": "macs", "base.epoch": "epochs",
+                      "importance.use": "magnitude", "retrain.loss": "adjoined"}.items():  # fmt: skip
+        assert f"did you mean '{hint}'?" in str(found[key])
+
+
+def test_faults_of_the_files_that_a_study_names_are_reported_with_its_own(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("model: vit_tiny_patch16_224\nchoices:\n  heads: {size: [9]}\n")
+    (tmp_path / "preset.yaml").write_text("use: evolution\npopulation: none\n")
+    (tmp_path / "study.yaml").write_text(
+        "space: space.yaml\nstrategy: preset.yaml\ndata: {name: digits}\nbase: {lr: -1}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        resolve(tmp_path / "study.yaml", ["seed=x"])
+    places = [fault.where.removeprefix(f"{tmp_path}/") for fault in caught.value.faults]
+    assert [place.partition(":")[0] for place in places] == ["preset.yaml", "space.yaml", "study.yaml", "--set seed"]
+
+
+def test_a_file_is_looked_up_from_the_working_directory_then_from_the_studys_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "study.yaml").write_text(TINY.replace("strategy: {use: evolution", "strategy: {use: preset.yaml"))
+    (tmp_path / "a" / "preset.yaml").write_text("use: uniform\n")
+    (tmp_path / "preset.yaml").write_text("use: evolution\ncrossover: 0.25\n")
+    monkeypatch.chdir(tmp_path)
+    found = resolve("a/study.yaml").strategy
+    assert isinstance(found, Evolution)
+    assert (found.crossover, found.population) == (0.25, 4)  # the preset's, under the study's own
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(ConfigError, match="strategy.population: found an unknown key"):
+        resolve("study.yaml")
+
+
+def test_a_missing_file_names_the_key_and_where_it_was_looked_up() -> None:
+    with pytest.raises(ConfigError, match=r"space: found 'nosuch.yaml', which does not exist; allowed: .*study's folder"):
+        resolve(TINY, ["space=nosuch.yaml"])
+
+
+def test_options_of_a_preset_change_after_it_is_in_place(tmp_path: Path) -> None:
+    preset = tmp_path / "greedy.yaml"
+    preset.write_text("use: evolution\ntrials: 1000\nsample: 3\n")
+    found = resolve(TINY, ["strategy.trials=50", f"strategy={preset}", "supernet.rule.random=5"])
+    assert isinstance(found.strategy, Evolution)
+    assert (found.strategy.trials, found.strategy.sample, found.config.strategy_name) == (50, 3, "greedy")
+    assert found.rule == Sandwich(random=5)
+    assert isinstance(resolve(TINY, ["strategy=uniform"]).strategy, Uniform)
+
+
+def test_the_baselines_name_is_taken() -> None:
+    with pytest.raises(ConfigError, match="strategy.name: found 'uniform'; allowed: text other than"):
+        resolve(TINY, ["strategy.name=uniform"])
+
+
+@pytest.mark.parametrize("setting", ["seed", "=3", ""])
+def test_an_override_without_a_value_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigError, match="--set: found .* allowed: key=value"):
+        resolve(TINY, [setting])
+
+
+def test_the_data_decides_channels_classes_and_image_size() -> None:
+    assert resolve(TINY).space.model_args | {"in_chans": 1, "num_classes": 10} == resolve(TINY).space.model_args
+    larger = resolve(TINY, ["data.image_size=16"])
+    assert larger.space.model_args["img_size"] == 16
+
+
+def test_missing_data_and_unknown_models_are_errors_of_their_own() -> None:
+    with pytest.raises(DataError, match=r"data\.path: .*nosuch.npz does not exist"):
+        resolve(TINY, ["data.name=null", "data.path=nosuch.npz", "data.train_images=null"])
+    with pytest.raises(ModelError, match="no model 'vit_tyny'"):
+        resolve(TINY, ["space.model=vit_tyny"])
+
+
+def test_the_stored_settings_give_the_same_study(finished: Study) -> None:
+    again = resolve(finished.folder.study_file)
+    assert differences(again.settings, finished.resolved.settings) == []
+    assert (again.config, again.strategy, again.rule) == (
+        resolve(finished.folder.study_file).config, finished.resolved.strategy, finished.resolved.rule,
+    )  # fmt: skip
+
+
+def test_two_studies_of_the_repository_differ_in_their_data_only() -> None:
+    digits, fashion = ((ROOT / "studies" / f"{name}.yaml").read_text() for name in ("digits", "fashion_mnist"))
+
+    def body(text: str) -> list[str]:
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        start = lines.index("data:")
+        end = next(n for n in range(start + 1, len(lines)) if not lines[n].startswith(" "))
+        return lines[:start] + lines[end:]
+
+    assert body(digits) == body(fashion)
+    assert len(body(digits)) > 5

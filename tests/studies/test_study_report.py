@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from nas.strategies import Objective
+from nas.studies.report import plots, words
+from nas.studies.report.facts import Facts
+from nas.studies.report.page import page
+from nas.studies.study import Study
+
+HALF = {"heads.0": 1, "heads.1": 2, "depth.0": 1, "depth.1": 0, "embed": 8}
+FULL = {"heads.0": 2, "heads.1": 2, "depth.0": 1, "depth.1": 1, "embed": 16}
+
+
+def test_the_page_stands_alone_and_says_what_was_found(finished: Study) -> None:
+    text = (finished.folder.path / "report" / "report.html").read_text()
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:)", text), "nothing is fetched"
+    assert "@import" not in text
+    assert text.count("<svg") == 4
+    best = next(row for row in finished.record.result("retrain")["rows"] if row["model"] == "winner, retrained")
+    for word in (best["digest"], words.percent(best["test_accuracy"]), words.amount(best["macs"]), words.amount(best["flops"])):
+        assert word in text
+    for title in ("Results", "Pareto front", "The chosen architecture", "Search", "Training", "How the winner was checked", "Settings"):
+        assert f"<h2>{title}</h2>" in text
+
+
+def test_the_same_run_gives_the_same_page(finished: Study) -> None:
+    assert page(Facts(finished.record)) == page(Facts(finished.record))
+
+
+def test_the_results_files_hold_the_rows_with_commit_and_seed(finished: Study) -> None:
+    folder = finished.folder.path / "report"
+    rows = json.loads((folder / "results.json").read_text())
+    assert [row["model"] for row in rows] == ["base", "uniform", "uniform, retrained", "winner", "winner, retrained"]
+    assert all(row["seed"] == 4 and row["commit"] and row["flops"] == 2 * row["macs"] for row in rows)
+    with (folder / "results.csv").open() as file:
+        assert [row["model"] for row in csv.DictReader(file)] == [row["model"] for row in rows]
+
+
+def test_the_winner_is_within_its_limit_and_equal_to_the_supernet(finished: Study) -> None:
+    base, rows = finished.record.result("prepare")["base"], finished.record.result("retrain")["rows"]
+    assert all(row["macs"] <= 0.7 * base["macs"] for row in rows[1:])
+    for role in ("winner", "uniform"):
+        found = finished.record.result("extract")[role]
+        assert found["slices_only"]
+        assert found["difference"] == 0.0
+        assert found["images"] > 0
+
+
+def test_the_extracted_winner_scores_what_the_search_measured(finished: Study) -> None:
+    found, explored = finished.record.result("extract")["winner"], finished.record.result("explore")["winner"]
+    assert found["validation"] == pytest.approx(explored["metrics"])
+
+
+def test_a_strategy_that_is_the_baseline_runs_once(tmp_path: Path) -> None:
+    from studies_fakes import TINY
+
+    study = Study.from_yaml(TINY, overrides=["strategy=uniform", "strategy.trials=5"], folder=tmp_path / "run")
+    record = study.run(quiet=True)
+    assert len(study.trials()) == 5
+    assert [row["model"] for row in record.result("retrain")["rows"]] == ["base", "winner", "winner, retrained"]
+    assert "<h2>Results</h2>" in (tmp_path / "run" / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("loss", ["distilled", "plain"])
+def test_other_losses_retrain_too(finished: Study, tmp_path: Path, loss: str) -> None:
+    from studies_fakes import TINY
+
+    overrides = ["strategy=uniform", "strategy.trials=2", f"retrain.loss={loss}", "base.epochs=0", "supernet.epochs=0"]
+    record = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run").run(quiet=True)
+    training = record.result("retrain")["trainings"]["winner"]
+    assert [row["epoch"] for row in training["history"]] == [1, 2]
+    before, after = (json.loads((tmp_path / "run" / s / "winner" / "model.json").read_text()) for s in ("extract", "retrain"))
+    assert before["sizes"] == after["sizes"]
+    assert before["sha256"] != after["sha256"]
+
+
+def bars(kept: dict[str, int], full: dict[str, int]) -> tuple[list[float], list[str]]:
+    """Heights of the drawn bars below 1, and all labels."""
+    axes = plots.architecture(kept, full).axes
+    heights = [round(patch.get_height(), 3) for axis in axes for patch in axis.patches]  # type: ignore[attr-defined]
+    return heights, [text.get_text() for axis in axes for text in axis.texts]
+
+
+def test_the_architecture_is_drawn_with_its_shares() -> None:
+    heights, labels = bars(HALF, FULL)
+    assert heights[:2] == [1, 0.5]
+    assert labels == ["1/2", "skipped", "8/16"]
+
+
+def test_only_depth_can_be_drawn() -> None:
+    assert bars({"depth.0": 1, "depth.1": 0}, {"depth.0": 1, "depth.1": 1})[1] == ["1/1", "skipped"]
+
+
+def test_plots_are_the_same_text_each_time_and_well_formed(finished: Study) -> None:
+    trials, objective = finished.trials(), Objective("accuracy", maximise=True)
+    drawn = [plots.svg(plots.progress(trials, objective, "evolution")) for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert ET.fromstring(drawn[0]).tag.endswith("svg")
+
+
+def test_progress_never_gets_worse(finished: Study) -> None:
+    figure = plots.progress(finished.trials(), Objective("accuracy", maximise=True), "evolution")
+    lines = figure.axes[0].get_lines()
+    assert len(lines) == 2
+    for line in lines:
+        values = list(line.get_ydata())  # type: ignore[arg-type]
+        assert values == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1_641_000, "1.64 M"), (1.2537e9, "1.25 G"), (12_345, "12.3 k"), (999, "999"), (0, "0"), (123_456_789, "123 M")],
+)
+def test_amounts(value: float, text: str) -> None:
+    assert words.amount(value) == text
+
+
+def test_numbers_in_words() -> None:
+    assert words.architectures("69632") == "69,632"
+    assert words.architectures(str(34 * 10**300)) == "3.4e+301"
+    assert (words.share(0.136), words.share(1.3e-6), words.share(0)) == ("13.6 %", "1.3e-06", "0")
+    assert (words.seconds(9.96), words.seconds(245.3), words.seconds(7860)) == ("10.0 s", "4 min 05 s", "2 h 11 min")
+    assert (words.points(-0.0028), words.points(0.01)) == ("-0.28", "+1.00")

@@ -1,0 +1,74 @@
+"""Extracted models on disk: damage is noticed, nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from nas.errors import CheckpointError
+from nas.supernets import load, read_blueprint, save
+from nas.testing.families import make
+
+ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    supernet = make("vit_tiny_patch16_224", ARGS, "widths")
+    save(
+        tmp_path,
+        supernet.extract(supernet.space.smallest),
+        supernet.blueprint(supernet.space.smallest, {"why": "a test"}),
+    )
+    return tmp_path
+
+
+def test_what_lies_there(saved: Path) -> None:
+    assert sorted(path.name for path in saved.iterdir()) == ["model.json", "model.safetensors"]
+    assert read_blueprint(saved).about["why"] == "a test"
+    assert not load(saved).training
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no extracted model here; needed: model\.json"):
+        load(tmp_path)
+
+
+def test_truncated_weights(saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="checksum"):
+        load(saved)
+
+
+def test_foreign_weights_with_a_forged_checksum(saved: Path) -> None:
+    import hashlib
+
+    weights, recipe = saved / "model.safetensors", saved / "model.json"
+    tensors = load_file(weights)
+    tensors["head.weight"] = torch.zeros(3, 3)
+    save_file(tensors, weights)
+    content = json.loads(recipe.read_text()) | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+    recipe.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="does not fit"):
+        load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 9}'])
+def test_a_damaged_recipe(saved: Path, text: str) -> None:
+    (saved / "model.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"model\.json"):
+        load(saved)
+
+
+def test_unknown_axis(saved: Path) -> None:
+    recipe = saved / "model.json"
+    content = json.loads(recipe.read_text())
+    content["sizes"]["mlp.77"] = 3
+    recipe.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"no axis mlp\.77"):
+        load(saved)

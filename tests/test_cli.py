@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from nas import cli
+from nas.searchspaces.reader import read
+from nas.supernets import load
+from typer.main import get_command
+
+ROOT = Path(__file__).parents[1]
+SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
+SURFACE = """\
+nas --version
+compare RUN... --csv=FILE
+export RUN --optuna=URL
+extract RUN --to=DIR --digest=DIGEST --trial=N
+pareto RUN --csv=FILE --parquet=FILE --trials
+report RUN
+retrain RUN --digest=DIGEST --trial=N
+run STUDY --set=KEY=VALUE --folder=DIR --quiet
+show PATH --set=KEY=VALUE
+"""
+STUDY = """
+space: {space}
+strategy: {{use: evolution, trials: 6, population: 3, sample: 2}}
+data: {{name: digits, train_images: 100}}
+limit: {{macs: 50%}}
+base: {{epochs: 1}}
+supernet: {{epochs: 1}}
+retrain: {{epochs: 1}}
+latency: {{batches: [1], seconds: 0.01}}
+threads: 1
+name: small
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that the command line made."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "small.yaml").write_text(STUDY.format(space=SPACE))
+    assert cli.main(["run", str(folder / "small.yaml"), "--folder", str(folder / "run"), "--quiet"]) == 0
+    return folder / "run"
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> str:
+    """What a command prints; on the error stream when it fails."""
+    capsys.readouterr()
+    assert cli.main([str(argument) for argument in arguments]) == code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return captured.err if code else captured.out
+
+
+def test_the_surface_is_frozen() -> None:
+    lines = []
+    top = get_command(cli.app)
+    for name, command in [("nas", top), *sorted(top.commands.items())]:  # type: ignore[attr-defined]
+        words = [name]
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                words.append(parameter.metavar or "")
+            else:
+                value = "" if parameter.is_flag else f"={parameter.metavar}"
+                words.append(f"{parameter.opts[0]}{value}")
+        lines.append(" ".join(words))
+    assert "\n".join(lines) + "\n" == SURFACE
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    script = (
+        "import sys, time; start = time.process_time(); from nas import cli; code = cli.main(['--help']); "
+        "assert code == 0; print(time.process_time() - start, sorted({'torch', 'pandas', 'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    seconds, loaded = done.stdout.splitlines()[-1].split(" ", 1)
+    assert float(seconds) < 0.5
+    assert loaded == "[]"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version").startswith("nas 0.")
+
+
+def test_show_tells_of_a_space_before_anything_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = said(capsys, "show", SPACE)
+    for words in ("heads.0 … heads.3 (4)", "size", "1, 2, 3, 4", "architectures", "least", "greatest", "3.28 M MACs (6.56 M FLOPs)"):
+        assert words in shown
+
+
+def test_show_tells_of_a_study_how_much_fits_its_limit(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    assert "of all architectures" in said(capsys, "show", run.parent / "small.yaml")
+    assert "macs <= 1" in said(capsys, "show", run)
+    assert "limit" not in said(capsys, "show", run.parent / "small.yaml", "--set", "limit={}")
+
+
+def test_show_refuses_other_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "preset.yaml").write_text("use: uniform\n")
+    assert "found the keys use; allowed: a search space" in said(capsys, "show", tmp_path / "preset.yaml", code=2)
+
+
+def test_pareto_prints_and_writes_the_front(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    shown = said(capsys, "pareto", run, "--csv", tmp_path / "f.csv", "--parquet", tmp_path / "f.parquet")
+    assert "knee" in shown
+    assert "hypervolume 0." in shown
+    front = pd.read_parquet(tmp_path / "f.parquet")
+    assert "heads.0" in front.columns
+    assert all(digest in shown for digest in front["digest"])
+    assert len(pd.read_csv(tmp_path / "f.csv")) == len(front)
+    assert said(capsys, "pareto", run, "--trials").count("evolution") == 6
+
+
+def test_report_writes_the_page_anew(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    (run / "report" / "report.html").unlink()
+    assert "winner, retrained" in said(capsys, "report", run)
+    assert (run / "report" / "report.html").is_file()
+
+
+def test_extract_writes_a_model_that_loads(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    said(capsys, "extract", run, "--trial", "2", "--to", tmp_path / "model")
+    assert sum(p.numel() for p in load(tmp_path / "model").parameters()) > 0
+    assert "not an empty folder" in said(capsys, "extract", run, "--to", tmp_path / "model", code=2)
+    assert "no finished trial with digest zzz" in said(
+        capsys, "extract", run, "--digest", "zzz", "--to", tmp_path / "other", code=2
+    )
+
+
+def test_retrain_takes_any_architecture_of_the_run(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    from nas.studies.record import Record
+
+    record = Record.open(run)
+    chosen = {record.result("explore")[role]["digest"] for role in ("winner", "uniform")}
+    digest = next(t.architecture.digest for t in record.stored() if t.architecture.digest not in chosen)
+    assert f"{digest}, retrained" in said(capsys, "retrain", run, "--digest", digest[:6])
+    assert (run / "retrain" / digest / "model.json").is_file()
+
+
+def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    shown = said(capsys, "compare", run, run, "--csv", tmp_path / "both.csv")
+    assert shown.count("winner, retrained") == 2
+    frame = pd.read_csv(tmp_path / "both.csv")
+    assert frame["hypervolume"].notna().sum() == 2 * (len(frame) // 2 - 1)
+    assert {"commit", "seed", "test_accuracy", "latency_ms_batch_1"} <= set(frame.columns)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["runn"], "No such command 'runn'"),
+        (["run"], "Missing argument 'STUDY'"),
+        (["run", "nosuch.yaml"], "nosuch.yaml: found no such file"),
+        (["pareto", "nosuch"], "nosuch: no run here"),
+        (["show", str(SPACE), "--set", "choices.heads.size=[9]"], "--set choices.heads.size"),
+        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "limit.macs=1%"], "no architecture has macs <= "),
+        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "dat.name=x"], "dat: found an unknown key"),
+        (["run", str(ROOT / "studies" / "fashion_mnist.yaml"), "--set", "data.path=no.npz"], "no.npz does not exist"),
+    ],
+)
+def test_a_users_fault_is_a_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    error = said(capsys, *arguments, code=2)
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_a_run_continues_with_its_own_settings(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    assert "winner, retrained" in said(capsys, "run", run)
+    assert "a run continues with its own settings" in said(capsys, "run", run, "--set", "seed=1", code=2)
+
+
+def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    store = run / "trials.sqlite"
+    whole = store.read_bytes()
+    store.write_bytes(whole[: len(whole) // 2])
+    try:
+        assert "trials.sqlite" in said(capsys, "pareto", run, code=2)
+    finally:
+        store.write_bytes(whole)
+
+
+@pytest.mark.parametrize(("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals, code: int, word: str) -> None:
+    (tmp_path / "long.yaml").write_text(STUDY.format(space=SPACE).replace("base: {epochs: 1}", "base: {epochs: 9999}"))
+    command = [sys.executable, "-m", "nas.cli", "run", str(tmp_path / "long.yaml"), "--folder", str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "run" / "base" / "training.safetensors").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(sent)
+    asked = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 10
+    assert process.returncode == code
+    assert f"{word}; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
+    assert "Traceback" not in error
+    assert isinstance(read(tmp_path / "run" / "study.yaml").data, dict)

@@ -1,0 +1,86 @@
+"""The loop, the rules and the evaluator on a real supernet, with matrices whose ranks are chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from training_fakes import make_data, same_weights
+
+from nas.searchspaces import SearchSpace
+from nas.supernets import Supernet, build, outline
+from nas.training import AdjoinedStep, Evaluator, History, Recipe, Session, accuracy, fit
+from nas.training.rules import find
+
+NAME = "vit_tiny_patch16_224"
+ARGUMENTS: dict[str, Any] = {
+    "img_size": 4, "patch_size": 2, "in_chans": 1, "num_classes": 3, "embed_dim": 16, "depth": 2, "num_heads": 4,
+    "class_token": False, "global_pool": "avg",
+}  # fmt: skip
+SPACE = f"""
+model: {NAME}
+choices:
+  heads: {{size: [1, 2, 4]}}
+  fc1_rank: {{rank: [0.25, 0.5, 1.0], of: [fc1]}}
+"""
+RECIPE = Recipe(epochs=3, lr=5e-3, batch=8, warmup=1, ema=0.5)
+
+
+def make_supernet() -> Supernet:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        space = SearchSpace.from_yaml(SPACE, model_args=ARGUMENTS, outline=outline(NAME, ARGUMENTS))
+        return Supernet(build(NAME, ARGUMENTS), space)
+
+
+def smallest_accuracy(module: nn.Module) -> dict[str, float]:
+    assert isinstance(module, Supernet)
+    return {"smallest": accuracy(module.subnet(module.space.smallest), make_data().validation).accuracy}
+
+
+def train(
+    rule: str, path: Path | None, stop_after: int | None = None, recipe: Recipe = RECIPE, images: int = 45
+) -> tuple[Supernet, History]:
+    net = make_supernet()
+
+    def stop(row: Any) -> None:
+        if row.epoch == stop_after:
+            raise KeyboardInterrupt
+
+    session = Session(
+        checkpoint=path,
+        refresh=lambda m: m.refresh(),  # type: ignore[operator]
+        evaluate=smallest_accuracy,
+        on_epoch=stop,
+        progress=False,
+    )
+    return net, fit(net, find(rule)().step(net.space), make_data(images), recipe, seed=0, session=session)
+
+
+@pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined"])
+def test_an_interrupted_supernet_ends_with_the_same_bits(tmp_path: Path, rule: str) -> None:
+    path = tmp_path / "supernet.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(rule, path, stop_after=1)
+    resumed, history = train(rule, path)
+    undisturbed, whole = train(rule, None)
+    assert same_weights(resumed, undisturbed)
+    assert [(row.loss, row.metrics) for row in history] == [(row.loss, row.metrics) for row in whole]
+
+
+def test_the_sandwich_trains_largest_and_smallest_and_the_winner_is_retrained() -> None:
+    untrained = Evaluator(make_supernet(), make_data().test)
+    net, _ = train("sandwich", None, recipe=Recipe(epochs=8, lr=1e-2, batch=16, warmup=2), images=150)
+    measure = Evaluator(net, make_data().test)
+    for architecture in (net.space.largest, net.space.smallest):
+        assert measure(architecture).loss < 0.6 * untrained(architecture).loss
+    before = measure(net.space.smallest)
+    step = AdjoinedStep(net.space.smallest, net.space.largest, small_ce=True)
+    recipe = Recipe(epochs=5, lr=5e-3, batch=16, warmup=1)
+    fit(net, step, make_data(150), recipe, seed=0, session=Session(progress=False))
+    after = measure(net.space.smallest)
+    assert after.loss < before.loss
+    assert after == accuracy(net.extract(net.space.smallest), make_data().test)
