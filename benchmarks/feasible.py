@@ -16,7 +16,7 @@ DRAWS = 10_000
 def measure() -> Iterator[dict[str, object]]:
     for name in SPACES:
         net = supernet(name)
-        for bound in ("50%", ("49.9%", "50%"), "30%"):
+        for bound in ("50%", ("49.9%", "50%"), "33%"):
             built: list[Limit] = []
             build = seconds(lambda net=net, bound=bound, built=built: built.append(Limit(net.cost, macs=bound)))
             limit = built[0]

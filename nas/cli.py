@@ -1,6 +1,7 @@
 """The command line. What each command needs is imported when it runs, so that `nas --help` answers at once.
 
-Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 130 Ctrl-C; 143 SIGTERM; 1 a fault of ours, with its traceback.
+Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 130 Ctrl-C; 143 SIGTERM; 1 a fault of
+ours, with its traceback.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as strategy.trials=50. May be repeated."),
 ]
-Digest = Annotated[str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")]
-Number = Annotated[int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")]
+Digest = Annotated[
+    str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")
+]
+Number = Annotated[
+    int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -52,14 +57,18 @@ def _top(
 
 @app.command()
 def run(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="A study's YAML file, or the folder of a run to continue.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A study's YAML file, or the folder of a run to continue.")
+    ],
     settings: Settings = None,
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
     if study.is_dir() and (settings or folder):
-        raise RunError(f"{study}: a run continues with its own settings; --set and --folder go with a study's YAML file")
+        raise RunError(
+            f"{study}: a run continues with its own settings; --set and --folder go with a study's YAML file"
+        )
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
 
@@ -82,7 +91,9 @@ def show(
 @app.command()
 def pareto(
     run: Run,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the front to a CSV file, with every choice.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the front to a CSV file, with every choice.")
+    ] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to a Parquet file.")] = None,
     trials: Annotated[bool, typer.Option("--trials", help="All trials instead of the front.")] = False,
 ) -> None:
@@ -185,7 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as fault:
-        if not hasattr(fault, "format_message"):  # typer's usage errors have one; typer brings a copy of click of its own
+        if not hasattr(
+            fault, "format_message"
+        ):  # typer's usage errors have one; typer brings a copy of click of its own
             raise
         return _fail(f"{fault.format_message()} See: nas --help")
 
@@ -225,7 +238,8 @@ def _print_trials(frame: pd.DataFrame, title: str) -> None:
         table.add_column(column, justify="left" if column in ("strategy", "digest", "") else "right", no_wrap=True)
     for row in frame.to_dict("records"):
         table.add_row(
-            row["strategy"], str(row["number"]), _metric(row, "accuracy"), _metric(row, "loss"), words.amount(row["macs"]),
+            row["strategy"], str(row["number"]), _metric(row, "accuracy"), _metric(row, "loss"),
+            words.amount(row["macs"]),
             words.amount(row["flops"]), words.amount(row["params"]), row["digest"], _remark(row),
         )  # fmt: skip
     terminal().print(table)

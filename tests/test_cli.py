@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
 from nas import cli
 from nas.searchspaces.reader import read
 from nas.supernets import load
-from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
@@ -90,7 +91,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_show_tells_of_a_space_before_anything_trains(capsys: pytest.CaptureFixture[str]) -> None:
     shown = said(capsys, "show", SPACE)
-    for words in ("heads.0 … heads.3 (4)", "size", "1, 2, 3, 4", "architectures", "least", "greatest", "3.28 M MACs (6.56 M FLOPs)"):
+    for words in (
+        "heads.0 … heads.3 (4)",
+        "size",
+        "1, 2, 3, 4",
+        "architectures",
+        "least",
+        "greatest",
+        "3.28 M MACs (6.56 M FLOPs)",
+    ):
         assert words in shown
 
 
@@ -167,7 +176,11 @@ def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run:
     ],
 )
 def test_a_users_fault_is_a_line_and_code_2(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     error = said(capsys, *arguments, code=2)
@@ -191,11 +204,15 @@ def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.Capture
         store.write_bytes(whole)
 
 
-@pytest.mark.parametrize(("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")])
+@pytest.mark.parametrize(
+    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
 def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals, code: int, word: str) -> None:
     (tmp_path / "long.yaml").write_text(STUDY.format(space=SPACE).replace("base: {epochs: 1}", "base: {epochs: 9999}"))
     command = [sys.executable, "-m", "nas.cli", "run", str(tmp_path / "long.yaml"), "--folder", str(tmp_path / "run")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     deadline = time.monotonic() + 100
     while not (tmp_path / "run" / "base" / "training.safetensors").exists():
         assert process.poll() is None, process.communicate()

@@ -7,9 +7,8 @@ costs are sums over blocks it is empty between blocks; where tokens never grow i
 last block; a choice with global reach, such as depth or embed, simply stays in it until the last block is done. A
 *code* numbers the combinations of values in the frontier.
 
-A different order has a different frontier. The best order is NP-hard to find; the greedy one, which always decides
-the choice that leaves the smallest frontier, is the natural one for a chain of blocks, whatever the order in which
-the space lists its choices.
+A different order has a different frontier. The best order is NP-hard to find; the greedy one below is the
+natural one for a chain of blocks, whatever the order in which the space lists its choices.
 """
 
 from __future__ import annotations
@@ -106,9 +105,16 @@ def rest(
 
 
 def _squeezed(factor: Factor) -> Factor:
-    """The factor without choices of a single value: they are never worth remembering."""
-    kept = tuple(c for c, length in zip(factor.choices, factor.table.shape, strict=True) if length > 1)
-    return Factor(kept, factor.table.squeeze())
+    """The factor without the choices that make no difference to it: they need not be remembered for it."""
+    table = factor.table
+    kept: list[int] = []
+    for dimension, choice in reversed(list(enumerate(factor.choices))):
+        first = table.take([0], dimension)
+        if (table == first).all():
+            table = first.squeeze(dimension)
+        else:
+            kept.insert(0, choice)
+    return Factor(tuple(kept), table)
 
 
 def _due(factor: Factor, choice: int, decided: set[int]) -> bool:
@@ -140,8 +146,9 @@ def _reach(n_values: Sequence[int], costs: Sequence[Sequence[Factor]]) -> NDArra
 def _order(n_values: Sequence[int], scopes: Sequence[set[int]], reach: NDArray[np.float64]) -> list[int]:
     """All choices, group by group: a choice together with all that it waits for, so that it can be forgotten at once.
 
-    Taken is the group that leaves the fewest codes, and then the one that needs the fewest in between. Of groups that
-    leave no more codes than there are, the one with the greatest reach is first, so that what is left to come, and
+    Taken is the group with the least product of the codes that it leaves and the codes that it needs in between: either
+    alone is short-sighted, since a choice with global reach leaves little when everything is decided at once. Of groups
+    that leave no more codes than there are, the one with the greatest reach is first, so that what is left to come, and
     with it the range of the sums that matter, shrinks quickly. Where codes grow, a chain begins, at the first of them.
     """
     waits = _neighbours(len(n_values), scopes)
@@ -150,11 +157,11 @@ def _order(n_values: Sequence[int], scopes: Sequence[set[int]], reach: NDArray[n
     def codes(choices: Iterable[int]) -> int:
         return math.prod(n_values[c] for c in choices)
 
-    def cost(choice: int) -> tuple[int, int, float]:
+    def cost(choice: int) -> tuple[int, float]:
         group = waits[choice] | {choice}
         through = frontier | group
         after = codes(c for c in through if waits[c] - group)
-        return after, codes(through), -float(reach[choice]) if after <= codes(frontier) else 0.0
+        return after * codes(through), -float(reach[choice]) if after <= codes(frontier) else 0.0
 
     left = set(range(len(n_values)))
     while left:

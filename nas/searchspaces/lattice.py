@@ -19,8 +19,8 @@ Both are exact, and both use the least and the most of the rest, known beforehan
 
 When a layer still has more than `max_states` states, sums that are nearly equal are *binned*, and each bin is as bad
 as its worst member. So whatever is drawn is within the bounds, each represented architecture with equal chance, but a
-few that are barely within are lost: `exact` is False. The state with the least possible final sum is never binned, so
-that one upper bound is always answered rightly.
+few that are barely within are lost: `exact` is False. Under a single bound none of this can empty the lattice, for the
+worst member of a bin has itself a path to the end; under several it can, when very little fits.
 
 Time and memory are O(choices x max_states x values), plus a sort per layer; a lattice is built once and drawn from in
 a millisecond.
@@ -142,12 +142,13 @@ class Lattice:
             alive = step.open[codes] & (total + low[after] <= limits).all(-1)
             edges = np.flatnonzero(alive)
             if not len(edges):
+                self.exact = merger.exact
                 return
             codes, total = after.ravel()[edges], total.reshape(alive.size, -1)[edges]
             settled = limits - high[codes]
             above = np.maximum(total - settled, 0)
             total = settled + above
-            order, starts = merger.merge(codes, above, total + low[codes])
+            order, starts = merger.merge(codes, above)
             edges = edges[order]
             weights = _relative(paths)
             self._layers.append(_Layer(step.choice, step.values, edges, np.append(starts, len(edges)), weights))
@@ -175,11 +176,11 @@ class _Merger:
         self.bins = math.inf
         """Into how many bins the range of each sum is divided."""
 
-    def merge(self, codes: Ints, above: Ints, ends: Ints) -> tuple[Ints, Ints]:
+    def merge(self, codes: Ints, above: Ints) -> tuple[Ints, Ints]:
         """An order of the extended states in which those of one new state are adjacent, and where each new state
         starts.
 
-        `above`: how far each sum is above settled; `ends`: the least that it can end as. Both (n, columns).
+        `above` says how far each sum is above settled: (n, columns).
         """
         columns = above.shape[1]
         power = 1 / min(2, max(1, columns))
@@ -188,12 +189,8 @@ class _Merger:
         while True:
             widths = np.maximum(1, np.ceil(reach / bins)).astype(np.int64)
             binned = bool((widths > 1).any())
+            # Settled sums have a cell of their own: raised by one unit, they would lose every path to the very limit.
             key = _packed(codes, -(-above // widths))
-            # Settled sums have a cell of their own: raised by one unit, they would lose every path that goes to the
-            # very limit.
-            if binned:
-                for column, row in enumerate(ends.argmin(0)):
-                    key[row] = -1 - column
             order = np.argsort(key, kind="stable")
             starts = np.flatnonzero(np.diff(key[order], prepend=key[order[0]] - 1))
             if len(starts) <= self.most or bins <= 1 or not columns:

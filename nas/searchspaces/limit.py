@@ -127,7 +127,7 @@ class _Reader:
     def bounds(self, bound: Bound) -> tuple[float, float]:
         """Least and greatest value of the metric."""
         if isinstance(bound, list | tuple):
-            if len(bound) != 2 or bound == [None, None]:
+            if len(bound) != 2 or list(bound) == [None, None]:
                 raise self.fault(bound)
             low = -math.inf if bound[0] in (None, 0) else self.number(bound[0])
             high = math.inf if bound[1] is None else self.number(bound[1])

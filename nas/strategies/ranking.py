@@ -28,11 +28,12 @@ def non_dominated_ranks(losses: np.ndarray) -> np.ndarray:
     """
     no_worse = np.all(losses[:, None, :] <= losses[None, :, :], axis=2)
     dominates = no_worse & ~no_worse.T
+    above = dominates.sum(axis=0)  # how many of those that are not ranked yet dominate each point
     ranks = np.full(len(losses), -1, dtype=np.int64)
     rank = 0
-    while (ranks < 0).any():
-        left = ranks < 0
-        ranks[left & ~dominates[left].any(axis=0)] = rank
+    while (front := (above == 0) & (ranks < 0)).any():
+        ranks[front] = rank
+        above -= dominates[front].sum(axis=0)
         rank += 1
     return ranks
 

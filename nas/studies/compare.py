@@ -10,9 +10,11 @@ from nas.studies.record import Record
 
 
 def compare(records: Sequence[Record]) -> pd.DataFrame:
-    """One row per run and model; `hypervolume` is of the trials of the strategy that chose the model (NaN for the base).
+    """One row per run and model; `hypervolume` is of the trials of the strategy that chose the model (NaN for the
+    base).
 
-    `study` is the run's name; where several runs share one, the folder's. Raises `RunError` for a run that is not finished.
+    `study` is the run's name; where several runs share one, the folder's. Raises `RunError` for a run that is not
+    finished.
     """
     names = [record.name for record in records]
     frames = []

@@ -1,4 +1,4 @@
-"""What a study file may say: one frozen dataclass per mapping of its YAML. `nas.studies.reading` makes them from files."""
+"""What a study file may say: one frozen dataclass per mapping of its YAML; `nas.studies.reading` makes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, final
 from pydantic import AfterValidator, Field
 
 from nas.training import DataSpec, Recipe, RetrainLoss
-
 
 
 def _matching(pattern: str, allowed: str) -> AfterValidator:
@@ -53,7 +52,8 @@ class BaseSpec(Recipe):
 class SupernetSpec(Recipe):
     """`supernet:` how the sub-networks learn to be good with shared weights.
 
-    rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and its options
+    rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and
+                   its options
     within_limit   draw random sub-networks only from those within the study's limit
     """
 
@@ -93,11 +93,14 @@ class StudyConfig:
     """A whole study file.
 
     space        a search space's file, or the space itself
-    strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and a `name:` for tables
+    strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and
+                 a `name:` for tables
     data         which images
-    limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most]; several at once
+    limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most];
+                 several at once
     objectives   what the search measures, the one that picks the winner first
-    importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping with `use:`
+    importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
+                 with `use:`
     seed         of everything that is random
     name         of the run, and of its folder runs/NAME (default: the file's name)
     folder       of the run, in place of runs/NAME

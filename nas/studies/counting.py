@@ -1,4 +1,6 @@
-"""Facts of a search space that follow from its model alone: costs and input size. Nothing is allocated, whatever the model's size."""
+"""Facts of a search space that follow from its model alone: costs and input size. Nothing is allocated, whatever the
+model's size.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's trials copied into an Optuna storage, for optuna-dashboard and Optuna's own plots. Our table stays the truth."""
+"""A run's trials copied into an Optuna storage, for optuna-dashboard and Optuna's plots. Our table stays the truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def export(record: Record, url: str) -> dict[str, int]:
-    """One Optuna study per strategy of the run, "NAME-STRATEGY-ID" (the id's first letters): name -> number of trials in it now.
+    """One Optuna study per strategy of the run, "NAME-STRATEGY-ID" (the id's first letters): name -> number of trials
+    in it now.
 
     Parameters are the choices' values; a limit becomes constraints (feasible when <= 0); metrics, costs, digest and the
     rest are user attributes. What a former export has copied is not copied again. Raises `StoreError` for a storage
@@ -38,7 +39,9 @@ def export(record: Record, url: str) -> dict[str, int]:
     except (StoreError, StrategyError):
         raise
     except Exception as fault:  # whatever a database driver raises: none of it is ours
-        raise StoreError(f"{url}: Optuna cannot write there ({fault}); give a URL such as sqlite:///optuna.db") from fault
+        raise StoreError(
+            f"{url}: Optuna cannot write there ({fault}); give a URL such as sqlite:///optuna.db"
+        ) from fault
     finally:
         optuna.logging.set_verbosity(verbosity)
     return found
@@ -46,9 +49,10 @@ def export(record: Record, url: str) -> dict[str, int]:
 
 def _copy(record: Record, storage: Any, name: str, trials: list[Trial]) -> int:
     import optuna
+    from optuna.study import StudyDirection as Direction
 
     objectives = record.objectives
-    directions = ["maximize" if objective.maximise else "minimize" for objective in objectives]
+    directions = [Direction.MAXIMIZE if objective.maximise else Direction.MINIMIZE for objective in objectives]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -87,7 +91,7 @@ def _frozen(
         user_attrs=attributes,
         constraints=_violations(record, trial) if done else None,
     )
-    frozen.datetime_start = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  (Optuna's dates are naive; only the duration means something)
+    frozen.datetime_start = datetime.datetime(2000, 1, 1)
     frozen.datetime_complete = frozen.datetime_start + datetime.timedelta(seconds=trial.seconds)
     return frozen
 

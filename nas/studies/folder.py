@@ -1,6 +1,8 @@
-"""A run's folder on disk: whole files or none, one driver at a time, and a result per stage that says the stage is done.
+"""A run's folder on disk: whole files or none, one driver at a time, and a result per stage that says the stage is
+done.
 
-A file appears by rename after its bytes are on the disk, so that a process killed at any moment leaves the old file or the new one, never half of one.
+A file appears by rename after its bytes are on the disk, so that a process killed at any moment leaves the old file or
+the new one, never half of one.
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ class RunFolder:
         """The result of a stage, or a `RunError` that says how to get it."""
         found = self.result(stage)
         if found is None:
-            raise RunError(f"{self.path}: the stage '{stage}' is not finished; run the study again to continue it: nas run {self.path}")
+            raise RunError(
+                f"{self.path}: the stage '{stage}' is not finished; run the study again to continue it: nas run "
+                f"{self.path}"
+            )
         return found
 
     def finish(self, stage: str, result: Mapping[str, Any]) -> None:
@@ -85,7 +90,10 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"{self.path}: another process is running this study; wait for it, or choose another folder with --folder") from None
+                raise RunError(
+                    f"{self.path}: another process is running this study; wait for it, or choose another folder with "
+                    "--folder"
+                ) from None
             yield
 
 
@@ -160,4 +168,6 @@ def _disk(path: Path, verb: str) -> Iterator[None]:
         yield
     except OSError as fault:
         reason = fault.strerror or str(fault)
-        raise RunError(f"cannot {verb} '{path}': {reason}; mend that and run the same command again: nothing finished is lost") from fault
+        raise RunError(
+            f"cannot {verb} '{path}': {reason}; mend that and run the same command again: nothing finished is lost"
+        ) from fault

@@ -1,4 +1,5 @@
-"""Trials as tidy pandas frames: one row per trial, one column per choice; Pareto fronts, hypervolume and knee over any number of objectives.
+"""Trials as tidy pandas frames: one row per trial, one column per choice; Pareto fronts, hypervolume and knee over any
+number of objectives.
 
 Frames of several runs concatenate with `pd.concat` and go to Parquet as they are: every column has one plain type.
 """
@@ -71,7 +72,7 @@ def _row(
 
 
 def front_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
-    """The objectives of a front: those of the study, and with a single one also the MACs, or a front would be a point."""
+    """The objectives of a front: those of the study; a single one gets MACs beside it, or its front were a point."""
     if len(objectives) > 1:
         return tuple(objectives)
     cheap = Objective("params" if objectives[0].metric in ("macs", "flops") else "macs", maximise=False)
@@ -79,7 +80,8 @@ def front_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
 
 
 def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
-    """The rows of `trials_frame` that no other feasible, finished row dominates, each architecture once, cheapest first.
+    """The rows of `trials_frame` that no other feasible, finished row dominates, each architecture once, cheapest
+    first.
 
     A last column, `knee`, is true for one row: the best compromise (see `knee`). Raises `RunError` when a column of
     an objective is missing.
@@ -88,7 +90,7 @@ def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.Dat
     if not len(fit):
         return fit.assign(knee=pd.Series(dtype="bool"))
     values, maximise = _values(fit, objectives)
-    front = fit[moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)]
+    front: pd.DataFrame = fit[moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)]
     front = front.sort_values([o.metric for o in reversed(objectives)], kind="stable").reset_index(drop=True)
     return front.assign(knee=np.arange(len(front)) == knee(_losses(front, objectives)))
 
@@ -117,7 +119,7 @@ def hypervolume(frame: pd.DataFrame, objectives: Sequence[Objective], worst: Map
 
 
 def worst_values(objectives: Sequence[Objective], base: Mapping[str, float], frame: pd.DataFrame) -> dict[str, float]:
-    """The worst point for `hypervolume`: nothing right, all of the base's cost; any other metric's worst in the frame."""
+    """Worst point for `hypervolume`: nothing right, all of the base's cost; the frame's worst of any other metric."""
     worst = {}
     for objective in objectives:
         if objective.metric in base:

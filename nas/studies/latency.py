@@ -1,4 +1,4 @@
-"""Measured latency: all models take turns in one loop, so that whatever else the machine does meanwhile hits all alike."""
+"""Measured latency: all models take turns in one loop, so that what else the machine does hits all alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the results table: base, uniform, winner, before and after retraining, on the test split; costs, latency."""
+"""The rows of the results table: base, uniform, winner, before and after retraining: test split, costs, latency."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def measure_rows(
 def row_of(
     session: Session, name: str, model: nn.Module, counted: Mapping[str, Any], times: Mapping[str, float]
 ) -> dict[str, Any]:
-    """One row: a model, measured on the validation and the test split. `counted` has digest, macs, params; `times` is per batch size."""
+    """One row: a model, measured on the validation and the test split. `counted` has digest, macs, params; `times` is
+    per batch size.
+    """
     config, data = session.config, session.data
     model = model.to(session.device)
     test = accuracy(model, data.test, device=session.device)

@@ -1,8 +1,10 @@
-"""From a study file to everything it names: settings, space, strategy, importance, rule; all faults of all its files at once.
+"""From a study file to everything it names: settings, space, strategy, importance, rule; all faults of all its files
+at once.
 
-Paths in a study file are looked up from the working directory first, then from the file's own folder. What is written as a name
-(`strategy: uniform`) or as a preset's file (`strategy: strategies/nsga2.yaml`) is first spelt out as a mapping with `use:`, and
-only then do options such as `--set strategy.trials=50` change it.
+Paths in a study file are looked up from the working directory first, then from the file's own folder, then from the
+folder above that (studies/digits.yaml names searchspaces/vit_digits.yaml, and runs from anywhere). What is written as a
+name (`strategy: uniform`) or a preset's file (`strategy: strategies/nsga2.yaml`) is first spelt out as a mapping with
+`use:`, and only then do options such as `--set strategy.trials=50` change it.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
     strategy = _plugin(document, ("strategy",), strategies.names(), strategies.find, faults)
     faults += _misnamed(document)
     rule = _plugin(document, ("supernet", "rule"), rules.names(), rules.find, faults, default=SupernetSpec.rule)
-    criterion = _plugin(document, ("importance",), importance.names(), importance.find, faults, default=StudyConfig.importance)
+    criterion = _plugin(
+        document, ("importance",), importance.names(), importance.find, faults, default=StudyConfig.importance
+    )
     facts, data_fault = _facts(document)
     space, space_fault = _space(document, facts, faults)
     if faults:
@@ -76,7 +80,12 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
     for fault in (data_fault, space_fault):
         if fault is not None:
             raise fault
-    assert config and strategy and rule and criterion and facts and space is not None
+    assert config is not None
+    assert strategy is not None
+    assert rule is not None
+    assert criterion is not None
+    assert facts is not None
+    assert space is not None
     return Resolved(config, _settings(config, strategy, rule, criterion), space, strategy, criterion, rule, facts)
 
 
@@ -148,15 +157,15 @@ def _folder(path_or_text: str | Path) -> Path:
 
 
 def _found(text: str, near: Path) -> Path | None:
-    """From the working directory first, then from the study's folder."""
+    """From the working directory first, then from the study's folder, then from the folder above that."""
     path = Path(text).expanduser()
-    return next((place for place in (path, near / path) if place.exists()), None)
+    return next((place for place in (path, near / path, near.resolve().parent / path) if place.exists()), None)
 
 
 def _file(document: Document, keys: Keys, text: str, near: Path) -> Path:
     path = _found(text, near)
     if path is None:
-        allowed = "a file, looked up from the working directory, then from the study's folder"
+        allowed = "a file, looked up from the working directory, the study's folder and the folder above it"
         raise ConfigError([document.fault(keys, f"'{text}', which does not exist", allowed)])
     return path
 
@@ -216,7 +225,9 @@ def _misnamed(document: Document) -> list[Fault]:
     name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
     if name is None or (isinstance(name, str) and name and (name != BASELINE or use == BASELINE)):
         return []
-    return [document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")]
+    return [
+        document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")
+    ]
 
 
 def _facts(document: Document) -> tuple[Facts | None, NasError | None]:
@@ -230,7 +241,7 @@ def _facts(document: Document) -> tuple[Facts | None, NasError | None]:
 
 
 def _space(document: Document, facts: Facts | None, faults: list[Fault]) -> tuple[SearchSpace | None, NasError | None]:
-    """The search space for the data: it says how many channels and classes the model has, and may say its image size."""
+    """The search space for the data: it says how many channels and classes the model has, maybe its image size."""
     if not isinstance(document.get(("space",)), dict):
         return None, None
     extra: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a run has left in its folder so far, read without building a model: settings, results of stages, trials, front."""
+"""What a run has left in its folder so far, read without building a model: settings, stages' results, trials, front."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ class Record:
         if len(found) != 1:
             asked = f"digest {digest}" if digest is not None else f"number {number} by {self.strategy}"
             reason = f"{len(found)} architectures" if found else "no finished trial"
-            raise RunError(f"{self.folder}: {reason} with {asked} among {len(trials)} trials; list them with: nas pareto")
+            raise RunError(
+                f"{self.folder}: {reason} with {asked} among {len(trials)} trials; list them with: nas pareto"
+            )
         return next(iter(found.values()))
 
 

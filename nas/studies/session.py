@@ -1,4 +1,6 @@
-"""A run while it is under way: the study, its folder, and the things that several stages need, each made when first asked for."""
+"""A run while it is under way: the study, its folder, and the things that several stages need, each made when first
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from nas.training import Data, load_data
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "training.safetensors"
-"""Files in the folders of the stages that train: what they end with, and what they continue from until they are done."""
+"""Files in the folders of the stages that train: what they end with, and what they continue from until they are done.
+"""
 
 
 @final
@@ -61,7 +64,11 @@ class Session:
     @cached_property
     def limit(self) -> Limit | None:
         """The study's limit. Raises `LimitError` when no architecture fits."""
-        return Limit(self.cost, **self.config.limit) if self.config.limit else None
+        return (
+            Limit(self.cost, **{str(cost): bound for cost, bound in self.config.limit.items()})
+            if self.config.limit
+            else None
+        )
 
     @property
     def store_url(self) -> str:

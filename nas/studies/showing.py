@@ -20,7 +20,8 @@ Shown = tuple[str, Mapping[str, Any], Mapping[str, Any] | None]
 
 
 def show(console: Console, path: Path, overrides: Sequence[str]) -> None:
-    """Prints choices, number of architectures, least and greatest costs, notes; for a study also the share within its limit.
+    """Prints choices, number of architectures, least and greatest costs, notes; for a study also the share within its
+    limit.
 
     Raises `ConfigError` for a file that is neither a search space nor a study, and whatever its reading raises.
     """
@@ -59,7 +60,11 @@ def _study(path: Path, overrides: Sequence[str]) -> Shown:
 
     study = resolve(path, overrides)
     cost = cost_of(study.space)
-    limit = Limit(cost, **study.config.limit) if study.config.limit else None
+    limit = (
+        Limit(cost, **{str(metric): bound for metric, bound in study.config.limit.items()})
+        if study.config.limit
+        else None
+    )
     described = {"text": limit.describe(), "share": limit.share} if limit else None
     return study.config.name, describe_space(study.space, cost), described
 
@@ -75,7 +80,9 @@ def _print(console: Console, title: str, space: Mapping[str, Any], limit: Mappin
     say = [f"architectures  {words.architectures(space['architectures'])}"]
     for end in ("least", "greatest"):
         macs, params = space[end]["macs"], space[end]["params"]
-        say.append(f"{end:13}  {words.amount(macs)} MACs ({words.amount(2 * macs)} FLOPs), {words.amount(params)} parameters")
+        say.append(
+            f"{end:13}  {words.amount(macs)} MACs ({words.amount(2 * macs)} FLOPs), {words.amount(params)} parameters"
+        )
     if limit is not None:
         say.append(f"limit          {limit['text']}: {words.share(limit['share'])} of all architectures")
     say += [f"note           {note}" for note in space["notes"]]

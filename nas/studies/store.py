@@ -1,6 +1,8 @@
-"""Our table of trials, the one truth about a search: one row per finished trial, written in its own transaction the moment the trial is known.
+"""Our table of trials, the one truth about a search: one row per finished trial, written in its own transaction the
+moment the trial is known.
 
-SQLite in the run folder by default; any database server that SQLAlchemy speaks to, by URL. Several runs may share one table.
+SQLite in the run folder by default; any database server that SQLAlchemy speaks to, by URL. Several runs may share one
+table.
 """
 
 from __future__ import annotations
@@ -137,17 +139,26 @@ class Store:
             tables = set(sa.inspect(connection).get_table_names())
             if not {_VERSION.name, _TRIALS.name} <= tables:
                 held = ", ".join(sorted(tables)) or "no tables"
-                raise StoreError(f"{self.name}: not a table of trials of nas (it holds {held}); name another store, or move that file away")
+                raise StoreError(
+                    f"{self.name}: not a table of trials of nas (it holds {held}); name another store, "
+                    "or move that file away"
+                )
             version = connection.execute(sa.select(_VERSION.c.version)).scalar()
             if version != SCHEMA:
-                raise StoreError(f"{self.name}: schema version {version}, this nas reads version {SCHEMA}; open it with the nas that wrote it")
+                raise StoreError(
+                    f"{self.name}: schema version {version}, this nas reads version {SCHEMA}; open it "
+                    "with the nas that wrote it"
+                )
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError as fault:
-            raise StoreError(f"{self.name}: this trial is in the table already ({fault.orig}): is another run writing under the same id?") from fault
+            raise StoreError(
+                f"{self.name}: this trial is in the table already ({fault.orig}): is another run writing under the "
+                "same id?"
+            ) from fault
         except (DBAPIError, OSError) as fault:
             reason = str(getattr(fault, "orig", None) or fault)
             raise StoreError(f"{self.name}: {reason}; {_advice(reason)}") from fault
@@ -155,7 +166,9 @@ class Store:
             raise StoreError(f"{self.name}: {fault}") from fault
 
 
-_REMEDY = "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
+_REMEDY = (
+    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
+)
 _LATER = "run the same command again: it continues, nothing recorded is lost"
 
 
@@ -202,7 +215,9 @@ def _engine(url: str) -> Engine:
     try:
         engine = sa.create_engine(url)
     except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as fault:
-        raise StoreError(f"store '{url}': {fault}; allowed: a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database") from fault
+        raise StoreError(
+            f"store '{url}': {fault}; allowed: a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database"
+        ) from fault
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _durable)
     return engine

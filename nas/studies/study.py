@@ -1,4 +1,6 @@
-"""A study, start to end: seven stages, each skipped when its result is in the folder, so that a killed run goes on where it was."""
+"""A study, start to end: seven stages, each skipped when its result is in the folder, so that a killed run goes on
+where it was.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ from nas.supernets import load, save
 class Study:
     """A study and its run's folder.
 
-    Everything that a run finds lies in the folder; a `Study` can be made anew at any time, and goes on from there. All methods raise
-    a subclass of `nas.NasError` for what a user can mend.
+    Everything that a run finds lies in the folder; a `Study` can be made anew at any time, and goes on from there. All
+    methods raise a subclass of `nas.NasError` for what a user can mend.
     """
 
     def __init__(self, resolved: Resolved, folder: str | Path) -> None:
@@ -96,7 +98,7 @@ class Study:
         return self.record.trials()
 
     def pareto(self) -> pd.DataFrame:
-        """The front over the study's objectives (with a single one: over it and MACs), cheapest first, with its knee."""
+        """The front over the study's objectives (a single one: and over MACs), cheapest first, with its knee."""
         return self.record.pareto()
 
     def extract(
@@ -104,7 +106,8 @@ class Study:
     ) -> nn.Module:
         """An architecture as a plain module, with its weights from the supernet; the winner when none is named.
 
-        `digest` may be its first letters; `number` is a trial's. With `to`, the model is saved in that folder (`nas.load`).
+        `digest` may be its first letters; `number` is a trial's. With `to`, the model is saved in that folder
+        (`nas.load`).
         """
         self.folder.need("supernet")
         architecture = self._named(digest, number)
@@ -119,9 +122,11 @@ class Study:
         return module
 
     def retrain(self, *, digest: str | None = None, number: int | None = None) -> dict[str, Any]:
-        """Retrains an architecture by the study's recipe, and measures it on the test split; the winner when none is named.
+        """Retrains an architecture by the study's recipe, and measures it on the test split; the winner when none is
+        named.
 
-        The model lies in the run's folder retrain/winner or retrain/DIGEST. Returns its row of the results table, but for latency.
+        The model lies in the run's folder retrain/winner or retrain/DIGEST. Returns its row of the results table, but
+        for latency.
         """
         self.folder.need("supernet")
         architecture = self._named(digest, number)
@@ -201,7 +206,11 @@ class Study:
         taken = time.perf_counter() - started
         self.folder.finish(stage, {**result, "seconds": taken, "commit": commit()})
         (self.folder.path / stage / CHECKPOINT).unlink(missing_ok=True)
-        console.print(f"[bold]{stage:9}[/bold] {words.seconds(taken):>12}  {_outcome(stage, result)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[bold]{stage:9}[/bold] {words.seconds(taken):>12}  {_outcome(stage, result)}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _outcome(stage: str, result: Mapping[str, Any]) -> str:
@@ -209,16 +218,23 @@ def _outcome(stage: str, result: Mapping[str, Any]) -> str:
     if stage == "prepare":
         space, limit = result["space"], result["limit"]
         return (
-            f"{words.architectures(space['architectures'])} architectures, {words.share(limit['share'])} within the limit ({limit['text']})"
+            f"{words.architectures(space['architectures'])} architectures, {words.share(limit['share'])} within "
+            f"the limit ({limit['text']})"
         )
     if stage == "base":
         return f"validation accuracy {words.percent(result['validation']['accuracy'])}"
     if stage == "supernet":
         found = result["validation"]
-        return f"validation accuracy {words.percent(found['accuracy'])} largest, {words.percent(found['smallest'])} smallest"
+        return (
+            f"validation accuracy {words.percent(found['accuracy'])} largest, {words.percent(found['smallest'])} "
+            "smallest"
+        )
     if stage == "explore":
         best = result["winner"]
-        return f"winner {best['digest']}, {words.amount(best['costs']['macs'])} MACs, {result['measured']} architectures measured"
+        return (
+            f"winner {best['digest']}, {words.amount(best['costs']['macs'])} MACs, {result['measured']} "
+            "architectures measured"
+        )
     if stage == "extract":
         return f"greatest difference to the supernet {result['winner']['difference']:g}"
     if stage == "retrain":

@@ -18,7 +18,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Loads what `save_weights` wrote. Raises `CheckpointError` when the file is missing, damaged, or of another model."""
+    """Loads what `save_weights` wrote. Raises `CheckpointError` when the file is missing, damaged or foreign."""
     try:
         load_checkpoint(module, path)
     except CheckpointError as fault:

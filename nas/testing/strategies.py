@@ -52,9 +52,9 @@ def all_strategies() -> list[Strategy]:
 
 @cache
 def toy(text: str) -> tuple[Toy, Limit]:
-    """The toy problem of a search space (YAML text), and the limit of half its MACs."""
+    """The toy problem of a search space (YAML text), and the limit of 60 % of its MACs."""
     made = Toy(text)
-    return made, Limit(made, macs="50%")
+    return made, Limit(made, macs="60%")
 
 
 @cache
@@ -81,7 +81,7 @@ def optimum() -> float:
 
 
 def search(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]:
-    """The trials of a short search on the toy problem, within half of the MACs."""
+    """The trials of a short search on the toy problem, within 60 % of the MACs."""
     made, limit = toy(text)
     settings: dict[str, Any] = {"trials": TRIALS, "limit": limit, **options}
     return list(strategy.search(made.problem(**settings)))

@@ -1,6 +1,7 @@
-"""Importance criteria, on real supernets: the right units for the right axes, and a model that still computes the same."""
+"""Importance criteria on real supernets: the right units of the right axes; the model still computes the same."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import timm
@@ -14,7 +15,21 @@ from nas.importance.magnitude import Magnitude
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 
-MODEL_ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 3, "num_classes": 5}
+MODEL_ARGS: dict[str, Any] = {
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 3,
+    "num_classes": 5,
+}
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 24,
+    "depth": 2,
+    "num_heads": 3,
+    "num_classes": 5,
+}
 SPACE = """
 model: vit_tiny_patch16_224
 choices:
@@ -71,9 +86,7 @@ def test_magnitude_of_the_embedding_counts_the_inputs_that_select_from_it() -> N
     net = supernet("model: vit_tiny_patch16_224\nchoices:\n  embed: {size: [12, 24]}\n")
     scores = Magnitude().scores(net, no_batches())
     assert list(scores) == ["embed"]
-    expected = sum(
-        (p.detach().abs().movedim(at, 0).reshape(24, -1).sum(1) for at, p in embedded(net)), torch.zeros(24)
-    )
+    expected = sum((p.detach().abs().movedim(at, 0).reshape(24, -1).sum(1) for at, p in embedded(net)), torch.zeros(24))
     assert torch.allclose(scores["embed"], expected)
 
 

@@ -62,7 +62,7 @@ def rows(space: SearchSpace) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FakeCost:
-    """Costs of a transformer with a width: every block costs tokens x (heads + hidden units), when depth leaves it on."""
+    """Every block that depth leaves on costs tokens x width x (what its heads and its hidden units cost)."""
 
     space: SearchSpace
     width: int = 16

@@ -44,7 +44,9 @@ def test_it_is_frozen():
         del a._values
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": "x"}', '{"a": true}', '{"a": NaN}', '{"a": null}', '{"a": [1]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", '{"a": "x"}', '{"a": true}', '{"a": NaN}', '{"a": null}', '{"a": [1]}']
+)
 def test_what_is_no_architecture_is_refused(text):
     with pytest.raises(SpaceError):
         Architecture.from_json(text)

@@ -29,7 +29,9 @@ def test_fractions_are_the_decimals_that_were_written():
 
 
 def test_ranges_include_both_ends():
-    space = space_of(deit(), mlp="{size: {from: 192, to: 768, step: 192}}", heads="{size: {from: 0.1, to: 0.7, step: 0.3}}")
+    space = space_of(
+        deit(), mlp="{size: {from: 192, to: 768, step: 192}}", heads="{size: {from: 0.1, to: 0.7, step: 0.3}}"
+    )
     assert space["mlp.0"].values == (192, 384, 576, 768)
     assert space["heads.0"].values == (0.1, 0.7)
     assert [str(v) for v in space["heads.0"].values] == ["0.1", "0.7"]
@@ -74,7 +76,7 @@ def test_rank_sets_the_ranks_of_matrices():
     assert space["fc1.0"].sizes == ({"fc1_rank.0": 3},)
 
 
-THIRD_PARTY = '''
+THIRD_PARTY = """
 from dataclasses import dataclass
 from nas.searchspaces.choices.base import Choice, ChoiceKind
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +86,13 @@ class Halve(ChoiceKind):
         if self.halve not in outline.families:
             report.fault("halve", self.halve, "an axis")
             return []
-        axes = outline.families[self.halve]
-        return [Choice(name, "halve", ("half", 1), ({a: outline.axes[a] // 2 for a in axes}, {a: outline.axes[a] for a in axes}))]
+        whole = {a: outline.axes[a] for a in outline.families[self.halve]}
+        half = {a: size // 2 for a, size in whole.items()}
+        return [Choice(name, "halve", ("half", 1), (half, whole))]
     @classmethod
     def examples(cls):
         return [("mlp", {"halve": "mlp"})]
-'''
+"""
 
 
 def test_the_suite_finds_the_kinds_of_other_packages_and_their_faults(tmp_path: Path):
@@ -100,7 +103,9 @@ def test_the_suite_finds_the_kinds_of_other_packages_and_their_faults(tmp_path: 
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: third\nVersion: 0.1\n", encoding="utf-8")
     (info / "entry_points.txt").write_text("[nas.searchspaces.choices]\nhalve = third:Halve\n", encoding="utf-8")
     test = tmp_path / "test_third.py"
-    test.write_text("from nas.testing.choices import ChoiceSuite\nclass TestThird(ChoiceSuite):\n    pass\n", encoding="utf-8")
+    test.write_text(
+        "from nas.testing.choices import ChoiceSuite\nclass TestThird(ChoiceSuite):\n    pass\n", encoding="utf-8"
+    )
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-q", "-k", "halve", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(test)]
     ran = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True, check=False)

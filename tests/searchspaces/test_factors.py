@@ -13,7 +13,9 @@ def additives(draw):
     for _ in range(draw(st.integers(0, 8))):
         scope = draw(st.lists(st.sampled_from(range(len(lengths))), max_size=3, unique=True))
         shape = [lengths[c] for c in scope]
-        values = draw(st.lists(st.integers(-(10**12), 10**12), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+        values = draw(
+            st.lists(st.integers(-(10**12), 10**12), min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))
+        )
         factors.append(Factor(tuple(scope), np.array(values, np.int64).reshape(shape)))
     return lengths, Additive(draw(st.integers(-(10**12), 10**12)), tuple(factors))
 
@@ -24,7 +26,8 @@ def test_an_additive_is_the_sum_of_its_factors_entry_by_entry(case, seed):
     lengths, additive = case
     table = np.random.default_rng(seed).integers(0, lengths, (50, len(lengths)))
     expected = [
-        additive.constant + sum(int(f.table[tuple(row[c] for c in f.choices)]) for f in additive.factors) for row in table
+        additive.constant + sum(int(f.table[tuple(row[c] for c in f.choices)]) for f in additive.factors)
+        for row in table
     ]
     assert additive(table).tolist() == expected
     assert additive(table).dtype == np.int64

@@ -119,15 +119,26 @@ def test_bins_never_let_anything_through_and_keep_the_cheapest(seed, costs, most
         assert lattice.count, "one upper bound that can be met is always met"
 
 
+@pytest.mark.parametrize("part", [1e-4, 1e-3, 0.01, 0.05, 0.2])
+def test_however_coarse_the_bins_one_upper_bound_that_can_be_met_is_met(part):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        cost = Additive(0, tuple(Factor((c,), rng.integers(0, 10**9, 4)) for c in range(10)))
+        low, high = Lattice((4,) * 10, (), [cost], [INFINITE]).reachable[0]
+        lattice = Lattice((4,) * 10, (), [cost], [(-math.inf, low + part * (high - low))], max_states=3)
+        assert lattice.count >= 1
+        assert cost(lattice.sample(rng, 1))[0] <= low + part * (high - low)
+
+
 def test_binned_draws_are_uniform_over_what_is_represented():
     rng = np.random.default_rng(0)
     cost = Additive(0, tuple(Factor((c,), rng.integers(0, 10**9, 4)) for c in range(5)))
     table = np.indices((4,) * 5).reshape(5, -1).T
     limit = float(np.median(cost(table)))
-    lattice = Lattice((4,) * 5, (), [cost], [(-math.inf, limit)], max_states=40)
+    lattice = Lattice((4,) * 5, (), [cost], [(-math.inf, limit)], max_states=16)
     assert not lattice.exact
     feasible = (cost(table) <= limit).sum()
-    assert 0.8 * feasible < lattice.count < feasible
+    assert 0.5 * feasible < lattice.count < feasible
     drawn = lattice.sample(np.random.default_rng(1), 400 * lattice.count)
     rows, counts = np.unique(drawn, axis=0, return_counts=True)
     assert len(rows) == lattice.count
@@ -159,9 +170,9 @@ def test_one_in_a_million_is_drawn_directly():
     space = space_of(deit(), heads="{size: [1, 2, 3]}", mlp="{size: [192, 384, 576, 768]}")
     macs = FakeCost(space, 192).additive("macs")
     low, high = Lattice(space.n_values, (), [macs], [INFINITE]).reachable[0]
-    limit = low + 0.2 * (high - low)
+    limit = low + 0.1 * (high - low)
     lattice = Lattice(space.n_values, (), [macs], [(-math.inf, limit)])
-    assert 1e-8 < lattice.count / space.size < 1e-6
+    assert 1e-9 < lattice.count / space.size < 1e-6
     drawn = lattice.sample(np.random.default_rng(0), 2000)
     assert (macs(drawn) <= limit).all()
     assert len(np.unique(drawn, axis=0)) > 1990
@@ -212,12 +223,12 @@ def test_the_order_of_the_choices_does_not_matter():
     for names in (["heads", "mlp", "tokens"], ["tokens", "mlp", "heads"]):
         space = space_of(deit(), **{name: bodies[name] for name in names})
         plan = steps(space.n_values, space.rules, [FakeCost(space).additive("macs").factors])
-        assert max(step.follow.max() + 1 for step in plan) <= 9
+        assert max(step.follow.max() + 1 for step in plan) <= 3 * 3 * 3
         assert sorted(step.choice for step in plan) == list(range(36))
 
 
 def test_choices_that_all_depend_on_each_other_are_refused_not_tabulated():
-    pairs = [Factor((a, b), np.ones((4, 4), np.int64)) for a in range(14) for b in range(a)]
+    pairs = [Factor((a, b), np.arange(16).reshape(4, 4)) for a in range(14) for b in range(a)]
     with pytest.raises(SpaceError, match="depend on each other"):
         Lattice((4,) * 14, (), [Additive(0, tuple(pairs))], [INFINITE])
 
@@ -244,11 +255,11 @@ def test_no_rows_can_be_asked_for():
 
 
 def test_counts_beyond_the_range_of_floats():
-    n = (1000,) * 400
-    assert Lattice(n).count == 1000**400
-    cost = Additive(0, tuple(Factor((c,), np.arange(1000) // 500) for c in range(400)))
+    n = (100,) * 400
+    assert Lattice(n).count == 100**400
+    cost = Additive(0, tuple(Factor((c,), np.arange(100) // 50) for c in range(400)))
     half = Lattice(n, (), [cost], [(-math.inf, 199.5)])
-    everything = 1000**400
+    everything = 100**400
     tie = math.comb(400, 200) / 2**400
     assert half.count / everything == pytest.approx((1 - tie) / 2, rel=1e-9)
     assert (cost(half.sample(np.random.default_rng(0), 20)) <= 199).all()

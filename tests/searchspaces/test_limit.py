@@ -17,14 +17,14 @@ def cost() -> FakeCost:
 @pytest.mark.parametrize(
     ("bounds", "expected"),
     [
-        ({"macs": 60_000}, {"macs": (-math.inf, 60_000)}),
-        ({"flops": 120_000}, {"macs": (-math.inf, 60_000)}),
+        ({"macs": 160_000}, {"macs": (-math.inf, 160_000)}),
+        ({"flops": 320_000}, {"macs": (-math.inf, 160_000)}),
         ({"macs": "50%"}, {"macs": (-math.inf, 0.5)}),
         ({"params": " 62.5 % "}, {"params": (-math.inf, 0.625)}),
         ({"macs": ("40%", "50%"), "params": (1, "80%")}, {"macs": (0.4, 0.5), "params": (1, 0.8)}),
         ({"macs": [None, "50%"]}, {"macs": (-math.inf, 0.5)}),
         ({"macs": ("50%", None)}, {"macs": (0.5, math.inf)}),
-        ({"flops": (0, 200_000)}, {"macs": (-math.inf, 100_000)}),
+        ({"flops": (0, 320_000)}, {"macs": (-math.inf, 160_000)}),
     ],
 )
 def test_bounds_are_in_macs_and_parameters(cost, bounds, expected):
@@ -38,7 +38,7 @@ def test_bounds_are_in_macs_and_parameters(cost, bounds, expected):
     for metric, (low, high) in wanted.items():
         values = cost.additive(metric)(table)
         allowed &= (values >= low) & (values <= high)
-    assert 0 < allowed.sum()
+    assert allowed.any()
     assert (limit.allows(table) == allowed).all()
     assert limit.lattice.count == allowed.sum()
     assert limit.share == allowed.sum() / cost.space.size
@@ -62,7 +62,9 @@ def test_a_space_draws_within_a_limit(cost):
 
 
 def test_an_unsatisfiable_limit_names_what_was_asked_and_what_is_reachable(cost):
-    least, most = (cost.additive("macs")(cost.space.to_table([a]))[0] for a in (cost.space.smallest, cost.space.largest))
+    least, most = (
+        cost.additive("macs")(cost.space.to_table([a]))[0] for a in (cost.space.smallest, cost.space.largest)
+    )
     with pytest.raises(LimitError) as caught:
         Limit(cost, macs=20_000)
     words = str(caught.value)
@@ -75,15 +77,19 @@ def test_an_unsatisfiable_limit_names_what_was_asked_and_what_is_reachable(cost)
 
 def test_a_band_between_two_architectures_and_limits_that_exclude_each_other(cost):
     values = np.unique(cost.additive("macs")(rows(cost.space)))
-    with pytest.raises(LimitError, match="reachable, each by itself: macs .* to .*widen a bound"):
+    with pytest.raises(LimitError, match=r"reachable, each by itself: macs .* to .*widen a bound"):
         Limit(cost, macs=(float(values[3]) + 1, float(values[4]) - 1))
     with pytest.raises(LimitError, match=r"no architecture has macs <= .* and params >= .*flops"):
         Limit(cost, macs="45%", params=("95%", None))
 
 
-@pytest.mark.parametrize("value", [0, -1, True, math.nan, math.inf, "x", "50", "0%", "-5%", "101%", "nan%", (1,), (2, 1), (None, None)])
+@pytest.mark.parametrize(
+    "value", [0, -1, True, math.nan, math.inf, "x", "50", "0%", "-5%", "101%", "nan%", (1,), (2, 1), (None, None)]
+)
 def test_what_is_no_bound_is_refused_with_what_is_allowed(cost, value):
-    with pytest.raises(LimitError, match=r"limit 'macs': found .*allowed: a number above 0, or per cent .*\(least, greatest\)"):
+    with pytest.raises(
+        LimitError, match=r"limit 'macs': found .*allowed: a number above 0, or per cent .*\(least, greatest\)"
+    ):
         Limit(cost, macs=value)
 
 
@@ -111,8 +117,8 @@ def test_keys(cost, bounds, message):
 
 
 def test_a_limit_describes_itself_in_both_units(cost):
-    limit = Limit(cost, macs=(50_000, 60_000), params="100%")
-    assert limit.describe().startswith("macs 50 k to 60 k (flops 100 k to 120 k) and params <= ")
+    limit = Limit(cost, macs=(150_000, 160_000), params="100%")
+    assert limit.describe().startswith("macs 150 k to 160 k (flops 300 k to 320 k) and params <= ")
     assert limit.describe() in repr(limit)
 
 
@@ -135,6 +141,6 @@ def test_a_narrow_band_in_a_binned_space_is_found_at_the_second_try(monkeypatch)
 
     monkeypatch.setattr(module, "Lattice", coarse)
     base = cost.base("macs")
-    limit = Limit(cost, macs=(0.5 * base, 0.502 * base))
+    limit = Limit(cost, macs=(0.5 * base, 0.5001 * base))
     assert tried == [64, 64, 2**18]
     assert limit.allows(space.sample_table(np.random.default_rng(0), 100, limit)).all()

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (whole messages are compared)
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,11 @@ def test_yaml_becomes_a_dataclass():
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0.9e9", 0.9e9), ("1e3", 1000.0), ("5e-4", 5e-4), ("012", 12), ("on", "on"), ("2026-01-02", "2026-01-02"), ("=", "=")]
-    + [("~", None), ("no", "no"), ("'1'", "1"), ("1:30", "1:30"), (".5", 0.5), ("0x10", 16), ("true", True)],
+    [
+        *[("0.9e9", 0.9e9), ("1e3", 1000.0), ("5e-4", 5e-4), (".5", 0.5), ("012", 12), ("0x10", 16), ("true", True)],
+        *[("on", "on"), ("no", "no"), ("2026-01-02", "2026-01-02"), ("=", "="), ("'1'", "1"), ("1:30", "1:30")],
+        ("~", None),
+    ],
 )
 def test_numbers_and_texts_are_those_of_yaml_1_2(text, value):
     found = read(f"key: {text}\n").data["key"]
@@ -201,6 +205,15 @@ def test_a_preset_may_fill_what_is_absent_and_loses_lists_to_the_document(tmp_pa
     assert document.data == {"values": ["x"], "recipe": {"epochs": 1}, "name": "a"}
     assert faults(lambda: parse(document, Study)) == ["<text>:2:10: values.0: found 'x'; allowed: a number"]
     assert parse(read("name: a\n\n").under(read("{epochs: 4}"), ("recipe",)), Study).recipe == Recipe(4)
+
+
+def test_what_lacks_in_a_list_is_missed_where_the_list_was_written_not_in_the_preset(tmp_path: Path):
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("pair:\n- 1\n- 2\n", encoding="utf-8")
+    document = read("name: a\npair: [1]\n").under(read(preset))
+    assert faults(lambda: parse(document, Study)) == [
+        "<text>:2:1: pair.1: found nothing; allowed: a value for this key"
+    ]
 
 
 def test_attempt_returns_what_parse_raises():

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (whole messages are compared)
 """Every fault of a search space's YAML, all at once, against the text and against the model's outline."""
 
 import pytest
@@ -144,7 +145,9 @@ def test_stages_are_checked_by_their_shortest():
 
 def test_tokens_that_grow_along_the_model_cannot_be_kept():
     axes = {"tokens.0": 5, "tokens.1": 9}
-    assert "axes that grow: tokens.0 has 5 units, tokens.1 has 9" in fault("{keep: [0.5]}", "tokens", Outline("m", axes))
+    assert "axes that grow: tokens.0 has 5 units, tokens.1 has 9" in fault(
+        "{keep: [0.5]}", "tokens", Outline("m", axes)
+    )
 
 
 def test_a_share_of_nothing_needs_something_protected():
@@ -222,7 +225,9 @@ def test_models_are_outlined_by_entry_points(monkeypatch):
     space = SearchSpace.from_yaml(yaml, model_args={"heads": 5})
     assert space.model == "known"
     assert space.model_args == {"heads": 5, "depth": 2}
-    assert faults_without_outline(yaml) == ["<text>:3:21: choices.heads.size.1: found 5; allowed: 1 to 4, since heads.0 has 4 units"]
+    assert faults_without_outline(yaml) == [
+        "<text>:3:21: choices.heads.size.1: found 5; allowed: 1 to 4, since heads.0 has 4 units"
+    ]
     with pytest.raises(ModelError, match="no model 'other'"):
         SearchSpace.from_yaml(text("other", heads="{size: [1]}"))
     assert faults_without_outline(text("other", heads="{size: [1], perr: x}")) == [

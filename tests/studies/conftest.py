@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from nas.studies.study import Study
 from studies_fakes import TINY
+
+from nas.studies.study import Study
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from nas.errors import StoreError
 from nas.studies.export_optuna import export
 from nas.studies.study import Study

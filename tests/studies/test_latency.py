@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import torch
-from nas.studies.latency import ROUNDS, WARMUP, measure
 from torch import Tensor, nn
+
+from nas.studies.latency import ROUNDS, WARMUP, measure
 
 
 class Counted(nn.Module):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from studies_fakes import TINY, run_and_die
+
 from nas.errors import RunError
 from nas.studies.folder import STAGES, RunFolder
 from nas.studies.study import Study
-from studies_fakes import TINY, run_and_die
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["nas.studies.study", "nas.strategies.evolution", "nas.studies.stages.report"])
@@ -25,6 +26,12 @@ def killed(folder: Path, **moment: Any) -> bool:
     return process.exitcode != 0
 
 
+def until_killed(folder: Path, writes: int) -> str:
+    """The stage in which the run was killed."""
+    assert killed(folder, writes=writes)
+    return next(stage for stage in STAGES if RunFolder(folder).result(stage) is None)
+
+
 def outcome(study: Study) -> dict[str, Any]:
     """All that must not depend on how often a run was interrupted."""
     record = study.record
@@ -35,19 +42,21 @@ def outcome(study: Study) -> dict[str, Any]:
         str(path.relative_to(study.folder.path)): json.loads(path.read_text())["sha256"]
         for path in study.folder.path.glob("*/*/model.json")
     }
-    assert set(weights) == {f"{s}/{r}/model.json" for s in ("extract", "retrain") for r in ("winner", "uniform")}
+    assert {f"{stage}/winner/model.json" for stage in ("extract", "retrain")} <= set(weights)
     trials = study.trials().drop(columns=["seconds"])
-    return {"rows": rows, "weights": weights, "trials": trials.to_dict("list"), "winner": record.result("explore")["winner"]}
+    return {
+        "rows": rows,
+        "weights": weights,
+        "trials": trials.to_dict("list"),
+        "winner": record.result("explore")["winner"],
+    }
 
 
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    reached = []
-    for writes in (2, 4, 4, 3, 8, 9, 9, 4, 9):
-        if killed(folder, writes=writes):
-            reached.append(next(stage for stage in STAGES if RunFolder(folder).result(stage) is None))
+    reached = [until_killed(folder, writes) for writes in (2, 4, 4, 3, 8, 8, 4)]
     assert not killed(folder, writes=-1)
-    assert list(dict.fromkeys(reached)) == ["prepare", "base", "supernet", "extract", "retrain", "report"]
+    assert list(dict.fromkeys(reached)) == ["prepare", "base", "supernet", "extract", "retrain"]
     assert outcome(Study.open(folder)) == outcome(finished)
 
 

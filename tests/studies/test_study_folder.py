@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from nas.errors import RunError
 from nas.studies.folder import RunFolder, read_json, replaced_folder, write_bytes, write_json
 
@@ -36,9 +37,14 @@ def test_a_folder_that_cannot_be_filled_changes_nothing(tmp_path: Path) -> None:
     place = tmp_path / "model"
     with replaced_folder(place) as partial:
         (partial / "a").write_text("1")
-    with pytest.raises(ValueError, match="broken"), replaced_folder(place) as partial:
-        (partial / "b").write_text("2")
-        raise ValueError("broken")
+
+    def fill() -> None:
+        with replaced_folder(place) as partial:
+            (partial / "b").write_text("2")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fill()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert [p.name for p in place.iterdir()] == ["a"]
 

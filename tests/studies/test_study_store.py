@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from studies_fakes import trial
+
 from nas.errors import StoreError
 from nas.studies.store import Store, sqlite_url
-from studies_fakes import trial
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path, url
     with sqlite3.connect(tmp_path / "trials.sqlite") as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
-    with pytest.raises(StoreError, match="not a table of trials of nas .it holds recipes"):
+    with pytest.raises(StoreError, match=r"not a table of trials of nas .it holds recipes"):
         Store.create(url)
 
 
@@ -110,13 +111,17 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(url: str) -> None:
         pool = store._engine
         sa.event.listen(pool, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 12").close())
         pool.dispose()
-        done = 0
+
+        def fill() -> None:
+            for number in range(1000):
+                store.record("run", trial(number))
+
         with pytest.raises(StoreError, match=r"full; free some space and run the same command again"):
-            for done in range(1000):
-                store.record("run", trial(done))
-        assert done > 0
+            fill()
     with Store.open(url) as store:
+        done = len(store.trials("run"))
         assert [t.number for t in store.trials("run")] == list(range(done))
+        assert 0 < done < 1000
         store.record("run", trial(done))
 
 

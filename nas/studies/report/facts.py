@@ -64,7 +64,9 @@ class Facts:
         trainings = self.record.result("retrain")["trainings"]
         twins = self.record.result("retrain")["twins"]
         found = {stage: self.record.result(stage)["history"] for stage in ("base", "supernet")}
-        retrained = {f"{role}, retrained": t["history"] for role, t in trainings.items() if role == "winner" or not twins}
+        retrained = {
+            f"{role}, retrained": t["history"] for role, t in trainings.items() if role == "winner" or not twins
+        }
         return {name: rows for name, rows in {**found, **retrained}.items() if rows}
 
     @cached_property
@@ -73,14 +75,20 @@ class Facts:
         found = [f"search space: {note}" for note in self.record.result("prepare")["space"]["notes"]]
         explored, retrained = self.record.result("explore"), self.record.result("retrain")
         if explored["failed"]:
-            found.append(f"{explored['failed']} of {explored['trials']} trials failed; their errors are in the table of trials")
+            found.append(
+                f"{explored['failed']} of {explored['trials']} trials failed; their errors are in the table of trials"
+            )
         if retrained["twins"]:
             found.append("the strategy and the uniform baseline chose the same architecture: it was retrained once")
         for role, extracted in self.record.result("extract").items():
             if isinstance(extracted, Mapping) and extracted["slices_only"] and extracted["difference"] > 0:
-                found.append(f"{role}: extracted model and supernet differ by {extracted['difference']:.1e}, expected 0")
+                found.append(
+                    f"{role}: extracted model and supernet differ by {extracted['difference']:.1e}, expected 0"
+                )
         if (images := self.rows[0]["test_images"]) < 1000:
-            found.append(f"{images} test images: one image is {100 / images:.2f} points, so differences of a few mean little")
+            found.append(
+                f"{images} test images: one image is {100 / images:.2f} points, so differences of a few mean little"
+            )
         return found
 
     @cached_property

@@ -16,7 +16,9 @@ NAMES = ("results.csv", "results.json", "report.html")
 
 
 def write_report(record: Record) -> Path:
-    """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished run."""
+    """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished
+    run.
+    """
     facts = Facts(record)
     folder = record.folder.stage("report")
     rows = [dict(row) for row in facts.rows]

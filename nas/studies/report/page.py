@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file with the results table, the plots, the proof, the settings. It works offline."""
+"""The page: one self-contained HTML file with results, plots, proof and settings, that works offline."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def _figures(facts: Facts) -> dict[str, Markup]:
     marks = {word: chosen[role]["digest"] for role, word in MARKS.items() if role in chosen}
     most = record.bounds.get("macs", (0.0, float("inf")))[1]
     drawn = {
-        "front": plots.front(
-            facts.trials, facts.pareto, objective, strategy=record.strategy, marks=marks, most=most
-        ),
+        "front": plots.front(facts.trials, facts.pareto, objective, strategy=record.strategy, marks=marks, most=most),
         "architecture": plots.architecture(chosen["winner"]["kept"], chosen["winner"]["full"]),
         "progress": plots.progress(facts.trials, objective, record.strategy),
     }

@@ -1,4 +1,6 @@
-"""The report's plots as SVG text: the front, the architecture, the search's progress, the training curves. One style, no global state."""
+"""The report's plots as SVG text: the front, the architecture, the search's progress, the training curves. One style,
+no global state.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ INK, MUTED, FAINT = "#1f2933", "#7b8794", "#dfe3e8"
 BLUE, ORANGE, GREEN = "#2563a8", "#d1661f", "#3d8361"
 CURVES = (INK, BLUE, ORANGE, GREEN, MUTED)
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -48,7 +50,7 @@ R = TypeVar("R")
 
 
 def _in_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Matplotlib reads its settings when an artist is made: the style must hold while a function draws, and only then."""
+    """Matplotlib reads its settings when an artist is made: the style holds while a function draws, and only then."""
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -60,7 +62,9 @@ def _in_style(draw: Callable[P, R]) -> Callable[P, R]:
 
 @_in_style
 def svg(figure: Figure) -> str:
-    """A figure as an <svg> element, the same text for the same figure; letters are outlines, so that it looks alike everywhere."""
+    """A figure as an <svg> element, the same text for the same figure; letters are outlines, so that it looks alike
+    everywhere.
+    """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
     text = buffer.getvalue()
@@ -95,7 +99,8 @@ def front(
         mine = done[done["strategy"] == name].drop_duplicates("digest")
         face = "none" if name == "uniform" != strategy else colour
         axis.scatter(_million(mine["macs"]), _shown(mine, objective), s=18, facecolors=face, edgecolors=colour,
-                     linewidths=0.9, alpha=0.75, label=f"{label} ({len(mine)} architectures)", zorder=order)  # fmt: skip
+                     linewidths=0.9, alpha=0.75, zorder=order,
+                     label=f"{label} ({len(mine)} architectures)")  # fmt: skip
         if name == strategy == "uniform":
             break
     if len(pareto):
@@ -110,9 +115,9 @@ def front(
                      label=word, zorder=6 if first else 5)  # fmt: skip
     if most is not None and np.isfinite(most):
         axis.axvline(most / 1e6, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        axis.annotate(f"limit {_figure(most / 1e6)} M", (most / 1e6, 0.02), xycoords=("data", "axes fraction"),
-                      xytext=(-4, 0), textcoords="offset points", rotation=90, ha="right", va="bottom", color=ORANGE,
-                      fontsize=8)  # fmt: skip
+        text = f"limit {_figure(most / 1e6)} M"
+        axis.annotate(text, (most / 1e6, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+                      textcoords="offset points", ha="right", va="bottom", color=ORANGE, fontsize=8)  # fmt: skip
     axis.set_xlabel("MACs per image (M); FLOPs are twice that")
     axis.set_ylabel(f"validation {_named(objective)}")
     _below(axis)
@@ -152,6 +157,7 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         known = [(row["epoch"], 100 * row["metrics"]["accuracy"]) for row in rows if "accuracy" in row["metrics"]]
         if known:
             accuracies.plot(*zip(*known, strict=True), color=colour, linewidth=1.3, marker="o", markersize=2.2)
+    losses.set_yscale("log")
     losses.set_ylabel("training loss")
     accuracies.set_ylabel("validation accuracy (%)")
     for axis in (losses, accuracies):
@@ -163,7 +169,8 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 @_in_style
 def architecture(kept: Mapping[str, int], full: Mapping[str, int]) -> Figure:
-    """What the architecture keeps, block by block: a row per axis family, a bar per block, the frame being the whole model's.
+    """What the architecture keeps, block by block: a row per axis family, a bar per block, the frame being the whole
+    model's.
 
     `kept` and `full` map axes ("mlp.3", "embed") to sizes, for the axes that choices set.
     """

@@ -29,7 +29,8 @@ def summary(console: Console, facts: Facts) -> None:
     console.print(f"winner, retrained: [bold]{facts.headline}[/bold]", highlight=False, soft_wrap=True)
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in facts.hypervolumes.items())
     console.print(
-        f"search: {explored['trials']} trials, {explored['measured']} measured; limit {record.result('prepare')['limit']['text']};"
+        f"search: {explored['trials']} trials, {explored['measured']} measured; limit "
+        f"{record.result('prepare')['limit']['text']};"
         f" hypervolume {volumes}",
         highlight=False,
         soft_wrap=True,
@@ -38,7 +39,8 @@ def summary(console: Console, facts: Facts) -> None:
         if isinstance(found, Mapping):
             difference = "0" if found["difference"] == 0 else f"{found['difference']:.1e}"
             console.print(
-                f"{role}: extracted model = supernet on {found['images']} validation images, greatest difference {difference}",
+                f"{role}: extracted model = supernet on {found['images']} validation images, greatest difference "
+                f"{difference}",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -47,15 +49,16 @@ def summary(console: Console, facts: Facts) -> None:
 
 
 def results_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
-    """Rows of one or several runs; ratios are against each run's own base."""
+    """The results of one run; how many times as fast a model is as the first one stands in brackets."""
     batches = words.batches(rows)
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     for column in ("test acc.", "MACs", "FLOPs", "params", *(f"ms, batch {batch}" for batch in batches)):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        base = next(other for other in rows if other["model"] == "base" and other["study"] == row["study"])
-        times = [f"{row[key]:.3g} ({base[key] / row[key]:.2f}x)" for key in (f"latency_ms_batch_{b}" for b in batches)]
+        times = [
+            f"{row[key]:.3g} ({rows[0][key] / row[key]:.2f}x)" for key in (f"latency_ms_batch_{b}" for b in batches)
+        ]
         table.add_row(
             row["model"],
             words.percent(row["test_accuracy"]),

@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same in the terminal and on the page: millions, percentages, points, milliseconds."""
+"""Numbers as people read them, alike in the terminal and on the page: millions, percentages, points, milliseconds."""
 
 from __future__ import annotations
 

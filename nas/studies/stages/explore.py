@@ -1,4 +1,6 @@
-"""explore: the study's strategy, and uniform search with as many trials on the same supernet; each trial is recorded when it is known."""
+"""explore: the study's strategy, and uniform search with as many trials on the same supernet; each trial is recorded
+when it is known.
+"""
 
 from __future__ import annotations
 

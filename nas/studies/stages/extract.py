@@ -1,4 +1,6 @@
-"""extract: the winners as plain modules in folders of their own, and the proof on real images that they are what was searched."""
+"""extract: the winners as plain modules in folders of their own, and the proof on real images that they are what was
+searched.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def run(session: Session) -> dict[str, Any]:
     explored, supernet = session.folder.need("explore"), session.supernet()
     place = session.folder.stage("extract")
     roles = [role for role in ("winner", "uniform") if role in explored]
-    return {role: extract(session, supernet, Architecture(explored[role]["architecture"]), place / role) for role in roles}
+    return {
+        role: extract(session, supernet, Architecture(explored[role]["architecture"]), place / role) for role in roles
+    }
 
 
 def extract(session: Session, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
@@ -52,9 +56,7 @@ def extract(session: Session, supernet: Supernet, architecture: Architecture, pl
 
 
 @torch.inference_mode()
-def compare(
-    supernet: Supernet, architecture: Architecture, module: torch.nn.Module, split: Split
-) -> tuple[float, int]:
+def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, split: Split) -> tuple[float, int]:
     """Greatest absolute difference between the logits of both on images of the split, and on how many images."""
     device = next(module.parameters()).device
     images, _ = next(split.batches(IMAGES, device=device))

@@ -31,7 +31,7 @@ def run(session: Session) -> dict[str, Any]:
 
 
 def retrain(session: Session, architecture: Architecture, extracted: Path, place: Path) -> dict[str, Any]:
-    """Trains one architecture by the study's recipe, from the weights it has in the supernet, into the folder `place`."""
+    """Trains one architecture by the study's recipe, from its weights in the supernet, into the folder `place`."""
     finished = place.with_name(f"{place.name}.json")
     if finished.exists():
         return read_json(finished, remedy="delete it and run again")
@@ -57,9 +57,7 @@ def retrain(session: Session, architecture: Architecture, extracted: Path, place
     return result
 
 
-def _start(
-    session: Session, supernet: Supernet, architecture: Architecture, extracted: Path
-) -> tuple[nn.Module, Step]:
+def _start(session: Session, supernet: Supernet, architecture: Architecture, extracted: Path) -> tuple[nn.Module, Step]:
     """What is trained, and what it minimises."""
     spec = session.config.retrain
     if spec.loss == "adjoined":

@@ -1,4 +1,6 @@
-"""supernet: the base model becomes a supernet, its units are put in order of importance, and its sub-networks learn together."""
+"""supernet: the base model becomes a supernet, its units are put in order of importance, and its sub-networks learn
+together.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,59 @@
+"""The public names and their signatures, frozen: a change here is a change for users, and belongs in the README too."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import nas
+
+SIGNATURES = {
+    "Architecture": "(values: Mapping[str, Value]) -> None",
+    "Limit": "(cost: CostModel, **bounds: Bound) -> None",
+    "SearchSpace.from_yaml": (
+        "(path_or_text: str | Path, *, model_args: Mapping[str, Any] | None = None, outline: Outline | None = None)"
+        " -> SearchSpace"
+    ),
+    "SearchSpace.sample": "(self, rng: np.random.Generator, limit: Limit | None = None) -> Architecture",
+    "SearchSpace.check": "(self, architecture: Mapping[str, Any]) -> None",
+    "SearchSpace.to_table": "(self, architectures: Sequence[Mapping[str, Any]]) -> Table",
+    "SearchSpace.from_table": "(self, table: Table) -> list[Architecture]",
+    "Supernet": "(model: nn.Module, space: SearchSpace) -> None",
+    "Supernet.forward": "(self, x: Tensor, architecture: Architecture) -> Tensor",
+    "Supernet.relaxed": "(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = consumed) -> Tensor",
+    "Supernet.reorder": "(self, importance: Mapping[str, Tensor]) -> None",
+    "Supernet.extract": "(self, architecture: Architecture) -> nn.Module",
+    "Study.from_yaml": (
+        "(path_or_text: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (),"
+        " folder: str | Path | None = None) -> Study"
+    ),
+    "Study.run": "(self, *, quiet: bool = False) -> Record",
+    "Study.trials": "(self) -> pd.DataFrame",
+    "Study.pareto": "(self) -> pd.DataFrame",
+    "load": "(folder: str | Path) -> nn.Module",
+}
+
+
+def test_names() -> None:
+    assert nas.__all__ == ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "load"]
+    assert dir(nas) == sorted([*nas.__all__, "__version__"])
+
+
+def test_signatures() -> None:
+    found = {}
+    for name in SIGNATURES:
+        holder, _, method = name.partition(".")
+        target = getattr(nas, holder)
+        found[name] = str(inspect.signature(getattr(target, method) if method else target)).replace("'", "")
+    assert found == SIGNATURES
+
+
+def test_importing_nas_loads_no_torch() -> None:
+    code = "import nas, sys; assert 'torch' not in sys.modules; assert 'pandas' not in sys.modules; nas.SearchSpace"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_check_above_can_fail() -> None:
+    code = "import nas, sys; nas.Supernet; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == 1

@@ -1,0 +1,97 @@
+"""Every YAML file in the three root folders is loaded, and a shrunken version of it runs; the last test counts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from nas import SearchSpace, Study, Supernet
+
+ROOT = Path(__file__).parents[1]
+FILES = {folder: sorted((ROOT / folder).glob("*.yaml")) for folder in ("searchspaces", "strategies", "studies")}
+SEEN: set[Path] = set()
+
+SMALL_IMAGES = {"deit": 32, "swin": 56}
+"""Same model, smaller images: 4 tokens for DeiT, a grid of 14 x 14 for Swin."""
+
+SHRUNKEN = [
+    "strategy.trials=4",
+    "base.epochs=1",
+    "supernet.epochs=1",
+    "retrain.epochs=1",
+    "latency.batches=[1]",
+    "latency.seconds=0.01",
+    "threads=1",
+]
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("path", FILES["searchspaces"], ids=name)
+def test_spaces_load_and_their_smallest_network_runs(path: Path) -> None:
+    SEEN.add(path)
+    whole = SearchSpace.from_yaml(path)
+    assert whole.size > 1
+    size = SMALL_IMAGES.get(path.stem.partition("_")[0])
+    space = SearchSpace.from_yaml(path, model_args={"img_size": size}) if size else whole
+    supernet = Supernet(timm.create_model(space.model, **space.model_args), space).eval()
+    x = torch.zeros(1, space.model_args.get("in_chans", 3), size or 8, size or 8)
+    with torch.no_grad():
+        for architecture in (space.smallest, space.sample(np.random.default_rng(0))):
+            assert supernet(x, architecture).isfinite().all()
+    assert (
+        supernet.cost.macs([space.smallest])[0] < supernet.cost.macs([space.largest])[0] <= supernet.cost.base("macs")
+    )
+
+
+def digits_npz(folder: Path) -> Path:
+    """A stand-in for Fashion-MNIST: the digits in the same layout."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8) * 15).astype(np.uint8)
+    target = folder / "fashion_mnist.npz"
+    keys = ("train_images", "train_labels", "test_images", "test_labels")
+    np.savez(target, **dict(zip(keys, (images[:1200], labels[:1200], images[1200:], labels[1200:]), strict=True)))
+    return target
+
+
+@pytest.mark.parametrize("path", FILES["studies"], ids=name)
+def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SEEN.add(path)
+    monkeypatch.chdir(ROOT)
+    data = [f"data.path={digits_npz(tmp_path)}", "data.train_images=500"] if path.stem != "digits" else []
+    study = Study.from_yaml(path, overrides=[*SHRUNKEN, *data], folder=tmp_path / "run")
+    study.run(quiet=True)
+    assert len(study.trials()) == 8, "4 trials of the strategy and 4 of the uniform baseline"
+    assert (tmp_path / "run" / "report" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("path", FILES["strategies"], ids=name)
+def test_strategies_search_the_digits(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    SEEN.add(path)
+    monkeypatch.chdir(ROOT)
+    overrides = [f"strategy=strategies/{path.name}", *SHRUNKEN, "data.train_images=300"]
+    if path.stem in ("evolution", "autoformer"):
+        overrides += ["strategy.population=3", "strategy.sample=2"]
+    study = Study.from_yaml(ROOT / "studies" / "digits.yaml", overrides=overrides, folder=tmp_path / "run")
+    study.run(quiet=True)
+    trials = study.trials()
+    assert (trials["strategy"] != "uniform").sum() in (0, 4)
+    assert trials["feasible"].all()
+
+
+def test_every_file_was_seen() -> None:
+    """Runs last in this file; a folder that goes empty, or a file that no test looked at, fails here."""
+    assert {path for paths in FILES.values() for path in paths} == SEEN
+    assert {folder: len(paths) for folder, paths in FILES.items()} == {
+        "searchspaces": 10,
+        "strategies": 6,
+        "studies": 2,
+    }
