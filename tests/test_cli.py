@@ -162,6 +162,11 @@ def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run:
     assert {"commit", "seed", "test_accuracy", "latency_ms_batch_1"} <= set(frame.columns)
 
 
+def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    shown = said(capsys, "export", run, "--optuna", f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert shown.count(": 6 trials") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

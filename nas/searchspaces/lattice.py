@@ -222,10 +222,11 @@ def _one_sided(
                 continue
             gains = [sign * step.gain[:, :, k] for step in plan]
             offsets = [
-                int(gain[step.open].min(initial=worst)) if step.open.any() else 0
-                for step, gain in zip(plan, gains, strict=True)
+                int(gain[step.open].min()) if step.open.any() else 0 for step, gain in zip(plan, gains, strict=True)
             ]
-            gains = [np.where(step.open, gain - low, 0) for step, gain, low in zip(plan, gains, offsets, strict=True)]
+            gains = [
+                np.where(step.open, gain - offset, 0) for step, gain, offset in zip(plan, gains, offsets, strict=True)
+            ]
             divisor = int(np.gcd.reduce([np.gcd.reduce(gain, axis=None) for gain in gains])) or 1
             room = sign * (Fraction(bound) - cost.constant) - sum(offsets) if math.isfinite(bound) else Fraction(-1)
             columns.append([gain // divisor for gain in gains])

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from safetensors import SafetensorError
+
 from nas.errors import RunError
 
 STAGES = ("prepare", "base", "supernet", "explore", "extract", "retrain", "report")
@@ -166,8 +168,8 @@ def _sync_folder(path: Path) -> None:
 def _disk(path: Path, verb: str) -> Iterator[None]:
     try:
         yield
-    except OSError as fault:
-        reason = fault.strerror or str(fault)
+    except (OSError, SafetensorError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
         raise RunError(
             f"cannot {verb} '{path}': {reason}; mend that and run the same command again: nothing finished is lost"
         ) from fault

@@ -23,13 +23,6 @@ MODEL_ARGS: dict[str, Any] = {
     "num_heads": 3,
     "num_classes": 5,
 }
-    "img_size": 32,
-    "patch_size": 8,
-    "embed_dim": 24,
-    "depth": 2,
-    "num_heads": 3,
-    "num_classes": 5,
-}
 SPACE = """
 model: vit_tiny_patch16_224
 choices:

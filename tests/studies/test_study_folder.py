@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from nas.errors import RunError
 from nas.studies.folder import RunFolder, read_json, replaced_folder, write_bytes, write_json
@@ -47,6 +48,16 @@ def test_a_folder_that_cannot_be_filled_changes_nothing(tmp_path: Path) -> None:
         fill()
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert [p.name for p in place.iterdir()] == ["a"]
+
+
+def test_weights_that_do_not_fit_on_the_disk_are_a_fault_of_the_disk(tmp_path: Path) -> None:
+    def fill() -> None:
+        with replaced_folder(tmp_path / "model"):
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(RunError, match=r"cannot write '.*model': .*No space left on device"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe"])
