@@ -11,7 +11,7 @@ from torch.nn import functional
 from benchmarks.models import SPACES, half, supernet
 from benchmarks.pairs import ratio
 
-BATCH, PAIRS = 32, 7
+BATCH, PAIRS = 32, 5
 
 
 def measure() -> Iterator[dict[str, object]]:

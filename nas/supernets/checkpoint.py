@@ -19,7 +19,7 @@ WRAPPERS = ("state_dict", "model", "model_ema", "state_dict_ema")
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load `path` into `model`, every parameter of it.
+    """Load `path` into `model`, every parameter of it; a classifier of other classes stays as it was initialised.
 
     Raises CheckpointError for a file that is missing, damaged, or that belongs to another model; `model` is then as it
     was.
@@ -28,6 +28,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
     found, wanted = _read(path), model.state_dict()
+    for name in _classifier(model):
+        if name in found and name in wanted and found[name].shape[0] != wanted[name].shape[0]:
+            found[name] = wanted[name]
     if missing := [name for name in wanted if name not in found]:
         raise CheckpointError(f"{path}: not of this {type(model).__name__}: it lacks {_some(missing)}")
     if unknown := [name for name in found if name not in wanted]:
@@ -37,6 +40,16 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             shapes = f"{tuple(found[name].shape)} there, {tuple(tensor.shape)} in the model"
             raise CheckpointError(f"{path}: not of this {type(model).__name__}: '{name}' is {shapes}")
     model.load_state_dict(found)
+
+
+def _classifier(model: nn.Module) -> list[str]:
+    """Names of the parameters of a timm model's classifier, which decide how many classes it tells apart."""
+    if not hasattr(model, "get_classifier"):
+        return []
+    found: Any = model.get_classifier()
+    heads = found if isinstance(found, tuple) else (found,)
+    paths = [path for path, module in model.named_modules() if any(module is head for head in heads)]
+    return [name for name in model.state_dict() if name.rpartition(".")[0] in paths]
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -145,8 +145,8 @@ class Supernet(nn.Module):
     def _basis(self, entry: Entry, weight: Tensor) -> Tensor:
         """Left singular vectors of the whole matrix, by descending singular value."""
         if entry.parameter not in self._bases:
-            self._bases[entry.parameter] = torch.linalg.svd(weight.detach().float(), full_matrices=False).U.to(weight)
-        return self._bases[entry.parameter]
+            self._bases[entry.parameter] = torch.linalg.svd(weight.detach().float(), full_matrices=False).U
+        return self._bases[entry.parameter].to(weight)
 
 
 def _check_fits(space: SearchSpace, model: nn.Module) -> None:

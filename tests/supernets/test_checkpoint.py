@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -67,3 +68,14 @@ def test_code_is_not_run(tmp_path: Path) -> None:
 def test_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_weights(model(), tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
+def test_a_classifier_of_other_classes_stays_new(tmp_path: Path, name: str) -> None:
+    args = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 1, "num_heads": 4}
+    pretrained, target = timm.create_model(name, **args), timm.create_model(name, num_classes=7, **args)
+    save_file(pretrained.state_dict(), tmp_path / "a.safetensors")
+    before = target.get_parameter("head.weight").clone()
+    load_weights(target, tmp_path / "a.safetensors")
+    assert torch.equal(target.get_parameter("head.weight"), before)
+    assert torch.equal(target.get_parameter("pos_embed"), pretrained.get_parameter("pos_embed"))
