@@ -1,6 +1,8 @@
-"""The supernets that the benchmarks run: DeiT-Ti and Swin-T at 224 pixels, with halves of heads and hidden units."""
+"""The supernets that the benchmarks run: DeiT-Ti and Swin-T at 224 pixels, with the widths of our own spaces."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import timm
 import torch
@@ -8,20 +10,13 @@ import torch
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet
 
-SPACES = {
-    "DeiT-Ti": """
-model: deit_tiny_patch16_224
-choices:
-  heads: {size: [1, 2, 3]}
-  mlp: {size: [192, 384, 576, 768]}
-""",
-    "Swin-T": "model: swin_tiny_patch4_window7_224\nchoices:\n  alpha: {divide: [heads, mlp], by: [1, 2, 4, 8]}\n",
-}
+SPACES = {"DeiT-Ti": "deit_tiny.yaml", "Swin-T": "swin_tiny.yaml"}
+FOLDER = Path(__file__).parents[1] / "searchspaces"
 
 
 def supernet(name: str) -> Supernet:
     torch.manual_seed(0)
-    space = SearchSpace.from_yaml(SPACES[name])
+    space = SearchSpace.from_yaml(FOLDER / SPACES[name])
     return Supernet(timm.create_model(space.model), space)
 
 

@@ -46,7 +46,8 @@ def _classifier(model: nn.Module) -> list[str]:
     """Names of the parameters of a timm model's classifier, which decide how many classes it tells apart."""
     if not hasattr(model, "get_classifier"):
         return []
-    found: Any = model.get_classifier()
+    timm_model: Any = model
+    found = timm_model.get_classifier()
     heads = found if isinstance(found, tuple) else (found,)
     paths = [path for path, module in model.named_modules() if any(module is head for head in heads)]
     return [name for name in model.state_dict() if name.rpartition(".")[0] in paths]
