@@ -57,7 +57,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings(action="ignore"):
             content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as wrong:
+    except pickle.UnpicklingError as wrong:
+        raise CheckpointError(f"{path}: damaged, or not only weights: it is not unpickled") from wrong
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as wrong:
         reason = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
         raise CheckpointError(f"{path}: damaged, or not only weights: {reason}") from wrong
     for key in WRAPPERS:

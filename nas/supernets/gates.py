@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from torch import Tensor
 
@@ -18,6 +19,8 @@ def gated(
 
     Raises ModelError for an axis that is unknown or has no exact gate here, or for a wrong number of values.
     """
+    if where not in get_args(Where):
+        raise ModelError(f"gates act where units are {' or '.join(get_args(Where))}, not '{where}'")
     for axis, values in gates.items():
         _check(axis, values, table, where)
     depth = {axis.partition(".")[2]: values for axis, values in gates.items() if axis.startswith("depth.")}

@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -44,6 +45,10 @@ class Blueprint:
     sizes: Mapping[str, int]
     selection: Mapping[str, list[int]] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+_KEYS = tuple(f.name for f in fields(Blueprint))
+_BLUEPRINT = TypeAdapter(Blueprint)
 
 
 def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
@@ -81,7 +86,11 @@ def load(folder: str | Path) -> nn.Module:
         raise CheckpointError(f"{weights}: not the weights that {RECIPE} describes (checksum); extract the model again")
     model = _skeleton(blueprint, folder)
     try:
-        model.load_state_dict(load_file(weights))
+        tensors = load_file(weights)
+        # Weights that were saved in half precision come back so.
+        dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+        model.to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
+        model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as wrong:
         raise CheckpointError(f"{weights}: does not fit {blueprint.model} of {RECIPE}: {wrong}") from wrong
     return model.eval()
@@ -100,9 +109,13 @@ def _read(folder: Path) -> tuple[Blueprint, str]:
         content = json.loads(recipe.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise CheckpointError(f"{recipe}: format {content['format']}; this version reads format {FORMAT}")
-        keys = ("model", "model_args", "sizes", "selection", "about")
-        return Blueprint(**{key: content[key] for key in keys}), str(content["sha256"])
-    except (ValueError, KeyError, TypeError) as wrong:
+        known = json.dumps({key: content[key] for key in _KEYS})
+        return _BLUEPRINT.validate_json(known, strict=True), str(content["sha256"])
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{recipe}: damaged at '{place}' ({first['msg']}); extract the model again") from wrong
+    except (ValueError, KeyError, TypeError, RecursionError) as wrong:
         raise CheckpointError(
             f"{recipe}: damaged or not written by nas ({wrong!r}); extract the model again"
         ) from wrong
@@ -114,8 +127,10 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     model = build(blueprint.model, blueprint.model_args)
     family = family_of(model)
     table = family.table(model)
-    if unknown := set(blueprint.sizes) - set(table.frame.axes):
-        raise CheckpointError(f"{folder / RECIPE}: {blueprint.model} has no axis {', '.join(sorted(unknown))}")
+    for axis, size in blueprint.sizes.items():
+        least = 0 if axis.startswith("depth.") else 1
+        if not least <= size <= table.frame.axes.get(axis, -1):
+            raise CheckpointError(f"{folder / RECIPE}: {blueprint.model} has no {size} units of an axis {axis}")
     selection = Selection(table, family, model)
     selection.load(blueprint.selection)
     keep = Cut(table.frame, blueprint.sizes, selection.kept(blueprint.sizes))

@@ -70,7 +70,7 @@ class Selection:
     def load(self, state: Mapping[str, list[int]]) -> None:
         """Take over remembered orders. Raises CheckpointError when they do not belong to this model."""
         for axis, order in state.items():
-            if sorted(order) != list(range(self._frame.axes.get(axis, -1))):
+            if sorted(order) != list(range(self._frame.axes.get(axis, 0))) or not self.selects(axis):
                 raise CheckpointError(f"the remembered order of '{axis}' is no order of this model's units")
         self._orders = {axis: list(order) for axis, order in state.items()}
 

@@ -16,7 +16,7 @@ from nas.supernets.cost import Cost
 from nas.supernets.extract import detach
 from nas.supernets.families import family_of
 from nas.supernets.gates import gated
-from nas.supernets.outline import outline_of
+from nas.supernets.outline import differs, outline_of
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut, Where, permute
@@ -44,6 +44,8 @@ class Supernet(nn.Module):
         self.selection = Selection(self.table, family, model)
         self._whole = Whole(model, family, self.table, self._basis)
         self._bases: dict[str, Tensor] = {}
+        self.register_state_dict_post_hook(_name_as_model)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_name_as_supernet)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
         """Logits (batch x classes) of one sub-network on images x (batch x channels x height x width)."""
@@ -97,7 +99,16 @@ class Supernet(nn.Module):
             return detach(self.subnet(architecture))
 
     def blueprint(self, architecture: Architecture, about: Mapping[str, Any] | None = None) -> Blueprint:
-        """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader."""
+        """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader.
+
+        Raises ModelError when the model is not what timm builds from the space's `model_args`, so that loading could
+        not rebuild it.
+        """
+        if difference := differs(self.model, self.space.model, self.space.model_args):
+            raise ModelError(
+                f"the model is not {self.space.model} with the space's model_args ({difference}): a saved sub-network"
+                " could not be rebuilt; give SearchSpace.from_yaml the model_args that built the model"
+            )
         sizes = self.space.sizes(architecture)
         shrunk = {axis: size for axis, size in sizes.items() if size < self.table.frame.axes[axis]}
         about = {"architecture": dict(architecture), **(about or {})}
@@ -110,16 +121,6 @@ class Supernet(nn.Module):
         epoch and at its end.
         """
         self._bases.clear()
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """The state dict of the model."""
-        state: dict[str, Any] = self.model.state_dict(*args, **kwargs)
-        return state
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Load a state dict of the model."""
-        self.refresh()
-        return self.model.load_state_dict(state_dict, *args, **kwargs)
 
     def _carve(self, parameters: Mapping[str, Tensor], sizes: Mapping[str, int]) -> nn.Module:
         keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, next(self.model.parameters()).device))
@@ -135,10 +136,12 @@ class Supernet(nn.Module):
         ordered = name in self._whole.family.elastic(self.model) and name != "depth" and not name.endswith("_rank")
         if axis not in frame.axes or not ordered:
             raise ModelError(f"reorder: the units of '{axis}' have no order on this model")
-        if len(scores) != frame.axes[axis]:
-            raise ModelError(f"reorder: '{axis}' has {frame.axes[axis]} units, got {len(scores)} scores")
+        scores = torch.as_tensor(scores, dtype=torch.float32).detach()
+        if scores.shape != (frame.axes[axis],) or scores.isnan().any():
+            found = "a score that is not a number" if scores.isnan().any() else f"{tuple(scores.shape)} scores"
+            raise ModelError(f"reorder: '{axis}' needs one score for each of {frame.axes[axis]} units, got {found}")
         first = frame.protected.get(axis, 0)
-        rest = torch.argsort(scores[first:].detach(), descending=True, stable=True) + first
+        rest = torch.argsort(scores[first:], descending=True, stable=True) + first
         return torch.cat([torch.arange(first, device=rest.device), rest])
 
     @torch.no_grad()
@@ -158,3 +161,18 @@ def _check_fits(space: SearchSpace, model: nn.Module) -> None:
             f"the space was made for {space.model} with {axis} = {made_for.get(axis)}, this model has "
             f"{found.get(axis)}; build the model with the space's model_args"
         )
+
+
+def _name_as_model(module: nn.Module, state_dict: dict[str, Any], prefix: str, local_metadata: Any) -> None:  # noqa: ARG001
+    """Name the entries of a supernet's state dict as the model does."""
+    inner = f"{prefix}model."
+    for name in [name for name in state_dict if name.startswith(inner)]:
+        state_dict[prefix + name.removeprefix(inner)] = state_dict.pop(name)
+
+
+def _name_as_supernet(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """The way back, before loading; what followed from the old weights is forgotten."""
+    assert isinstance(module, Supernet)
+    module.refresh()
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        state_dict[f"{prefix}model.{name.removeprefix(prefix)}"] = state_dict.pop(name)

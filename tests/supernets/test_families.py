@@ -38,6 +38,8 @@ SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "dept
         ("vit_tiny_patch16_224", {"dynamic_img_size": True}, "dynamic_img_size"),
         ("vit_giant_patch14_dinov2", {"patch_size": 8, "img_size": 32}, "GluMlp"),
         ("vit_base_patch16_rpn_224", {}, "ResPostBlock"),
+        ("vit_tiny_patch16_224", {"depth": 0}, "no blocks"),
+        ("vit_tiny_patch16_224", {"patch_size": 64}, "no patches"),
     ],
 )
 def test_an_unsupported_variant_is_refused_with_the_reason(model: str, args: dict[str, Any], reason: str) -> None:

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from nas.errors import CheckpointError
-from nas.supernets import load, read_blueprint, save
+from nas.errors import CheckpointError, ModelError, NasError
+from nas.supernets import Supernet, load, read_blueprint, save
 from nas.testing.families import make
 
 ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4}
@@ -65,10 +66,46 @@ def test_a_damaged_recipe(saved: Path, text: str) -> None:
         load(saved)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", 3),
+        ("model_args", [1]),
+        ("sizes", None),
+        ("sizes", {"heads.0": -1}),
+        ("sizes", {"heads.0": 1.5}),
+        ("sizes", {"heads.0": 99}),
+        ("selection", {"tokens.0": 3}),
+        ("selection", {"tokens.0": [1, 2]}),
+        ("model_args", {"checkpoint_path": "evil.pth"}),
+    ],
+)
+def test_a_forged_recipe(saved: Path, key: str, value: object) -> None:
+    recipe = saved / "model.json"
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {key: value}))
+    with pytest.raises(NasError):
+        load(saved)
+
+
+def test_half_precision_comes_back_so(saved: Path) -> None:
+    supernet = make("vit_tiny_patch16_224", ARGS, "widths")
+    architecture = supernet.space.smallest
+    save(saved / "half", supernet.extract(architecture).bfloat16(), supernet.blueprint(architecture))
+    assert {parameter.dtype for parameter in load(saved / "half").parameters()} == {torch.bfloat16}
+
+
+def test_a_model_that_the_space_does_not_build_cannot_be_saved() -> None:
+    space = make("vit_tiny_patch16_224", ARGS, "widths").space
+    for other in ({"num_classes": 5}, {"qkv_bias": False}, {"global_pool": "avg"}):
+        supernet = Supernet(timm.create_model("vit_tiny_patch16_224", **ARGS | other), space)
+        with pytest.raises(ModelError, match="could not be rebuilt"):
+            supernet.blueprint(space.smallest)
+
+
 def test_unknown_axis(saved: Path) -> None:
     recipe = saved / "model.json"
     content = json.loads(recipe.read_text())
     content["sizes"]["mlp.77"] = 3
     recipe.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=r"no axis mlp\.77"):
+    with pytest.raises(CheckpointError, match=r"has no 3 units of an axis mlp\.77"):
         load(saved)

@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from nas.errors import ModelError, SpaceError
+from nas.errors import ConfigError, ModelError, SpaceError
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 from nas.testing.families import images, make, randomise
@@ -122,7 +122,7 @@ def test_a_foreign_architecture_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("axis", "scores", "message"),
-    [("mlp.0", 3, "192 units, got 3 scores"), ("depth.0", 1, "no order"), ("mlp.9", 192, "no order")],
+    [("mlp.0", 3, "192 units, got \\(3,\\) scores"), ("depth.0", 1, "no order"), ("mlp.9", 192, "no order")],
 )
 def test_reorder_refuses(axis: str, scores: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
@@ -141,3 +141,18 @@ def test_inference_mode_gives_the_same_bits() -> None:
     x = images(supernet.model, ARGS)
     with torch.inference_mode():
         assert torch.equal(supernet(x, supernet.space.smallest), extracted(x))
+
+
+def test_state_dict_inside_another_module() -> None:
+    """As in DistributedDataParallel: the names are the model's behind the wrapper's own."""
+    supernet = supernet_of("mlp: {size: [96, 192]}")
+    wrapper = nn.ModuleDict({"net": supernet})
+    state = wrapper.state_dict()
+    assert set(state) == {f"net.{name}" for name in supernet.model.state_dict()}
+    wrapper.load_state_dict({name: torch.zeros_like(tensor) for name, tensor in state.items()})
+    assert all((parameter == 0).all() for parameter in supernet.model.parameters())
+
+
+def test_random_token_dropping_leaves_no_choice_of_tokens() -> None:
+    with pytest.raises(ConfigError, match="tokens"):
+        supernet_of("tokens: {keep: [0.5, 1.0]}", patch_drop_rate=0.5)

@@ -19,12 +19,19 @@ def families() -> list[Family]:
     return [plugins.find(__name__, name, Family, ModelError)() for name in plugins.names(__name__)]  # type: ignore[type-abstract]
 
 
+def _empty(family: Family, model: nn.Module) -> str:
+    """Why there is nothing to choose from, if there is not."""
+    axes, elastic = family.frame(model).axes, {*family.elastic(model), "channels", "patches"}
+    empty = [axis for axis, units in axes.items() if units < 1 and axis.partition(".")[0] in elastic]
+    return f"it has no {empty[0]}" if empty else ""
+
+
 def family_of(model: nn.Module) -> Family:
     """The family whose class `model` is. Raises ModelError, with the reason, for a model that no family supports."""
     known = families()
     for family in known:
         if type(model) in family.classes:
-            if reason := family.refusal(model):
+            if reason := family.refusal(model) or _empty(family, model):
                 raise ModelError(f"{type(model).__name__} is supported, but not this variant: {reason}")
             return family
     supported = ", ".join(cls.__name__ for family in known for cls in family.classes)

@@ -77,7 +77,12 @@ class Swin(Family):
     )
 
     def refusal(self, model: nn.Module) -> str:
-        """Pooling that leaves a map."""
+        """Pooling that leaves a map, and stages without blocks."""
+        stages: Any = model.get_submodule("layers")
+        if not all(len(stage.blocks) for stage in stages):
+            return "a stage without blocks"
+        if not all(min(stage.blocks[0].input_resolution) for stage in stages):
+            return "an image smaller than a patch"
         pool = getattr(model, "global_pool", "")
         return "" if pool in POOLS else f"global_pool='{pool}'; supported: {', '.join(POOLS)}"
 

@@ -102,6 +102,8 @@ class Vit(Family):
             return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
         if vit.dynamic_img_size:
             return "dynamic_img_size=True: its cost depends on the image; build it for one img_size"
+        if not len(vit.blocks):
+            return "it has no blocks"
         for block in vit.blocks:
             for part, plain in ((block, Block), (block.attn, Attention), (block.mlp, Mlp)):
                 if type(part) is not plain:
@@ -111,14 +113,19 @@ class Vit(Family):
         return ""
 
     def elastic(self, model: nn.Module) -> frozenset[str]:
-        """All widths, depth, tokens and ranks; head_dim not where the query's norm has no weight to carry the scale."""
+        """All widths, depth, tokens and ranks, but two.
+
+        Not head_dim where the query's norm has no weight to carry the scale, and not tokens where timm already drops
+        random ones in training.
+        """
         first = model.get_submodule("blocks.0.attn")
         inputs = {"qkv_in", "fc1_in", "fc2_in"}
         ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
         names = {"embed", "heads", "head_dim", "mlp", "depth", "tokens"} | inputs | ranks
         q_norm = first.get_submodule("q_norm")
         bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
-        return frozenset(names - {"head_dim"} if bare else names)
+        drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
+        return frozenset(names - ({"head_dim"} if bare else set()) - ({"tokens"} if drops else set()))
 
     def frame(self, model: nn.Module) -> Frame:
         """Sizes from the model's own attributes."""
