@@ -15,11 +15,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.errors import SpaceError
+
 Table = NDArray[np.int64]
 """Architectures x choices: indices into the values of each choice."""
 
 _CHUNK = 2048
 """Rows evaluated together: few enough that their columns and sums stay in the cache."""
+_MOST = 2**60
+"""Magnitude of a sum: the rest of int64 is left for doubling MACs to FLOPs, and for differences of sums."""
 
 
 @final
@@ -58,7 +62,10 @@ class Factor:
 @final
 @dataclass(frozen=True)
 class Additive:
-    """A constant plus a sum of int64 factors: a cost of an architecture in closed form."""
+    """A constant plus a sum of int64 factors: a cost of an architecture in closed form.
+
+    Raises SpaceError when a sum may be too large for int64, since numpy would wrap it around in silence.
+    """
 
     constant: int
     factors: tuple[Factor, ...]
@@ -66,6 +73,10 @@ class Additive:
 
     def __post_init__(self) -> None:
         assert all(f.table.dtype == np.int64 for f in self.factors), "costs are int64"
+        most = abs(self.constant) + sum(_magnitude(factor) for factor in self.factors)
+        if most > _MOST:
+            found = f"costs of up to {most:.3g}"
+            raise SpaceError(f"the model is too large to count: found {found}; allowed: at most {_MOST:.3g}")
         object.__setattr__(self, "_joint", tuple(_joined(self.factors)))
 
     def __call__(self, table: Table) -> NDArray[np.int64]:
@@ -79,6 +90,11 @@ class Additive:
             for factor in self._joint:
                 part += _look_up(factor, rows)
         return sums
+
+
+def _magnitude(factor: Factor) -> int:
+    """The greatest absolute value of a cost, as Python's int, which does not overflow."""
+    return max(abs(int(factor.table.max(initial=0))), abs(int(factor.table.min(initial=0))))
 
 
 def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final, overload
@@ -21,6 +22,8 @@ Bound = float | str | Sequence[float | str | None]
 
 _METRICS = {"macs": ("macs", 1), "flops": ("macs", 2), "params": ("params", 1)}
 """Key -> the metric that costs are counted in, and how many of the key's units it is: 1 MAC is 2 FLOPs."""
+_MOST = sys.float_info.max
+"""A bound is kept as a float."""
 _FINER = 2**18
 """States of the second try, when the lattice is not exact and found nothing."""
 
@@ -47,28 +50,41 @@ class Limit:
     """Bounds on the costs of architectures; all of them hold at once.
 
     `Limit(cost, macs="50%")`, `Limit(cost, flops=1.2e9, params=(3e6, "60%"))`. The lattice of what is allowed is
-    built at once, in seconds at most. Raises LimitError when a bound cannot be read, or when no architecture keeps to
-    all of them.
+    built at once, in seconds at most. Raises LimitError when bounds cannot be read (one line for each), or when no
+    architecture keeps to all of them.
     """
 
     def __init__(self, cost: CostModel, **bounds: Bound) -> None:
         if not bounds:
             raise LimitError(f"a limit bounds at least one of {', '.join(_METRICS)}")
+        if not all(hasattr(cost, name) for name in ("space", "additive", "base")):
+            hint = "; pass supernet.cost" if hasattr(cost, "cost") else ""
+            raise LimitError(f"cost: found a {type(cost).__name__}; allowed: a cost model, as supernet.cost is{hint}")
         self.space = cost.space
         self.bounds: dict[str, tuple[float, float]] = {}
         """Metric ("macs", "params") -> least and greatest value allowed, both included."""
         self._costs: dict[str, Additive] = {}
         self._reachable: dict[str, tuple[int, int]] = {}
+        faults: list[str] = []
         for key, bound in bounds.items():
-            metric, units = _metric(key)
-            if metric in self.bounds:
-                raise LimitError("macs and flops bound the same (1 MAC is 2 FLOPs): give one of them")
-            self._costs[metric] = additive = cost.additive(metric)
-            whole = Lattice(self.space.n_values, self.space.rules, [additive], [(-math.inf, math.inf)])
-            self._reachable[metric] = whole.reachable[0]
-            self.bounds[metric] = _Reader(key, units, cost.base(metric), whole.reachable[0][1]).bounds(bound)
+            try:
+                self._read(cost, key, bound)
+            except LimitError as fault:
+                faults.append(str(fault))
+        if faults:
+            raise LimitError("\n".join(faults))
         self.lattice = self._built()
         """All architectures that the limit allows."""
+
+    def _read(self, cost: CostModel, key: str, bound: Bound) -> None:
+        """Adds the bounds of one key, and what they bound."""
+        metric, units = _metric(key)
+        if metric in self._costs:
+            raise LimitError("macs and flops bound the same (1 MAC is 2 FLOPs): give one of them")
+        self._costs[metric] = additive = cost.additive(metric)
+        whole = Lattice(self.space.n_values, self.space.rules, [additive], [(-math.inf, math.inf)])
+        self._reachable[metric] = whole.reachable[0]
+        self.bounds[metric] = _Reader(key, units, cost.base(metric), whole.reachable[0][1]).bounds(bound)
 
     @overload
     def allows(self, x: Mapping[str, Any]) -> bool: ...
@@ -144,7 +160,7 @@ class _Reader:
             if not 0 < share <= max(1.0, self.most / self.base):
                 raise self.fault(value)
             return share * self.base
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value <= _MOST:
             raise self.fault(value)
         return float(value) / self.units
 

@@ -5,18 +5,18 @@ together.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
-from typing import Any, final
+from typing import Any, cast, final
 
 from nas.errors import ConfigError, Fault, ModelError, NasError, SpaceError, nearest
 from nas.plugins import find, names
 from nas.searchspaces.choices.base import Choice, ChoiceKind, Report
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.reader import Document, attempt, in_order
-from nas.searchspaces.yaml_text import Path
+from nas.searchspaces.yaml_text import Path, cut, dotted
 
 KINDS = "nas.searchspaces.choices"
 """The plug-in folder of choice kinds, and the group of entry points that adds to it."""
@@ -49,7 +49,7 @@ def load(document: Document, at: Path, model_args: Mapping[str, Any], outline: O
     """The parts of the space at the path `at` of a document.
 
     Raises ConfigError with all faults: of the text, of its keys and types, and of its choices against the model's
-    outline. Raises ModelError when the model cannot be outlined and nothing else is wrong.
+    outline; a model that cannot be outlined is one of them.
     """
     _, faults = attempt(document, _File, at)
     faults = [*document.faults, *faults]
@@ -59,10 +59,8 @@ def load(document: Document, at: Path, model_args: Mapping[str, Any], outline: O
     if outline is None and isinstance(model, str):
         try:
             outline = outline_of(model, args)
-        except NasError as fault:
-            if not faults:
-                raise
-            faults.append(document.fault((*at, "model"), f"'{model}'", str(fault)))
+        except NasError as wrong:
+            faults.append(_refused(document, at, model, args, wrong))
     notes: list[str] = []
     choices = _expanded(document, at, kinds, outline, faults, notes) if outline else []
     if faults:
@@ -85,6 +83,20 @@ def outline_of(model: str, model_args: Mapping[str, Any]) -> Outline:
             assert isinstance(outline, Outline), f"entry point '{entry.name}' of {OUTLINES} must return an Outline"
             return outline
     raise refused[0] if refused else ModelError(f"no installed package knows models (entry points '{OUTLINES}')")
+
+
+def _refused(document: Document, at: Path, model: str, args: Mapping[str, Any], wrong: NasError) -> Fault:
+    """The fault of a model that cannot be outlined: of its arguments, when the model alone can be."""
+    reason = " ".join(str(wrong).split())
+    if document.get((*at, "model_args")):
+        try:
+            outline_of(model, {})
+        except NasError:
+            pass
+        else:
+            allowed = f"arguments that {model} can be built with ({reason})"
+            return document.fault((*at, "model_args"), cut(", ".join(f"{k}: {v}" for k, v in args.items())), allowed)
+    return document.fault((*at, "model"), f"'{cut(model)}'", f"a model that can become a supernet ({reason})")
 
 
 @lru_cache(maxsize=1)
@@ -136,6 +148,20 @@ def _kind(document: Document, path: Path, mapping: Mapping[str, Any], faults: li
         return None
     value, wrong = attempt(document, kind, path)
     faults += wrong
+    return _remainder(document, kind, path, wrong) if wrong else value
+
+
+def _remainder(document: Document, kind: type[ChoiceKind], path: Path, wrong: Sequence[Fault]) -> ChoiceKind | None:
+    """The kind without the keys that could not be read, so that the values of the others can be judged too.
+
+    None when a key is among them that it needs, or `of`, without which nobody knows what the values are of.
+    """
+    mapping = dict(cast(Mapping[str, Any], document.get(path)))
+    for key in {fault.key.removeprefix(f"{dotted(path)}.").partition(".")[0] for fault in wrong}:
+        mapping.pop(key, None)
+        if key == "of" or "'of'" in nearest(key, [field.name for field in fields(kind)]):
+            return None
+    value, _ = attempt(replace(document, data=mapping), kind)
     return value
 
 

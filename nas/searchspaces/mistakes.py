@@ -29,13 +29,15 @@ _ALLOWED = {
     "mapping_type": "a mapping",
     "missing": "a value",
 }
+NOTHING = "nothing"
+"""What faults show for an empty value."""
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def shown(value: object) -> str:
     """A value of a file as faults show it: short, and in YAML's own words."""
     if value is None:
-        return "nothing"
+        return NOTHING
     text = json.dumps(value, ensure_ascii=False, default=str)
     if len(text) > 60:
         return f"a mapping of {len(value)}" if isinstance(value, Mapping) else f"{text[:57]}..."
@@ -79,7 +81,7 @@ def _words(details: Sequence[ErrorDetails], path: Path, adapter: TypeAdapter[Any
         names = _keys(adapter.json_schema(), path[:-1])
         return "an unknown key", f"{', '.join(names) or 'no key'}{nearest(str(path[-1]), names)}"
     if first["type"] == "missing":
-        return "nothing", "a value for this key"
+        return NOTHING, "a value for this key"
     allowed = list(dict.fromkeys(_allowed(detail, path, adapter) for detail in details))
     if "a number" in allowed and "a whole number" in allowed:
         allowed.remove("a whole number")

@@ -13,16 +13,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, final
 
 from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import ConfigError, Fault
-from nas.searchspaces.mistakes import faults_of, shown
-from nas.searchspaces.yaml_text import Data, Path, dotted, load
+from nas.searchspaces.mistakes import NOTHING, faults_of, shown
+from nas.searchspaces.yaml_text import Data, Path, cut, dotted, load
 
 T = TypeVar("T")
+_ALLOWED = "the path of a YAML file, or YAML text"
 
 
 @final
@@ -104,8 +106,10 @@ def read(path_or_text: str | FilePath) -> Document:
     """Reads a file, or a text: a `str` that has several lines, or that begins with a brace, is text, and is called
     `<text>`.
 
-    Raises ConfigError when there is no such file, when it cannot be read, or when it is no YAML.
+    Raises ConfigError when it is neither, when there is no such file, when it cannot be read, or when it is no YAML.
     """
+    if not isinstance(path_or_text, str | PathLike):
+        raise ConfigError([Fault("YAML", "", cut(repr(path_or_text)), _ALLOWED)])
     if isinstance(path_or_text, str) and ("\n" in path_or_text or path_or_text.lstrip().startswith("{")):
         name, text = "<text>", path_or_text
     else:
@@ -129,7 +133,10 @@ def parse(document: Document, kind: type[T], at: Path = ()) -> T:
 
 
 def attempt(document: Document, kind: type[T], at: Path = ()) -> tuple[T | None, list[Fault]]:
-    """As `parse`, but returns the faults of that part, for callers that have more to check before they raise."""
+    """As `parse`, but returns the faults of that part, for callers that have more to check before they raise.
+
+    What could not be read as YAML, and is a fault of the document, is not found missing as well.
+    """
     data = document.get(at)
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # classes are hashable
     try:
@@ -137,7 +144,9 @@ def attempt(document: Document, kind: type[T], at: Path = ()) -> tuple[T | None,
         # types alone.
         return adapter.validate_json(json.dumps(data), strict=True, extra="forbid"), []
     except ValidationError as error:
-        return None, faults_of(error, adapter, data, at, document.where)
+        told = {fault.key for fault in document.faults}
+        wrong = faults_of(error, adapter, data, at, document.where)
+        return None, [fault for fault in wrong if fault.found != NOTHING or fault.key not in told]
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:
@@ -163,9 +172,11 @@ def _contents(path: FilePath) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError([Fault(str(path), "", "no such file", "the path of a YAML file, or YAML text")]) from None
+        raise ConfigError([Fault(str(path), "", "no such file", _ALLOWED)]) from None
     except UnicodeDecodeError as fault:
         raise ConfigError([Fault(str(path), "", f"bytes that are not UTF-8 ({fault.reason})", "YAML text")]) from fault
+    except ValueError as fault:
+        raise ConfigError([Fault(repr(str(path)), "", str(fault), _ALLOWED)]) from fault
     except OSError as fault:
         raise ConfigError([Fault(str(path), "", fault.strerror or str(fault), "a file that can be read")]) from fault
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,15 @@ from nas.searchspaces.loading import Parts, load
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.reader import Document, read
 from nas.searchspaces.rules import Rules
+from nas.searchspaces.yaml_text import cut
 
 if TYPE_CHECKING:
     from nas.searchspaces.limit import Limit
 
 Indices = NDArray[np.integer[Any]]
 """Integers of any width, which become a `Table`."""
+_ROW = (list, tuple, np.ndarray, int, np.integer)
+"""What the items of a list are when it is a table, or a row of one."""
 
 
 @final
@@ -64,7 +67,7 @@ class SearchSpace(Mapping[str, Choice]):
         """The space that a YAML file or text describes. `model_args` go over those of the file.
 
         Without an outline the model is asked for one, through the entry points "nas.outlines". Raises ConfigError
-        with every fault of the file, and ModelError when the model is unknown and nothing else is wrong.
+        with every fault of the file, among them a model that is unknown or not supported.
         """
         return cls.from_document(read(path_or_text), model_args=model_args, outline=outline)
 
@@ -131,8 +134,16 @@ class SearchSpace(Mapping[str, Choice]):
         return self.from_table(self.sample_table(rng, 1, limit))[0]
 
     def sample_table(self, rng: np.random.Generator, n: int, limit: Limit | None = None) -> Table:
-        """A table of n architectures, uniformly and independently drawn from all that the limit allows."""
-        return (limit.lattice if limit else self.lattice).sample(rng, n)
+        """A table of n architectures, uniformly and independently drawn from all that the limit allows.
+
+        Raises SpaceError when `rng` or `limit` is something else.
+        """
+        lattice = self.lattice if limit is None else getattr(limit, "lattice", None)
+        if not isinstance(lattice, Lattice):
+            raise SpaceError(f"limit: found {cut(repr(limit))}; allowed: a Limit, such as Limit(cost, macs='50%')")
+        if not isinstance(rng, np.random.Generator):
+            raise SpaceError(f"rng: found {cut(repr(rng))}; allowed: a Generator, such as np.random.default_rng(0)")
+        return lattice.sample(rng, n)
 
     def check(self, architecture: Mapping[str, Any]) -> None:
         """Raises SpaceError, naming choice, found and allowed, when the architecture is not of this space."""
@@ -155,20 +166,25 @@ class SearchSpace(Mapping[str, Choice]):
         """Architectures as a table, int64 (n, choices). Raises SpaceError on a choice or a value that the space does
         not have.
         """
+        if not isinstance(architectures, Sequence) or isinstance(architectures, str):
+            raise _misfit(architectures, "a list of architectures")
         table = np.empty((len(architectures), len(self)), np.int64)
         for r, architecture in enumerate(architectures):
+            if not isinstance(architecture, Mapping):
+                raise _misfit(architecture, "an architecture (choice: value)")
             if architecture.keys() != self._positions.keys():
                 self._refuse_names(architecture)
             for name, value in architecture.items():
                 c, places = self._positions[name]
-                place = None if isinstance(value, bool) else places.get(value)
+                number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+                place = places.get(value) if number else None
                 if place is None:
                     allowed = ", ".join(map(str, self[name].values))
                     raise SpaceError(f"choice '{name}': found {value!r}; allowed: {allowed}")
                 table[r, c] = place
         return table
 
-    def from_table(self, table: Indices) -> list[Architecture]:
+    def from_table(self, table: Indices | Sequence[Sequence[int]]) -> list[Architecture]:
         """The rows of a table as architectures."""
         columns = [choice.values for choice in self.values()]
         names = list(self)
@@ -177,14 +193,19 @@ class SearchSpace(Mapping[str, Choice]):
             for row in self._checked(table).tolist()
         ]
 
-    def as_table(self, x: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Indices) -> Table:
-        """One architecture, a list of them, a table or one row of a table, as a table (n, choices).
+    def as_table(self, x: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Sequence[Sequence[int]] | Indices) -> Table:
+        """One architecture, a list of them, a table (also a list of lists) or one row of a table, as a table (n,
+        choices).
 
         Raises SpaceError when names, values or indices are not of this space; rules between choices are not looked at.
         """
-        if isinstance(x, np.ndarray):
-            return self._checked(x)
-        return self.to_table([x] if isinstance(x, Mapping) else x)
+        if isinstance(x, Mapping):
+            return self.to_table([x])
+        if isinstance(x, np.ndarray) or (isinstance(x, list | tuple) and x and isinstance(x[0], _ROW)):
+            return self._checked(cast(Indices, x))
+        if not isinstance(x, Sequence) or isinstance(x, str):
+            raise _misfit(x, f"an architecture, a list of them, or a table of integers (n, {len(self)})")
+        return self.to_table(cast(Sequence[Mapping[str, Any]], x))
 
     def sizes(self, architecture: Mapping[str, Any]) -> dict[str, int]:
         """Axis -> number of units that stay, for the axes that choices set."""
@@ -193,7 +214,7 @@ class SearchSpace(Mapping[str, Choice]):
             axis: size for choice, i in zip(self.values(), row, strict=True) for axis, size in choice.sizes[i].items()
         }
 
-    def canonical(self, table: Indices) -> Table:
+    def canonical(self, table: Indices | Sequence[Sequence[int]]) -> Table:
         """A copy of the table in which every row is an architecture: inactive choices at their last value, nothing
         grows.
         """
@@ -259,8 +280,13 @@ class SearchSpace(Mapping[str, Choice]):
         _, first = np.unique(table, axis=0, return_index=True)
         return np.asarray(table[np.sort(first)])
 
-    def _checked(self, table: Indices) -> Table:
-        table = np.atleast_2d(table)
+    def _checked(self, table: Indices | Sequence[Sequence[int]]) -> Table:
+        if not isinstance(table, np.ndarray | list | tuple):
+            raise _misfit(table, f"a table of integers (n, {len(self)})")
+        try:
+            table = np.atleast_2d(np.asarray(table))
+        except (ValueError, TypeError) as fault:
+            raise _misfit(table, f"a table of integers (n, {len(self)}), all rows equally long") from fault
         if table.ndim != 2 or table.shape[1] != len(self) or not np.issubdtype(table.dtype, np.integer):
             shape = f"{table.dtype} of shape {table.shape}"
             raise SpaceError(f"a table of architectures: found {shape}; allowed: integers of shape (n, {len(self)})")
@@ -281,3 +307,9 @@ class SearchSpace(Mapping[str, Choice]):
             )
         missing = [name for name in self if name not in architecture]
         raise SpaceError(f"no value for choice '{missing[0]}'; allowed: {', '.join(map(str, self[missing[0]].values))}")
+
+
+def _misfit(found: object, allowed: str) -> SpaceError:
+    """The error for an argument that is no architecture and no table: its type, and its beginning."""
+    text = cut(" ".join(repr(found).split()))
+    return SpaceError(f"found {text} ({type(found).__name__}); allowed: {allowed}")

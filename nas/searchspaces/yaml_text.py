@@ -23,8 +23,22 @@ Locate = Callable[[int, int], str]
 
 _NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
 _TEXTS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "timestamp", "value", "merge")}
+_SCALARS = "plain values: text, numbers, true, false, null"
+_WHOLE = "a whole number of at most 64 bits"
 _MOST = 100_000
 """Values that a file may expand to: aliases of aliases grow exponentially."""
+_DEEPEST = 64
+"""Levels of lists and mappings: what reads them calls itself once for each."""
+
+
+_TOO_DEEP = ("lists or mappings nested too deep", f"at most {_DEEPEST} levels")
+_LONGEST = 60
+"""Characters of a value that a fault shows."""
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning when it is too long to be shown."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def dotted(path: Path) -> str:
@@ -58,9 +72,12 @@ def load(text: str, locate: Locate) -> Loaded:
         mark = fault.problem_mark or fault.context_mark
         where = locate(mark.line, mark.column) if mark else locate(0, 0)
         context = f" {fault.context}" if fault.context else ""
-        loaded.faults.append(Fault(where, "", f"{fault.problem}{context}", "YAML"))
+        problem = str(fault.problem).removeprefix("found ").removeprefix("but found ")
+        loaded.faults.append(Fault(where, "", f"{problem}{context}", "YAML"))
     except YAMLError as fault:
         loaded.faults.append(Fault(locate(0, 0), "", str(fault).splitlines()[0], "YAML"))
+    except RecursionError:
+        loaded.faults.append(Fault(locate(0, 0), "", *_TOO_DEEP))
     else:
         if node is not None:
             loaded.places[()] = locate(node.start_mark.line, node.start_mark.column)
@@ -80,6 +97,10 @@ class _Plain:
         if id(node) in above or self.left < 0:
             if self.left >= -1:
                 self.loaded.fault(node, path, "aliases without end", f"at most {_MOST} values")
+            return None
+        if len(path) == _DEEPEST and not isinstance(node, ScalarNode):
+            where = self.loaded.locate(node.start_mark.line, node.start_mark.column)
+            self.loaded.faults.append(Fault(where, "", *_TOO_DEEP))
             return None
         above = (*above, id(node))
         if isinstance(node, MappingNode):
@@ -116,11 +137,15 @@ class _Plain:
         if tag in _TEXTS:
             return str(node.value)
         if tag not in _NUMBERS:
-            self.loaded.fault(node, path, f"the tag {tag}", "plain values: text, numbers, true, false, null")
+            self.loaded.fault(node, path, f"the tag {cut(tag)}", _SCALARS)
             return None
         try:
             plain: Data = self.yaml.constructor.construct_object(node, deep=True)
-        except (YAMLError, ValueError) as fault:
-            self.loaded.fault(node, path, f"{node.value!r} ({fault})", "a plain value")
+        except (YAMLError, ValueError):
+            # Python reads no number of more than 4300 digits.
+            self.loaded.fault(node, path, cut(str(node.value)), _WHOLE if tag.endswith(":int") else _SCALARS)
+            return None
+        if isinstance(plain, int) and abs(plain) >= 2**63:
+            self.loaded.fault(node, path, cut(str(node.value)), _WHOLE)
             return None
         return plain

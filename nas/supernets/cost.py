@@ -43,6 +43,8 @@ class Cost:
         self.space = space
         self.frame = table.frame
         self._terms = {"params": _parameter_terms(table), "macs": _mac_terms(table)}
+        for metric in self._terms:
+            Additive(self.base(metric), ())  # refuses a model too large to count, before int64 tables could overflow
         self._choices = {axis: position for position, choice in enumerate(space.values()) for axis in choice.sizes[0]}
         self._additive = {metric: self._compile(terms) for metric, terms in self._terms.items()}
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas.errors import SpaceError
 from nas.searchspaces import Additive, Factor
 
 
@@ -63,3 +64,14 @@ def test_a_table_must_fit_its_choices():
         Factor((0,), np.zeros(2))
     with pytest.raises(AssertionError):
         Additive(0, (Factor((0,), np.ones(2, bool)),))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_that_may_leave_int64_are_refused(sign):
+    half = np.array([0, sign * 2**59], np.int64)
+    assert Additive(0, (Factor((0,), half), Factor((1,), half)))(np.array([[1, 1]])).tolist() == [sign * 2**60]
+    for constant, count in ((1, 2), (0, 32)):
+        with pytest.raises(SpaceError, match="the model is too large to count"):
+            Additive(constant, tuple(Factor((c,), half) for c in range(count)))
+    with pytest.raises(SpaceError, match="the model is too large to count"):
+        Additive(sign * 10**30, ())

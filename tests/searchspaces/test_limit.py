@@ -144,3 +144,31 @@ def test_a_narrow_band_in_a_binned_space_is_found_at_the_second_try(monkeypatch)
     limit = Limit(cost, macs=(0.5 * base, 0.5001 * base))
     assert tried == [64, 64, 2**18]
     assert limit.allows(space.sample_table(np.random.default_rng(0), 100, limit)).all()
+
+
+def test_all_bounds_that_cannot_be_read_at_once(cost):
+    with pytest.raises(LimitError) as caught:
+        Limit(cost, macs="150%", foo=1, params=-3, flops="x")
+    lines = str(caught.value).splitlines()
+    assert [line.partition(";")[0] for line in lines] == [
+        "limit 'macs': found '150%'",
+        "unknown limit 'foo'",
+        "limit 'params': found -3",
+        "macs and flops bound the same (1 MAC is 2 FLOPs): give one of them",
+    ]
+
+
+def test_a_limit_is_on_costs(cost):
+    class Supernet:
+        def __init__(self) -> None:
+            self.cost = cost
+
+    with pytest.raises(LimitError, match=r"found a Supernet; .*; pass supernet\.cost$"):
+        Limit(Supernet(), macs="50%")
+    with pytest.raises(LimitError, match=r"found a NoneType"):
+        Limit(None, macs="50%")
+
+
+def test_a_bound_beyond_floats_is_refused(cost):
+    with pytest.raises(LimitError, match="limit 'macs': found 1000"):
+        Limit(cost, macs=10**400)

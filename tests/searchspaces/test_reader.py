@@ -106,9 +106,9 @@ def test_what_a_dataclass_itself_refuses_is_a_fault_with_a_place():
     [
         ("name: [1\nflag: true\n", "<text>:2:5: found expected ',' or ']', but got ':'"),
         ("name: 'x\n\n", "<text>:"),
-        ("name: *other\n\n", "<text>:1:7: found found undefined alias 'other'"),
-        ("name: a\n---\nname: b\n", "<text>:2:1: found but found another document"),
-        ("a:\n\t- b\n", "<text>:2:1: found found character '\\t'"),
+        ("name: *other\n\n", "<text>:1:7: found undefined alias 'other'"),
+        ("name: a\n---\nname: b\n", "<text>:2:1: found another document"),
+        ("a:\n\t- b\n", "<text>:2:1: found character '\\t'"),
         ("name: \x01\n", "<text>:1:1: found unacceptable character"),
     ],
 )
@@ -222,3 +222,20 @@ def test_attempt_returns_what_parse_raises():
     assert [str(fault) for fault in found] == ["<text>:2:1: flag: found 1; allowed: true or false"]
     value, found = attempt(read("name: a\n\n"), Study)
     assert (value, found) == (Study(name="a"), [])
+
+
+@pytest.mark.parametrize("depth", [70, 200, 3000])
+@pytest.mark.parametrize("pair", ["[]", "{}"])
+def test_endless_nesting_is_a_fault(depth, pair):
+    opening = "[" if pair == "[]" else "{a: "
+    found = faults(lambda: parse(read(f"name: a\nextra: {{a: {opening * depth}{pair[1] * depth}}}\n"), Study))
+    assert len(found) == 1
+    assert found[0].endswith("found lists or mappings nested too deep; allowed: at most 64 levels")
+
+
+@pytest.mark.parametrize("number", ["9" * 20, "-" + "9" * 400, "9" * 5000])
+def test_a_number_that_cannot_be_read_is_not_found_missing_too(number):
+    (found,) = faults(lambda: parse(read(f"name: a\nrecipe:\n  epochs: {number}\n"), Study))
+    assert found.startswith(f"<text>:3:11: recipe.epochs: found {number[:20]}")
+    assert found.endswith("; allowed: a whole number of at most 64 bits")
+    assert len(found) < 150

@@ -36,6 +36,7 @@ choices:
 """
     assert faults(yaml) == [
         "<text>:2:1: modell: found an unknown key; allowed: model, model_args, choices; did you mean 'model'?",
+        "<text>:4:24: choices.heads.size.2: found 4; allowed: 1 to 3, since heads.0 has 3 units",
         "<text>:4:28: choices.heads.per: found 'blok'; allowed: 'block', 'stage' or 'model'; did you mean 'block'?",
         "<text>:5:3: choices.mlp: found the keys sizes; allowed: exactly one of depth, divide, keep, rank, size; "
         "did you mean 'size'?",
@@ -56,9 +57,9 @@ choices:
     [
         ("{size: [1, 4]}", "choices.heads.size.1: found 4; allowed: 1 to 3, since heads.0 has 3 units"),
         ("{size: [0, 1]}", "choices.heads.size.0: found 0; allowed: 1 to 3, since heads.0 has 3 units"),
-        ("{size: [-1]}", "choices.heads.size.0: found -1; allowed: a finite number that is not negative"),
-        ("{size: [.nan]}", "choices.heads.size.0: found nan; allowed: a finite number that is not negative"),
-        ("{size: [.inf]}", "choices.heads.size.0: found inf; allowed: a finite number that is not negative"),
+        ("{size: [-1]}", "choices.heads.size.0: found -1; allowed: a whole number from 1, or a fraction up to 1"),
+        ("{size: [.nan]}", "choices.heads.size.0: found nan; allowed: a whole number from 1, or a fraction up to 1"),
+        ("{size: [.inf]}", "choices.heads.size.0: found inf; allowed: a whole number from 1, or a fraction up to 1"),
         ("{size: [true]}", "choices.heads.size.0: found true; allowed: a number"),
         ("{size: [0.0]}", "choices.heads.size.0: found 0.0; allowed: a fraction in (0, 1], or a whole number of units"),
         ("{size: []}", "choices.heads.size: found an empty list; allowed: at least one value"),
@@ -75,7 +76,7 @@ choices:
         ),
         (
             "{size: {from: 3, to: 1, step: 1}}",
-            "choices.heads.size: found {from: 3, to: 1, step: 1}; allowed: finite numbers with 0 <= from <= to and step > 0",
+            "choices.heads.size: found {from: 3, to: 1, step: 1}; allowed: finite numbers with 0 < from <= to and step > 0",
         ),
         (
             "{size: {from: 0, to: 1000000000, step: 1}}",
@@ -228,10 +229,10 @@ def test_models_are_outlined_by_entry_points(monkeypatch):
     assert faults_without_outline(yaml) == [
         "<text>:3:21: choices.heads.size.1: found 5; allowed: 1 to 4, since heads.0 has 4 units"
     ]
-    with pytest.raises(ModelError, match="no model 'other'"):
-        SearchSpace.from_yaml(text("other", heads="{size: [1]}"))
+    refused = "<text>:1:1: model: found 'other'; allowed: a model that can become a supernet (no model 'other')"
+    assert faults_without_outline(text("other", heads="{size: [1]}")) == [refused]
     assert faults_without_outline(text("other", heads="{size: [1], perr: x}")) == [
-        "<text>:1:1: model: found 'other'; allowed: no model 'other'",
+        refused,
         "<text>:3:22: choices.heads.perr: found an unknown key; allowed: per, size, of; did you mean 'per'?",
     ]
 
@@ -244,8 +245,9 @@ def faults_without_outline(yaml: str) -> list[str]:
 
 def test_without_a_package_that_knows_models_the_error_says_so(monkeypatch):
     monkeypatch.setattr(loading_module, "entry_points", lambda group: [])
-    with pytest.raises(ModelError, match=r"nas\.outlines"):
-        SearchSpace.from_yaml(text("m", heads="{size: [1]}"))
+    (found,) = faults_without_outline(text("m", heads="{size: [1]}"))
+    assert found.startswith("<text>:1:1: model: found 'm'; allowed:")
+    assert "no installed package knows models (entry points 'nas.outlines')" in found
 
 
 def test_a_broken_path_is_one_line():
@@ -253,3 +255,63 @@ def test_a_broken_path_is_one_line():
         SearchSpace.from_yaml("searchspaces/no_such.yaml")
     assert str(caught.value).count("\n") == 0
     assert str(caught.value).startswith("searchspaces/no_such.yaml: found no such file")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "keys"),
+    [
+        ("heads", "{size: [1, 9], per: blok}", ["size.1", "per"]),
+        ("heads", "{size: [1, 9], perr: block}", ["size.1", "perr"]),
+        ("mlp", "{size: [0, 2000], per: stage}", ["size.0", "size.1", "per"]),
+        ("embed", "{size: [999], per: block}", ["size.0", "per"]),
+        ("depth", "{depth: [99], per: block}", ["depth.0", "per"]),
+        ("tokens", "{keep: [999], order: any, per: 3}", ["keep.0", "order", "per"]),
+        ("a", "{divide: [heads], by: [2], per: stage}", ["by", "per"]),
+        # Without a readable `of` nobody knows what the values are of.
+        ("width", "{size: [99], of: 3}", ["of"]),
+        ("width", "{size: [99], off: [heads]}", ["off"]),
+        ("heads", "{size: [true], per: blok}", ["size.0", "per"]),
+    ],
+)
+def test_all_faults_of_one_choice_at_once(name, kind, keys):
+    found = faults(text("m", **{name: kind}))
+    assert [fault.split(": ")[1] for fault in found] == [f"choices.{name}.{key}" for key in keys]
+
+
+def test_one_more_group_is_singular():
+    found = fault("{divide: [heads], by: [2]}", "a", Outline("m", {"heads.0": 3, "heads.1": 3}))
+    assert "(nor the axes of 1 more group)" in found
+
+
+@pytest.mark.parametrize("digits", [19, 400, 5000])
+def test_endless_numbers_are_one_short_fault(digits):
+    number = "9" * digits
+    (found,) = faults(text("m", heads=f"{{size: [1, {number}]}}"))
+    assert found.startswith(f"<text>:3:21: choices.heads.size.1: found {number[:57]}")
+    assert found.endswith("; allowed: a whole number of at most 64 bits")
+    assert len(found) < 160
+
+
+@pytest.mark.parametrize(
+    ("args", "place", "allowed"),
+    [
+        ("{heads: 4}", "<text>:2:1: model_args: found heads: 4", "arguments that m can be built with (4 heads)"),
+        ("{}", "", ""),
+    ],
+)
+def test_arguments_that_the_model_refuses_are_faults_of_their_own(monkeypatch, args, place, allowed):
+    def outline(model, model_args):
+        if model_args:
+            raise ModelError(f"{model_args['heads']}\n heads")
+        return Outline(model, {"heads.0": 3})
+
+    class Entry:
+        name = "fake"
+        load = staticmethod(lambda: outline)
+
+    monkeypatch.setattr(loading_module, "entry_points", lambda group: [Entry] if group == "nas.outlines" else [])
+    yaml = f"model: m\nmodel_args: {args}\nchoices: {{heads: {{size: [1]}}}}\n"
+    if place:
+        assert faults_without_outline(yaml) == [f"{place}; allowed: {allowed}"]
+    else:
+        assert SearchSpace.from_yaml(yaml).model_args == {}

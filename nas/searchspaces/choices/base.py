@@ -107,8 +107,10 @@ def elastic(families: Sequence[str], key: str, outline: Outline, report: Report)
 
 
 def groups(families: Sequence[str], per: Level | None, outline: Outline, report: Report) -> list[Group]:
-    """The axes of some families, put together per block, stage or model; [] after a report when the model has no such
-    groups.
+    """The axes of some families, put together per block, stage or model.
+
+    When the model has no such groups, this is reported, and the finest that there are are returned, so that the
+    values can be judged.
     """
     axes = [axis for name in families for axis in outline.families[name]]
     levels: list[Level] = ["block", "stage", "model"]
@@ -116,11 +118,11 @@ def groups(families: Sequence[str], per: Level | None, outline: Outline, report:
     level: Level = per or coarsest
     if level == "stage" and not outline.staged:
         report.fault("per", "'stage'", f"'block' or 'model': {outline.model} has no stages")
-        return []
-    if levels.index(level) < levels.index(coarsest):
+        level = coarsest
+    elif levels.index(level) < levels.index(coarsest):
         which = next(axis for axis in axes if outline.level(axis) == coarsest)
         report.fault("per", f"'{level}'", f"'{coarsest}' or coarser: {outline.model} has '{which}' once per {coarsest}")
-        return []
+        level = coarsest
     members: dict[str, list[str]] = {}
     for axis in axes:
         place = index(axis)

@@ -33,7 +33,6 @@ class Depth(ChoiceKind):
             return []
         if self.per not in (None, level):
             report.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
-            return []
         found = groups(["depth"], level, outline, report)
         shortest = min(found, key=lambda group: len(group.axes))
         good = [value for place, value in values if _fits(place, value, shortest, report)]

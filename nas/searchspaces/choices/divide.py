@@ -42,7 +42,8 @@ class Divide(ChoiceKind):
         choices = [_choice(name, group, factors, outline, report) for group in found] if factors else []
         barren = [group for group, choice in zip(found, choices, strict=True) if choice is None] if factors else []
         if barren:
-            more = f" (nor the axes of {len(barren) - 1} more groups)" if len(barren) > 1 else ""
+            others = len(barren) - 1
+            more = f" (nor the axes of {others} more group{'s' * (others > 1)})" if others else ""
             units = f"{_units(barren[0], outline)}{more}"
             report.fault(
                 "by", f"{list(self.by)}, none of which divides {units}", "a factor that divides all, such as 1"

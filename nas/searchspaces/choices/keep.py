@@ -40,7 +40,7 @@ class Keep(ChoiceKind):
             if outline.axes[after] > outline.axes[before]:
                 grown = f"{before} has {outline.axes[before]} units, {after} has {outline.axes[after]}"
                 report.fault("keep", f"axes that grow: {grown}", "axes that never grow from block to block")
-                return []
+                break
         protected = {axis: outline.protected.get(axis, 0) for axis in axes}
 
         def share(part: Fraction, axis: str) -> int:

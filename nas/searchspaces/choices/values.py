@@ -51,7 +51,7 @@ def listed(values: Values, key: str, report: Report) -> list[tuple[str, Value]]:
     for i, value in enumerate(values):
         place = f"{key}.{i}"
         if not math.isfinite(value) or value < 0:
-            report.fault(place, str(value), "a finite number that is not negative")
+            report.fault(place, str(value), "a whole number from 1, or a fraction up to 1")
         elif isinstance(value, int) and not whole:
             allowed = f"fractions only, such as {float(value)}, or whole numbers only"
             report.fault(place, f"the whole number {value} among fractions", allowed)
@@ -66,7 +66,7 @@ def _expanded(values: Range, key: str, report: Report) -> list[Value]:
     ends = (values.start, values.stop, values.step)
     found = f"{{from: {values.start}, to: {values.stop}, step: {values.step}}}"
     if not all(map(math.isfinite, ends)) or values.start < 0 or values.step <= 0 or values.stop < values.start:
-        report.fault(key, found, "finite numbers with 0 <= from <= to and step > 0")
+        report.fault(key, found, "finite numbers with 0 < from <= to and step > 0")
         return []
     start, stop, step = map(exact, ends)
     steps = (stop - start) / step
