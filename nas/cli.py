@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-INTERRUPTED, TERMINATED = 130, 143
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/digits.", show_default=False)]
 Settings = Annotated[
@@ -102,10 +100,10 @@ def pareto(
 
     record = Record.open(run)
     frame = record.trials() if trials else record.pareto()
-    if csv is not None:
-        frame.to_csv(csv, index=False)
+    _write_csv(frame, csv)
     if parquet is not None:
-        frame.to_parquet(parquet, index=False)
+        with parquet.open("wb") as handle:
+            frame.to_parquet(handle, index=False)
     _print_trials(frame, f"{record.name}: {'trials' if trials else 'Pareto front'}")
     if not trials:
         typer.echo(f"hypervolume {record.hypervolume():.4f}")
@@ -175,17 +173,16 @@ def compare(
     from nas.studies.report.terminal import comparison_table, terminal
 
     frame = compared([Record.open(run) for run in runs])
-    if csv is not None:
-        frame.to_csv(csv, index=False)
+    _write_csv(frame, csv)
     terminal().print(comparison_table(frame))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        return int(app(words or ["--help"], standalone_mode=False) or 0)
+        with _stoppable():
+            return int(app(words or ["--help"], standalone_mode=False) or 0)
     except NasError as fault:
         return _fail(str(fault))
     except BrokenPipeError:
@@ -193,8 +190,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as fault:
         return _fail(f"{fault.filename or 'disk'}: {fault.strerror or fault}; mend that and run the same command again")
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except Exception as fault:
         if not hasattr(
             fault, "format_message"
@@ -208,22 +203,37 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _terminate(_signal: int, _frame: object) -> None:
-    raise SystemExit(TERMINATED)
-
-
 @contextmanager
-def _stoppable(again: str) -> Iterator[None]:
-    """Says how to continue when the user, or the system, stops the command."""
+def _stoppable(again: str = "") -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process at once, with a line that says how to continue.
+
+    Files and trials are whole at any moment, so there is nothing to clean up. An exception would be no better, and is
+    lost when the signal comes while Python runs a destructor or a callback of a weak reference.
+    """
+    advice = f"; everything finished is kept, continue with: {again}" if again else ""
+
+    def leave(number: int, _frame: object) -> None:
+        word = "interrupted" if number == signal.SIGINT else "terminated"
+        with suppress(Exception):  # the signal may have come in the middle of a write to the same stream
+            sys.stdout.flush()
+        cursor = "\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides it
+        with suppress(OSError):
+            os.write(2, f"{cursor}\n{word}{advice}\n".encode())
+        os._exit(128 + number)
+
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, leave) for number in heeded}
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(f"\ninterrupted; everything finished is kept, continue with: {again}", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-    except SystemExit as stop:
-        if stop.code == TERMINATED:
-            typer.echo(f"terminated; everything finished is kept, continue with: {again}", err=True)
-        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
+    if path is not None:
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            frame.to_csv(handle, index=False)
 
 
 def _print_trials(frame: pd.DataFrame, title: str) -> None:

@@ -125,6 +125,9 @@ def test_pareto_prints_and_writes_the_front(capsys: pytest.CaptureFixture[str], 
     assert all(digest in shown for digest in front["digest"])
     assert len(pd.read_csv(tmp_path / "f.csv")) == len(front)
     assert said(capsys, "pareto", run, "--trials").count("evolution") == 6
+    for option in ("--csv", "--parquet"):
+        error = said(capsys, "pareto", run, option, tmp_path / "nope" / "x", code=2)
+        assert error.startswith(f"error: {tmp_path}/nope/x: No such file or directory; ")
 
 
 def test_report_writes_the_page_anew(capsys: pytest.CaptureFixture[str], run: Path) -> None:
@@ -133,10 +136,17 @@ def test_report_writes_the_page_anew(capsys: pytest.CaptureFixture[str], run: Pa
     assert (run / "report" / "report.html").is_file()
 
 
-def test_extract_writes_a_model_that_loads(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+def test_extract_writes_a_model_that_loads(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said(capsys, "extract", run, "--trial", "2", "--to", tmp_path / "model")
     assert sum(p.numel() for p in load(tmp_path / "model").parameters()) > 0
     assert "not an empty folder" in said(capsys, "extract", run, "--to", tmp_path / "model", code=2)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    said(capsys, "extract", run, "--to", ".")
+    assert (Path.cwd() / "model.json").is_file()
+    assert "the digest is empty" in said(capsys, "extract", run, "--digest", "", "--to", tmp_path / "other", code=2)
     assert "no finished trial with digest zzz" in said(
         capsys, "extract", run, "--digest", "zzz", "--to", tmp_path / "other", code=2
     )
@@ -207,6 +217,48 @@ def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.Capture
         assert "trials.sqlite" in said(capsys, "pareto", run, code=2)
     finally:
         store.write_bytes(whole)
+
+
+SWALLOWED = """
+import sys, time, weakref
+from nas import cli
+from nas.studies.study import Study
+
+class Thing:
+    def __del__(self):
+        print("here", flush=True)
+        for _ in range(1000):
+            time.sleep(0.01)
+
+def run(study, quiet):
+    Thing()
+    print("went on", flush=True)
+
+Study.run = run
+sys.argv[1:] = ["run", {path!r}, "--quiet"]
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_a_destructor_is_not_lost(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+    (tmp_path / "small.yaml").write_text(STUDY.format(space=SPACE))
+    script = SWALLOWED.format(path=str(tmp_path / "small.yaml"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(sent)
+    out, error = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert "continue with: nas run" in error
+
+
+def test_a_command_leaves_the_signals_as_they_were(capsys: pytest.CaptureFixture[str]) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    said(capsys, "--version")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ SIGNATURES = {
     "SearchSpace.sample": "(self, rng: np.random.Generator, limit: Limit | None = None) -> Architecture",
     "SearchSpace.check": "(self, architecture: Mapping[str, Any]) -> None",
     "SearchSpace.to_table": "(self, architectures: Sequence[Mapping[str, Any]]) -> Table",
-    "SearchSpace.from_table": "(self, table: Indices) -> list[Architecture]",
+    "SearchSpace.from_table": "(self, table: Indices | Sequence[Sequence[int]]) -> list[Architecture]",
     "Supernet": "(model: nn.Module, space: SearchSpace) -> None",
     "Supernet.forward": "(self, x: Tensor, architecture: Architecture) -> Tensor",
     "Supernet.relaxed": "(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = consumed) -> Tensor",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, final
 
@@ -23,11 +23,30 @@ def _matching(pattern: str, allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _filled(allowed: str) -> AfterValidator:
+    """A list or a mapping that is not empty, with words of ours for what is allowed."""
+
+    def check(value: Sized) -> Any:
+        if not len(value):
+            raise ValueError(allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**31:
+        raise ValueError("a whole number from 0 to 2147483647")
+    return value
+
+
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[str, _matching(r"\s*\d+(\.\d*)?\s*%\s*", 'a share of the whole model such as "50%"')]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Share
 """An absolute number, or a share of the whole base model such as "50%"."""
+Bounds = Mapping[Literal["macs", "flops", "params"], Amount | tuple[Amount | None, Amount | None]]
+"""`limit:` the most of each; or the least and the most, null for an open end."""
 Metric = Literal["accuracy", "loss", "macs", "flops", "params"]
 Plugin = Name | Mapping[str, Any]
 """A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
@@ -83,7 +102,10 @@ class RetrainSpec(Recipe):
 class LatencySpec:
     """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
 
-    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 64)
+    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], _filled("a list of batch sizes, such as [1, 64]")] = (
+        1,
+        64,
+    )
     seconds: Positive = 3.0
 
 
@@ -112,18 +134,16 @@ class StudyConfig:
     space: Mapping[str, Any]
     strategy: Mapping[str, Any]
     data: DataSpec
-    limit: Mapping[Literal["macs", "flops", "params"], Amount | tuple[Amount | None, Amount | None]] = field(
-        default_factory=dict
-    )
-    objectives: Annotated[Mapping[Metric, Literal["max", "min"]], Field(min_length=1)] = field(
-        default_factory=lambda: {"accuracy": "max"}
-    )
+    limit: Bounds = field(default_factory=dict)
+    objectives: Annotated[
+        Mapping[Metric, Literal["max", "min"]], _filled("at least one objective, such as {accuracy: max}")
+    ] = field(default_factory=lambda: {"accuracy": "max"})
     importance: Plugin = "given"
     base: BaseSpec = BaseSpec()
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: LatencySpec = LatencySpec()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
     folder: Name | None = None
     store: Name | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import StoreError, StrategyError
 from nas.strategies import Objective, Trial
+from nas.studies.database import hidden
 from nas.studies.record import Record
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def export(record: Record, url: str) -> dict[str, int]:
         raise
     except Exception as fault:  # whatever a database driver raises: none of it is ours
         raise StoreError(
-            f"{url}: Optuna cannot write there ({fault}); give a URL such as sqlite:///optuna.db"
+            hidden(f"{url}: Optuna cannot write there ({fault}); give a URL such as sqlite:///optuna.db")
         ) from fault
     finally:
         optuna.logging.set_verbosity(verbosity)

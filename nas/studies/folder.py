@@ -19,8 +19,9 @@ from typing import Any, final
 from safetensors import SafetensorError
 
 from nas.errors import RunError
+from nas.studies import results
 
-STAGES = ("prepare", "base", "supernet", "explore", "extract", "retrain", "report")
+STAGES = tuple(results.STAGES)
 
 
 @final
@@ -54,7 +55,8 @@ class RunFolder:
         path = self.path / stage / "result.json"
         if not path.exists():
             return None
-        return read_json(path, remedy=f"delete the folder '{path.parent}' and run again: the stage is then redone")
+        remedy = f"delete the folder '{path.parent}' and run again: the stage is then redone"
+        return read_json(path, results.STAGES[stage], remedy=remedy)
 
     def need(self, stage: str) -> Mapping[str, Any]:
         """The result of a stage, or a `RunError` that says how to get it."""
@@ -121,22 +123,26 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
-    """Reads what `write_json` wrote; `remedy` ends the message of the `RunError` for a damaged file."""
+def read_json(path: Path, kind: Any, *, remedy: str) -> dict[str, Any]:
+    """Reads what `write_json` wrote, which must hold a `kind` of `nas.studies.results`; `remedy` ends the message of
+    the `RunError` for a damaged file.
+    """
     with _disk(path, "read"):
-        text = path.read_bytes()
-    try:
-        value = json.loads(text)
-    except ValueError as fault:
-        raise RunError(f"{path}: damaged, not JSON ({fault}); {remedy}") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: damaged, found {type(value).__name__} where a mapping belongs; {remedy}")
+        content = path.read_bytes()
+    damage = results.damage(kind, content)
+    if damage is not None:
+        raise RunError(f"{path}: damaged, {damage}; {remedy}")
+    value: dict[str, Any] = json.loads(content)
     return value
 
 
 @contextlib.contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill; it takes the place of `path` when the block ends, and vanishes when the block fails."""
+    """A folder to fill; it takes the place of `path` when the block ends, and vanishes when the block fails.
+
+    An empty folder at `path` stays, and gets the files: it may be somebody's working directory.
+    """
+    path = path.resolve()
     partial = path.with_name(f".{path.name}.partial")
     with _disk(path, "write"):
         shutil.rmtree(partial, ignore_errors=True)
@@ -147,9 +153,14 @@ def replaced_folder(path: Path) -> Iterator[Path]:
                 if inner.is_file():
                     with inner.open("rb") as handle:
                         os.fsync(handle.fileno())
-            if path.exists():
-                shutil.rmtree(path)
-            partial.rename(path)
+            if path.is_dir() and not any(path.iterdir()):
+                for inner in partial.iterdir():
+                    inner.rename(path / inner.name)
+                partial.rmdir()
+            else:
+                if path.exists():
+                    shutil.rmtree(path)
+                partial.rename(path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -18,12 +18,16 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter
 
 from nas import importance, strategies
-from nas.errors import ConfigError, DataError, Fault, NasError, nearest
+from nas.errors import ConfigError, DataError, Fault, LimitError, StoreError, nearest
 from nas.importance import Importance
-from nas.searchspaces import SearchSpace
+from nas.searchspaces import Limit, SearchSpace
+from nas.searchspaces.mistakes import shown
 from nas.searchspaces.reader import Document, attempt, read
 from nas.strategies import Strategy
-from nas.studies.config import Plugin, StudyConfig, SupernetSpec
+from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
+from nas.studies.counting import cost_of
+from nas.studies.database import hidden, located
+from nas.supernets import Cost
 from nas.training import DataSpec, Facts, inspect_data, rules
 from nas.training.rules.base import SupernetRule
 
@@ -47,6 +51,8 @@ class Resolved:
     config: StudyConfig
     settings: Mapping[str, Any]
     space: SearchSpace
+    cost: Cost
+    limit: Limit | None
     strategy: Strategy
     importance: Importance
     rule: SupernetRule
@@ -56,8 +62,7 @@ class Resolved:
 def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = ()) -> Resolved:
     """Reads a study file (or text), changed by `overrides` ("strategy.trials=50").
 
-    Raises `ConfigError` with every fault of the study and of the files it names; `DataError` for data that is missing
-    or unreadable, `ModelError` for a model that timm or `nas` does not know.
+    Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     near = _folder(path_or_text)
     document = _overridden(read(path_or_text), pairs(overrides), near)
@@ -71,22 +76,20 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
     criterion = _plugin(
         document, ("importance",), importance.names(), importance.find, faults, default=StudyConfig.importance
     )
-    facts, data_fault = _facts(document)
-    space, space_fault = _space(document, facts, faults)
+    facts = _facts(document, faults)
+    space = _space(document, facts, faults)
+    cost, limit = _costs(document, facts, space, faults)
     if faults:
-        if data_fault is not None:
-            faults.append(document.fault(("data",), str(data_fault), "images that can be read"))
         raise ConfigError(sorted(dict.fromkeys(faults), key=_place))
-    for fault in (data_fault, space_fault):
-        if fault is not None:
-            raise fault
     assert config is not None
     assert strategy is not None
     assert rule is not None
     assert criterion is not None
     assert facts is not None
     assert space is not None
-    return Resolved(config, _settings(config, strategy, rule, criterion), space, strategy, criterion, rule, facts)
+    assert cost is not None
+    settings = _settings(config, strategy, rule, criterion)
+    return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts)
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -94,7 +97,7 @@ def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[
     free = ("folder", "threads")
     before, now = (_flat({k: v for k, v in s.items() if k not in free}) for s in (stored, settings))
     keys = dict.fromkeys([*before, *now])
-    return [f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})"
+    return [hidden(f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})")
             for key in keys if before.get(key) != now.get(key)]  # fmt: skip
 
 
@@ -182,6 +185,13 @@ def _absolute(document: Document, near: Path) -> tuple[Document, list[Fault]]:
             document = _swapped(document, keys, str(path.resolve()))
         elif keys != ("data", "path"):  # missing data has an error of its own
             faults.append(document.fault(keys, f"'{text}', which does not exist", "a file"))
+    store = document.get(("store",))
+    if isinstance(store, str) and store:
+        try:
+            document = _swapped(document, ("store",), located(store, lambda text: _found(text, near)))
+        except StoreError as fault:
+            found, _, allowed = str(fault).partition("; allowed: ")
+            faults.append(document.fault(("store",), found, allowed))
     return document, faults
 
 
@@ -230,20 +240,21 @@ def _misnamed(document: Document) -> list[Fault]:
     ]
 
 
-def _facts(document: Document) -> tuple[Facts | None, NasError | None]:
+def _facts(document: Document, faults: list[Fault]) -> Facts | None:
     spec, _ = attempt(document, DataSpec, ("data",))
     if spec is None:
-        return None, None
+        return None
     try:
-        return inspect_data(spec), None
+        return inspect_data(spec)
     except DataError as fault:
-        return None, fault
+        faults.append(document.fault(("data",), str(fault), "images that can be read"))
+        return None
 
 
-def _space(document: Document, facts: Facts | None, faults: list[Fault]) -> tuple[SearchSpace | None, NasError | None]:
+def _space(document: Document, facts: Facts | None, faults: list[Fault]) -> SearchSpace | None:
     """The search space for the data: it says how many channels and classes the model has, maybe its image size."""
     if not isinstance(document.get(("space",)), dict):
-        return None, None
+        return None
     extra: dict[str, Any] = {}
     if facts is not None:
         extra = {"in_chans": facts.channels, "num_classes": facts.classes}
@@ -251,12 +262,37 @@ def _space(document: Document, facts: Facts | None, faults: list[Fault]) -> tupl
     if isinstance(size, int) and not isinstance(size, bool):
         extra["img_size"] = size
     try:
-        return SearchSpace.from_document(document, ("space",), model_args=extra), None
+        return SearchSpace.from_document(document, ("space",), model_args=extra)
     except ConfigError as fault:
         faults.extend(fault.faults)
-    except NasError as fault:
-        return None, fault
-    return None, None
+        return None
+
+
+def _costs(
+    document: Document, facts: Facts | None, space: SearchSpace | None, faults: list[Fault]
+) -> tuple[Cost | None, Limit | None]:
+    """Costs of the space, and the study's limit; each bound that cannot be kept is a fault at its own key."""
+    if facts is None or space is None:
+        return None, None
+    cost = cost_of(space)
+    bounds, _ = attempt(document, Bounds, ("limit",))  # type: ignore[type-abstract]
+    if not bounds:
+        return cost, None
+
+    def fault_of(keys: Keys, fault: LimitError) -> Fault:
+        return document.fault(keys, f"{shown(document.get(keys))} ({fault})", "what architectures of the space cost")
+
+    try:
+        return cost, Limit(cost, **{str(key): bound for key, bound in bounds.items()})
+    except LimitError as joint:
+        alone = []
+        for key, bound in bounds.items():
+            try:
+                Limit(cost, **{str(key): bound})
+            except LimitError as fault:
+                alone.append(fault_of(("limit", key), fault))
+        faults.extend(alone or [fault_of(("limit",), joint)])
+        return cost, None
 
 
 def _settings(config: StudyConfig, strategy: Any, rule: Any, criterion: Any) -> dict[str, Any]:

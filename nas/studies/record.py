@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -13,38 +13,40 @@ import pandas as pd
 from nas.errors import RunError
 from nas.searchspaces.reader import read
 from nas.strategies.problem import Objective, Trial
+from nas.studies.database import sqlite_url
 from nas.studies.folder import STAGES, RunFolder, read_json
 from nas.studies.frames import front_objectives, hypervolume, pareto_frame, trials_frame, worst_values
-from nas.studies.store import Store, sqlite_url
+from nas.studies.results import Identity, Settings, damage
+from nas.studies.store import Store
 
 
 @final
 @dataclass(frozen=True)
 class Record:
-    """A run, as far as it got. All methods raise `RunError` or `StoreError` when a file is missing or damaged."""
+    """A run, as far as it got: made by `open`. All methods raise `RunError` or `StoreError` when a file is missing or
+    damaged.
+
+    settings   the resolved study as plain data
+    identity   id of the run in the table of trials, when it was begun, and by which commit
+    """
 
     folder: RunFolder
+    settings: Mapping[str, Any]
+    identity: Mapping[str, Any]
 
     @classmethod
     def open(cls, path: str | Path) -> Record:
-        """The run in a folder. Raises `RunError` when there is none."""
+        """The run in a folder. Raises `RunError` when there is none, or when study.yaml or run.json is damaged."""
         folder = RunFolder(Path(path))
         if not folder.exists:
             raise RunError(f"{path}: no run here (no study.yaml in that folder); start one with: nas run STUDY.yaml")
-        return cls(folder)
-
-    @cached_property
-    def settings(self) -> Mapping[str, Any]:
-        """The resolved study as plain data."""
-        data = read(self.folder.study_file).data
-        if not isinstance(data, dict):
-            raise RunError(f"{self.folder.study_file}: damaged, no mapping; delete the run's folder and run again")
-        return data
-
-    @cached_property
-    def identity(self) -> Mapping[str, Any]:
-        """Id of the run in the table of trials, when it was begun, and by which commit."""
-        return read_json(self.folder.path / "run.json", remedy="delete the run's folder and run again")
+        remedy = "delete the run's folder and run again"
+        identity = read_json(folder.path / "run.json", Identity, remedy=remedy)
+        settings = read(folder.study_file).data
+        wrong = damage(Settings, json.dumps(settings))
+        if wrong is not None or not isinstance(settings, dict):
+            raise RunError(f"{folder.study_file}: damaged, {wrong}; {remedy}")
+        return cls(folder, settings, identity)
 
     def result(self, stage: str) -> Mapping[str, Any]:
         """What a finished stage found."""
@@ -84,7 +86,7 @@ class Record:
     def stored(self, strategy: str | None = None) -> list[Trial]:
         """The trials recorded so far, of one strategy or of all."""
         with Store.open(self.store_url) as store:
-            return store.trials(self.identity["id"], strategy)
+            return store.trials(self.identity["id"], strategy, choices=self.result("prepare")["space"]["choices"])
 
     def trials(self) -> pd.DataFrame:
         """See `nas.studies.frames.trials_frame`."""
@@ -105,6 +107,8 @@ class Record:
 
     def find(self, *, digest: str | None = None, number: int | None = None) -> Trial:
         """A finished trial by the first letters of its digest, or by its number under the study's strategy."""
+        if digest == "":
+            raise RunError("the digest is empty; give its first letters: nas pareto lists the digests")
         trials = [trial for trial in self.stored() if trial.state == "done"]
         if digest is not None:
             found = {t.architecture.digest: t for t in reversed(trials) if t.architecture.digest.startswith(digest)}

@@ -15,10 +15,12 @@ from torch import nn
 from nas import training
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.studies.counting import cost_of, image_size_of
+from nas.studies.counting import image_size_of
+from nas.studies.database import sqlite_url
 from nas.studies.folder import RunFolder, read_json
 from nas.studies.reading import Resolved
-from nas.studies.store import Store, sqlite_url
+from nas.studies.results import Selection
+from nas.studies.store import Store
 from nas.studies.weights import load_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.training import Data, load_data
@@ -56,19 +58,15 @@ class Session:
         """The images in three splits."""
         return load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
 
-    @cached_property
+    @property
     def cost(self) -> Cost:
         """Counts architectures, without allocating the model."""
-        return cost_of(self.space)
+        return self.study.cost
 
-    @cached_property
+    @property
     def limit(self) -> Limit | None:
-        """The study's limit. Raises `LimitError` when no architecture fits."""
-        return (
-            Limit(self.cost, **{str(cost): bound for cost, bound in self.config.limit.items()})
-            if self.config.limit
-            else None
-        )
+        """The study's limit."""
+        return self.study.limit
 
     @property
     def store_url(self) -> str:
@@ -76,8 +74,10 @@ class Session:
         return self.config.store or sqlite_url(self.folder.path / "trials.sqlite")
 
     def store(self) -> Store:
-        """The table of trials, which the stage `prepare` has made."""
-        return Store.open(self.store_url)
+        """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
+        later ones are about would be gone with the table.
+        """
+        return Store.create(self.store_url)
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
@@ -96,7 +96,7 @@ class Session:
         supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
         load_weights(self.folder.path / "supernet" / WEIGHTS, supernet.model)
         remembered = self.folder.path / "supernet" / "selection.json"
-        supernet.selection.load(read_json(remembered, remedy="delete the folder 'supernet' and run again"))
+        supernet.selection.load(read_json(remembered, Selection, remedy="delete the folder 'supernet' and run again"))
         return supernet.to(self.device).eval()
 
     def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, Any]) -> Blueprint:

@@ -53,20 +53,12 @@ def _space(path: Path, overrides: Sequence[str]) -> Shown:
 
 
 def _study(path: Path, overrides: Sequence[str]) -> Shown:
-    from nas.searchspaces import Limit
-    from nas.studies.counting import cost_of
     from nas.studies.reading import resolve
     from nas.studies.stages.prepare import describe_space
 
     study = resolve(path, overrides)
-    cost = cost_of(study.space)
-    limit = (
-        Limit(cost, **{str(metric): bound for metric, bound in study.config.limit.items()})
-        if study.config.limit
-        else None
-    )
-    described = {"text": limit.describe(), "share": limit.share} if limit else None
-    return study.config.name, describe_space(study.space, cost), described
+    described = {"text": study.limit.describe(), "share": study.limit.share} if study.limit else None
+    return study.config.name, describe_space(study.space, study.cost), described
 
 
 def _print(console: Console, title: str, space: Mapping[str, Any], limit: Mapping[str, Any] | None) -> None:

@@ -10,18 +10,20 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, final
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, final
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from pydantic import Json, TypeAdapter, ValidationError
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from nas.errors import StoreError
-from nas.searchspaces.architecture import Architecture
+from nas.errors import SpaceError, StoreError
+from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import Trial
+from nas.studies.database import connect, hidden, sqlite_path
+from nas.studies.results import said
 
 SCHEMA = 1
 """Version of the table's columns; a store of another version is refused."""
@@ -60,24 +62,32 @@ class Store:
 
     @classmethod
     def create(cls, url: str) -> Store:
-        """Opens a store for the first time in a run, and makes its table when the database has none."""
-        store = cls(_engine(url), _readable(url))
+        """Opens a store to write to it, and makes its tables where the database lacks them.
+
+        Databases commit each table by itself, so a killed process may leave some of them: what is missing is added. A
+        file of another program is refused before anything is written.
+        """
+        store = cls(connect(url, write=True), _shown(url))
+        sqlite = store._engine.dialect.name == "sqlite"
         with store._faults():
-            tables = set(sa.inspect(store._engine).get_table_names())
-            if _VERSION.name not in tables and (not tables or store._engine.dialect.name != "sqlite"):
+            if not sqlite or set(sa.inspect(store._engine).get_table_names()) <= set(_METADATA.tables):
                 with store._engine.begin() as connection:
                     _METADATA.create_all(connection)
-                    connection.execute(_VERSION.insert().values(version=SCHEMA))
+                    if connection.execute(sa.select(_VERSION.c.version)).scalar() is None:
+                        connection.execute(_VERSION.insert().values(version=SCHEMA))
         store._check()
+        if sqlite:
+            with store._faults(), store._engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
         return store
 
     @classmethod
     def open(cls, url: str) -> Store:
-        """Opens a store that a run has made before; a file that is missing or empty is a fault, not a new store."""
-        path = _sqlite_path(url)
+        """Opens a store to read from it; a file that is missing or empty is a fault, not a new store."""
+        path = sqlite_path(url)
         if path is not None and not (path.is_file() and path.stat().st_size):
             raise StoreError(f"{path}: the table of trials is {'empty' if path.is_file() else 'missing'}; {_REMEDY}")
-        store = cls(_engine(url), _readable(url))
+        store = cls(connect(url, write=False), _shown(url))
         store._check()
         return store
 
@@ -102,17 +112,21 @@ class Store:
         with self._faults(), self._engine.begin() as connection:
             connection.execute(_TRIALS.insert().values(row))
 
-    def trials(self, run: str, strategy: str | None = None) -> list[Trial]:
-        """The trials of a run in the order they were recorded, of one strategy or of all."""
+    def trials(self, run: str, strategy: str | None = None, *, choices: Mapping[str, Collection[Value]]) -> list[Trial]:
+        """The trials of a run in the order they were recorded, of one strategy or of all.
+
+        `choices`, choice -> values, are those of the run's search space: a row of another space is a damaged one.
+        """
         query = sa.select(_TRIALS).where(_TRIALS.c.run == run).order_by(_TRIALS.c.id)
         if strategy is not None:
             query = query.where(_TRIALS.c.strategy == strategy)
-        with self._faults(), self._engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
         try:
-            return [_trial(row) for row in rows]
-        except (ValueError, TypeError) as fault:
-            raise StoreError(f"{self.name}: a row of run {run} is damaged ({fault}); {_REMEDY}") from fault
+            with self._faults(), self._engine.connect() as connection:
+                rows = connection.execute(query).mappings().all()
+            return [_trial(row, choices) for row in rows]
+        except (ValueError, SpaceError) as fault:
+            reason = said(fault) if isinstance(fault, ValidationError) else fault
+            raise StoreError(f"{self.name}: a row of run {run} is damaged ({reason}); {_REMEDY}") from fault
 
     def clear(self, run: str) -> None:
         """Deletes the trials of a run: the supernet they were measured on is about to be trained anew."""
@@ -160,16 +174,20 @@ class Store:
                 "same id?"
             ) from fault
         except (DBAPIError, OSError) as fault:
-            reason = str(getattr(fault, "orig", None) or fault)
+            reason = hidden(str(getattr(fault, "orig", None) or fault))
             raise StoreError(f"{self.name}: {reason}; {_advice(reason)}") from fault
         except SQLAlchemyError as fault:
-            raise StoreError(f"{self.name}: {fault}") from fault
+            raise StoreError(f"{self.name}: {hidden(str(fault))}") from fault
 
 
 _REMEDY = (
     "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
 )
 _LATER = "run the same command again: it continues, nothing recorded is lost"
+
+
+def _shown(url: str) -> str:
+    return str(sqlite_path(url) or hidden(url))
 
 
 def _advice(reason: str) -> str:
@@ -180,52 +198,54 @@ def _advice(reason: str) -> str:
     return f"mend that and {_LATER}"
 
 
-def _trial(row: Any) -> Trial:
+@final
+@dataclass(frozen=True)
+class _Costs:
+    macs: int
+    params: int
+
+
+@final
+@dataclass(frozen=True)
+class _Row:
+    """A row as `Store.record` writes it."""
+
+    number: int
+    strategy: str
+    seed: int
+    digest: str
+    architecture: str
+    metrics: Json[dict[str, float]]
+    costs: Json[_Costs]
+    seconds: float
+    state: Literal["done", "failed"]
+    error: str | None
+    cached: bool
+    notes: Json[dict[str, Any]]
+
+
+_ROW = TypeAdapter(_Row)
+
+
+def _trial(found: Mapping[Any, Any], choices: Mapping[str, Collection[Value]]) -> Trial:
+    """The trial of a row. Raises `ValueError` or `SpaceError` when the row is damaged, or of another search space."""
+    row = _ROW.validate_python(dict(found))
+    architecture = Architecture.from_json(row.architecture)
+    if architecture.digest != row.digest:
+        raise ValueError(f"trial {row.number}: its architecture has not the digest {row.digest}")
+    wrong = [name for name, values in choices.items() if architecture.get(name) not in values]
+    if wrong or len(architecture) != len(choices):
+        raise ValueError(f"trial {row.number}: an architecture of another search space")
     return Trial(
-        number=row["number"],
-        architecture=Architecture.from_json(row["architecture"]),
-        metrics=json.loads(row["metrics"]),
-        costs=json.loads(row["costs"]),
-        strategy=row["strategy"],
-        seed=row["seed"],
-        seconds=row["seconds"],
-        state=row["state"],
-        error=row["error"],
-        cached=bool(row["cached"]),
-        notes=json.loads(row["notes"]),
+        number=row.number,
+        architecture=architecture,
+        metrics=row.metrics,
+        costs=asdict(row.costs),
+        strategy=row.strategy,
+        seed=row.seed,
+        seconds=row.seconds,
+        state=row.state,
+        error=row.error,
+        cached=row.cached,
+        notes=row.notes,
     )
-
-
-def sqlite_url(path: Path) -> str:
-    """URL of an SQLite file."""
-    return f"sqlite:///{path.resolve()}"
-
-
-def _sqlite_path(url: str) -> Path | None:
-    parsed = sa.make_url(url)
-    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
-
-
-def _readable(url: str) -> str:
-    path = _sqlite_path(url)
-    return str(path) if path is not None else sa.make_url(url).render_as_string(hide_password=True)
-
-
-def _engine(url: str) -> Engine:
-    try:
-        engine = sa.create_engine(url)
-    except (ArgumentError, ModuleNotFoundError, SQLAlchemyError) as fault:
-        raise StoreError(
-            f"store '{url}': {fault}; allowed: a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database"
-        ) from fault
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _durable)
-    return engine
-
-
-def _durable(connection: Any, _record: object) -> None:
-    """Each commit reaches the disk (FULL), and readers do not wait for the writer (WAL)."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()

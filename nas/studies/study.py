@@ -23,7 +23,7 @@ from torch import nn
 from nas.errors import RunError
 from nas.searchspaces import Architecture
 from nas.studies.environment import commit, version
-from nas.studies.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
 from nas.studies.measuring import row_of
 from nas.studies.reading import Resolved, differences, resolve
 from nas.studies.record import Record
@@ -58,7 +58,7 @@ class Study:
         """The study of a YAML file (or text), changed by `overrides` such as "strategy.trials=50".
 
         Its run lies in `folder`, else in what the file says, else in runs/NAME. Raises `ConfigError` with every fault
-        of the file and of those it names, `DataError`, `ModelError`.
+        of the file, of those it names, of its data and of its limit.
         """
         resolved = resolve(path_or_text, overrides)
         config = resolved.config
@@ -80,7 +80,6 @@ class Study:
 
         Raises `RunError` when the folder holds a run with other settings, or when another process is running it.
         """
-        self._refuse_others()
         console = terminal(stderr=True, quiet=quiet)
         with self.folder.lock():
             self._begin()
@@ -158,17 +157,19 @@ class Study:
             return Architecture(self.folder.need("explore")["winner"]["architecture"])
         return self.record.find(digest=digest, number=number).architecture
 
-    @cached_property
-    def _identity(self) -> Mapping[str, Any]:
-        return read_json(self.folder.path / "run.json", remedy="delete the run's folder and run again")
-
     def _session(self, *, show: bool = True) -> Session:
-        torch.set_num_threads(self.resolved.config.threads or int(self._identity["threads"]))
-        return Session(self.resolved, self.folder, self._identity, show=show)
+        identity = self.record.identity
+        torch.set_num_threads(self.resolved.config.threads or int(identity["threads"]))
+        return Session(self.resolved, self.folder, identity, show=show)
 
     def _begin(self) -> None:
-        """Writes who this run is, once; study.yaml last, since it is what makes a folder a run."""
-        if self.folder.exists:
+        """Writes who this run is; study.yaml last, since it is what makes a folder a run.
+
+        Once `prepare` is done, the folder is this study's; until then nothing was found that a change of the study
+        could spoil.
+        """
+        if self.folder.exists and self.folder.result("prepare") is not None:
+            self._refuse_others()
             return
         identity = {
             "id": uuid.uuid4().hex,
@@ -184,8 +185,6 @@ class Study:
         write_bytes(self.folder.study_file, text.getvalue().encode())
 
     def _refuse_others(self) -> None:
-        if not self.folder.exists:
-            return
         other = differences(self.record.settings, self.resolved.settings)
         if other:
             raise RunError(

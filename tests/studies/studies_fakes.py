@@ -76,3 +76,21 @@ def run_and_die(folder: Path, *, writes: int, trials: int | None = None, overrid
     sys.addaudithook(before)
     Store.record = recorded  # type: ignore[method-assign, assignment]
     study.run(quiet=True)
+
+
+def make_and_die(url: str, statements: int) -> None:
+    """Makes a store, and kills itself (SIGKILL) after the n-th statement that writes to it."""
+    import sqlalchemy as sa
+
+    from nas.studies.store import Store
+
+    seen = 0
+
+    def after(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
+        nonlocal seen
+        seen += text.split()[0] in ("CREATE", "INSERT")
+        if seen == statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", after)
+    Store.create(url)

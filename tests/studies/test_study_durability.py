@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from studies_fakes import TINY, run_and_die
 
-from nas.errors import RunError
+from nas.errors import RunError, StoreError
 from nas.studies.folder import STAGES, RunFolder
+from nas.studies.record import Record
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -82,6 +84,51 @@ def test_another_studys_folder_is_refused_with_the_keys_that_differ(finished: St
         other.run(quiet=True)
 
 
+def test_a_study_that_failed_in_prepare_can_be_mended(tmp_path: Path) -> None:
+    (tmp_path / "other.db").write_text("these are my holiday notes\n" * 200)
+    wrong = Study.from_yaml(TINY, overrides=[f"store=sqlite:///{tmp_path}/other.db"], folder=tmp_path / "run")
+    with pytest.raises(StoreError, match="not a database"):
+        wrong.run(quiet=True)
+    mended = Study.from_yaml(TINY, folder=tmp_path / "run")
+    assert mended.run(quiet=True).settings["store"] is None
+    assert (tmp_path / "run" / "trials.sqlite").is_file()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_the_remedy_for_a_lost_store_works(finished: Study, tmp_path: Path, damage: str) -> None:
+    folder = shutil.copytree(finished.folder.path, tmp_path / "run")
+    shutil.rmtree(folder / "report")
+    if damage == "missing":
+        (folder / "trials.sqlite").unlink()
+    else:
+        (folder / "trials.sqlite").write_bytes((folder / "trials.sqlite").read_bytes()[:6000])
+    with pytest.raises(StoreError) as caught:
+        Study.open(folder).run(quiet=True)
+    assert "delete it together with the folders explore, extract, retrain and report, and run again" in str(
+        caught.value
+    )
+    (folder / "trials.sqlite").unlink(missing_ok=True)
+    for stage in ("explore", "extract", "retrain", "report"):
+        shutil.rmtree(folder / stage, ignore_errors=True)
+    Study.open(folder).run(quiet=True)
+    assert outcome(Study.open(folder)) == outcome(finished)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[]", b"{name: 1}"])
+@pytest.mark.parametrize("name", ["run.json", "study.yaml"])
+def test_a_damaged_run_is_named_with_the_remedy(finished: Study, tmp_path: Path, name: str, content: bytes) -> None:
+    folder = shutil.copytree(finished.folder.path, tmp_path / "run")
+    (folder / name).write_bytes(content)
+    for use in (Record.open, Study.open):
+        with pytest.raises(RunError, match=rf"{name}: damaged, .*delete the run's folder and run again"):
+            use(folder)
+
+
+def test_an_empty_digest_is_refused(finished: Study) -> None:
+    with pytest.raises(RunError, match="the digest is empty"):
+        finished.record.find(digest="")
+
+
 def test_the_number_of_threads_may_change(finished: Study) -> None:
     Study.from_yaml(TINY, overrides=["threads=2"], folder=finished.folder.path).run(quiet=True)
 
@@ -94,8 +141,6 @@ def test_a_folder_has_one_driver_at_a_time(finished: Study) -> None:
 def test_a_stage_that_is_redone_takes_the_later_ones_with_it(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for stage in ("base", "supernet", "explore"):
-        folder.finish(stage, {"done": True})
+        (folder.stage(stage) / "weights").touch()
     folder.forget_after("base")
-    assert folder.result("base") == {"done": True}
-    assert folder.result("supernet") is None
-    assert folder.result("explore") is None
+    assert [path.parent.name for path in tmp_path.glob("*/weights")] == ["base"]

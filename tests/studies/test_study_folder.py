@@ -7,7 +7,7 @@ import pytest
 from safetensors import SafetensorError
 
 from nas.errors import RunError
-from nas.studies.folder import RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +20,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunError, match=r"result\.json': No space left on device; .*nothing finished is lost"):
         write_json(path, {"n": 2})
-    assert read_json(path, remedy="") == {"n": 1}
+    assert read_json(path, dict[str, int], remedy="") == {"n": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
@@ -60,11 +60,28 @@ def test_weights_that_do_not_fit_on_the_disk_are_a_fault_of_the_disk(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe"])
-def test_a_damaged_result_names_the_file_and_the_remedy(tmp_path: Path, content: bytes) -> None:
-    write_bytes(tmp_path / "base" / "result.json", content)
-    with pytest.raises(RunError, match=r"base/result\.json: damaged.*delete the folder '.*base' and run again"):
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe", b"{}", b'{"seconds": 1.0, "history": [{}]}'])
+def test_a_damaged_result_names_the_file_and_the_remedy(tmp_path: Path, stage: str, content: bytes) -> None:
+    write_bytes(tmp_path / stage / "result.json", content)
+    with pytest.raises(RunError, match=rf"{stage}/result\.json: damaged.*delete the folder '.*{stage}' and run again"):
+        RunFolder(tmp_path).result(stage)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    history = [{"epoch": 1, "metrics": {}}]
+    write_json(tmp_path / "base" / "result.json", {"history": history, "validation": {"accuracy": 1}, "seconds": 1})
+    with pytest.raises(RunError, match=r"damaged, 'history\.0\.loss' is missing or wrong"):
         RunFolder(tmp_path).result("base")
+
+
+def test_an_empty_folder_that_is_there_gets_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with replaced_folder(Path()) as partial:
+        (partial / "a").write_text("1")
+    assert [p.name for p in Path.cwd().iterdir()] == ["a"]
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]
 
 
 def test_a_stage_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from studies_fakes import TINY
 
-from nas.errors import ConfigError, DataError, ModelError
+from nas.errors import ConfigError
 from nas.strategies.evolution import Evolution
 from nas.strategies.uniform import Uniform
 from nas.studies.reading import differences, resolve
@@ -116,10 +116,69 @@ def test_the_data_decides_channels_classes_and_image_size() -> None:
     assert larger.space.model_args["img_size"] == 16
 
 
-def test_missing_data_and_unknown_models_are_errors_of_their_own() -> None:
-    with pytest.raises(DataError, match=r"data\.path: .*nosuch.npz does not exist"):
-        resolve(TINY, ["data.name=null", "data.path=nosuch.npz", "data.train_images=null"])
-    with pytest.raises(ModelError, match="no model 'vit_tyny'"):
+def test_missing_data_is_a_fault_at_its_key() -> None:
+    overrides = ["data.name=null", "data.path=nosuch.npz", "data.train_images=null"]
+    with pytest.raises(ConfigError, match=r"data: found data\.path: .*nosuch.npz does not exist") as caught:
+        resolve(TINY, overrides)
+    assert [fault.where for fault in caught.value.faults] == ["<text>:9:1"]
+
+
+def test_limits_that_nothing_keeps_to_are_faults_at_their_keys(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(TINY.replace("limit: {macs: 70%}", "limit: {params: 1%, macs: 70%}"))
+    with pytest.raises(ConfigError) as caught:
+        resolve(tmp_path / "study.yaml", ["limit.macs=150%", "seed=-1"])
+    found = {fault.key: (fault.where.rpartition("/")[2], fault.found) for fault in caught.value.faults}
+    assert {key: where for key, (where, _) in found.items()} == {
+        "limit.params": "study.yaml:10:9", "limit.macs": "--set limit.macs", "seed": "--set seed",
+    }  # fmt: skip
+    assert found["limit.params"][1].startswith("'1%' (no architecture has params <= ")
+    assert "150%" in found["limit.macs"][1]
+
+
+def test_bounds_that_exclude_each_other_are_one_fault() -> None:
+    with pytest.raises(ConfigError, match=r"limit: found .*no architecture has macs .* and params "):
+        resolve(TINY, ["limit={macs: [95%, null], params: 40%}"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("seed=9223372036854775807", "seed: found 9223372036854775807; allowed: a whole number from 0 to 2147483647"),
+        ("seed=2147483648", "allowed: a whole number from 0 to 2147483647"),
+        ("objectives={}", "objectives: found {}; allowed: at least one objective, such as {accuracy: max}"),
+        ("latency.batches=[]", "latency.batches: found []; allowed: a list of batch sizes, such as [1, 64]"),
+        ("store=sqlite://", "in memory, but a run continues from its trials; allowed: the URL of a file"),
+        ("store=postgresql://me:s3cret@host:port/x", "me:***@host:port/x"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_is_allowed(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(TINY, [setting])
+    assert message in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_greatest_seed_is_allowed() -> None:
+    assert resolve(TINY, ["seed=2147483647"]).config.seed == 2**31 - 1
+
+
+def test_a_relative_store_is_looked_up_like_the_other_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "study.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    assert resolve("a/study.yaml", ["store=sqlite:///rel.db"]).config.store == f"sqlite:///{tmp_path}/rel.db"
+    (tmp_path / "a" / "rel.db").touch()
+    assert resolve("a/study.yaml", ["store=sqlite:///rel.db"]).config.store == f"sqlite:///{tmp_path}/a/rel.db"
+
+
+def test_settings_that_differ_are_told_without_passwords() -> None:
+    told = differences({"store": "mysql://me:s3cret@host/x"}, {"store": "mysql://me:s3cret2@host/x"})
+    assert len(told) == 1
+    assert "s3cret" not in told[0]
+
+
+def test_an_unknown_model_is_a_fault_at_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"space.model: found 'vit_tyny'; .*no model 'vit_tyny'"):
         resolve(TINY, ["space.model=vit_tyny"])
 
 

@@ -12,7 +12,7 @@ import pytest
 from nas.strategies import Objective
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
-from nas.studies.report.page import page
+from nas.studies.report.page import _settings, page
 from nas.studies.study import Study
 
 HALF = {"heads.0": 1, "heads.1": 2, "depth.0": 1, "depth.1": 0, "embed": 8}
@@ -143,3 +143,9 @@ def test_numbers_in_words() -> None:
     assert (words.share(0.136), words.share(1.3e-6), words.share(0)) == ("13.6 %", "1.3e-06", "0")
     assert (words.seconds(9.96), words.seconds(245.3), words.seconds(7860)) == ("10.0 s", "4 min 05 s", "2 h 11 min")
     assert (words.points(-0.0028), words.points(0.01)) == ("-0.28", "+1.00")
+
+
+def test_a_password_does_not_reach_the_page() -> None:
+    assert _settings({"store": "postgresql://me:s3cret@host/x"}) == [
+        ("study", [("store", "postgresql://me:***@host/x")])
+    ]

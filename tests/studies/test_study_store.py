@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
+import shutil
+import signal
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from studies_fakes import trial
+from studies_fakes import make_and_die, trial
 
 from nas.errors import StoreError
-from nas.studies.store import Store, sqlite_url
+from nas.studies.database import located, sqlite_url
+from nas.studies.store import Store
+
+CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
 
 
 @pytest.fixture
@@ -22,7 +30,7 @@ def test_trials_come_back_as_they_were_recorded(url: str) -> None:
         for one in trials:
             store.record("run", one)
     with Store.open(url) as store:
-        assert store.trials("run") == trials
+        assert store.trials("run", choices=CHOICES) == trials
 
 
 def test_runs_and_strategies_share_a_table_but_not_their_trials(url: str) -> None:
@@ -30,11 +38,11 @@ def test_runs_and_strategies_share_a_table_but_not_their_trials(url: str) -> Non
         store.record("a", trial(0))
         store.record("a", trial(0, strategy="uniform"))
         store.record("b", trial(0))
-        assert [t.strategy for t in store.trials("a")] == ["evolution", "uniform"]
-        assert len(store.trials("a", "uniform")) == 1
+        assert [t.strategy for t in store.trials("a", choices=CHOICES)] == ["evolution", "uniform"]
+        assert len(store.trials("a", "uniform", choices=CHOICES)) == 1
         store.clear("a")
-        assert store.trials("a") == []
-        assert len(store.trials("b")) == 1
+        assert store.trials("a", choices=CHOICES) == []
+        assert len(store.trials("b", choices=CHOICES)) == 1
 
 
 def test_a_trial_is_recorded_once(url: str) -> None:
@@ -42,7 +50,7 @@ def test_a_trial_is_recorded_once(url: str) -> None:
         store.record("run", trial(0))
         with pytest.raises(StoreError, match="in the table already"):
             store.record("run", trial(0, accuracy=0.9))
-        assert store.trials("run") == [trial(0)]
+        assert store.trials("run", choices=CHOICES) == [trial(0)]
 
 
 def test_each_trial_is_one_transaction_that_reaches_the_disk(url: str) -> None:
@@ -62,7 +70,7 @@ def test_making_a_store_again_keeps_what_is_in_it(url: str) -> None:
     with Store.create(url) as store:
         store.record("run", trial(0))
     with Store.create(url) as store:
-        assert len(store.trials("run")) == 1
+        assert len(store.trials("run", choices=CHOICES)) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
@@ -95,8 +103,10 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path, url
     with sqlite3.connect(tmp_path / "trials.sqlite") as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
+    before = (tmp_path / "trials.sqlite").read_bytes()
     with pytest.raises(StoreError, match=r"not a table of trials of nas .it holds recipes"):
         Store.create(url)
+    assert (tmp_path / "trials.sqlite").read_bytes() == before
 
 
 def test_another_schema_version_is_refused(url: str) -> None:
@@ -118,9 +128,9 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(url: str) -> None:
 
         with pytest.raises(StoreError, match=r"full; free some space and run the same command again"):
             fill()
-    with Store.open(url) as store:
-        done = len(store.trials("run"))
-        assert [t.number for t in store.trials("run")] == list(range(done))
+    with Store.create(url) as store:
+        done = len(store.trials("run", choices=CHOICES))
+        assert [t.number for t in store.trials("run", choices=CHOICES)] == list(range(done))
         assert 0 < done < 1000
         store.record("run", trial(done))
 
@@ -129,3 +139,98 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_later(url: str) -> None:
 def test_an_url_that_means_nothing_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="allowed: a URL such as"):
         Store.create(url)
+
+
+@pytest.mark.parametrize("statements", [1, 2, 3])
+def test_a_store_whose_making_was_killed_is_completed(url: str, statements: int) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=make_and_die, args=(url, statements))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+    with Store.open(url) as store:
+        assert store.trials("run", choices=CHOICES) == [trial(0)]
+
+
+def test_reading_writes_nothing_and_leaves_nothing_beside_the_file(tmp_path: Path, url: str) -> None:
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+    before = (tmp_path / "trials.sqlite").read_bytes()
+    with Store.open(url) as store:
+        assert store.trials("run", choices=CHOICES) == [trial(0)]
+        with pytest.raises(StoreError, match="readonly"):
+            store.clear("run")
+    assert (tmp_path / "trials.sqlite").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["trials.sqlite"]
+
+
+def test_a_store_on_read_only_media_is_read(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+    (tmp_path / "trials.sqlite-wal").touch()  # as a reader of the file may have left it
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with Store.open(url) as store:
+        assert store.trials("run", choices=CHOICES) == [trial(0)]
+        assert not (tmp_path / "trials.sqlite-shm").exists()  # there it could not be made
+
+
+def test_what_a_killed_writer_left_beside_the_file_is_read(tmp_path: Path, url: str) -> None:
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+        for path in tmp_path.iterdir():
+            (tmp_path / "copy").mkdir(exist_ok=True)
+            shutil.copy(path, tmp_path / "copy" / path.name)
+    with Store.open(sqlite_url(tmp_path / "copy" / "trials.sqlite")) as store:
+        assert store.trials("run", choices=CHOICES) == [trial(0)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("metrics", "[1]"), ("metrics", "{"), ("costs", "{}"), ("notes", "1"), ("state", "well"), ("number", "x"),
+        ("architecture", "junk"), ("architecture", '{"heads.0": 2}'), ("digest", "0"), ("seconds", "long"),
+    ],
+)  # fmt: skip
+def test_a_damaged_row_is_refused_with_the_file_and_the_remedy(url: str, column: str, value: str) -> None:
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+        with store._engine.begin() as connection:
+            connection.execute(sa.text(f"UPDATE nas_trials SET {column} = :value"), {"value": value})
+        with pytest.raises(StoreError, match=r"trials\.sqlite: a row of run run is damaged \(.*restore it") as caught:
+            store.trials("run", choices=CHOICES)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "choices", [{"heads.0": [1, 2]}, {"heads.0": [1], "rank": [4]}, {"heads.0": [2], "mlp.0": [1]}]
+)
+def test_a_row_of_another_space_is_refused(url: str, choices: dict[str, list[int]]) -> None:
+    with Store.create(url) as store:
+        store.record("run", trial(0))
+        with pytest.raises(StoreError, match="trial 0: an architecture of another search space"):
+            store.trials("run", choices=choices)
+
+
+def test_a_password_is_never_printed() -> None:
+    for url in ("nosuchdb://me:s3cret@host/name", "postgresql://me:s3@cret@host:port/name", "mysql+oursql://u:s3@h/x"):
+        with pytest.raises(StoreError) as caught:
+            Store.create(url)
+        assert "s3" not in str(caught.value)
+        assert ":***@h" in str(caught.value)
+
+
+def test_a_missing_driver_is_named_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(StoreError, match=r"me:\*\*\*@host/name' needs .* pip install psycopg2-binary"):
+        Store.create("postgresql+psycopg2://me:s3cret@host/name")
+
+
+def test_a_file_is_located_and_a_server_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert located("sqlite:///rel.db", lambda _: None) == f"sqlite:///{tmp_path}/rel.db"
+    assert located("sqlite:///rel.db", lambda _: tmp_path / "a" / "rel.db") == f"sqlite:///{tmp_path}/a/rel.db"
+    assert located("postgresql://me:secret@host/x", lambda _: None) == "postgresql://me:secret@host/x"
+    for url in ("sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(StoreError, match=r"in memory, .* the URL of a file"):
+            located(url, lambda _: None)

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nas.searchspaces.yaml_text import dotted
+from nas.studies.database import hidden
 from nas.studies.environment import describe
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
@@ -85,4 +86,4 @@ def _plain(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else hidden(str(value))

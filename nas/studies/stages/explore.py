@@ -29,13 +29,14 @@ def run(session: Session) -> dict[str, Any]:
     evaluator = Evaluator(supernet, session.data.validation, device=session.device)
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     found: dict[str, Any] = {}
+    choices = {name: choice.values for name, choice in session.space.items()}
     with session.store() as store:
         for role, (title, strategy) in searches.items():
             problem = _problem(session, store, title, strategy, objectives, evaluator)
             problem.supernet, problem.train, problem.validation = supernet, session.data.train, session.data.validation
             _search(problem, strategy, session.show)
             found[role] = _plain(winner(problem.history, objectives, session.limit))
-        trials = store.trials(session.run_id)
+        trials = store.trials(session.run_id, choices=choices)
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
@@ -52,11 +53,12 @@ def _problem(
 ) -> Problem:
     """What the strategy may see: its own trials so far, and the measurements of the others under their digests."""
     cost = session.cost
+    choices = {name: choice.values for name, choice in session.space.items()}
 
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
-    done = [trial for trial in store.trials(session.run_id) if trial.state == "done"]
+    done = [trial for trial in store.trials(session.run_id, choices=choices) if trial.state == "done"]
     return Problem(
         space=session.space,
         objectives=objectives,
@@ -67,7 +69,7 @@ def _problem(
         costs=costs,
         record=lambda trial: store.record(session.run_id, trial),
         limit=session.limit,
-        history=store.trials(session.run_id, name),
+        history=store.trials(session.run_id, name, choices=choices),
         known={trial.architecture.digest: trial.metrics for trial in done if trial.strategy != name},
     )
 

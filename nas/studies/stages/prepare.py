@@ -7,14 +7,13 @@ from typing import Any
 from nas.searchspaces import SearchSpace
 from nas.studies.record import plain_bounds
 from nas.studies.session import Session
-from nas.studies.store import Store
 from nas.supernets import Cost
 
 
 def run(session: Session) -> dict[str, Any]:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     limit, data = session.limit, session.data
-    with Store.create(session.store_url) as store:
+    with session.store() as store:
         store.clear(session.run_id)
     return {
         "space": describe_space(session.space, session.cost),

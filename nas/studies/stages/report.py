@@ -11,5 +11,5 @@ from nas.studies.session import Session
 
 def run(session: Session) -> dict[str, Any]:
     """Writes the report's files."""
-    write_report(Record(session.folder))
+    write_report(Record.open(session.folder.path))
     return {"files": list(NAMES)}

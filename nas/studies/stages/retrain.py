@@ -10,6 +10,7 @@ from torch import nn
 from nas.searchspaces import Architecture
 from nas.studies.folder import read_json, replaced_folder, write_json
 from nas.studies.measuring import measure_rows
+from nas.studies.results import Training
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
 from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
@@ -34,7 +35,7 @@ def retrain(session: Session, architecture: Architecture, extracted: Path, place
     """Trains one architecture by the study's recipe, from its weights in the supernet, into the folder `place`."""
     finished = place.with_name(f"{place.name}.json")
     if finished.exists():
-        return read_json(finished, remedy="delete it and run again")
+        return read_json(finished, Training, remedy="delete it and run again")
     config = session.config
     supernet = session.supernet()
     module, step = _start(session, supernet, architecture, extracted)
