@@ -106,12 +106,10 @@ class Session:
             "study": self.config.name,
             "seed": self.config.seed,
             "digest": architecture.digest,
-            "architecture": dict(architecture),
             "input": {"channels": data.channels, "size": data.image_size, "mean": data.mean, "std": data.std},
             "classes": list(data.class_names),
         }
-        sizes = self.space.sizes(architecture)
-        return Blueprint(self.space.model, self.space.model_args, sizes, supernet.selection.state(), {**known, **about})
+        return supernet.blueprint(architecture, {**known, **about})
 
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None

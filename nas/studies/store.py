@@ -23,7 +23,7 @@ from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import Trial
 from nas.studies.database import connect, hidden, sqlite_path
-from nas.studies.results import said
+from nas.studies.results import Counted, said
 
 SCHEMA = 1
 """Version of the table's columns; a store of another version is refused."""
@@ -200,13 +200,6 @@ def _advice(reason: str) -> str:
 
 @final
 @dataclass(frozen=True)
-class _Costs:
-    macs: int
-    params: int
-
-
-@final
-@dataclass(frozen=True)
 class _Row:
     """A row as `Store.record` writes it."""
 
@@ -216,7 +209,7 @@ class _Row:
     digest: str
     architecture: str
     metrics: Json[dict[str, float]]
-    costs: Json[_Costs]
+    costs: Json[Counted]
     seconds: float
     state: Literal["done", "failed"]
     error: str | None

@@ -136,7 +136,7 @@ class Supernet(nn.Module):
         ordered = name in self._whole.family.elastic(self.model) and name != "depth" and not name.endswith("_rank")
         if axis not in frame.axes or not ordered:
             raise ModelError(f"reorder: the units of '{axis}' have no order on this model")
-        scores = torch.as_tensor(scores, dtype=torch.float32).detach()
+        scores = torch.as_tensor(scores, dtype=torch.float32, device=next(self.model.parameters()).device)
         if scores.shape != (frame.axes[axis],) or scores.isnan().any():
             found = "a score that is not a number" if scores.isnan().any() else f"{tuple(scores.shape)} scores"
             raise ModelError(f"reorder: '{axis}' needs one score for each of {frame.axes[axis]} units, got {found}")

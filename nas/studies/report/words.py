@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas.strategies.problem import Objective
-
 
 def amount(value: float) -> str:
     """A count with three significant digits: 0.65 M, 1.25 G."""
@@ -56,13 +54,6 @@ def architectures(count: str | int) -> str:
         return f"{number:,}"
     exponent = len(str(number)) - 1
     return f"{number // 10 ** (exponent - 1) / 10:.1f}e+{exponent}"
-
-
-def value_of(objective: Objective, value: float) -> str:
-    """A value of an objective."""
-    if objective.metric == "accuracy":
-        return percent(value)
-    return amount(value) if objective.metric in ("macs", "flops", "params") else f"{value:.4f}"
 
 
 def batches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
