@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import StrategyError
-from nas.importance.base import Importance
+from nas.importance.base import Importance, Scored
 
-NOT_PLUGINS = ("base",)
+NOT_PLUGINS = ("base", "units")
 
-__all__ = ["Importance", "find", "names"]
+__all__ = ["Importance", "Scored", "find", "names"]
 
 
 def names() -> list[str]:

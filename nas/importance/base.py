@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import final
 
+import torch
 from torch import Tensor
 
 from nas.supernets import Supernet
+from nas.training import History
+from nas.training.workplace import Workplace
+
+
+@final
+@dataclass(frozen=True)
+class Scored:
+    """What a criterion found: axis -> one score per unit (float, units), and how it trained, if it did."""
+
+    scores: Mapping[str, Tensor]
+    history: History = field(default_factory=History)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +31,22 @@ class Importance(ABC):
     """
 
     @abstractmethod
-    def scores(self, supernet: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> Mapping[str, Tensor]:
-        """Axis -> one score per unit of the whole model (float, units), the greater the better, for `supernet.reorder`.
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
+        """One score per unit of the whole model, the greater the better, for axes that the supernet's space chooses.
 
-        An axis that is left out keeps its order. `batches` are training images (batch x channels x height x width)
-        and labels (batch), for those criteria that need data. The supernet is not changed.
+        An axis that is left out keeps its order. `work` has the data, for criteria that need some. A criterion that
+        trains (l1_gates) trains the supernet in place; the others leave it as it is.
         """
+
+    @final
+    def apply(self, supernet: Supernet, work: Workplace) -> Scored:
+        """Put the units of the supernet in order, in place. The scores returned are in the new order, descending."""
+        found = self.score(supernet, work)
+        supernet.reorder(found.scores)
+        protected = supernet.table.frame.protected
+        return Scored({a: _descending(s, protected.get(a, 0)) for a, s in found.scores.items()}, found.history)
+
+
+def _descending(scores: Tensor, first: int) -> Tensor:
+    """Scores as their units stand after `Supernet.reorder`: protected ones first."""
+    return torch.cat([scores[:first], scores[first:].sort(descending=True, stable=True).values])

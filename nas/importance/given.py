@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
-from torch import Tensor
-
-from nas.importance.base import Importance
+from nas.importance.base import Importance, Scored
 from nas.supernets import Supernet
+from nas.training.workplace import Workplace
 
 
 @final
@@ -17,10 +15,6 @@ from nas.supernets import Supernet
 class Given(Importance):
     """No scores, so that nothing is reordered."""
 
-    def scores(
-        self,
-        supernet: Supernet,  # noqa: ARG002  (the interface)
-        batches: Iterable[tuple[Tensor, Tensor]],  # noqa: ARG002  (the interface)
-    ) -> Mapping[str, Tensor]:
-        """See `Importance.scores`."""
-        return {}
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:  # noqa: ARG002  (the interface)
+        """See `Importance.score`."""
+        return Scored({})

@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
 
-from nas.importance.base import Importance
+from nas.importance.base import Importance, Scored
+from nas.importance.units import per_unit
 from nas.supernets import Supernet
+from nas.training.workplace import Workplace
 
 
 @final
@@ -24,30 +24,6 @@ class Magnitude(Importance):
     """
 
     @torch.no_grad()
-    def scores(
-        self,
-        supernet: Supernet,
-        batches: Iterable[tuple[Tensor, Tensor]],  # noqa: ARG002  (the interface)
-    ) -> Mapping[str, Tensor]:
-        """See `Importance.scores`."""
-        table, frame = supernet.table, supernet.table.frame
-        chosen = [axis for choice in supernet.space.values() for axis in choice.sizes[0]]
-        scores: dict[str, Tensor] = {}
-        for name, parameter in supernet.model.named_parameters():
-            atoms = table.entries[name].atoms
-            size = parameter.detach().abs().reshape([frame.full(atom) for atom in atoms])
-            for place, atom in enumerate(atoms):
-                for axis in (axis for axis in chosen if axis in _lies_within(atom, frame.within)):
-                    rest = [other for other in range(len(atoms)) if other != place]
-                    part = size.sum(dim=rest) if rest else size
-                    scores[axis] = scores[axis] + part if axis in scores else part
-        return scores
-
-
-def _lies_within(atom: str, within: Mapping[str, str]) -> set[str]:
-    """The axis itself and those whose units it selects from."""
-    found = {atom}
-    while atom in within:
-        atom = within[atom]
-        found.add(atom)
-    return found
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:  # noqa: ARG002  (the interface)
+        """See `Importance.score`."""
+        return Scored(per_unit(supernet, {n: p.detach().abs() for n, p in supernet.model.named_parameters()}))

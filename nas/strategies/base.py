@@ -32,8 +32,8 @@ class Strategy(ABC):
     """Whether it learns from its trials. `StrategySuite` then wants it to beat `uniform`."""
 
     needs_supernet: ClassVar[bool] = False
-    """Whether `problem.supernet`, `.train` and `.validation` must be there: gradient strategies, which have a suite of
-    their own.
+    """Whether `problem.supernet` and `.work` must be there: strategies by gradients or importance, which have a suite
+    of their own.
     """
 
     def check(self, problem: Problem) -> None:  # noqa: B027  (most strategies take every problem)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nas.searchspaces.limit import Limit
     from nas.searchspaces.space import SearchSpace
     from nas.supernets.supernet import Supernet
-    from nas.training.data import Split
+    from nas.training.workplace import Workplace
 
 
 @final
@@ -92,6 +92,10 @@ def winner(trials: Iterable[Trial], objectives: Sequence[Objective], limit: Limi
     ]
 
 
+def _forget(supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+    """For strategies that train no weights of their own."""
+
+
 @final
 @dataclass(kw_only=True)
 class Problem:
@@ -100,7 +104,9 @@ class Problem:
     `history` holds the trials of this strategy in order (on resume: those of the store); `evaluate` appends to it.
     `known` maps digests to metrics measured by others of the same run, which are then not measured again. `measure`
     returns the metrics of an architecture, `costs` counts it, `record` stores a trial before `evaluate` goes on.
-    `supernet`, `train` and `validation` are there for relaxed strategies only.
+    `supernet` and `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy
+    works on a copy and calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured
+    on that copy, and its winner is extracted from it; `rows` is how it was trained (`History.rows`).
     """
 
     space: SearchSpace
@@ -115,8 +121,8 @@ class Problem:
     history: list[Trial] = field(default_factory=list)
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     supernet: Supernet | None = None
-    train: Split | None = None
-    validation: Split | None = None
+    work: Workplace | None = None
+    adopt: Callable[[Supernet, Sequence[Mapping[str, Any]]], None] = _forget
 
     def __post_init__(self) -> None:
         assert self.objectives, "a problem needs an objective"

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.supernets.axes import AxisTable, Entry
@@ -86,6 +88,20 @@ class Cost:
     def of_gates(self, metric: str, gates: Mapping[str, Any]) -> Any:
         """A cost where the size of an axis is the sum of its gates: differentiable, exact at gates of 0 and 1."""
         return self.of_sizes(metric, {axis: values.sum() for axis, values in gates.items()})
+
+    def expected(self, metric: str, weights: Sequence[Tensor]) -> Tensor:
+        """The mean cost of architectures whose choices are drawn independently: `weights[choice][value]` sum to 1.
+
+        Exact, and differentiable towards the weights: each look-up table is contracted with the weights of its choices.
+        """
+        additive = self._additive[metric]
+        total = weights[0].new_full((), float(additive.constant))
+        for factor in additive.factors:
+            mean = torch.as_tensor(factor.table, dtype=weights[0].dtype, device=weights[0].device)
+            for choice in reversed(factor.choices):
+                mean = mean @ weights[choice]
+            total = total + mean
+        return total
 
     def _size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
         return self.frame.size(atom, sizes)

@@ -52,14 +52,17 @@ class Supernet(nn.Module):
         logits: Tensor = self.subnet(architecture)(x)
         return logits
 
-    def subnet(self, architecture: Architecture) -> nn.Module:
+    def subnet(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
         """One sub-network as a module: timm's and torch's classes, whose parameters are slices of the supernet's.
 
         Make it once to run many batches. It is differentiable towards the supernet's parameters, sees their values at
-        this moment, and has the supernet's present mode (train or eval). Raises SpaceError for a foreign architecture.
+        this moment, and has the supernet's present mode (train or eval). `replaced` (parameter of the whole model ->
+        tensor of its shape) stand in for the supernet's own, such as norms that a sub-network does not share. Raises
+        SpaceError for a foreign architecture.
         """
         self.space.check(architecture)
-        return self._carve(dict(self.model.named_parameters()), self.space.sizes(architecture))
+        parameters: dict[str, Tensor] = {**dict(self.model.named_parameters()), **(replaced or {})}
+        return self._carve(parameters, self.space.sizes(architecture))
 
     def relaxed(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = "consumed") -> Tensor:
         """Logits of the whole model with the units of some axes multiplied by gates (axis -> one value per unit).
@@ -93,10 +96,21 @@ class Supernet(nn.Module):
         self.selection.update(fixed)
         self._bases.clear()
 
-    def extract(self, architecture: Architecture) -> nn.Module:
-        """One sub-network as a module of its own: timm's and torch's classes, parameters copied and trainable."""
+    @torch.no_grad()
+    def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:
+        """Multiply gates into the weights for good, signs included: afterwards the plain model is `relaxed_model`."""
+        own = dict(self.model.named_parameters())
+        for name, value in gated(own, self.table, gates, where).items():
+            own[name].copy_(value)
+        self._bases.clear()
+
+    def extract(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
+        """One sub-network as a module of its own: timm's and torch's classes, parameters copied and trainable.
+
+        `replaced` as in `subnet`.
+        """
         with torch.no_grad():
-            return detach(self.subnet(architecture))
+            return detach(self.subnet(architecture, replaced))
 
     def blueprint(self, architecture: Architecture, about: Mapping[str, Any] | None = None) -> Blueprint:
         """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader.

@@ -8,6 +8,7 @@ from nas.training.losses import adjoined_loss, cross_entropy, distillation_loss,
 from nas.training.recipe import Recipe
 from nas.training.retraining import AdjoinedStep, DistilledStep, PlainStep, RetrainLoss
 from nas.training.step import Step, StepContext
+from nas.training.workplace import Workplace
 
 __all__ = [
     "AdjoinedStep",
@@ -26,6 +27,7 @@ __all__ = [
     "Split",
     "Step",
     "StepContext",
+    "Workplace",
     "accuracy",
     "adjoined_loss",
     "cross_entropy",

@@ -154,7 +154,7 @@ class _Run:
             loss += self._descend(images, labels, len(images) / images_in_group, self._context(epoch, step))
         self._clip(epoch, update)
         for parameters in self.optimiser.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rate * parameters["pace"]
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.module, step=epoch * self.updates + update + 1)

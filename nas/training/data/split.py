@@ -6,7 +6,7 @@ Shapes: N images of the split, B of a batch, C channels, H = W = image_size.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import torch
@@ -89,3 +89,7 @@ class Data:
     def std(self) -> tuple[float, ...]:
         """Standard deviation per channel of the training split, pixels in 0 ... 1."""
         return self.train.std
+
+    def without_test(self) -> Data:
+        """The same data with an empty test split, for whoever must not look at it."""
+        return replace(self, test=replace(self.test, images=self.test.images[:0], labels=self.test.labels[:0]))

@@ -1,0 +1,302 @@
+"""Every method of the toolkit on one base model: a small ViT and a small Swin on Fashion-MNIST, three limits.
+
+    python -m benchmarks.methods fashion_mnist.npz [--model vit] [--seeds 3]
+
+All start from the same trained base of a seed, and all winners are retrained by the same recipe. What differs is how
+they are found: see METHODS. One row per (model, seed, method, limit) is appended to `studies/results/methods-MODEL.csv`
+when it is known; rows that are there are not computed again. The summary over seeds is written at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from benchmarks.pairs import ratio
+from nas.importance import Importance
+from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.strategies import Objective, Problem, find, winner
+from nas.strategies.sizing import criterion
+from nas.studies.environment import commit
+from nas.supernets import Supernet, build
+from nas.training import (
+    AdjoinedStep,
+    Data,
+    DataSpec,
+    Evaluator,
+    PlainStep,
+    Recipe,
+    Session,
+    accuracy,
+    fit,
+    load_data,
+)
+from nas.training.rules.sandwich import Sandwich
+from nas.training.workplace import Workplace
+
+RESULTS = Path(__file__).parents[1] / "studies" / "results"
+LIMITS = (80, 60, 40)
+"""Per cent of the base model's MACs: 20, 40, 60 % fewer."""
+BASE = Recipe(epochs=20, lr=2e-3, batch=64, warmup=2)
+SEARCH = Recipe(epochs=6, lr=1e-3, batch=64, warmup=1)
+RETRAIN = Recipe(epochs=6, lr=1e-3, batch=64, warmup=1)
+TRIALS = 100
+SANDWICH_RUNS = 4
+"""Sub-networks that the sandwich rule trains per step."""
+
+ARGS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "vit": (
+        "vit_tiny_patch16_224",
+        {"img_size": 16, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 4, "class_token": False,
+         "global_pool": "avg"},
+    ),
+    "swin": (
+        "swin_tiny_patch4_window7_224",
+        {"img_size": 16, "patch_size": 2, "window_size": 4, "embed_dim": 32, "depths": [2, 2], "num_heads": [2, 4]},
+    ),
+}  # fmt: skip
+EIGHTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.125}, "per": "block"}
+SPACES: Mapping[str, dict[str, Any]] = {
+    "widths": {"heads": {"size": [0.25, 0.5, 0.75, 1.0], "per": "block"}, "mlp": EIGHTHS},
+    "dimensions": {"head_dim": {"size": {"from": 2, "to": 16, "step": 2}, "per": "block"}, "mlp": EIGHTHS},
+    "inputs": dict.fromkeys(("qkv_in", "proj_in", "fc1_in", "mlp"), EIGHTHS),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a winner is found. `sizing` needs an `importance`; black-box strategies need a supernet that is trained."""
+
+    space: str
+    strategy: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    importance: Mapping[str, Any] | None = None
+    trained: bool = False
+
+
+def _gates(where: str) -> dict[str, Any]:
+    training = {key: getattr(SEARCH, key) for key in ("epochs", "lr", "batch", "warmup")}
+    return {"use": "l1_gates", "where": where, "training": training}
+
+
+METHODS: Mapping[str, Method] = {
+    "uniform": Method("widths", "uniform", {"trials": TRIALS}, trained=True),
+    "evolution": Method("widths", "evolution", {"trials": TRIALS, "population": 25, "sample": 5}, trained=True),
+    "taylor, evolution": Method("widths", "evolution", {"trials": TRIALS, "population": 25, "sample": 5},
+                                {"use": "taylor"}, trained=True),
+    "an": Method("widths", "an"),
+    "dan": Method("widths", "dan", {"training": SEARCH, "target": "limit", "arch_lr": 2e-2, "small_ce": True}),
+    "magnitude, threshold": Method("dimensions", "threshold", {"normalise": True}, {"use": "magnitude"}),
+    "taylor, threshold": Method("dimensions", "threshold", {}, {"use": "taylor"}),
+    "taylor, knapsack": Method("dimensions", "knapsack", {}, {"use": "taylor"}),
+    "sidt": Method("dimensions", "threshold", {}, _gates("produced")),
+    "vtp": Method("inputs", "threshold", {}, _gates("consumed")),
+}  # fmt: skip
+
+
+@dataclass
+class Bench:
+    """One base model of one seed, and what several methods share: importances that were trained, supernets."""
+
+    name: str
+    seed: int
+    data: Data
+    folder: Path
+    supernets: dict[Any, Any] = field(default_factory=dict)
+
+    def session(self, title: str) -> Session:
+        """A training that continues where it was killed."""
+        return Session(checkpoint=self.folder / f"{title}.safetensors", title=title, progress=False)
+
+    def space(self, name: str) -> SearchSpace:
+        """One of SPACES on this model."""
+        timm_name, args = ARGS[self.name]
+        args = {**args, "in_chans": self.data.channels, "num_classes": self.data.classes}
+        return SearchSpace.from_yaml(json.dumps({"model": timm_name, "model_args": args, "choices": SPACES[name]}))
+
+    def base(self) -> nn.Module:
+        """The trained base model, a fresh copy."""
+        space = self.space("widths")
+        torch.manual_seed(self.seed)
+        model = build(space.model, space.model_args)
+        fit(model, PlainStep(), self.data, BASE, seed=self.seed, session=self.session("base"))
+        return model
+
+    def prepared(self, method: Method) -> tuple[Supernet, Mapping[str, Any], float]:
+        """A supernet in order of the method's importance, its sorted scores, and the passes over the data it took."""
+        key = (method.space, repr(method.importance), method.trained)
+        if key not in self.supernets:
+            self.supernets[key] = self._prepare(method)
+        supernet, scores, passes = self.supernets[key]
+        return copy.deepcopy(supernet), scores, passes
+
+    def _prepare(self, method: Method) -> tuple[Supernet, Mapping[str, Any], float]:
+        supernet = Supernet(self.base(), self.space(method.space))
+        scores: Mapping[str, Any] = {}
+        passes = 0.0
+        if method.importance:
+            ranked = _criterion(method).apply(supernet, self.workplace(method_title(method)))
+            scores, passes = ranked.scores, float(len(ranked.history))
+            if method.importance["use"] == "taylor":
+                passes = min(1.0, 1024 / len(self.data.train))
+        if method.trained:
+            step = Sandwich().step(supernet.space)
+            fit(
+                supernet,
+                step,
+                self.data,
+                SEARCH,
+                seed=self.seed,
+                session=self.session(f"sandwich-{method.importance is None}"),
+            )
+            passes += SEARCH.epochs * SANDWICH_RUNS
+        return supernet, scores, passes
+
+    def workplace(self, title: str) -> Workplace:
+        """Where a search may train."""
+        return Workplace(self.data.without_test(), self.seed, self.session(title))
+
+
+def method_title(method: Method) -> str:
+    importance = method.importance or {}
+    return "-".join(
+        str(part) for part in (method.space, method.strategy, importance.get("use", ""), importance.get("where", ""))
+    )
+
+
+def _criterion(method: Method) -> Importance:
+    assert method.importance is not None
+    return criterion(method.importance)
+
+
+def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Architecture, float, float]:
+    """The supernet with the winner in it, the winner, passes over the training data, seconds of the search."""
+    method = METHODS[name]
+    start = time.perf_counter()
+    supernet, scores, passes = bench.prepared(method)
+    limit = Limit(supernet.cost, macs=f"{limit_percent}%")
+    options = dict(method.options)
+    strategy = find(method.strategy)(**options)
+    holder = {"supernet": supernet}
+    evaluator = Evaluator(supernet.eval(), bench.data.validation)
+    problem = Problem(
+        space=supernet.space,
+        objectives=(Objective("accuracy", maximise=True),),
+        strategy=name,
+        seed=bench.seed,
+        trials=strategy.trials,
+        measure=lambda architecture: evaluator(architecture).metrics,
+        costs=lambda a: {"macs": int(supernet.cost.macs(a)[0]), "params": int(supernet.cost.params(a)[0])},
+        record=lambda _: None,
+        limit=limit,
+        supernet=supernet,
+        work=bench.workplace(f"{name}-{limit_percent}".replace(", ", "-").replace(" ", "-")),
+        adopt=lambda adopted, _: holder.update(supernet=adopted),
+    )
+    if method.importance and not method.trained:
+        return supernet, strategy.choose(problem, scores), passes, time.perf_counter() - start
+    found = winner(list(strategy.search(problem)), problem.objectives, limit).architecture
+    if method.strategy == "dan":
+        passes += 2 * SEARCH.epochs
+    # A forward pass over the validation images is counted as a third of a training pass over as many images.
+    measured = sum(not trial.cached for trial in problem.history) if strategy.trials > 1 else 0
+    passes += measured * len(bench.data.validation) / len(bench.data.train) / 3
+    return holder["supernet"], found, passes, time.perf_counter() - start
+
+
+def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
+    supernet, architecture, passes, seconds = search(bench, name, limit_percent)
+    before = accuracy(supernet.extract(architecture), bench.data.test).accuracy
+    step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True)
+    fit(supernet, step, bench.data, RETRAIN, seed=bench.seed, session=Session(progress=False))
+    small = supernet.extract(architecture).eval()
+    base = bench.base().eval()
+    images = next(bench.data.test.batches(64))[0]
+    with torch.inference_mode():
+        speed = ratio(lambda: base(images), lambda: small(images), 15)["ratio"]
+    cost = supernet.cost
+    return {
+        "method": name,
+        "limit": limit_percent,
+        "test_accuracy": accuracy(small, bench.data.test).accuracy,
+        "before_retraining": before,
+        "validation_accuracy": accuracy(small, bench.data.validation).accuracy,
+        "macs": int(cost.macs(architecture)[0]),
+        "macs_share": int(cost.macs(architecture)[0]) / cost.base("macs"),
+        "params_share": int(cost.params(architecture)[0]) / cost.base("params"),
+        "speedup_batch_64": speed,
+        "search_passes": round(passes, 2),
+        "search_seconds": round(seconds, 1),
+        "architecture": str(architecture),
+    }
+
+
+def base_rows(bench: Bench) -> Iterator[dict[str, Any]]:
+    """The base, and the base trained for as long again as a winner is retrained: what the small ones compete with."""
+    model = bench.base()
+    common = {"limit": 100, "macs_share": 1.0, "params_share": 1.0, "speedup_batch_64": 1.0, "search_passes": 0.0}
+    yield {"method": "base", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
+    fit(model, PlainStep(), bench.data, RETRAIN, seed=bench.seed, session=Session(progress=False))
+    yield {"method": "base, longer", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
+
+
+def cells(bench: Bench, methods: Sequence[str], done: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    if (bench.seed, "base, longer", 100) not in done:
+        yield from base_rows(bench)
+    for name in methods:
+        for limit in LIMITS:
+            if (bench.seed, name, limit) not in done:
+                yield row_of(bench, name, limit)
+
+
+def run(name: str, path: Path, seeds: Sequence[int], methods: Sequence[str]) -> pd.DataFrame:
+    file = RESULTS / f"methods-{name}.csv"
+    rows: list[dict[str, Any]] = pd.read_csv(file).to_dict("records") if file.exists() else []
+    for seed in seeds:
+        spec = DataSpec(path=str(path), image_size=16, train_images=3000)
+        bench = Bench(
+            name, seed, load_data(spec, image_size=16, seed=seed), Path("runs") / "methods" / f"{name}-{seed}"
+        )
+        done = {(row["seed"], row["method"], row["limit"]) for row in rows}
+        for found in cells(bench, methods, done):
+            rows.append({"model": name, "seed": seed, **found, "commit": commit()})
+            pd.DataFrame(rows).to_csv(file, index=False)
+            print(name, seed, found["method"], found["limit"], f"{found['test_accuracy']:.4f}", flush=True)
+    table = pd.DataFrame(rows)
+    summary(table).to_csv(RESULTS / f"methods-{name}_summary.csv")
+    return table
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation over seeds, their number, and the commits."""
+    groups = table.groupby(["model", "method", "limit"], sort=False)
+    columns = ["test_accuracy", "before_retraining", "macs_share", "params_share", "speedup_batch_64", "search_passes"]
+    found = groups[columns].agg(["mean", "std"])
+    found.columns = ["_".join(column) for column in found.columns]
+    return found.assign(seeds=groups["seed"].nunique(), commit=", ".join(sorted(set(table["commit"])))).round(5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path, help="Fashion-MNIST as .npz in the MedMNIST layout")
+    parser.add_argument("--model", choices=tuple(ARGS), action="append")
+    parser.add_argument("--method", choices=tuple(METHODS), action="append")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.model or ARGS:
+        run(name, arguments.data, range(arguments.seeds), arguments.method or tuple(METHODS))
+
+
+if __name__ == "__main__":
+    main()

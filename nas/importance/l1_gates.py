@@ -1,0 +1,103 @@
+"""L1 gates: one trained factor per unit, pushed towards 0; what stays large matters.
+
+SiDT (Xue et al., Searching Intrinsic Dimensions of Vision Transformers, 2022) gates head dimensions, one vector shared
+by queries, keys, values and heads, and hidden units before the activation: `where: produced`. VTP (arXiv 2104.08500)
+gates the inputs of linear layers: `where: consumed`. The penalty is part of the loss under AdamW, so its gradient,
+gamma x sign, passes through Adam's normaliser as in the code that SiDT cites. Ours differs from that code: the softmax
+keeps its scale, and signed gates are folded into the weights, so that nothing learned is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nas.errors import ModelError, StrategyError
+from nas.importance.base import Importance, Scored
+from nas.searchspaces.outline import family
+from nas.supernets import Supernet
+from nas.supernets.slicing import Where
+from nas.training import Recipe, StepContext
+from nas.training.relaxation import Relaxation, relax
+from nas.training.workplace import Workplace
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+RECIPE = Recipe(epochs=10, lr=1e-3, warmup=1)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class L1Gates(Importance):
+    """|gate| of each unit, trained with the weights under cross-entropy + gamma sum |gate|; gates start at 1.
+
+    training   of weights and gates together
+    gate_lr    learning rate of the gates
+    gamma      weight of the penalty
+    where      "produced": before the activation, and on queries, keys and values (SiDT); "consumed": on what a linear
+               layer reads (VTP)
+    """
+
+    training: Recipe = RECIPE
+    gate_lr: Positive = 1e-2
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    where: Where = "produced"
+
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
+        """See `Importance.score`. Trains the supernet in place and folds the gates into it.
+
+        Raises `StrategyError` when no axis that the space chooses has an exact gate there, `TrainingError` when a loss
+        is not a number.
+        """
+        ones = {axis: torch.ones(supernet.table.frame.axes[axis]) for axis in self.axes(supernet)}
+        relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
+        history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
+        gates = {axis: value.detach() for axis, value in relaxation.architecture.items()}
+        supernet.fold(gates, self.where)
+        return Scored({axis: value.abs() for axis, value in gates.items()}, history)
+
+    def axes(self, supernet: Supernet) -> list[str]:
+        """The axes that the space chooses and that have an exact gate `where` this criterion puts it."""
+        chosen = [axis for choice in supernet.space.values() for axis in choice.axes]
+        found = [axis for axis in chosen if self._gateable(axis, supernet)]
+        if not found:
+            families = ", ".join(sorted({family(axis) for axis in chosen}))
+            fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"
+            raise StrategyError(
+                f"l1_gates: the space chooses {families}, none of which has a gate where it is {self.where}; {fits} "
+                "do: take another space, or another `where`"
+            )
+        return found
+
+    def _gateable(self, axis: str, supernet: Supernet) -> bool:
+        # A head dimension is also read by queries x keys, where no linear layer consumes it.
+        if family(axis) == "depth" or (family(axis) == "head_dim" and self.where == "consumed"):
+            return False
+        try:
+            supernet.relaxed_model({axis: torch.ones(supernet.table.frame.axes[axis])}, self.where)
+        except ModelError:
+            return False
+        return True
+
+
+@final
+class L1Step:
+    """Cross-entropy of the gated model, and the gates' penalty."""
+
+    def __init__(self, options: L1Gates, relaxation: Relaxation) -> None:
+        self.options, self.relaxation = options, relaxation
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        """Yields the loss."""
+        gates = self.relaxation.architecture
+        logits = self.relaxation.supernet.relaxed(images, gates, self.options.where)
+        size = torch.stack([gate.abs().sum() for gate in gates.values()]).sum()
+        yield context.criterion(logits, targets) + self.options.gamma * size
+
+
+def _trajectory(gates: Mapping[str, Tensor]) -> Mapping[str, float]:
+    return {axis: float(gate.abs().mean()) for axis, gate in gates.items()}

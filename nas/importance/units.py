@@ -1,0 +1,36 @@
+"""Sums over the parameters of a unit, by the axis table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from nas.supernets import Supernet
+
+
+def per_unit(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Axis that the space chooses -> sum, per unit, of `tensors` (parameter name -> tensor of its shape).
+
+    Summed is every parameter that names the axis, or an axis that selects from it.
+    """
+    table, frame = supernet.table, supernet.table.frame
+    chosen = {axis for choice in supernet.space.values() for axis in choice.axes}
+    sums: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        atoms = table.entries[name].atoms
+        unpacked = tensor.reshape([frame.full(atom) for atom in atoms])
+        for place, atom in enumerate(atoms):
+            rest = [other for other in range(len(atoms)) if other != place]
+            for axis in chosen.intersection(_around(atom, frame.within)):
+                part = unpacked.sum(dim=rest) if rest else unpacked
+                sums[axis] = sums[axis] + part if axis in sums else part
+    return sums
+
+
+def _around(atom: str, within: Mapping[str, str]) -> list[str]:
+    """The axis itself and those whose units it selects from."""
+    found = [atom]
+    while found[-1] in within:
+        found.append(within[found[-1]])
+    return found

@@ -1,0 +1,151 @@
+"""DAN: differentiable adjoined networks (Goel, MSc thesis, Arizona State University 2023, section 3.3).
+
+Every choice has preferences eta over its values; a step runs the whole network (p) and the mixture (q) of all values
+with weights g = softmax((eta + noise) / tau), in one pass each, and minimises
+
+    CE(p) + lambda(t) (KL(p || q) + gamma n(g)),   lambda(t) = min(4 t^2, 1),
+
+where n is the expected MACs over those of the base model (the thesis's gamma is on raw MACs). Ours differs: Gumbel
+noise instead of normal noise by default, a rate of its own for eta, and the final architecture is the most probable one
+within the limit instead of the argmax of whatever gamma led to. Whether attention and MLP of a block share their
+weights is the space's matter: `divide: [heads, mlp]` ties them, two choices do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nas.errors import StrategyError
+from nas.strategies.nested import NestedGates, refuse_inexact
+from nas.strategies.problem import Problem
+from nas.strategies.relaxed import Relaxed, noise_generator
+from nas.training import StepContext, divergence, ramp
+from nas.training.relaxation import Relaxation
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Noise = Literal["gumbel", "normal", "none"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Dan(Relaxed):
+    """Preferences over the values of each choice, learned through a Gumbel-softmax.
+
+    gamma        weight of the expected MACs, as a share of the base model's
+    target       share of the base model's MACs to aim at, or "limit" for the study's: the penalty is then
+                 gamma |n - target|
+    noise        gumbel (samples of the softmax), normal (the thesis), none
+    temperature  tau at the start and at the end, exponential in between
+    hard         straight-through: forward the sampled value alone, gradients of the softmax
+    detach       the divergence does not pull the whole network
+    small_ce     the mixture also learns from the labels
+    """
+
+    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    target: Annotated[float, Field(gt=0, le=1)] | Literal["limit"] | None = None
+    noise: Noise = "gumbel"
+    temperature: tuple[Positive, Positive] = (5.0, 0.1)
+    hard: bool = False
+    detach: bool = False
+    small_ce: bool = False
+
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` for a space whose values cannot be mixed, or a target that the study does not give."""
+        refuse_inexact(problem.space)
+        self.target_of(problem)
+
+    def parameters(self, problem: Problem) -> dict[str, Tensor]:
+        """See `Relaxed.parameters`: no preference."""
+        return {name: torch.zeros(len(choice.values)) for name, choice in problem.space.items()}
+
+    def step(self, problem: Problem, relaxation: Relaxation) -> DanStep:
+        """See `Relaxed.step`."""
+        return DanStep(self, relaxation, self.target_of(problem))
+
+    def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
+        """See `Relaxed.scores`: log-probabilities, so that the best sum is the most probable architecture."""
+        return [parameters[name].double().log_softmax(0).numpy() for name in problem.space]
+
+    def trajectory(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:
+        """Per choice the expected share of units that stay, and the expected share of the base model's MACs."""
+        assert problem.supernet is not None
+        shares, weights = {}, {}
+        for name, choice in problem.space.items():
+            weights[name] = parameters[name].detach().cpu().double().softmax(0)
+            full = [sum(problem.space.outline.axes[axis] for axis in size) for size in choice.sizes]
+            kept = torch.tensor([sum(size.values()) for size in choice.sizes]) / torch.tensor(full)
+            shares[name] = float(weights[name] @ kept.double())
+        cost = problem.supernet.cost
+        return {**shares, "macs": float(cost.expected("macs", list(weights.values()))) / cost.base("macs")}
+
+    def target_of(self, problem: Problem) -> float | None:
+        """The target as a share of the base model's MACs."""
+        if self.target != "limit":
+            return self.target
+        bounds = problem.limit.bounds if problem.limit else {}
+        if "macs" not in bounds:
+            raise StrategyError(
+                f"{problem.strategy}: target is 'limit', but the study has no limit on MACs; give it one, such as "
+                "limit: {macs: 50%}, or a target such as 0.5"
+            )
+        assert problem.supernet is not None
+        return float(bounds["macs"][1] / problem.supernet.cost.base("macs"))
+
+    def weights_at(self, eta: Tensor, context: StepContext, generator: torch.Generator) -> Tensor:
+        """The weights g of one choice (values), at one step."""
+        start, end = self.temperature
+        tau = start * (end / start) ** context.progress
+        soft: Tensor = ((eta + _noise(self.noise, eta, generator)) / tau).softmax(0)
+        if not self.hard:
+            return soft
+        picked: Tensor = functional.one_hot(soft.argmax(), len(soft)).to(soft)
+        return picked + soft - soft.detach()
+
+
+@final
+class DanStep:
+    """The loss of one step (eq. 3.7), with what does not change from step to step."""
+
+    def __init__(self, options: Dan, relaxation: Relaxation, target: float | None = None) -> None:
+        supernet = relaxation.supernet
+        self.options, self.relaxation, self.target = options, relaxation, target
+        self.gates, self.cost = NestedGates(supernet), supernet.cost
+        self.base = supernet.cost.base("macs")
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        """Yields the loss; one part, since the divergence reaches both networks."""
+        options, supernet = self.options, self.relaxation.supernet
+        generator = noise_generator(context)
+        weights = {
+            name: options.weights_at(eta, context, generator) for name, eta in self.relaxation.architecture.items()
+        }
+        large = supernet.model(images)
+        mixed = supernet.relaxed(images, self.gates(weights))
+        loss = context.criterion(large, targets)
+        if options.small_ce:
+            loss = loss + context.criterion(mixed, targets)
+        pull = divergence(large.detach() if options.detach else large, mixed)
+        yield loss + ramp(context.progress) * (pull + options.gamma * self.penalty(list(weights.values())))
+
+    def penalty(self, weights: Sequence[Tensor]) -> Tensor:
+        """Expected MACs over the base model's, or their distance from the target."""
+        share = self.cost.expected("macs", weights) / self.base
+        return share if self.target is None else (share - self.target).abs()
+
+
+def _noise(kind: Noise, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Drawn on the CPU, so that a seed gives the same noise on every device."""
+    if kind == "none":
+        return torch.zeros_like(like)
+    if kind == "normal":
+        return torch.randn(like.shape, generator=generator).to(like)
+    uniform = torch.rand(like.shape, generator=generator).clamp_min(torch.finfo(torch.float32).tiny)
+    return (-(-uniform.log()).clamp_min(torch.finfo(torch.float32).tiny).log()).to(like)

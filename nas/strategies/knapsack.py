@@ -1,0 +1,36 @@
+"""The most importance within the limit: a knapsack over units, solved exactly by dynamic programming over the choices.
+
+Beyond the papers: a global threshold treats every unit alike, whatever it costs; this weighs what a unit is worth
+against what it costs. Importance is taken as additive, so it is as right as that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from nas.searchspaces.architecture import Architecture
+from nas.strategies.problem import Problem
+from nas.strategies.sizing import Scores, Sizing, scored
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Knapsack(Sizing):
+    """Sizes with the greatest sum of kept scores among all architectures within the limit."""
+
+    def size(self, problem: Problem, scores: Scores) -> Architecture:
+        """See `Sizing.size`. Choices without scores prefer their largest value, before all else."""
+        space = problem.space
+        sums = {axis: np.concatenate(([0.0], np.cumsum(np.abs(values)))) for axis, values in scores.items()}
+        known = scored(space, scores)
+        whole = sum(float(total[-1]) for total in sums.values())
+        likes = [
+            np.array([sum(float(sums[axis][size[axis]]) for axis in size) for size in choice.sizes])
+            if position in known
+            else np.arange(len(choice.values), dtype=np.float64) * (whole + 1)
+            for position, choice in enumerate(space.values())
+        ]
+        return space.from_table((problem.limit or space).lattice.best(likes))[0]

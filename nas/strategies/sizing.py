@@ -1,0 +1,103 @@
+"""`Sizing`: the abstract half for strategies that size by importance: score all units, then say how many stay where."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+from torch import Tensor
+
+from nas import importance
+from nas.errors import StrategyError
+from nas.importance import Importance
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.space import SearchSpace
+from nas.strategies.base import Strategy
+from nas.strategies.problem import Problem, Trial
+
+Scores = Mapping[str, np.ndarray]
+"""Axis -> scores of its units, descending (float, units)."""
+
+
+def criterion(options: str | Mapping[str, Any]) -> Importance:
+    """The criterion that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
+    given = {"use": options} if isinstance(options, str) else dict(options)
+    name = given.pop("use", None)
+    if not isinstance(name, str):
+        raise StrategyError(f"importance: found no `use:`; allowed: {', '.join(importance.names())}")
+    kind = importance.find(name)
+    try:
+        return TypeAdapter(kind).validate_python(given, strict=False)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        raise StrategyError(f"importance '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        criterion(options)
+    except StrategyError as fault:
+        raise ValueError(str(fault)) from None
+    return {"use": options} if isinstance(options, str) else dict(options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizing(Strategy):
+    """Scores the units of a copy of the supernet by `importance`, puts them in that order, and decides the sizes.
+
+    One trial: the architecture that follows from the scores. Criteria that train (l1_gates) train the copy, which the
+    run adopts: the winner is extracted from it, with the gates folded into its weights.
+
+    importance   a criterion's name, or a mapping with `use:` and its options
+    normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
+    """
+
+    trials: Literal[1] = 1
+    importance: Annotated[str | Mapping[str, Any], AfterValidator(_checked)] = "magnitude"
+    normalise: bool = False
+
+    needs_supernet: ClassVar[bool] = True
+
+    @abstractmethod
+    def size(self, problem: Problem, scores: Scores) -> Architecture:
+        """The architecture, within the limit, for these scores. Raises `StrategyError` when there is none."""
+
+    def search(self, problem: Problem) -> Iterator[Trial]:
+        """See `Strategy.search`."""
+        self.check(problem)
+        return self._loop(problem)
+
+    def _loop(self, problem: Problem) -> Iterator[Trial]:
+        if problem.history:
+            return
+        assert problem.work is not None
+        supernet = copy.deepcopy(problem.supernet)
+        assert supernet is not None
+        ranked = criterion(self.importance).apply(supernet, problem.work)
+        problem.adopt(supernet, ranked.history.rows())
+        yield from problem.evaluate([self.choose(problem, ranked.scores)])
+
+    def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
+        """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""
+        if not scores:
+            used = criterion(self.importance).__class__.__name__.lower()
+            raise StrategyError(f"{problem.strategy}: importance '{used}' scores no axis that the space chooses")
+        return self.size(problem, {axis: self._comparable(values) for axis, values in scores.items()})
+
+    def _comparable(self, values: Tensor) -> np.ndarray:
+        array = values.detach().cpu().double().numpy()
+        return array / max(float(np.abs(array).mean()), 1e-30) if self.normalise else array
+
+
+def scored(space: SearchSpace, scores: Scores) -> dict[int, tuple[str, ...]]:
+    """Position of each choice whose axes all have scores -> those axes. The others stay whole."""
+    return {
+        position: choice.axes
+        for position, choice in enumerate(space.values())
+        if all(axis in scores for axis in choice.axes)
+    }

@@ -1,0 +1,113 @@
+"""One threshold on the importance of all units: what lies below it is cut.
+
+Sizing of SiDT (Xue et al., Searching Intrinsic Dimensions of Vision Transformers, 2022) and of VTP (arXiv 2104.08500).
+Ours differs: the cut may be given as a limit, for which the threshold is found exactly, and it is made on the space's
+own sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+import numpy as np
+from pydantic import Field
+
+from nas.errors import StrategyError
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.choices.base import Choice
+from nas.searchspaces.outline import family
+from nas.strategies.problem import Problem
+from nas.strategies.sizing import Scores, Sizing, scored
+
+Ranking = Literal["global", "global_per_kind", "per_layer"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Threshold(Sizing):
+    """Cuts the least important units, first those with the lowest rank in their pool.
+
+    ranking    who is compared with whom: all units (global), those of one family of axes, such as mlp, over all layers
+               (global_per_kind), or those of one axis (per_layer: every layer loses the same share)
+    ratio      share of all units to cut; where the study has a limit too, more is cut until it is kept. Without a
+               ratio, as little as the limit allows
+    round_to   sizes are multiples of this, as far as the space has them; an axis that is not cut stays whole
+    min_keep   fewest units that stay on an axis
+    """
+
+    ranking: Ranking = "global"
+    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    round_to: Annotated[int, Field(ge=1)] = 1
+    min_keep: Annotated[int, Field(ge=1)] = 1
+
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` when nothing says how much to cut."""
+        if self.ratio is None and problem.limit is None:
+            raise StrategyError(
+                f"{problem.strategy}: nothing says how much to cut; give a limit, such as limit: {{macs: 50%}}, "
+                "or a ratio, such as 0.5"
+            )
+
+    def size(self, problem: Problem, scores: Scores) -> Architecture:
+        """See `Sizing.size`: the first threshold, from the lowest, at which ratio and limit are kept."""
+        table = self.table(problem, scores)
+        allowed = np.ones(len(table), bool) if problem.limit is None else problem.limit.allows(table)
+        if not allowed.any():
+            assert problem.limit is not None
+            raise StrategyError(
+                f"{problem.strategy}: no threshold meets the limit ({problem.limit.describe()}): even the highest "
+                f"leaves {dict(problem.space.from_table(table[-1:])[0])}; lower round_to ({self.round_to}) or min_keep "
+                f"({self.min_keep}), or give the space smaller sizes"
+            )
+        return problem.space.from_table(table[int(allowed.argmax())])[0]
+
+    def table(self, problem: Problem, scores: Scores) -> np.ndarray:
+        """The architectures of all thresholds from `ratio` on, int (thresholds, choices): each cuts one unit more."""
+        space = problem.space
+        ranks = _ranks(scores, self.ranking)
+        known = scored(space, scores)
+        cuts = np.unique(np.concatenate([[0.0, 1.0], *(ranks[axis] for axes in known.values() for axis in axes)]))
+        cuts = (
+            cuts[cuts >= (self.ratio or 0.0)] if self.ratio is None else np.append(self.ratio, cuts[cuts > self.ratio])
+        )
+        table = np.tile(space.to_table([space.largest]), (len(cuts), 1))
+        for position, choice in enumerate(space.values()):
+            if position in known:
+                kept = np.sum([_above(ranks[axis], cuts) for axis in choice.axes], axis=0)
+                table[:, position] = self._nearest(choice, kept)
+        return table
+
+    def _nearest(self, choice: Choice, kept: np.ndarray) -> np.ndarray:
+        """Index of the value whose units are nearest to how many shall stay; the larger of two."""
+        last = len(choice.values) - 1
+        fits = [
+            i for i, size in enumerate(choice.sizes)
+            if i == last or all(n >= self.min_keep and n % self.round_to == 0 for n in size.values())
+        ]  # fmt: skip
+        units = np.array([sum(choice.sizes[i].values()) for i in fits])
+        middles = (units[:-1] + units[1:]) / 2
+        return np.array(fits)[np.searchsorted(middles, kept, side="right")]
+
+
+def _above(ranks: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """How many units have at least the rank of each cut."""
+    return len(ranks) - np.searchsorted(np.sort(ranks), cuts, side="left")
+
+
+def _ranks(scores: Scores, ranking: Ranking) -> dict[str, np.ndarray]:
+    """Axis -> rank of each unit in its pool by |score|: the share of the pool that comes before it, in [0, 1)."""
+    pools: dict[str, list[str]] = {}
+    for axis in scores:
+        pools.setdefault({"global": "", "global_per_kind": family(axis), "per_layer": axis}[ranking], []).append(axis)
+    return {axis: ranks for pool in pools.values() for axis, ranks in _pooled(scores, pool).items()}
+
+
+def _pooled(scores: Scores, axes: Sequence[str]) -> dict[str, np.ndarray]:
+    """Ranks within one pool. Of equal scores the one that stands later in its axis is cut first."""
+    everything = np.concatenate([np.abs(scores[axis]) for axis in axes])
+    place = np.concatenate([np.arange(len(scores[axis])) for axis in axes])
+    ranks = np.empty(len(everything))
+    ranks[np.lexsort((-place, everything))] = np.arange(len(everything)) / len(everything)
+    return dict(zip(axes, np.split(ranks, np.cumsum([len(scores[axis]) for axis in axes])[:-1]), strict=True))

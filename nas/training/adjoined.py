@@ -1,0 +1,56 @@
+"""A supernet with one sub-network that has norm parameters of its own, as in the code of adjoined networks' CNNs (arXiv
+2006.05624): two widths of one layer have different statistics, which shared norms must fit at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from nas.searchspaces import Architecture
+    from nas.supernets import Supernet
+
+
+@final
+class SeparateNorms(nn.Module):
+    """Runs every architecture as the supernet does, but `small` with norms of its own, which start as copies of the
+    supernet's.
+
+    They are whole, and cut like the supernet's: small trains the entries that it keeps.
+    """
+
+    def __init__(self, supernet: Supernet, small: Architecture) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.small = small
+        self.names = norm_parameters(supernet.model)
+        shared = dict(supernet.model.named_parameters())
+        self.norms = nn.ParameterList([nn.Parameter(shared[name].detach().clone()) for name in self.names])
+
+    def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
+        """Logits (batch x classes) of one sub-network on images x (batch x channels x height x width)."""
+        logits: Tensor = self.subnet(architecture)(x)
+        return logits
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """See `Supernet.subnet`."""
+        return self.supernet.subnet(architecture, self._own(architecture))
+
+    def extract(self, architecture: Architecture) -> nn.Module:
+        """See `Supernet.extract`."""
+        return self.supernet.extract(architecture, self._own(architecture))
+
+    def refresh(self) -> None:
+        """See `Supernet.refresh`."""
+        self.supernet.refresh()
+
+    def _own(self, architecture: Architecture) -> dict[str, Tensor] | None:
+        return dict(zip(self.names, self.norms, strict=True)) if architecture == self.small else None
+
+
+def norm_parameters(model: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters that belong to norm layers (torch's and timm's: those with a `normalized_shape`)."""
+    norms = {name for name, module in model.named_modules() if hasattr(module, "normalized_shape")}
+    return tuple(name for name, _ in model.named_parameters() if name.rpartition(".")[0] in norms)
