@@ -87,12 +87,14 @@ class RetrainSpec(Recipe):
 
     loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
     detach, small_ce      switches of the adjoined loss, see `nas.training.adjoined_loss`
+    separate_norms        in adjoined retraining, the winner learns norm parameters of its own
     weight, temperature   of the distilled loss, see `nas.training.distillation_loss`
     """
 
     loss: RetrainLoss = "adjoined"
     detach: bool = False
     small_ce: bool = False
+    separate_norms: bool = False
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     temperature: Positive = 1.0
 
@@ -120,6 +122,8 @@ class StudyConfig:
     data         which images
     limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most];
                  several at once
+    baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
+                 that need the supernet, which yield one trial only)
     objectives   what the search measures, the one that picks the winner first
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
                  with `use:`
@@ -135,6 +139,7 @@ class StudyConfig:
     strategy: Mapping[str, Any]
     data: DataSpec
     limit: Bounds = field(default_factory=dict)
+    baseline: Annotated[int, Field(ge=1)] | None = None
     objectives: Annotated[
         Mapping[Metric, Literal["max", "min"]], _filled("at least one objective, such as {accuracy: max}")
     ] = field(default_factory=lambda: {"accuracy": "max"})

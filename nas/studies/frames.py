@@ -80,13 +80,14 @@ def front_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
 
 
 def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
-    """The rows of `trials_frame` that no other feasible, finished row dominates, each architecture once, cheapest
-    first.
+    """The rows of `trials_frame` that no other feasible, finished row dominates, cheapest first; an architecture once,
+    unless different weights gave it different values.
 
     A last column, `knee`, is true for one row: the best compromise (see `knee`). Raises `RunError` when a column of
     an objective is missing.
     """
-    fit = _finished(frame, objectives).drop_duplicates("digest")
+    fit = _finished(frame, objectives)
+    fit = fit.drop_duplicates(["digest", *(o.metric for o in objectives if o.metric in fit.columns)])
     if not len(fit):
         return fit.assign(knee=pd.Series(dtype="bool"))
     values, maximise = _values(fit, objectives)

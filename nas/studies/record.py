@@ -106,12 +106,15 @@ class Record:
         return hypervolume(frame, objectives, worst_values(objectives, costs, frame))
 
     def find(self, *, digest: str | None = None, number: int | None = None) -> Trial:
-        """A finished trial by the first letters of its digest, or by its number under the study's strategy."""
+        """A finished trial by the first letters of its digest, or by its number under the study's strategy; of an
+        architecture that several strategies have found, the trial of the study's own.
+        """
         if digest == "":
             raise RunError("the digest is empty; give its first letters: nas pareto lists the digests")
         trials = [trial for trial in self.stored() if trial.state == "done"]
         if digest is not None:
-            found = {t.architecture.digest: t for t in reversed(trials) if t.architecture.digest.startswith(digest)}
+            ordered = sorted(trials, key=lambda t: (t.strategy == self.strategy, -t.number))
+            found = {t.architecture.digest: t for t in ordered if t.architecture.digest.startswith(digest)}
         else:
             found = {t.architecture.digest: t for t in trials if t.strategy == self.strategy and t.number == number}
         if len(found) != 1:

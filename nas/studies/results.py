@@ -5,7 +5,7 @@ found out when it is read, not where a key is missed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, Literal, final
 
@@ -161,6 +161,7 @@ class Supernet:
     history: list[EpochRow]
     validation: Ends
     seconds: float
+    importance: list[EpochRow] = field(default_factory=list)
 
 
 @final
@@ -178,6 +179,14 @@ class Found:
 
 @final
 @dataclass(frozen=True)
+class Relaxation:
+    """explore/relaxation.json: how the supernet that the strategy works on was trained."""
+
+    rows: list[EpochRow]
+
+
+@final
+@dataclass(frozen=True)
 class Explore:
     """The stage `explore`."""
 
@@ -187,6 +196,8 @@ class Explore:
     failed: int
     seconds: float
     uniform: Found | None = None
+    adopted: bool = False
+    relaxation: list[EpochRow] = field(default_factory=list)
 
 
 @final
@@ -291,7 +302,7 @@ STAGES: Mapping[str, type[Any]] = {
 }
 """Stages in their order, and what each leaves in its result.json; more keys are allowed."""
 Selection = dict[str, list[int]]
-"""supernet/selection.json."""
+"""selection.json in the folders `supernet` and `explore`."""
 
 
 def damage(kind: Any, content: bytes | str) -> str | None:

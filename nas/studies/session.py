@@ -4,7 +4,7 @@ asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -17,18 +17,24 @@ from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.counting import image_size_of
 from nas.studies.database import sqlite_url
-from nas.studies.folder import RunFolder, read_json
+from nas.studies.folder import RunFolder, read_json, write_json
 from nas.studies.reading import Resolved
-from nas.studies.results import Selection
+from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
-from nas.studies.weights import load_weights
+from nas.studies.weights import load_weights, save_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
-from nas.training import Data, load_data
+from nas.training import Data, Workplace, load_data
+from nas.training.adjoined import SeparateNorms
 
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "training.safetensors"
 """Files in the folders of the stages that train: what they end with, and what they continue from until they are done.
 """
+ORDERING = "importance.safetensors"
+"""What a criterion that trains continues from, until the stage `supernet` is done."""
+SELECTION = "selection.json"
+RELAXATION = "relaxation.json"
+"""Beside a supernet's weights: its remembered orders, and how a strategy trained the one that it works on."""
 
 
 @final
@@ -91,13 +97,53 @@ class Session:
         load_weights(self.folder.path / "base" / WEIGHTS, model)
         return model.to(self.device).eval()
 
-    def supernet(self) -> Supernet:
-        """The supernet as the stage `supernet` left it."""
+    def source(self, strategy: str) -> str:
+        """The stage whose supernet a strategy's architectures are measured on and extracted from: `explore` for the
+        study's own strategy when it trained one, else `supernet`.
+        """
+        adopted = strategy == self.config.strategy_name and (self.folder.path / "explore" / WEIGHTS).exists()
+        return "explore" if adopted else "supernet"
+
+    def supernet(self, strategy: str | None = None) -> Supernet:
+        """The supernet as the stage `supernet` left it; for a strategy, the one that its architectures are measured on
+        and extracted from (see `source`).
+        """
+        source = "supernet" if strategy is None else self.source(strategy)
         supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
-        load_weights(self.folder.path / "supernet" / WEIGHTS, supernet.model)
-        remembered = self.folder.path / "supernet" / "selection.json"
-        supernet.selection.load(read_json(remembered, Selection, remedy="delete the folder 'supernet' and run again"))
+        load_weights(self.folder.path / source / WEIGHTS, supernet.model)
+        remedy = f"delete the folder '{self.folder.path / source}' and run again"
+        remembered = read_json(self.folder.path / source / SELECTION, Selection, remedy=remedy)
+        supernet.selection.load(remembered)
         return supernet.to(self.device).eval()
+
+    def save_supernet(self, stage: str, supernet: Supernet) -> None:
+        """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
+        place = self.folder.stage(stage)
+        write_json(place / SELECTION, supernet.selection.state())
+        save_weights(place / WEIGHTS, supernet)
+
+    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the supernet that the study's strategy trained, and the rows of its history."""
+        write_json(self.folder.stage("explore") / RELAXATION, {"rows": [dict(row) for row in rows]})
+        self.save_supernet("explore", supernet)
+
+    def disown(self) -> None:
+        """Undoes `adopt`."""
+        (self.folder.path / "explore" / WEIGHTS).unlink(missing_ok=True)
+
+    def relaxation(self) -> list[dict[str, Any]]:
+        """The rows that `adopt` kept; none when the strategy trained no supernet."""
+        if self.source(self.config.strategy_name) != "explore":
+            return []
+        path = self.folder.path / "explore" / RELAXATION
+        rows: list[dict[str, Any]] = read_json(
+            path, Relaxation, remedy=f"delete the folder '{path.parent}' and run again"
+        )["rows"]
+        return rows
+
+    def workplace(self, title: str, checkpoint: Path) -> Workplace:
+        """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
+        return Workplace(self.data.without_test(), self.config.seed, self.training(title, checkpoint, None))
 
     def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, Any]) -> Blueprint:
         """How to rebuild an extracted model, and what to know to use it."""
@@ -118,7 +164,7 @@ class Session:
         return training.Session(
             device=self.device,
             checkpoint=checkpoint,
-            refresh=lambda module: module.refresh() if isinstance(module, Supernet) else None,
+            refresh=lambda module: module.refresh() if isinstance(module, Supernet | SeparateNorms) else None,
             evaluate=evaluate,
             title=title,
             progress=self.show,

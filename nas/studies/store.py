@@ -128,10 +128,15 @@ class Store:
             reason = said(fault) if isinstance(fault, ValidationError) else fault
             raise StoreError(f"{self.name}: a row of run {run} is damaged ({reason}); {_REMEDY}") from fault
 
-    def clear(self, run: str) -> None:
-        """Deletes the trials of a run: the supernet they were measured on is about to be trained anew."""
+    def clear(self, run: str, strategy: str | None = None) -> None:
+        """Deletes the trials of a run, of one strategy or of all: the supernet they were measured on is about to be
+        trained anew.
+        """
+        which = _TRIALS.c.run == run
+        if strategy is not None:
+            which &= _TRIALS.c.strategy == strategy
         with self._faults(), self._engine.begin() as connection:
-            connection.execute(_TRIALS.delete().where(_TRIALS.c.run == run))
+            connection.execute(_TRIALS.delete().where(which))
 
     def close(self) -> None:
         """Lets go of the database."""

@@ -30,7 +30,7 @@ from nas.studies.record import Record
 from nas.studies.report import words
 from nas.studies.report.facts import Facts
 from nas.studies.report.terminal import summary, terminal
-from nas.studies.session import CHECKPOINT, Session
+from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.studies.stages import retrain as retraining
 from nas.supernets import load, save
 
@@ -105,13 +105,14 @@ class Study:
     ) -> nn.Module:
         """An architecture as a plain module, with its weights from the supernet; the winner when none is named.
 
-        `digest` may be its first letters; `number` is a trial's. With `to`, the model is saved in that folder
+        `digest` may be its first letters; `number` is a trial's. The supernet is the one on which the architecture was
+        measured: of two, that of the study's strategy. With `to`, the model is saved in that folder
         (`nas.load`).
         """
         self.folder.need("supernet")
-        architecture = self._named(digest, number)
+        architecture, strategy = self._named(digest, number)
         session = self._session()
-        supernet = session.supernet()
+        supernet = session.supernet(strategy)
         module = supernet.extract(architecture).eval()
         if to is not None:
             if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
@@ -128,16 +129,16 @@ class Study:
         for latency.
         """
         self.folder.need("supernet")
-        architecture = self._named(digest, number)
+        architecture, strategy = self._named(digest, number)
         with self.folder.lock():
             session = self._session()
             place = self.folder.stage("retrain") / self._role(architecture)
             extracted = place.with_name(f"{place.name}-start")
             if session.config.retrain.loss != "adjoined":
-                supernet = session.supernet()
+                supernet = session.supernet(strategy)
                 with replaced_folder(extracted) as partial:
                     save(partial, supernet.extract(architecture), session.blueprint(supernet, architecture, {}))
-            retraining.retrain(session, architecture, extracted, place)
+            retraining.retrain(session, architecture, extracted, place, strategy=strategy)
             counted = {
                 "digest": architecture.digest,
                 "macs": int(session.cost.macs(architecture)[0]),
@@ -150,12 +151,15 @@ class Study:
         winner = explored.get("winner", {}).get("digest")
         return "winner" if architecture.digest == winner else architecture.digest
 
-    def _named(self, digest: str | None, number: int | None) -> Architecture:
+    def _named(self, digest: str | None, number: int | None) -> tuple[Architecture, str]:
+        """An architecture, and the strategy that found it."""
         if digest is not None and number is not None:
             raise RunError("name an architecture by its digest or by its trial's number, not by both")
         if digest is None and number is None:
-            return Architecture(self.folder.need("explore")["winner"]["architecture"])
-        return self.record.find(digest=digest, number=number).architecture
+            best = self.folder.need("explore")["winner"]
+            return Architecture(best["architecture"]), str(best["strategy"])
+        trial = self.record.find(digest=digest, number=number)
+        return trial.architecture, trial.strategy
 
     def _session(self, *, show: bool = True) -> Session:
         identity = self.record.identity
@@ -204,7 +208,8 @@ class Study:
         result = import_module(f"nas.studies.stages.{stage}").run(session)
         taken = time.perf_counter() - started
         self.folder.finish(stage, {**result, "seconds": taken, "commit": commit()})
-        (self.folder.path / stage / CHECKPOINT).unlink(missing_ok=True)
+        for checkpoint in (CHECKPOINT, ORDERING):
+            (self.folder.path / stage / checkpoint).unlink(missing_ok=True)
         console.print(
             f"[bold]{stage:9}[/bold] {words.seconds(taken):>12}  {_outcome(stage, result)}",
             highlight=False,

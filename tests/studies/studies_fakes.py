@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, final
 
+import torch
+from torch import Tensor, nn
+
+from nas.importance import Importance, Scored
 from nas.searchspaces import Architecture
-from nas.strategies import Trial
+from nas.strategies import Problem, Strategy, Trial
+from nas.strategies.uniform import Uniform
+from nas.supernets import Supernet
+from nas.training import History, Recipe, StepContext, Workplace, fit
 
 TINY = """
 space:
@@ -31,6 +40,55 @@ seed: 4
 name: tiny
 """
 """Seven stages in about a second; 256 architectures."""
+
+
+RELAXED = Recipe(epochs=2, lr=1e-2, warmup=1)
+
+
+def train(supernet: Supernet, work: Workplace) -> History:
+    """Trains the largest sub-network; the trajectory that it remembers is made up."""
+
+    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        yield context.criterion(context.module(images, supernet.space.largest), targets)
+
+    def watch(_: nn.Module) -> Mapping[str, float]:
+        return {"mlp.0": 0.5, "mlp.1": 0.75, "heads.0": 0.5, "heads.1": 1.0, "macs": 0.6}
+
+    return fit(supernet, step, work.data, RELAXED, seed=work.seed, session=replace(work.session, evaluate=watch))
+
+
+def backwards(supernet: Supernet) -> dict[str, Tensor]:
+    """Scores that turn the order of all hidden units around."""
+    return {axis: torch.arange(n).float() for axis, n in supernet.table.frame.axes.items() if axis.startswith("mlp.")}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Learning(Strategy):
+    """Trains a supernet of its own, with its units in another order; its trial is the first that `uniform` draws."""
+
+    trials: Literal[1] = 1
+
+    needs_supernet: ClassVar[bool] = True
+
+    def search(self, problem: Problem) -> Iterator[Trial]:
+        if problem.history:
+            return
+        assert problem.supernet is not None
+        assert problem.work is not None
+        supernet = copy.deepcopy(problem.supernet)
+        supernet.reorder(backwards(supernet))
+        problem.adopt(supernet, train(supernet, problem.work).rows())
+        yield from problem.evaluate([Uniform().ask(problem, 0)])
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Trained(Importance):
+    """A criterion that trains."""
+
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
+        return Scored(backwards(supernet), train(supernet, work))
 
 
 def trial(number: int = 0, accuracy: float | None = 0.5, **changes: Any) -> Trial:

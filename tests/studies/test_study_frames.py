@@ -67,6 +67,12 @@ def test_an_architecture_measured_twice_is_on_the_front_once() -> None:
     assert len(found) == 1
 
 
+def test_an_architecture_of_two_supernets_is_on_the_front_with_its_better_value() -> None:
+    twice = [trial(0, 0.5), trial(0, 0.7, strategy="uniform")]
+    found = pareto_frame(trials_frame(twice, study="s", choices=CHOICES, bounds={}), [ACCURACY, MACS])
+    assert found["accuracy"].tolist() == [0.7]
+
+
 def test_the_front_agrees_with_its_definition_for_three_objectives() -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 6, (60, 3))

@@ -13,6 +13,7 @@ from nas.strategies import Objective
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
 from nas.studies.report.page import _settings, page
+from nas.studies.report.trajectories import panels, trajectories
 from nas.studies.study import Study
 
 HALF = {"heads.0": 1, "heads.1": 2, "depth.0": 1, "depth.1": 0, "embed": 8}
@@ -127,6 +128,35 @@ def test_progress_never_gets_worse(finished: Study) -> None:
     assert len(lines) == 2
     for line in lines:
         assert (np.diff(np.asarray(line.get_ydata(), dtype=float)) >= 0).all()
+
+
+ROWS = [
+    {"epoch": epoch, "metrics": {"mlp.10": 0.9, "mlp.2": 1 / epoch, "head_dim.2.1": 0.5, "macs": 0.8, "alpha.x": 1.2}}
+    for epoch in (1, 2)
+]
+
+
+def test_trajectories_have_a_panel_per_family_and_one_for_the_whole_model() -> None:
+    found = panels(ROWS)
+    assert list(found) == ["mlp", "head_dim", ""]
+    assert found["mlp"] == {"10": [(1, 0.9), (2, 0.9)], "2": [(1, 1.0), (2, 0.5)]}
+    assert list(found["head_dim"]) == ["2.1"]
+    assert list(found[""]) == ["macs", "alpha.x"]
+
+
+def test_trajectories_are_drawn_block_by_block_and_nothing_is_cut_off() -> None:
+    figure = trajectories(ROWS)
+    mlp, head_dim, whole = (axis for axis in figure.axes if axis.get_title(loc="left"))
+    assert [axis.get_title(loc="left") for axis in (mlp, head_dim, whole)] == ["mlp", "head dim", "whole model"]
+    assert [list(np.asarray(line.get_ydata())) for line in mlp.get_lines()] == [[1.0, 0.5], [0.9, 0.9]]
+    assert len({str(line.get_color()) for line in mlp.get_lines()}) == 2
+    assert whole.get_ylim()[1] > 1.2
+    assert ET.fromstring(plots.svg(figure)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize("rows", [[ROWS[0]], [{"epoch": 1, "metrics": {"macs": 0.5}}]])
+def test_short_trajectories_are_drawn(rows: list[dict[str, object]]) -> None:
+    assert plots.svg(trajectories(rows)).startswith("<svg")
 
 
 @pytest.mark.parametrize(

@@ -234,3 +234,13 @@ def test_a_file_is_located_and_a_server_is_left_as_it_is(tmp_path: Path, monkeyp
     for url in ("sqlite://", "sqlite:///:memory:"):
         with pytest.raises(StoreError, match=r"in memory, .* the URL of a file"):
             located(url, lambda _: None)
+
+
+def test_the_trials_of_one_strategy_can_be_deleted(url: str) -> None:
+    with Store.create(url) as store:
+        for strategy in ("dan", "uniform"):
+            store.record("run", trial(0, strategy=strategy))
+        store.record("other", trial(0, strategy="dan"))
+        store.clear("run", "dan")
+        assert [t.strategy for t in store.trials("run", choices=CHOICES)] == ["uniform"]
+        assert len(store.trials("other", choices=CHOICES)) == 1

@@ -1,15 +1,21 @@
-"""Retraining steps: adjoined, distilled, plain."""
+"""Retraining steps: adjoined, distilled, plain; norms that are not shared."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 from torch import Tensor, nn
 from training_fakes import FakeSupernet, make_data, make_net, same_weights
 
+from nas.searchspaces import SearchSpace
 from nas.searchspaces.architecture import Architecture
+from nas.supernets import Supernet, build
 from nas.training import (
     AdjoinedStep,
     DistilledStep,
+    Epoch,
     PlainStep,
     Recipe,
     Session,
@@ -20,6 +26,7 @@ from nas.training import (
     distillation_loss,
     fit,
 )
+from nas.training.adjoined import SeparateNorms, norm_parameters
 
 LARGE, SMALL = Architecture({"width": 8}), Architecture({"width": 4})
 RECIPE = Recipe(epochs=10, lr=2e-2, batch=8, warmup=1)
@@ -76,3 +83,98 @@ def test_a_distilled_student_of_weight_one_comes_to_agree_with_its_teacher() -> 
     fit(student, DistilledStep(teacher, weight=1.0), data, RECIPE, seed=0, session=Session(progress=False))
     assert disagreement(teacher, student, images) < 0.5 * gap
     assert not same_weights(teacher, student)
+
+
+VIT = """
+model: vit_tiny_patch16_224
+model_args: {img_size: 4, patch_size: 2, embed_dim: 8, depth: 2, num_heads: 2, in_chans: 1, num_classes: 3,
+             class_token: false, global_pool: avg}
+choices:
+  mlp: {size: [8, 16, 32], per: block}
+"""
+
+
+def make_vit() -> Supernet:
+    space = SearchSpace.from_yaml(VIT)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return Supernet(build(space.model, space.model_args), space)
+
+
+def moved(pair: SeparateNorms) -> SeparateNorms:
+    """With norms of the small network that are clearly others than the supernet's."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for norm in pair.norms:
+            norm.add_(torch.rand(norm.shape, generator=generator))
+    return pair
+
+
+def test_norm_parameters_are_those_of_norm_layers() -> None:
+    names = norm_parameters(make_vit().model)
+    norms = ["blocks.0.norm1", "blocks.0.norm2", "blocks.1.norm1", "blocks.1.norm2", "fc_norm"]
+    assert sorted(names) == sorted(f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias"))
+
+
+def test_separate_norms_start_as_the_shared_ones_and_belong_to_the_small_network_alone() -> None:
+    net, (images, _) = make_vit().eval(), batch()
+    small, large = net.space.smallest, net.space.largest
+    before = {architecture: net(images, architecture) for architecture in (small, large)}
+    pair = SeparateNorms(net, small)
+    for architecture, logits in before.items():
+        assert torch.equal(pair(images, architecture), logits)
+    moved(pair)
+    assert torch.equal(pair(images, large), before[large])
+    assert not torch.allclose(pair(images, small), before[small])
+    assert torch.equal(net(images, small), before[small])
+
+
+def test_the_extracted_small_network_has_norms_of_its_own() -> None:
+    net, (images, _) = make_vit(), batch()
+    small = net.space.smallest
+    pair = moved(SeparateNorms(net, small)).eval()
+    extracted = pair.extract(small)
+    with torch.no_grad():
+        assert torch.equal(extracted(images), pair(images, small))
+    mine = dict(zip(pair.names, pair.norms, strict=True))
+    for name in pair.names:
+        assert torch.equal(extracted.get_parameter(name), mine[name])
+        assert not torch.equal(extracted.get_parameter(name), net.model.get_parameter(name))
+
+
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_retraining_with_separate_norms_is_another_training(ema: float | None) -> None:
+    recipe = Recipe(epochs=2, lr=1e-2, batch=8, warmup=1, ema=ema)
+
+    def trained(separate: bool) -> tuple[nn.Module, Supernet]:
+        net = make_vit()
+        module = SeparateNorms(net, net.space.smallest) if separate else net
+        step = AdjoinedStep(net.space.smallest, net.space.largest)
+        fit(module, step, make_data(), recipe, seed=0, session=Session(progress=False))
+        return module.extract(net.space.smallest), net
+
+    (own, own_net), (shared, shared_net) = trained(True), trained(False)
+    assert not same_weights(own, shared)
+    norm = "blocks.0.norm1.weight"
+    assert torch.equal(shared.get_parameter(norm), shared_net.model.get_parameter(norm))
+    assert not torch.equal(own.get_parameter(norm), own_net.model.get_parameter(norm))
+
+
+def test_separate_norms_resume_from_their_checkpoint(tmp_path: Path) -> None:
+    def trained(checkpoint: Path | None, stop: int | None = None) -> nn.Module:
+        net = make_vit()
+        pair = SeparateNorms(net, net.space.smallest)
+
+        def on_epoch(epoch: Epoch) -> None:
+            if epoch.epoch == stop:
+                raise KeyboardInterrupt
+
+        session = Session(checkpoint=checkpoint, progress=False, on_epoch=on_epoch)
+        recipe = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1)
+        fit(pair, AdjoinedStep(net.space.smallest, net.space.largest), make_data(), recipe, seed=0, session=session)
+        return pair
+
+    place = tmp_path / "training.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        trained(place, stop=2)
+    assert same_weights(trained(place), trained(None))

@@ -63,11 +63,45 @@ class Facts:
         """Training curves by name; those of trainings with no epochs are left out."""
         trainings = self.record.result("retrain")["trainings"]
         twins = self.record.result("retrain")["twins"]
-        found = {stage: self.record.result(stage)["history"] for stage in ("base", "supernet")}
+        found = {
+            "base": self.record.result("base")["history"],
+            "importance": self.importance,
+            "supernet": self.record.result("supernet")["history"],
+            f"search ({self.record.strategy})": self.relaxation,
+        }
         retrained = {
             f"{role}, retrained": t["history"] for role, t in trainings.items() if role == "winner" or not twins
         }
         return {name: rows for name, rows in {**found, **retrained}.items() if rows}
+
+    @property
+    def relaxation(self) -> Sequence[Mapping[str, Any]]:
+        """Epochs of the strategy's own training; none when it trained nothing."""
+        rows: Sequence[Mapping[str, Any]] = self.record.result("explore").get("relaxation", [])
+        return rows
+
+    @property
+    def importance(self) -> Sequence[Mapping[str, Any]]:
+        """Epochs in which the importance criterion trained."""
+        rows: Sequence[Mapping[str, Any]] = self.record.result("supernet").get("importance", [])
+        return rows
+
+    @cached_property
+    def passes(self) -> dict[str, int]:
+        """Search cost: passes over the training data between the base model and the winner, by what they were for."""
+        supernet = self.record.result("supernet")["history"]
+        named = {"importance": self.importance, "supernet": supernet, self.record.strategy: self.relaxation}
+        return {name: len(rows) for name, rows in named.items() if rows}
+
+    @cached_property
+    def baseline_trials(self) -> int:
+        """Trials of the uniform baseline."""
+        return int((self.trials["strategy"] == "uniform").sum())
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the strategy's architectures were measured on a supernet of its own."""
+        return bool(self.record.result("explore").get("adopted", False))
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -14,6 +14,7 @@ from nas.studies.database import hidden
 from nas.studies.environment import describe
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
+from nas.studies.report.trajectories import trajectories
 
 MARKS = {"winner": "winner", "uniform": "uniform's winner"}
 
@@ -54,13 +55,16 @@ def _figures(facts: Facts) -> dict[str, Markup]:
     """Every plot, by its name in the template; one without data is left out."""
     record, objective = facts.record, facts.record.objectives[0]
     chosen = record.result("extract")
-    marks = {word: chosen[role]["digest"] for role, word in MARKS.items() if role in chosen}
+    explored = record.result("explore")
+    marks = {w: (explored[role]["strategy"], chosen[role]["digest"]) for role, w in MARKS.items() if role in chosen}
     most = record.bounds.get("macs", (0.0, float("inf")))[1]
     drawn = {
         "front": plots.front(facts.trials, facts.pareto, objective, strategy=record.strategy, marks=marks, most=most),
         "architecture": plots.architecture(chosen["winner"]["kept"], chosen["winner"]["full"]),
         "progress": plots.progress(facts.trials, objective, record.strategy),
     }
+    if any(row["metrics"] for row in facts.relaxation):
+        drawn["trajectories"] = trajectories([row for row in facts.relaxation if row["metrics"]])
     if facts.histories:
         drawn["curves"] = plots.curves(facts.histories)
     return {name: Markup(plots.svg(figure)) for name, figure in drawn.items()}

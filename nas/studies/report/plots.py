@@ -20,8 +20,8 @@ from nas.strategies.problem import Objective
 from nas.studies.frames import best_so_far
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#dfe3e8"
-BLUE, ORANGE, GREEN = "#2563a8", "#d1661f", "#3d8361"
-CURVES = (INK, BLUE, ORANGE, GREEN, MUTED)
+BLUE, ORANGE, GREEN, PURPLE = "#2563a8", "#d1661f", "#3d8361", "#7d5ba6"
+CURVES = (INK, BLUE, ORANGE, GREEN, MUTED, PURPLE)
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -49,8 +49,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _in_style(draw: Callable[P, R]) -> Callable[P, R]:
-    """Matplotlib reads its settings when an artist is made: the style holds while a function draws, and only then."""
+def in_style(draw: Callable[P, R]) -> Callable[P, R]:
+    """A function that draws in the report's style. Matplotlib reads its settings when an artist is made: the style
+    holds while the function draws, and only then.
+    """
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -60,7 +62,7 @@ def _in_style(draw: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-@_in_style
+@in_style
 def svg(figure: Figure) -> str:
     """A figure as an <svg> element, the same text for the same figure; letters are outlines, so that it looks alike
     everywhere.
@@ -71,28 +73,29 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def _axes(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, np.ndarray]:
+def axes_of(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, np.ndarray]:
     """A figure (inches) and its axes, rows x columns, in the report's style."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, axes
 
 
-@_in_style
+@in_style
 def front(
     trials: pd.DataFrame,
     pareto: pd.DataFrame,
     objective: Objective,
     *,
     strategy: str,
-    marks: Mapping[str, str],
+    marks: Mapping[str, tuple[str, str]],
     most: float | None,
 ) -> Figure:
     """The first objective over MACs: every trial, the uniform baseline's apart, the front as a line.
 
-    `marks` maps a word such as "winner" to a digest; `most` is the limit in MACs, if there is one.
+    `marks` maps a word such as "winner" to the strategy and the digest of a trial; `most` is the limit in MACs, if
+    there is one.
     """
-    figure, axes = _axes(6.6, 3.9)
+    figure, axes = axes_of(6.6, 3.9)
     axis = axes[0, 0]
     done = trials[trials["state"] == "done"]
     for name, colour, label, order in (("uniform", MUTED, "uniform baseline", 2), (strategy, BLUE, strategy, 3)):
@@ -107,8 +110,8 @@ def front(
         path = pareto.sort_values("macs")
         axis.plot(_million(path["macs"]), _shown(path, objective), color=INK, linewidth=1.1, drawstyle="steps-post",
                   label="Pareto front", zorder=4)  # fmt: skip
-    for place, (word, digest) in enumerate(marks.items()):
-        mine = done[done["digest"] == digest].head(1)
+    for place, (word, (finder, digest)) in enumerate(marks.items()):
+        mine = done[(done["strategy"] == finder) & (done["digest"] == digest)].head(1)
         first = place == 0
         axis.scatter(_million(mine["macs"]), _shown(mine, objective), s=130 if first else 60,
                      marker="*" if first else "D", color=ORANGE if first else "white", edgecolors=INK, linewidths=0.8,
@@ -124,10 +127,10 @@ def front(
     return figure
 
 
-@_in_style
+@in_style
 def progress(trials: pd.DataFrame, objective: Objective, strategy: str) -> Figure:
     """Best feasible value so far over trials: the strategy against the uniform baseline."""
-    figure, axes = _axes(6.6, 2.9)
+    figure, axes = axes_of(6.6, 2.9)
     axis = axes[0, 0]
     for name, colour, style in (("uniform", MUTED, (0, (4, 2))), (strategy, BLUE, "-")):
         mine = trials[trials["strategy"] == name].sort_values("number")
@@ -146,10 +149,10 @@ def progress(trials: pd.DataFrame, objective: Objective, strategy: str) -> Figur
     return figure
 
 
-@_in_style
+@in_style
 def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Training loss and validation accuracy over epochs, one line per training (rows of `nas.training.History`)."""
-    figure, axes = _axes(6.6, 2.9, 1, 2)
+    figure, axes = axes_of(6.6, 2.9, 1, 2)
     losses, accuracies = axes[0]
     for (name, rows), colour in zip(histories.items(), CURVES * (1 + len(histories) // len(CURVES)), strict=False):
         epochs = [row["epoch"] for row in rows]
@@ -163,11 +166,11 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     for axis in (losses, accuracies):
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.legend(loc="outside lower center", ncols=len(histories), fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=min(4, len(histories)), fontsize=8.5)
     return figure
 
 
-@_in_style
+@in_style
 def architecture(kept: Mapping[str, int], full: Mapping[str, int]) -> Figure:
     """What the architecture keeps, block by block: a row per axis family, a bar per block, the frame being the whole
     model's.
@@ -178,11 +181,11 @@ def architecture(kept: Mapping[str, int], full: Mapping[str, int]) -> Figure:
     for axis in kept:
         families.setdefault(axis.partition(".")[0], []).append(axis)
     off = {axis.partition(".")[2] for axis in families.pop("depth", []) if kept[axis] == 0}
-    blocks = sorted({axis.partition(".")[2] for axis in kept if "." in axis}, key=_block)
+    blocks = sorted({axis.partition(".")[2] for axis in kept if "." in axis}, key=block_of)
     shown = list(families) or ["depth"]
     width = max(6.6, 0.36 * len(blocks) + 1.2)
     heights = [1.15 if any("." in axis for axis in families.get(family, blocks)) else 0.35 for family in shown]
-    figure, axes = _axes(width, sum(heights) + 0.4, len(shown), 1, height_ratios=heights)
+    figure, axes = axes_of(width, sum(heights) + 0.4, len(shown), 1, height_ratios=heights)
     for place, family in enumerate(shown):
         panel: Axes = axes[place, 0]
         if family in families and "." not in families[family][0]:
@@ -231,7 +234,8 @@ def _whole(panel: Axes, family: str, kept: int, full: int) -> None:
     panel.tick_params(length=0)
 
 
-def _block(index: str) -> tuple[int, ...]:
+def block_of(index: str) -> tuple[int, ...]:
+    """A block's index ("3", "2.5") as what it is sorted by."""
     return tuple(int(part) for part in index.split("."))
 
 

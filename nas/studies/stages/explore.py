@@ -1,11 +1,13 @@
-"""explore: the study's strategy, and uniform search with as many trials on the same supernet; each trial is recorded
-when it is known.
+"""explore: the study's strategy, and uniform search beside it; each trial is recorded when it is known.
+
+Both measure with the weights of the stage `supernet`, unless the strategy trains weights of its own: then its
+architectures are measured on those, which are kept in this stage's folder, and the baseline's stay on the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,9 +16,13 @@ from nas import strategies
 from nas.searchspaces import Architecture
 from nas.strategies import Objective, Problem, Strategy, Trial, winner
 from nas.studies.reading import BASELINE
-from nas.studies.session import Session
+from nas.studies.session import CHECKPOINT, Session
 from nas.studies.store import Store
+from nas.supernets import Supernet
 from nas.training import Evaluator
+
+BASELINE_TRIALS = 100
+"""Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -24,63 +30,116 @@ def run(session: Session) -> dict[str, Any]:
     config, study = session.config, session.study
     searches = {"winner": (config.strategy_name, study.strategy)}
     if config.strategy["use"] != BASELINE:
-        searches[BASELINE] = (BASELINE, strategies.find(BASELINE)(trials=study.strategy.trials))
-    supernet = session.supernet()
-    evaluator = Evaluator(supernet, session.data.validation, device=session.device)
+        searches[BASELINE] = (BASELINE, strategies.find(BASELINE)(trials=baseline_trials(session)))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     found: dict[str, Any] = {}
     choices = {name: choice.values for name, choice in session.space.items()}
     with session.store() as store:
+        _settle(session, store)
         for role, (title, strategy) in searches.items():
-            problem = _problem(session, store, title, strategy, objectives, evaluator)
-            problem.supernet, problem.train, problem.validation = supernet, session.data.train, session.data.validation
+            problem = _problem(session, store, title, strategy, objectives)
             _search(problem, strategy, session.show)
             found[role] = _plain(winner(problem.history, objectives, session.limit))
         trials = store.trials(session.run_id, choices=choices)
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
+    found["adopted"] = session.source(config.strategy_name) == "explore"
+    found["relaxation"] = session.relaxation()
     return found
 
 
+def baseline_trials(session: Session) -> int:
+    """Trials of the uniform baseline: see `StudyConfig`."""
+    strategy = session.study.strategy
+    least = BASELINE_TRIALS if strategy.needs_supernet else 1
+    return session.config.baseline or max(strategy.trials, least)
+
+
+def _settle(session: Session, store: Store) -> None:
+    """A strategy that trains leaves a supernet in the stage's folder, and trials measured on it in the store. Where one
+    of the two is missing (a run killed in between, a folder deleted), the other goes, and the strategy starts again.
+    """
+    name = session.config.strategy_name
+    if not session.study.strategy.needs_supernet:
+        return
+    choices = {name: choice.values for name, choice in session.space.items()}
+    if session.source(name) != "explore":
+        store.clear(session.run_id, name)
+    elif not store.trials(session.run_id, name, choices=choices):
+        session.disown()
+
+
+@final
+class _Bench:
+    """What the architectures of one strategy are measured on: a supernet, until the strategy adopts another."""
+
+    def __init__(self, session: Session, supernet: Supernet) -> None:
+        self._session = session
+        self._evaluator = self._made(supernet)
+
+    def measure(self, architecture: Architecture) -> Mapping[str, float]:
+        """Metrics on the validation split."""
+        return self._evaluator(architecture).metrics
+
+    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the supernet on the disk, and measures on it from now on."""
+        self._evaluator = self._made(supernet.to(self._session.device).eval())
+        self._session.adopt(supernet, rows)
+
+    def _made(self, supernet: Supernet) -> Evaluator:
+        return Evaluator(supernet, self._session.data.validation, device=self._session.device)
+
+
 def _problem(
-    session: Session,
-    store: Store,
-    name: str,
-    strategy: Strategy,
-    objectives: tuple[Objective, ...],
-    evaluator: Evaluator,
+    session: Session, store: Store, name: str, strategy: Strategy, objectives: tuple[Objective, ...]
 ) -> Problem:
-    """What the strategy may see: its own trials so far, and the measurements of the others under their digests."""
+    """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
+    with the same weights.
+    """
     cost = session.cost
     choices = {name: choice.values for name, choice in session.space.items()}
 
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
-    done = [trial for trial in store.trials(session.run_id, choices=choices) if trial.state == "done"]
-    return Problem(
+    def adopt(adopted: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        assert name == session.config.strategy_name, "the baseline trains nothing"
+        bench.adopt(adopted, rows)
+        problem.known = {}
+
+    others = [
+        trial
+        for trial in store.trials(session.run_id, choices=choices)
+        if trial.state == "done" and trial.strategy != name and session.source(trial.strategy) == session.source(name)
+    ]
+    supernet = session.supernet()
+    bench = _Bench(session, supernet if session.source(name) == "supernet" else session.supernet(name))
+    problem = Problem(
         space=session.space,
         objectives=objectives,
         strategy=name,
         seed=session.config.seed,
         trials=strategy.trials,
-        measure=lambda architecture: evaluator(architecture).metrics,
+        measure=bench.measure,
         costs=costs,
         record=lambda trial: store.record(session.run_id, trial),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
-        known={trial.architecture.digest: trial.metrics for trial in done if trial.strategy != name},
+        known={trial.architecture.digest: trial.metrics for trial in others},
+        supernet=supernet,
+        work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
+        adopt=adopt,
     )
+    return problem
 
 
 def _search(problem: Problem, strategy: Strategy, show: bool) -> None:
     console = Console(stderr=True)
+    draw = show and console.is_terminal and not strategy.needs_supernet  # those show their training instead
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[best]}"))
     objective = problem.objectives[0]
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, disable=not (show and console.is_terminal)
-    ) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not draw) as progress:
         task = progress.add_task(problem.strategy, total=problem.trials, completed=len(problem.history), best="")
         best: float | None = None
         for trial in strategy.search(problem):

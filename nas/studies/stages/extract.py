@@ -22,13 +22,13 @@ TOLERANCE = 1e-3
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Extracts the winner of the strategy and of the uniform baseline."""
-    explored, supernet = session.folder.need("explore"), session.supernet()
-    place = session.folder.stage("extract")
-    roles = [role for role in ("winner", "uniform") if role in explored]
-    return {
-        role: extract(session, supernet, Architecture(explored[role]["architecture"]), place / role) for role in roles
-    }
+    """Extracts the winner of the strategy and of the uniform baseline, each from the supernet it was measured on."""
+    explored, place = session.folder.need("explore"), session.folder.stage("extract")
+    found = {}
+    for role in (role for role in ("winner", "uniform") if role in explored):
+        supernet = session.supernet(explored[role]["strategy"])
+        found[role] = extract(session, supernet, Architecture(explored[role]["architecture"]), place / role)
+    return found
 
 
 def extract(session: Session, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:

@@ -14,41 +14,50 @@ from nas.studies.results import Training
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
 from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
+from nas.training.adjoined import SeparateNorms
 
 
 def run(session: Session) -> dict[str, Any]:
     """Retrains, measures base, winners before and after; a winner that is finished is not trained again."""
     extracted, place = session.folder.need("extract"), session.folder.stage("retrain")
+    explored = session.folder.need("explore")
     roles = [role for role in ("winner", "uniform") if role in extracted]
-    twins = len({extracted[role]["digest"] for role in roles}) < len(roles)
+    strategies = {role: explored[role]["strategy"] for role in roles}
+    starts = {(extracted[role]["digest"], session.source(strategies[role])) for role in roles}
+    twins = len(starts) < len(roles)
     done = {}
     for role in roles[:1] if twins else roles:
         architecture = Architecture(extracted[role]["architecture"])
-        done[role] = retrain(session, architecture, session.folder.path / "extract" / role, place / role)
+        start = session.folder.path / "extract" / role
+        done[role] = retrain(session, architecture, start, place / role, strategy=strategies[role])
     if twins:
         done["uniform"] = done["winner"]
     rows, latency = measure_rows(session, extracted, twins=twins)
     return {"trainings": done, "rows": rows, "latency": latency, "twins": twins}
 
 
-def retrain(session: Session, architecture: Architecture, extracted: Path, place: Path) -> dict[str, Any]:
-    """Trains one architecture by the study's recipe, from its weights in the supernet, into the folder `place`."""
+def retrain(
+    session: Session, architecture: Architecture, extracted: Path, place: Path, *, strategy: str
+) -> dict[str, Any]:
+    """Trains one architecture by the study's recipe, from its weights in the supernet of the strategy that found it,
+    into the folder `place`.
+    """
     finished = place.with_name(f"{place.name}.json")
     if finished.exists():
         return read_json(finished, Training, remedy="delete it and run again")
     config = session.config
-    supernet = session.supernet()
+    supernet = session.supernet(strategy)
     module, step = _start(session, supernet, architecture, extracted)
     split, device = session.data.validation, session.device
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
 
     def evaluate(fitted: nn.Module) -> dict[str, float]:
-        small = fitted.subnet(architecture) if isinstance(fitted, Supernet) else fitted
+        small = fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
         return accuracy(small, split, device=device).metrics
 
     watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
     history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
-    model = module.extract(architecture) if isinstance(module, Supernet) else module
+    model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
     with replaced_folder(place) as partial:
         save(partial, model, session.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
     found = accuracy(load(place).to(device), split, device=device)
@@ -62,7 +71,8 @@ def _start(session: Session, supernet: Supernet, architecture: Architecture, ext
     """What is trained, and what it minimises."""
     spec = session.config.retrain
     if spec.loss == "adjoined":
-        return supernet, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce)
+        pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
+        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce)
     module = load(extracted).to(session.device)
     if spec.loss == "distilled":
         return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)

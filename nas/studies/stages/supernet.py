@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.studies.folder import write_json
-from nas.studies.session import CHECKPOINT, WEIGHTS, Session
-from nas.studies.weights import save_weights
+from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.supernets import Supernet
 from nas.training import Evaluator, fit
 
@@ -22,16 +20,15 @@ def run(session: Session) -> dict[str, Any]:
     with session.store() as store:
         store.clear(session.run_id)
     supernet = Supernet(session.base_model(), session.space)
-    batches = session.data.train.batches(config.supernet.batch, device=session.device)
-    supernet.reorder(session.study.importance.scores(supernet, batches))
+    work = session.workplace("importance", place / ORDERING)
+    ordered = session.study.importance.apply(supernet, work)
     evaluator = Evaluator(supernet, session.data.validation, device=session.device)
     watch = session.training("supernet", place / CHECKPOINT, lambda _: _ends(supernet, evaluator))
     step = session.study.rule.step(session.space, session.limit if config.supernet.within_limit else None)
     history = fit(supernet, step, session.data, config.supernet, seed=config.seed, session=watch)
     found = _ends(supernet, evaluator)
-    write_json(place / "selection.json", supernet.selection.state())
-    save_weights(place / WEIGHTS, supernet)
-    return {"history": history.rows(), "validation": found}
+    session.save_supernet("supernet", supernet)
+    return {"history": history.rows(), "validation": found, "importance": ordered.history.rows()}
 
 
 def _ends(supernet: Supernet, evaluator: Evaluator) -> dict[str, float]:

@@ -1,0 +1,252 @@
+"""Strategies that train weights of their own: what is measured on which supernet, whatever happens in between."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from studies_fakes import TINY, Learning, Trained
+
+from nas.strategies import Trial
+from nas.studies.folder import write_json
+from nas.studies.record import Record
+from nas.studies.report.facts import Facts
+from nas.studies.session import CHECKPOINT, ORDERING, WEIGHTS, Session
+from nas.studies.store import Store
+from nas.studies.study import Study
+from nas.supernets import load
+from nas.training import Evaluator
+
+QUICK = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1", "baseline=1"]
+
+
+def learning(folder: Path, *overrides: str) -> Study:
+    """The tiny study with a strategy that trains; uniform's only trial is the same architecture."""
+    study = Study.from_yaml(TINY, overrides=[*QUICK, *overrides], folder=folder)
+    return Study(replace(study.resolved, strategy=Learning()), folder)
+
+
+def session_of(study: Study) -> Session:
+    return Session(study.resolved, study.folder, study.record.identity, show=False)
+
+
+def outcome(record: Record) -> dict[str, Any]:
+    """All that must not depend on how often a run was interrupted."""
+    explored = record.result("explore")
+    rows = [{k: v for k, v in row.items() if "latency" not in k} for row in record.result("retrain")["rows"]]
+    losses = [(row["epoch"], row["loss"], row["metrics"]) for row in explored["relaxation"]]
+    return {"rows": rows, "winner": explored["winner"], "uniform": explored["uniform"], "relaxation": losses}
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Do not write into its folder."""
+    study = learning(tmp_path_factory.mktemp("runs") / "learned")
+    study.run(quiet=True)
+    return study
+
+
+def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_their_own(learned: Study) -> None:
+    explored, extracted = (learned.record.result(stage) for stage in ("explore", "extract"))
+    assert explored["winner"]["digest"] == explored["uniform"]["digest"]
+    assert explored["measured"] == 2  # nothing that was measured on one supernet serves for the other
+    assert explored["winner"]["metrics"] != explored["uniform"]["metrics"]
+    session = session_of(learned)
+    for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
+        supernet = session.supernet(strategy)
+        found = Evaluator(supernet, session.data.validation)(learned.record.stored(strategy)[0].architecture)
+        assert explored[role]["metrics"] == pytest.approx(found.metrics)
+        assert extracted[role]["validation"] == pytest.approx(found.metrics)
+        assert extracted[role]["difference"] == 0
+
+
+def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
+    session = session_of(learned)
+    assert (session.source("evolution"), session.source("uniform")) == ("explore", "supernet")
+    own, adopted = session.supernet("uniform"), session.supernet("evolution")
+    stored = load_file(learned.folder.path / "supernet" / WEIGHTS)
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in own.state_dict().items())
+    assert not torch.equal(own.model.get_parameter("head.weight"), adopted.model.get_parameter("head.weight"))
+    assert not adopted.training
+
+
+def test_one_architecture_of_two_supernets_is_retrained_twice(learned: Study) -> None:
+    retrained = learned.record.result("retrain")
+    assert not retrained["twins"]
+    assert retrained["trainings"]["winner"]["history"] != retrained["trainings"]["uniform"]["history"]
+
+
+def test_one_architecture_of_one_supernet_is_retrained_once(tmp_path: Path) -> None:
+    overrides = [*QUICK, "strategy.trials=2", "baseline=2", "retrain.epochs=0"]
+    record = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run").run(quiet=True)
+    explored = record.result("explore")
+    assert (explored["adopted"], explored["measured"]) == (False, 2)
+    assert record.result("retrain")["twins"]
+
+
+def test_the_relaxed_training_is_kept_and_its_checkpoint_is_not(learned: Study) -> None:
+    explored = learned.record.result("explore")
+    assert explored["adopted"]
+    assert [row["epoch"] for row in explored["relaxation"]] == [1, 2]
+    assert explored["relaxation"][0]["metrics"]["mlp.1"] == 0.75
+    assert not (learned.folder.path / "explore" / CHECKPOINT).exists()
+
+
+def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned: Study) -> None:
+    images, _ = next(session_of(learned).data.validation.batches(8))
+    best = learned.record.result("explore")["winner"]
+    supernet = session_of(learned).supernet("evolution")
+    with torch.no_grad():
+        expected = supernet(images, learned.record.stored("evolution")[0].architecture)
+        for name in ({}, {"number": 0}, {"digest": best["digest"]}):
+            assert torch.equal(learned.extract(**name)(images), expected)
+
+
+@pytest.mark.parametrize("loss", ["plain", "adjoined"])
+def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(tmp_path: Path, loss: str) -> None:
+    study = learning(tmp_path / "run", f"retrain.loss={loss}", "retrain.epochs=0", "baseline=4")
+    study.run(quiet=True)
+    other = next(t.architecture for t in study.record.stored("uniform")[1:] if t.number)
+    images, _ = next(session_of(study).data.validation.batches(8))
+    study.retrain(digest=other.digest)
+    with torch.no_grad():
+        expected = session_of(study).supernet("uniform")(images, other)
+        found = load(study.folder.path / "retrain" / other.digest)(images)
+        winner = load(study.folder.path / "retrain" / "winner")(images)
+        best = study.record.stored("evolution")[0].architecture
+        assert torch.equal(found, expected)
+        assert torch.equal(winner, session_of(study).supernet("evolution")(images, best))
+
+
+class Stop(BaseException):
+    """A kill."""
+
+
+@pytest.mark.parametrize(("before", "strategy"), [(True, "evolution"), (False, "evolution"), (False, "uniform")])
+def test_a_run_killed_around_adoption_ends_as_one_that_was_not(
+    learned: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool, strategy: str
+) -> None:
+    record = Store.record
+
+    def dying(store: Store, run: str, trial: Trial) -> None:
+        if not (before and trial.strategy == strategy):
+            record(store, run, trial)
+        if trial.strategy == strategy:
+            raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "record", dying)
+        with pytest.raises(Stop):
+            learning(tmp_path / "run").run(quiet=True)
+    assert (tmp_path / "run" / "explore" / WEIGHTS).exists()
+    again = learning(tmp_path / "run").run(quiet=True)
+    assert outcome(again) == outcome(learned.record)
+
+
+def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
+    learned: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(path: Path, value: Mapping[str, Any]) -> None:
+        write_json(path, value)
+        if path.parent.name == "explore":
+            raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nas.studies.session.write_json", dying)
+        with pytest.raises(Stop):
+            learning(tmp_path / "run").run(quiet=True)
+    assert session_of(learning(tmp_path / "run")).source("evolution") == "supernet"
+    assert outcome(learning(tmp_path / "run").run(quiet=True)) == outcome(learned.record)
+
+
+@pytest.mark.parametrize("lost", ["explore", "supernet"])
+def test_a_stage_that_was_deleted_is_redone_with_fresh_weights(learned: Study, tmp_path: Path, lost: str) -> None:
+    folder = shutil.copytree(learned.folder.path, tmp_path / "run")
+    shutil.rmtree(folder / lost)
+    stale = folder / "explore" / WEIGHTS
+    if lost == "supernet":
+        stale.write_bytes(b"stale")
+    assert outcome(learning(folder).run(quiet=True)) == outcome(learned.record)
+    assert load_file(stale).keys() == load_file(learned.folder.path / "explore" / WEIGHTS).keys()
+
+
+def test_a_store_that_was_lost_takes_the_adopted_supernet_with_it(learned: Study, tmp_path: Path) -> None:
+    folder = shutil.copytree(learned.folder.path, tmp_path / "run")
+    (folder / "trials.sqlite").unlink()
+    (folder / "explore" / "result.json").unlink()
+    assert outcome(learning(folder).run(quiet=True)) == outcome(learned.record)
+
+
+def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
+    session = session_of(learned)
+    work = session.workplace("search", learned.folder.path / "nosuch")
+    assert (len(work.data.test), len(work.data.test.images)) == (0, 0)
+    assert work.data.train is session.data.train
+    assert work.data.validation is session.data.validation
+    assert len(session.data.test) > 0
+    assert (work.seed, work.session.title) == (4, "search")
+
+
+@pytest.mark.parametrize(("overrides", "trials"), [([], 100), (["baseline=3"], 3)])
+def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides: Sequence[str], trials: int) -> None:
+    from nas.studies.stages.explore import baseline_trials
+
+    study = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")
+    resolved = replace(study.resolved, strategy=Learning())
+    assert baseline_trials(Session(resolved, study.folder, {"id": "x"}, show=False)) == trials
+    expected = 12 if trials == 100 else trials
+    assert baseline_trials(Session(study.resolved, study.folder, {"id": "x"}, show=False)) == expected
+
+
+def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def study() -> Study:
+        made = Study.from_yaml(TINY, overrides=[*QUICK, "strategy=uniform", "strategy.trials=1"], folder=tmp_path / "r")
+        return Study(replace(made.resolved, importance=Trained()), tmp_path / "r")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nas.studies.stages.supernet._ends", lambda *_: (_ for _ in ()).throw(Stop()))
+        with pytest.raises(Stop):
+            study().run(quiet=True)
+    assert (tmp_path / "r" / "supernet" / ORDERING).exists()
+    record = study().run(quiet=True)
+    assert [row["epoch"] for row in record.result("supernet")["importance"]] == [1, 2]
+    assert Facts(record).passes == {"importance": 2, "supernet": 1}
+    assert "importance" in Facts(record).histories
+    assert not (tmp_path / "r" / "supernet" / ORDERING).exists()
+
+
+def test_the_report_tells_the_relaxed_training(learned: Study) -> None:
+    facts = Facts(learned.record)
+    assert facts.passes == {"supernet": 1, "evolution": 2}
+    assert "search (evolution)" in facts.histories
+    text = (learned.folder.path / "report" / "report.html").read_text()
+    assert text.count("<svg") == 5
+    assert "3 passes over the training data (supernet 1, evolution 2)" in text
+    assert "best of 1 architectures drawn uniformly" in text
+    assert "the supernet that the strategy started from" in text
+
+
+def test_results_of_older_runs_lack_the_new_keys_and_are_read(learned: Study, tmp_path: Path) -> None:
+    folder = shutil.copytree(learned.folder.path, tmp_path / "run")
+    for stage, keys in (("explore", ("relaxation", "adopted")), ("supernet", ("importance",))):
+        old = {k: v for k, v in learned.record.result(stage).items() if k not in keys}
+        write_json(folder / stage / "result.json", old)
+    facts = Facts(Record.open(folder))
+    assert (facts.relaxation, facts.importance, facts.adopted) == ([], [], False)
+
+
+def test_separate_norms_are_retrained_and_saved(tmp_path: Path) -> None:
+    def weights(*overrides: str) -> dict[str, torch.Tensor]:
+        folder = tmp_path / str(len(overrides))
+        Study.from_yaml(TINY, overrides=[*QUICK, "strategy=uniform", *overrides], folder=folder).run(quiet=True)
+        return load_file(folder / "retrain" / "winner" / "model.safetensors")
+
+    shared, own = weights(), weights("retrain.separate_norms=true")
+    assert shared.keys() == own.keys()
+    assert not torch.equal(shared["blocks.0.norm1.weight"], own["blocks.0.norm1.weight"])
