@@ -22,8 +22,8 @@ from nas.training import StepContext
 from nas.training.relaxation import Relaxation
 
 MODELS = {
-    "ViT, 192 wide, 8 heads": ("vit_tiny_patch16_224", {"img_size": 112, "num_heads": 8, "depth": 8}),
-    "Swin, 96 wide, 8 heads": ("swin_tiny_patch4_window7_224", {"img_size": 112, "depths": [2, 4], "num_heads": [8] * 2}),
+    "ViT, 8 heads": ("vit_tiny_patch16_224", {"img_size": 112, "num_heads": 8, "depth": 8}),
+    "Swin, 8 heads": ("swin_tiny_patch4_window7_224", {"img_size": 112, "depths": [2, 4], "num_heads": [8] * 2}),
 }  # fmt: skip
 VALUES = (2, 4, 8)
 BATCH, PAIRS = 16, 7

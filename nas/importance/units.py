@@ -15,14 +15,13 @@ def per_unit(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     Summed is every parameter that names the axis, or an axis that selects from it.
     """
     table, frame = supernet.table, supernet.table.frame
-    chosen = {axis for choice in supernet.space.values() for axis in choice.axes}
     sums: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         atoms = table.entries[name].atoms
         unpacked = tensor.reshape([frame.full(atom) for atom in atoms])
         for place, atom in enumerate(atoms):
             rest = [other for other in range(len(atoms)) if other != place]
-            for axis in chosen.intersection(_around(atom, frame.within)):
+            for axis in supernet.space.axes.intersection(_around(atom, frame.within)):
                 part = unpacked.sum(dim=rest) if rest else unpacked
                 sums[axis] = sums[axis] + part if axis in sums else part
     return sums

@@ -192,9 +192,11 @@ def _expanded(
                 report.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
                 break
         choices += made
-    parents = {axis: outline.within.get(axis) for axis in owners}
-    clashes = {(owners[axis], parent): axis for axis, parent in parents.items() if parent in owners}
+    parents = {axis: outline.within.get(axis, "").split() for axis in owners}
+    clashes = {
+        (owners[axis], parent): axis for axis, packed in parents.items() for parent in packed if parent in owners
+    }
     for (owner, parent), axis in clashes.items():
-        found = f"sizes of {axis}, while '{owners[str(parent)]}' sets {parent}"
+        found = f"sizes of {axis}, while '{owners[parent]}' sets {parent}"
         fault((*at, "choices", owner), "", found, f"one of the two, since {axis} selects its units from {parent}")
     return choices

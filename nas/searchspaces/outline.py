@@ -41,7 +41,9 @@ class Outline:
     protected: Mapping[str, int] = field(default_factory=dict)
     """Axis -> how many of its first units are always kept, such as class and register tokens."""
     within: Mapping[str, str] = field(default_factory=dict)
-    """Axis -> the axis whose units it selects from; only one of the two may be chosen."""
+    """Axis -> the axis whose units it selects from, or several packed ones ("heads.3 head_dim.3"); only it or those may
+    be chosen.
+    """
     elastic: frozenset[str] = frozenset()
     """Families that may be chosen in this model; all of them when left out."""
 
@@ -50,7 +52,8 @@ class Outline:
             object.__setattr__(self, "elastic", frozenset(map(family, self.axes)))
         for axis, size in self.axes.items():
             assert size >= 1, f"axis {axis} of {self.model} has {size} units"
-        for axis in {*self.protected, *self.within, *self.within.values()}:
+        parents = {parent for packed in self.within.values() for parent in packed.split()}
+        for axis in {*self.protected, *self.within, *parents}:
             assert axis in self.axes, f"{axis} is no axis of {self.model}"
 
     @cached_property

@@ -103,6 +103,11 @@ class SearchSpace(Mapping[str, Choice]):
         return f"SearchSpace({self.model}, {len(self)} choices, {Decimal(self.size):.3g} architectures)"
 
     @cached_property
+    def axes(self) -> frozenset[str]:
+        """The axes that the choices set."""
+        return frozenset(axis for choice in self.values() for axis in choice.axes)
+
+    @cached_property
     def rules(self) -> tuple[Factor, ...]:
         """Boolean factors, all true for architectures of this space and for no other rows."""
         return self._rules.factors()

@@ -16,7 +16,7 @@ from nas.supernets.families import family_of
 def cost_of(space: SearchSpace) -> Cost:
     """The cost model of a space. Raises `ModelError` for a model that cannot become a supernet."""
     model = _outlined(space)
-    return Cost(family_of(model).table(model), space)
+    return Cost(family_of(model).table(model, space.axes), space)
 
 
 def image_size_of(space: SearchSpace) -> int:

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -78,9 +78,9 @@ class Product:
 class Frame:
     """The axes of one model and how they hang together.
 
-    `axes` maps a name to its number of units; `within` maps an axis to the one whose units it selects from; `protected`
-    gives the number of first units that are always kept; `blocks` maps a block's index to its module path, in the order
-    of execution.
+    `axes` maps a name to its number of units; `within` maps an axis to the one whose units it selects from, or to
+    several packed into one dimension ("heads.3 head_dim.3", the last varies fastest); `protected` gives the number of
+    first units that are always kept; `blocks` maps a block's index to its module path, in the order of execution.
     """
 
     axes: Mapping[str, int]
@@ -89,9 +89,13 @@ class Frame:
     blocks: Mapping[str, str]
 
     def size(self, atom: str, sizes: Mapping[str, int]) -> int:
-        """Units of `atom` (an axis, or a number) under `sizes`; an axis not in it follows the one it lies within."""
+        """Units of `atom` (an axis, a number, or several packed) under `sizes`; an axis that is not in it follows the
+        one it lies within.
+        """
         if atom in sizes:
             return sizes[atom]
+        if " " in atom:
+            return math.prod(self.size(part, sizes) for part in atom.split())
         if atom in self.within:
             return self.size(self.within[atom], sizes)
         return int(atom) if atom.isdecimal() else self.axes[atom]
@@ -114,6 +118,21 @@ class AxisTable:
     frame: Frame
     entries: Mapping[str, Entry]
     products: tuple[Product, ...]
+
+    def choosing(self, chosen: Container[str]) -> AxisTable:
+        """The table for a space that chooses the axes `chosen`.
+
+        An axis that selects from packed ones stands for them; where it is not chosen they take its place again, so that
+        each may be cut.
+        """
+        frame = self.frame
+
+        def dim(atoms: Dim) -> Dim:
+            packed = frame.within.get(atoms[0], "").split()
+            return tuple(packed) if len(packed) > 1 and atoms[0] not in chosen else atoms
+
+        entries = {name: replace(entry, dims=tuple(map(dim, entry.dims))) for name, entry in self.entries.items()}
+        return replace(self, entries=entries)
 
 
 def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Frame, model: nn.Module) -> AxisTable:

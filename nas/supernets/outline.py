@@ -71,7 +71,7 @@ def outline_of(model: nn.Module, name: str) -> Outline:
     family = family_of(model)
     frame, elastic = family.frame(model), family.elastic(model)
     chosen = {axis for axis in frame.axes if axis.partition(".")[0] in elastic}
-    chosen |= {frame.within[axis] for axis in chosen if axis in frame.within}
+    chosen |= {parent for axis in chosen for parent in frame.within.get(axis, "").split()}
 
     def of_chosen(mapping: Mapping[str, Any]) -> dict[str, Any]:
         return {axis: value for axis, value in mapping.items() if axis in chosen}

@@ -126,7 +126,7 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     """A module of the right classes and shapes, its values yet to be loaded."""
     model = build(blueprint.model, blueprint.model_args)
     family = family_of(model)
-    table = family.table(model)
+    table = family.table(model, blueprint.sizes)
     for axis, size in blueprint.sizes.items():
         least = 0 if axis.startswith("depth.") else 1
         if not least <= size <= table.frame.axes.get(axis, -1):

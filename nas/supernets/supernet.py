@@ -38,7 +38,7 @@ class Supernet(nn.Module):
         family = family_of(model)
         self.model = model
         self.space = space
-        self.table = family.table(model)
+        self.table = family.table(model, space.axes)
         _check_fits(space, model)
         self.cost = Cost(self.table, space)
         self.selection = Selection(self.table, family, model)
@@ -89,6 +89,7 @@ class Supernet(nn.Module):
         """
         orders = {axis: self._order(axis, scores) for axis, scores in importance.items()}
         fixed = {axis: order for axis, order in orders.items() if self.selection.selects(axis)}
+        self._refuse_packed(orders)
         moved = {axis: order for axis, order in orders.items() if axis not in fixed}
         for name, parameter in self.model.named_parameters():
             permute(parameter, self.table.entries[name], self.table.frame, moved)
@@ -157,6 +158,17 @@ class Supernet(nn.Module):
         first = frame.protected.get(axis, 0)
         rest = torch.argsort(scores[first:], descending=True, stable=True) + first
         return torch.cat([torch.arange(first, device=rest.device), rest])
+
+    def _refuse_packed(self, axes: Iterable[str]) -> None:
+        """Units that another chosen axis selects from in packs cannot move: its order counts their positions."""
+        within = self.table.frame.within
+        packed = {
+            part: axis for axis in self.space.axes for part in within.get(axis, "").split() if " " in within[axis]
+        }
+        if (axis := next((axis for axis in axes if axis in packed), None)) is not None:
+            raise ModelError(
+                f"reorder: {packed[axis]} selects from the units of '{axis}', which therefore keep their order"
+            )
 
     @torch.no_grad()
     def _basis(self, entry: Entry, weight: Tensor) -> Tensor:

@@ -30,6 +30,13 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "alpha": {"alpha": {"divide": ["heads", "mlp"], "by": [1, 2]}},
     "inputs": {"inputs": {"size": [0.5, 1.0], "of": ["qkv_in", "fc1_in", "fc2_in"]}, "heads": {"size": [0.5, 1.0]}},
+    "all inputs": {
+        "proj_in": {"size": [0.3, 1.0]},
+        "fc1_in": {"size": [0.5, 1.0]},
+        "head_in": {"size": [0.5, 1.0]},
+        "merging_in": {"size": [0.5, 1.0]},
+        "mlp": {"size": [0.5, 1.0]},
+    },
     "ranks": {
         "rank": {"rank": [0.1, 0.5, 1.0], "of": ["qkv", "proj", "fc1", "fc2"]},
         "mlp": {"size": [0.5, 1.0]},
@@ -138,7 +145,8 @@ class FamilySuite:
         supernet = make(model, args, kind)
         x = images(supernet.model, args)
         generator = torch.Generator().manual_seed(2)
-        names = {"heads", "head_dim", "mlp", "embed"} & set(supernet.space.outline.elastic)
+        packed = {"heads", "head_dim"} if any(axis.startswith("proj_in") for axis in supernet.space.axes) else set()
+        names = ({"heads", "head_dim", "mlp", "embed"} - packed) & set(supernet.space.outline.elastic)
         axes = [axis for axis in supernet.table.frame.axes if axis.partition(".")[0] in names]
         with torch.no_grad():
             before = supernet(x, supernet.space.largest)

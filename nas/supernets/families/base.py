@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, ClassVar
 
 from torch import nn
@@ -47,6 +47,6 @@ class Family(ABC):
         """Token positions in the order in which they stay when tokens are dropped, always kept ones first."""
         raise NotImplementedError(f"{type(self).__name__} has no elastic tokens")
 
-    def table(self, model: nn.Module) -> AxisTable:
-        """The axis table of `model`."""
-        return bind(self.rows, self.products, self.block, self.frame(model), model)
+    def table(self, model: nn.Module, chosen: Container[str] = ()) -> AxisTable:
+        """The axis table of `model` for a space that chooses the axes `chosen`, see `AxisTable.choosing`."""
+        return bind(self.rows, self.products, self.block, self.frame(model), model).choosing(chosen)

@@ -34,7 +34,7 @@ class Swin(Family):
         Row("patch_embed.norm.bias", "embed.0"),
         Row("layers.{s}.downsample.norm.weight", "merged.{s}"),
         Row("layers.{s}.downsample.norm.bias", "merged.{s}"),
-        Row("layers.{s}.downsample.reduction.weight", "embed.{s} merged.{s}", at="grid.{s}"),
+        Row("layers.{s}.downsample.reduction.weight", "embed.{s} merging_in.{s}", at="grid.{s}"),
         Row("layers.{s}.blocks.{b}.norm1.weight", "embed.{s}"),
         Row("layers.{s}.blocks.{b}.norm1.bias", "embed.{s}"),
         Row("layers.{s}.blocks.{b}.attn.relative_position_bias_table", "offsets.{s} heads.{s}.{b}"),
@@ -48,7 +48,7 @@ class Swin(Family):
         Row("layers.{s}.blocks.{b}.attn.qkv.bias", "(3 heads.{s}.{b} head_dim.{s}.{b})", query="head_dim.{s}.{b}"),
         Row(
             "layers.{s}.blocks.{b}.attn.proj.weight",
-            "embed.{s} (heads.{s}.{b} head_dim.{s}.{b})",
+            "embed.{s} proj_in.{s}.{b}",
             at="windowed.{s}",
             rank="proj_rank.{s}.{b}",
         ),
@@ -66,7 +66,7 @@ class Swin(Family):
         Row("layers.{s}.blocks.{b}.mlp.fc2.bias", "embed.{s}"),
         Row("norm.weight", "features"),
         Row("norm.bias", "features"),
-        Row("head.fc.weight", "classes features", at="1"),
+        Row("head.fc.weight", "classes head_in", at="1"),
         Row("head.fc.bias", "classes"),
     )
     products = ("2 windowed.{s} window.{s} heads.{s}.{b} head_dim.{s}.{b}",)
@@ -88,7 +88,7 @@ class Swin(Family):
 
     def elastic(self, model: nn.Module) -> frozenset[str]:  # noqa: ARG002
         """Widths inside the blocks, depth and ranks."""
-        inputs = {"qkv_in", "fc1_in", "fc2_in"}
+        inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "merging_in", "head_in"}
         return frozenset(
             {"heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
         )
@@ -104,11 +104,13 @@ class Swin(Family):
             "patches": swin.patch_embed.num_patches,
             "features": swin.num_features,
             "classes": swin.num_classes,
+            "head_in": swin.num_features,
         }
-        within: dict[str, str] = {}
+        within = {"head_in": "features"}
         paths: dict[str, str] = {}
         for s, stage in enumerate(swin.layers):
             axes |= _stage_axes(s, stage)
+            within |= {f"merging_in.{s}": f"merged.{s}"} if f"merged.{s}" in axes else {}
             for b, block in enumerate(stage.blocks):
                 i, width, hidden = f"{s}.{b}", block.attn.proj.in_features, block.mlp.fc1.out_features
                 heads = block.attn.num_heads
@@ -117,6 +119,8 @@ class Swin(Family):
                 axes |= {f"qkv_rank.{i}": min(3 * width, block.dim), f"proj_rank.{i}": min(width, block.dim)}
                 axes |= {f"fc1_rank.{i}": min(hidden, block.dim), f"fc2_rank.{i}": min(hidden, block.dim)}
                 within |= {f"qkv_in.{i}": f"embed.{s}", f"fc1_in.{i}": f"embed.{s}", f"fc2_in.{i}": f"mlp.{i}"}
+                axes |= {f"proj_in.{i}": width}
+                within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
                 paths[i] = f"layers.{s}.blocks.{b}"
         return Frame(axes, within, {}, paths)
 
@@ -140,5 +144,5 @@ def _stage_axes(s: int, stage: Any) -> dict[str, int]:
         f"offsets.{s}": (2 * rows - 1) * (2 * columns - 1),
     }
     if not isinstance(stage.downsample, nn.Identity):
-        axes[f"merged.{s}"] = stage.downsample.reduction.in_features
+        axes |= dict.fromkeys((f"merged.{s}", f"merging_in.{s}"), stage.downsample.reduction.in_features)
     return axes

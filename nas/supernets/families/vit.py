@@ -55,7 +55,7 @@ class Vit(Family):
         Row("blocks.{i}.attn.k_norm.bias", "head_dim.{i}"),
         Row("blocks.{i}.attn.norm.weight", "(heads.{i} head_dim.{i})"),
         Row("blocks.{i}.attn.norm.bias", "(heads.{i} head_dim.{i})"),
-        Row("blocks.{i}.attn.proj.weight", "embed (heads.{i} head_dim.{i})", at="queries.{i}", rank="proj_rank.{i}"),
+        Row("blocks.{i}.attn.proj.weight", "embed proj_in.{i}", at="queries.{i}", rank="proj_rank.{i}"),
         Row("blocks.{i}.attn.proj.bias", "embed"),
         Row("blocks.{i}.ls1.gamma", "embed"),
         Row("blocks.{i}.norm2.weight", "embed"),
@@ -71,9 +71,9 @@ class Vit(Family):
         Row("norm.bias", "embed"),
         Row("fc_norm.weight", "embed"),
         Row("fc_norm.bias", "embed"),
-        Row("head.weight", "classes embed", at="1"),
+        Row("head.weight", "classes head_in", at="1"),
         Row("head.bias", "classes"),
-        Row("head_dist.weight", "classes embed", at="1"),
+        Row("head_dist.weight", "classes head_in", at="1"),
         Row("head_dist.bias", "classes"),
     )
     products = (
@@ -119,7 +119,7 @@ class Vit(Family):
         random ones in training.
         """
         first = model.get_submodule("blocks.0.attn")
-        inputs = {"qkv_in", "fc1_in", "fc2_in"}
+        inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
         ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
         names = {"embed", "heads", "head_dim", "mlp", "depth", "tokens"} | inputs | ranks
         q_norm = first.get_submodule("q_norm")
@@ -142,8 +142,9 @@ class Vit(Family):
             "patch_width": patch_width,
             "patches": patches,
             "classes": vit.num_classes,
+            "head_in": vit.embed_dim,
         }
-        within: dict[str, str] = {}
+        within = {"head_in": "embed"}
         protected: dict[str, int] = {}
         for i, block in enumerate(vit.blocks):
             width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features
@@ -153,6 +154,8 @@ class Vit(Family):
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
             axes |= {f"fc1_rank.{i}": min(hidden, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
             within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
+            axes |= {f"proj_in.{i}": width}
+            within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
             within |= {f"fc2_in.{i}": f"mlp.{i}", f"queries.{i}": f"tokens.{i}"}
             protected[f"tokens.{i}"] = prefix
         return Frame(axes, within, protected, {str(i): f"blocks.{i}" for i in range(len(vit.blocks))})
