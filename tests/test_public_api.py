@@ -23,7 +23,9 @@ SIGNATURES = {
     "Supernet.forward": "(self, x: Tensor, architecture: Architecture) -> Tensor",
     "Supernet.relaxed": "(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = consumed) -> Tensor",
     "Supernet.reorder": "(self, importance: Mapping[str, Tensor]) -> None",
-    "Supernet.extract": "(self, architecture: Architecture) -> nn.Module",
+    "Supernet.extract": (
+        "(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module"
+    ),
     "Study.from_yaml": (
         "(path_or_text: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (),"
         " folder: str | Path | None = None) -> Study"

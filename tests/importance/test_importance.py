@@ -14,6 +14,7 @@ from nas.importance.given import Given
 from nas.importance.magnitude import Magnitude
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
+from nas.training.workplace import Workplace
 
 MODEL_ARGS: dict[str, Any] = {
     "img_size": 32,
@@ -42,9 +43,9 @@ def supernet(text: str = SPACE) -> Supernet:
     return Supernet(model.eval(), SearchSpace.from_yaml(text, model_args=MODEL_ARGS))
 
 
-def no_batches() -> Iterator[tuple[Tensor, Tensor]]:
-    raise AssertionError("needs no data")
-    yield
+def no_data() -> Workplace:
+    """Criteria that need no data do not even look."""
+    return None  # type: ignore[return-value]
 
 
 def test_the_folder_holds_both() -> None:
@@ -57,13 +58,13 @@ def test_the_folder_holds_both() -> None:
 def test_the_given_order_changes_nothing() -> None:
     net = supernet()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    net.reorder(Given().scores(net, no_batches()))
+    net.reorder(Given().score(net, no_data()).scores)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 def test_magnitude_sums_every_parameter_that_names_the_axis() -> None:
     net = supernet()
-    scores = Magnitude().scores(net, no_batches())
+    scores = Magnitude().score(net, no_data()).scores
     assert set(scores) == {f"{family}.{block}" for family in ("heads", "head_dim", "mlp") for block in range(2)}
     weights = {name: parameter.detach().abs() for name, parameter in net.model.named_parameters()}
     mlp = weights["blocks.1.mlp.fc1.weight"].sum(1) + weights["blocks.1.mlp.fc1.bias"]
@@ -77,7 +78,7 @@ def test_magnitude_sums_every_parameter_that_names_the_axis() -> None:
 
 def test_magnitude_of_the_embedding_counts_the_inputs_that_select_from_it() -> None:
     net = supernet("model: vit_tiny_patch16_224\nchoices:\n  embed: {size: [12, 24]}\n")
-    scores = Magnitude().scores(net, no_batches())
+    scores = Magnitude().score(net, no_data()).scores
     assert list(scores) == ["embed"]
     expected = sum((p.detach().abs().movedim(at, 0).reshape(24, -1).sum(1) for at, p in embedded(net)), torch.zeros(24))
     assert torch.allclose(scores["embed"], expected)
@@ -92,12 +93,20 @@ def embedded(net: Supernet) -> Iterator[tuple[int, Tensor]]:
             yield list(parameter.shape).index(24), parameter
 
 
+def test_applying_returns_the_scores_in_the_new_order() -> None:
+    net = supernet()
+    found = Magnitude().apply(net, no_data()).scores
+    again = Magnitude().score(net, no_data()).scores
+    assert set(found) == set(again)
+    assert all(torch.allclose(found[axis], again[axis]) for axis in found)
+
+
 def test_after_reordering_the_best_come_first_and_the_function_is_the_same() -> None:
     net = supernet()
     images = torch.randn(4, 3, 32, 32)
     before = net(images, net.space.largest)
-    net.reorder(Magnitude().scores(net, no_batches()))
-    after = Magnitude().scores(net, no_batches())
+    net.reorder(Magnitude().score(net, no_data()).scores)
+    after = Magnitude().score(net, no_data()).scores
     assert torch.allclose(net(images, net.space.largest), before, atol=1e-4)
     for score in after.values():
         assert torch.all(score.diff() <= 1e-4)

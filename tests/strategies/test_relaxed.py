@@ -1,37 +1,31 @@
-"""The gradient half, with a tiny strategy on a fake supernet: what the loop promises to whoever writes a method."""
+"""The gradient half, with a tiny strategy on a small supernet: what the loop promises to whoever writes a method."""
+
+from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 
 from nas.errors import TrainingError
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem
-from nas.strategies.relaxed import Moment, Relaxed, nested_gates
-from nas.testing.toy import BLOCKS, Toy
-from nas.training.data import Split
+from nas.strategies import Objective, Problem, Trial
+from nas.strategies.nested import NestedGates
+from nas.strategies.relaxed import Relaxed, noise_generator
+from nas.supernets import Supernet
+from nas.testing.families import make as make_supernet
+from nas.training import Data, Recipe, Session, Split, Step, StepContext
+from nas.training.relaxation import Relaxation
+from nas.training.workplace import Workplace
 
-
-class FakeSupernet(nn.Module):
-    """Logits of two classes whose margin is the sum of the gated units' weights: the first 64 of even blocks help."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        helps = torch.full((BLOCKS, 192), -0.01)
-        helps[::2, :64] = 0.05
-        self.weight = Parameter(helps)
-
-    def relaxed(self, x: Tensor, gates: Mapping[str, Tensor], where: str = "consumed") -> Tensor:
-        margin = sum((gates[f"mlp.{block}"] * self.weight[block]).sum() for block in range(BLOCKS))
-        sign = x.mean(dim=(1, 2, 3)).sign()
-        return torch.stack([-sign * margin, sign * margin], dim=1)
+ARGS = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 3, "num_heads": 2, "num_classes": 2}
+RECIPE = Recipe(epochs=3, lr=1e-3, batch=16, warmup=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,119 +33,154 @@ class Tiny(Relaxed):
     """One number per value, their softmax with noise as gates: DAN in small."""
 
     noise: float = 0.1
+    training: Recipe = RECIPE
+    arch_lr: float = 0.2
 
-    def parameters(self, problem: Problem) -> dict[str, Parameter]:
-        return {name: Parameter(torch.zeros(len(choice.values))) for name, choice in problem.space.items()}
+    def parameters(self, problem: Problem) -> dict[str, Tensor]:
+        return {name: torch.zeros(len(choice.values)) for name, choice in problem.space.items()}
 
-    def gates(self, problem: Problem, parameters: Mapping[str, Parameter], moment: Moment) -> Mapping[str, Tensor]:
-        assert 0 <= moment.progress < 1
-        noisy = {n: p + self.noise * torch.randn(p.shape, generator=moment.generator) for n, p in parameters.items()}
-        return nested_gates(problem.space, {n: p.softmax(0) for n, p in noisy.items()})
+    def step(self, problem: Problem, relaxation: Relaxation) -> Step:
+        gates = NestedGates(relaxation.supernet)
 
-    def penalty(self, problem: Problem, parameters: Any, gates: Mapping[str, Tensor], moment: Moment) -> Tensor:
-        return 1e-4 * torch.stack([gate.sum() for gate in gates.values()]).sum()
+        def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+            generator = noise_generator(context)
+            noisy = {
+                name: (value + self.noise * torch.randn(value.shape, generator=generator)).softmax(0)
+                for name, value in relaxation.architecture.items()
+            }
+            mixed = gates(noisy)
+            size = torch.stack([gate.mean() for gate in mixed.values()]).mean()
+            yield context.criterion(relaxation.supernet.relaxed(images, mixed), targets) + 10 * size
 
-    def scores(self, problem: Problem, parameters: Mapping[str, Parameter]) -> Sequence[np.ndarray]:
+        return step
+
+    def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
         return [parameter.detach().double().numpy() for parameter in parameters.values()]
 
 
-SPACE = "model: toy\nchoices:\n  mlp: {size: [64, 128, 192], per: block}\n"
+class Bench:
+    """A problem whose adopted supernet and whose rows are kept."""
+
+    def __init__(self, session: Session | None = None, history: Sequence[Trial] = (), seed: int = 0) -> None:
+        self.supernet = make_supernet("vit_tiny_patch16_224", dict(ARGS), "alpha")
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=generator)
+        split = Split(images, torch.arange(40) % 2, (0.5,) * 3, (0.5,) * 3)
+        data = Data(split, split, split, ("a", "b"), 3, 16, "noise").without_test()
+        self.adopted: Supernet | None = None
+        self.rows: Sequence[Mapping[str, Any]] = ()
+        self.problem = Problem(
+            space=self.supernet.space,
+            objectives=(Objective("accuracy", maximise=True),),
+            strategy="tiny",
+            seed=seed,
+            trials=1,
+            measure=lambda _: {"accuracy": 0.5},
+            costs=lambda a: {"macs": int(self.supernet.cost.macs(a)[0])},
+            record=lambda _: None,
+            history=list(history),
+            supernet=self.supernet,
+            work=Workplace(data, seed, session or Session(progress=False)),
+            adopt=self.adopt,
+        )
+
+    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.adopted, self.rows = supernet, rows
+
+    def run(self, strategy: Tiny) -> list[Trial]:
+        return list(strategy.search(self.problem))
 
 
-@pytest.fixture
-def problem() -> Problem:
-    return make()
-
-
-def make(history: Sequence[Any] = (), limit: Limit | None = None, seed: int = 0) -> Problem:
-    toy = Toy(SPACE)
-    problem = toy.problem(trials=4, history=history, limit=limit, seed=seed)
-    labels = torch.arange(100) % 2
-    images = (labels * 255).to(torch.uint8)[:, None, None, None].expand(100, 1, 4, 4)
-    problem.supernet = FakeSupernet()  # type: ignore[assignment]
-    problem.train = Split(images, labels, (0.5,), (0.5,))
-    return problem
-
-
-STRATEGY = Tiny(trials=4, lr=0.2, batch=16)
-
-
-def test_it_finds_what_helps(problem: Problem) -> None:
-    trials = list(STRATEGY.search(problem))
-    assert len(trials) == 4
-    found = trials[-1].architecture
-    assert all(found[f"mlp.{block}"] == 64 for block in range(BLOCKS))
+def test_it_finds_what_is_cheap_and_records_the_way() -> None:
+    bench = Bench()
+    (trial,) = bench.run(Tiny())
+    assert trial.architecture == bench.supernet.space.smallest
+    assert len(bench.rows) == 3
+    assert set(bench.rows[-1]["metrics"]) == set(bench.supernet.space)
+    assert set(trial.notes["scores"]) == set(bench.supernet.space)
 
 
 def test_the_derived_architecture_is_within_the_limit_and_the_best_there() -> None:
-    toy = Toy(SPACE)
-    limit = Limit(toy, macs="70%")
-    problem = make(limit=limit)
-    likes = {name: Parameter(torch.tensor([0.0, 1.0, 2.0]) * (n + 1)) for n, name in enumerate(problem.space)}
-    derived = STRATEGY.derive(problem, likes)
-    counts = [range(3)] * BLOCKS
-    rows = np.array(list(itertools.product(*counts)))
-    value = (rows * np.arange(1, BLOCKS + 1)).sum(axis=1)
-    best = value[limit.allows(rows)].max()
-    assert value[(rows == toy.space.to_table([derived])[0]).all(axis=1)] == best
-    assert STRATEGY.derive(make(), likes) == problem.space.largest
+    bench = Bench()
+    problem, space = bench.problem, bench.supernet.space
+    limit = Limit(bench.supernet.cost, macs="80%")
+    likes = {name: torch.tensor([0.0, 1.0]) * (n + 1) for n, name in enumerate(space)}
+    assert Tiny().derive(problem, likes) == space.largest
+    derived = Tiny().derive(replace(problem, limit=limit), likes)
+    rows = np.array(list(itertools.product(range(2), repeat=len(space))))
+    value = (rows * np.arange(1, len(space) + 1)).sum(axis=1)
+    assert value[(rows == space.to_table([derived])[0]).all(axis=1)] == value[limit.allows(rows)].max()
 
 
-def test_a_killed_search_continues_to_the_same_result() -> None:
-    whole = list(STRATEGY.search(make()))
-    first = list(itertools.islice(STRATEGY.search(make()), 2))
-    rest = list(STRATEGY.search(make(history=first)))
-    assert [t.architecture for t in [*first, *rest]] == [t.architecture for t in whole]
-    assert len(rest) == 2
+def test_a_finished_search_yields_nothing_more() -> None:
+    done = Bench().run(Tiny())
+    assert Bench(history=done).run(Tiny()) == []
 
 
-@pytest.mark.parametrize("weights_lr", [0.0, 0.1])
-def test_the_supernet_that_is_measured_stays_as_it_was(weights_lr: float) -> None:
-    problem = make()
-    assert problem.supernet is not None
-    before = {name: value.clone() for name, value in problem.supernet.named_parameters()}
-    list(Tiny(trials=1, weights_lr=weights_lr).search(problem))
-    for name, value in problem.supernet.named_parameters():
+def test_a_killed_search_continues_to_the_same_result(tmp_path: Path) -> None:
+    whole = Bench()
+    (expected,) = whole.run(Tiny())
+
+    def kill(epoch: Any) -> None:
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "training.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        Bench(Session(progress=False, checkpoint=file, on_epoch=kill)).run(Tiny())
+    again = Bench(Session(progress=False, checkpoint=file))
+    (found,) = again.run(Tiny())
+    assert found.architecture == expected.architecture
+    assert found.notes == expected.notes
+    assert whole.adopted is not None
+    assert again.adopted is not None
+    for name, value in whole.adopted.state_dict().items():
+        assert torch.equal(value, again.adopted.state_dict()[name])
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_the_supernet_of_the_study_stays_as_it_was(weights: bool) -> None:
+    bench = Bench()
+    before = {name: value.clone() for name, value in bench.supernet.named_parameters()}
+    bench.run(Tiny(weights=weights))
+    for name, value in bench.supernet.named_parameters():
         assert torch.equal(value, before[name])
         assert value.requires_grad
         assert value.grad is None
-
-
-def test_weights_are_trained_when_they_shall_be() -> None:
-    seen: list[Tensor] = []
-
-    @dataclass(frozen=True, kw_only=True)
-    class Watching(Tiny):
-        def derive(self, problem: Problem, parameters: Any) -> Any:
-            seen.append(torch.stack([p.detach().clone() for p in parameters.values()]))
-            return super().derive(problem, parameters)
-
-    for rate in (0.0, 0.1):
-        list(Watching(trials=4, weights_lr=rate, lr=0.2, batch=16).search(make()))
-    assert not torch.equal(seen[3], seen[7])
-    assert not torch.equal(seen[0], seen[1])
+    assert bench.adopted is not None
+    trained = [not torch.equal(value, before[name]) for name, value in bench.adopted.model.named_parameters()
+               for name in [f"model.{name}"]]  # fmt: skip
+    assert any(trained) == weights
+    assert all(value.requires_grad for value in bench.adopted.parameters())
 
 
 def test_noise_follows_the_seed() -> None:
-    def found(seed: int) -> list[Any]:
-        return [t.architecture for t in Tiny(trials=4, lr=0.2, batch=16, noise=20.0).search(make(seed=seed))]
+    def notes(seed: int) -> Any:
+        return Bench(seed=seed).run(Tiny(noise=5.0))[0].notes
 
-    assert found(0) == found(0)
-    assert found(0) != found(1)
-
-
-def test_a_loss_that_is_no_number_ends_the_search() -> None:
-    problem = make()
-    assert problem.supernet is not None
-    with torch.no_grad():
-        next(problem.supernet.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 1"):
-        list(STRATEGY.search(problem))
+    assert notes(0) == notes(0)
+    assert notes(0) != notes(1)
 
 
-def test_nested_gates_sum_the_values_that_keep_a_unit() -> None:
-    space = Toy(SPACE).space
-    gates = nested_gates(space, {"mlp.2": torch.tensor([0.2, 0.3, 0.5])})
-    assert list(gates) == ["mlp.2"]
-    expected = torch.cat([torch.full((64,), 1.0), torch.full((64,), 0.8), torch.full((64,), 0.5)])
-    assert torch.allclose(gates["mlp.2"], expected)
+def test_a_loss_that_is_no_number_ends_the_search_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
+    file = tmp_path / "training.safetensors"
+    bench = Bench(Session(progress=False, checkpoint=file, title="tiny"))
+
+    @dataclass(frozen=True, kw_only=True)
+    class Failing(Tiny):
+        def step(self, problem: Problem, relaxation: Relaxation) -> Step:
+            good = super().step(problem, relaxation)
+
+            def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+                if context.epoch == 1:
+                    nn.init.constant_(relaxation.supernet.model.get_parameter("norm.weight"), float("nan"))
+                yield from good(images, targets, context)
+
+            return step
+
+    with pytest.raises(TrainingError, match=r"tiny: the loss is nan in epoch 2, step 1 .* epoch 1 is kept in"):
+        bench.run(Failing())
+    assert file.exists()
+    assert bench.adopted is None
+    (trial,) = Bench(Session(progress=False, checkpoint=file)).run(Tiny())
+    assert trial.state == "done"
