@@ -10,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 from nas.training import History
 from nas.training.workplace import Workplace
@@ -37,6 +38,9 @@ class Importance(ABC):
         An axis that is left out keeps its order. `work` has the data, for criteria that need some. A criterion that
         trains (l1_gates) trains the supernet in place; the others leave it as it is.
         """
+
+    def check(self, space: SearchSpace) -> None:  # noqa: B027  (most criteria take every space)
+        """Raise `StrategyError` when this criterion has nothing to score in the space; known before anything trains."""
 
     @final
     def apply(self, supernet: Supernet, work: Workplace) -> Scored:

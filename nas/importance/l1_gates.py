@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nas.errors import ModelError, StrategyError
 from nas.importance.base import Importance, Scored
+from nas.searchspaces import SearchSpace
 from nas.searchspaces.outline import family
 from nas.supernets import Supernet
 from nas.supernets.slicing import Where
@@ -53,6 +54,7 @@ class L1Gates(Importance):
         Raises `StrategyError` when no axis that the space chooses has an exact gate there, `TrainingError` when a loss
         is not a number.
         """
+        self.check(supernet.space)
         ones = {axis: torch.ones(supernet.table.frame.axes[axis]) for axis in self.axes(supernet)}
         relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
@@ -62,21 +64,28 @@ class L1Gates(Importance):
 
     def axes(self, supernet: Supernet) -> list[str]:
         """The axes that the space chooses and that have an exact gate `where` this criterion puts it."""
-        chosen = [axis for choice in supernet.space.values() for axis in choice.axes]
-        found = [axis for axis in chosen if self._gateable(axis, supernet)]
-        if not found:
-            families = ", ".join(sorted({family(axis) for axis in chosen}))
+        return [axis for axis in supernet.space.outline.axes if axis in self._fitting(supernet.space)
+                and self._gateable(axis, supernet)]  # fmt: skip
+
+    def check(self, space: SearchSpace) -> None:
+        """See `Importance.check`."""
+        if not self._fitting(space):
+            families = ", ".join(sorted(set(map(family, space.axes))))
             fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"
             raise StrategyError(
                 f"l1_gates: the space chooses {families}, none of which has a gate where it is {self.where}; {fits} "
                 "do: take another space, or another `where`"
             )
-        return found
+
+    def _fitting(self, space: SearchSpace) -> set[str]:
+        """Axes of families that can have a gate here. A head dimension is also read by queries x keys, where no linear
+        layer consumes it.
+        """
+        own = "head_dim" if self.where == "produced" else ""
+        inputs = self.where == "consumed"
+        return {a for a in space.axes if family(a) in ("heads", "mlp", own) or (inputs and family(a).endswith("_in"))}
 
     def _gateable(self, axis: str, supernet: Supernet) -> bool:
-        # A head dimension is also read by queries x keys, where no linear layer consumes it.
-        if family(axis) == "depth" or (family(axis) == "head_dim" and self.where == "consumed"):
-            return False
         try:
             supernet.relaxed_model({axis: torch.ones(supernet.table.frame.axes[axis])}, self.where)
         except ModelError:

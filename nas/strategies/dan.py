@@ -60,7 +60,11 @@ class Dan(Relaxed):
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space whose values cannot be mixed, or a target that the study does not give."""
         refuse_inexact(problem.space)
-        self.target_of(problem)
+        if self.target == "limit" and (problem.limit is None or "macs" not in problem.limit.bounds):
+            raise StrategyError(
+                f"{problem.strategy}: target is 'limit', but the study has no limit on MACs; give it one, such as "
+                "limit: {macs: 50%}, or a target such as 0.5"
+            )
 
     def parameters(self, problem: Problem) -> dict[str, Tensor]:
         """See `Relaxed.parameters`: no preference."""
@@ -90,14 +94,9 @@ class Dan(Relaxed):
         """The target as a share of the base model's MACs."""
         if self.target != "limit":
             return self.target
-        bounds = problem.limit.bounds if problem.limit else {}
-        if "macs" not in bounds:
-            raise StrategyError(
-                f"{problem.strategy}: target is 'limit', but the study has no limit on MACs; give it one, such as "
-                "limit: {macs: 50%}, or a target such as 0.5"
-            )
+        assert problem.limit is not None
         assert problem.supernet is not None
-        return float(bounds["macs"][1] / problem.supernet.cost.base("macs"))
+        return float(problem.limit.bounds["macs"][1] / problem.supernet.cost.base("macs"))
 
     def weights_at(self, eta: Tensor, context: StepContext, generator: torch.Generator) -> Tensor:
         """The weights g of one choice (values), at one step."""

@@ -63,6 +63,10 @@ class Sizing(Strategy):
 
     needs_supernet: ClassVar[bool] = True
 
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` when the criterion has nothing to score in the space."""
+        criterion(self.importance).check(problem.space)
+
     @abstractmethod
     def size(self, problem: Problem, scores: Scores) -> Architecture:
         """The architecture, within the limit, for these scores. Raises `StrategyError` when there is none."""

@@ -43,7 +43,8 @@ class Threshold(Sizing):
     min_keep: Annotated[int, Field(ge=1)] = 1
 
     def check(self, problem: Problem) -> None:
-        """Raise `StrategyError` when nothing says how much to cut."""
+        """Raise `StrategyError` when nothing says how much to cut, or the criterion has nothing to score."""
+        super().check(problem)
         if self.ratio is None and problem.limit is None:
             raise StrategyError(
                 f"{problem.strategy}: nothing says how much to cut; give a limit, such as limit: {{macs: 50%}}, "

@@ -18,12 +18,12 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter
 
 from nas import importance, strategies
-from nas.errors import ConfigError, DataError, Fault, LimitError, StoreError, nearest
+from nas.errors import ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
 from nas.searchspaces.reader import Document, attempt, read
-from nas.strategies import Strategy
+from nas.strategies import Objective, Problem, Strategy
 from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
 from nas.studies.counting import cost_of
 from nas.studies.database import hidden, located
@@ -79,6 +79,8 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
     facts = _facts(document, faults)
     space = _space(document, facts, faults)
     cost, limit = _costs(document, facts, space, faults)
+    if config and strategy and criterion and space and not faults:
+        faults += _unfit(document, config, strategy, criterion, space, limit)
     if faults:
         raise ConfigError(sorted(dict.fromkeys(faults), key=_place))
     assert config is not None
@@ -293,6 +295,43 @@ def _costs(
                 alone.append(fault_of(("limit", key), fault))
         faults.extend(alone or [fault_of(("limit",), joint)])
         return cost, None
+
+
+def _unfit(
+    document: Document,
+    config: StudyConfig,
+    strategy: Strategy,
+    criterion: Importance,
+    space: SearchSpace,
+    limit: Limit | None,
+) -> list[Fault]:
+    """What the strategy or the criterion cannot do with this space, limit and objectives, before anything trains."""
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("checking measures nothing")
+
+    problem = Problem(
+        space=space,
+        objectives=tuple(Objective(metric, way == "max") for metric, way in config.objectives.items()),
+        strategy=config.strategy_name,
+        seed=config.seed,
+        trials=strategy.trials,
+        measure=never,
+        costs=never,
+        record=never,
+        limit=limit,
+    )
+    checks: dict[str, Callable[[], None]] = {
+        "strategy": lambda: strategy.check(problem),
+        "importance": lambda: criterion.check(space),
+    }
+    faults = []
+    for key, check in checks.items():
+        try:
+            check()
+        except StrategyError as fault:
+            faults.append(document.fault((key,), str(fault), "what fits the space, the limit and the objectives"))
+    return faults
 
 
 def _settings(config: StudyConfig, strategy: Any, rule: Any, criterion: Any) -> dict[str, Any]:
