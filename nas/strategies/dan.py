@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -27,11 +27,12 @@ from nas.errors import StrategyError
 from nas.strategies.nested import NestedGates, refuse_inexact
 from nas.strategies.problem import Problem
 from nas.strategies.relaxed import Relaxed, noise_generator
-from nas.training import StepContext, divergence, ramp
+from nas.training import Recipe, StepContext, divergence, ramp
 from nas.training.relaxation import Relaxation
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Noise = Literal["gumbel", "normal", "none"]
+SHORT = Recipe(epochs=2, batch=16, warmup=0)
 
 
 @final
@@ -56,6 +57,11 @@ class Dan(Relaxed):
     hard: bool = False
     detach: bool = False
     small_ce: bool = False
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"training": SHORT, "target": "limit"},
+        {"training": SHORT, "noise": "normal", "hard": True, "detach": True, "small_ce": True},
+    )
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space whose values cannot be mixed, or a target that the study does not give."""

@@ -62,6 +62,12 @@ class Sizing(Strategy):
     normalise: bool = False
 
     needs_supernet: ClassVar[bool] = True
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"importance": {"use": "magnitude"}, "normalise": True},
+        {"importance": {"use": "taylor", "images": 32, "batch": 16}},
+        {"importance": {"use": "l1_gates", "training": {"epochs": 2, "batch": 16}}},
+        {"importance": {"use": "l1_gates", "where": "consumed", "training": {"epochs": 2, "batch": 16}}},
+    )
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` when the criterion has nothing to score in the space."""

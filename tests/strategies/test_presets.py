@@ -13,7 +13,10 @@ PRESETS = sorted((Path(__file__).parents[2] / "strategies").glob("*.yaml"))
 
 
 def test_there_are_presets() -> None:
-    assert {p.stem for p in PRESETS} >= {"uniform", "evolution", "autoformer", "tpe", "gp", "nsga2"}
+    assert {p.stem for p in PRESETS} >= {
+        *("uniform", "evolution", "autoformer", "tpe", "gp", "nsga2"),
+        *("dan", "an", "sidt", "vtp", "magnitude", "knapsack"),
+    }
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
@@ -27,7 +30,7 @@ def test_a_preset_is_documented_and_parses(path: Path) -> None:
     options = dict(YAML(typ="safe").load(text))
     kind = nas.strategies.find(options.pop("use"))
     strategy = TypeAdapter(kind).validate_python(options)
-    assert strategy.trials == options["trials"]
+    assert strategy.trials == options.get("trials", 1)
     with pytest.raises(ValidationError):
         TypeAdapter(kind).validate_python(options | {"trials": 0})
 

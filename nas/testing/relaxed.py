@@ -1,0 +1,164 @@
+"""What must hold for every strategy that needs the supernet: inherit `RelaxedSuite`, and pytest tries all that there
+are, on a small ViT and a small Swin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import pytest
+import torch
+
+from nas import strategies
+from nas.errors import TrainingError
+from nas.searchspaces import Limit, SearchSpace
+from nas.strategies import Objective, Problem, Strategy, Trial
+from nas.supernets import Supernet, build
+from nas.testing.families import randomise
+from nas.training import Data, Evaluator, Session, Split
+from nas.training.workplace import Workplace
+
+SPACES = {
+    "vit": "{model: vit_tiny_patch16_224, model_args: {img_size: 16, patch_size: 8, embed_dim: 16, depth: 2, "
+    "num_heads: 4, num_classes: 3}, choices: {heads: {size: [1, 2, 4]}, mlp: {size: [8, 16, 32, 64]}}}",
+    "swin": "{model: swin_tiny_patch4_window7_224, model_args: {img_size: 16, patch_size: 2, window_size: 4, "
+    "embed_dim: 8, depths: [1, 1], num_heads: [2, 4], num_classes: 3}, "
+    "choices: {heads: {size: [0.5, 1.0]}, mlp: {size: [0.25, 0.5, 1.0]}}}",
+}
+IMAGES = 48
+
+
+def noise_data() -> Data:
+    """Random images of three classes, without a test split."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (IMAGES, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    split = Split(images, torch.arange(IMAGES) % 3, (0.5,) * 3, (0.25,) * 3)
+    return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise").without_test()
+
+
+@final
+class Bench:
+    """A problem on a small supernet with random weights, 60 % of its MACs; what the strategy adopts is kept."""
+
+    def __init__(
+        self, kind: str, *, seed: int = 0, session: Session | None = None, history: Sequence[Trial] = ()
+    ) -> None:
+        space = SearchSpace.from_yaml(SPACES[kind])
+        self.supernet = Supernet(randomise(build(space.model, space.model_args)), space)
+        self.adopted = self.supernet
+        self.data = noise_data()
+        cost = self.supernet.cost
+        self.problem = Problem(
+            space=space,
+            objectives=(Objective("accuracy", maximise=True),),
+            strategy="tried",
+            seed=seed,
+            trials=1,
+            measure=lambda architecture: Evaluator(self.adopted.eval(), self.data.validation)(architecture).metrics,
+            costs=lambda a: {"macs": int(cost.macs(a)[0]), "params": int(cost.params(a)[0])},
+            record=lambda _: None,
+            limit=Limit(cost, macs="60%", params="90%"),
+            history=list(history),
+            supernet=self.supernet,
+            work=Workplace(self.data, seed, session or Session(progress=False, title="tried")),
+            adopt=self._adopt,
+        )
+
+    def _adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        assert self.adopted is self.supernet, "adopted twice"
+        assert all("metrics" in row for row in rows)
+        self.adopted = supernet
+
+    def run(self, strategy: Strategy) -> list[Trial]:
+        """The trials of a whole search."""
+        return list(strategy.search(self.problem))
+
+
+def _cases() -> list[Any]:
+    cases = []
+    for name in strategies.names():
+        kind = strategies.find(name)
+        if kind.needs_supernet:
+            cases += [
+                pytest.param(kind(**options), model, id=f"{name}-{number}-{model}")
+                for number, options in enumerate(kind.examples)
+                for model in SPACES
+            ]
+    return cases
+
+
+@pytest.mark.parametrize(("strategy", "kind"), _cases())
+class RelaxedSuite:
+    """One trial, within the limit, reproducible, and from a supernet that is what it extracts."""
+
+    def test_one_feasible_trial_of_the_space(self, strategy: Strategy, kind: str) -> None:
+        """One trial is yielded and recorded; continued, the search has nothing more to do."""
+        bench = Bench(kind)
+        (trial,) = bench.run(strategy)
+        assert trial.state == "done"
+        assert bench.problem.history == [trial]
+        bench.problem.space.check(trial.architecture)
+        assert bench.problem.allows(trial.architecture)
+        assert Bench(kind, history=[trial]).run(strategy) == []
+
+    def test_the_seed_decides(self, strategy: Strategy, kind: str) -> None:
+        """The same seed gives the same architecture, the same measurements and the same weights."""
+        one, two = Bench(kind), Bench(kind)
+        (first,), (second,) = one.run(strategy), two.run(strategy)
+        assert (first.architecture, first.metrics, first.notes) == (second.architecture, second.metrics, second.notes)
+        for name, value in one.adopted.state_dict().items():
+            assert torch.equal(value, two.adopted.state_dict()[name])
+
+    def test_the_supernet_of_the_study_stays_as_it_was(self, strategy: Strategy, kind: str) -> None:
+        """The strategy works on a copy, which it hands over."""
+        bench = Bench(kind)
+        before = {name: value.clone() for name, value in bench.supernet.state_dict().items()}
+        bench.run(strategy)
+        assert bench.adopted is not bench.supernet
+        assert all(torch.equal(value, before[name]) for name, value in bench.supernet.state_dict().items())
+        assert all(parameter.requires_grad for parameter in bench.adopted.parameters())
+
+    def test_extracted_is_what_was_measured(self, strategy: Strategy, kind: str) -> None:
+        """Zero difference between the adopted supernet's sub-network and the extracted model."""
+        bench = Bench(kind)
+        (trial,) = bench.run(strategy)
+        images = next(bench.data.validation.batches(8))[0]
+        supernet = bench.adopted.eval()
+        with torch.no_grad():
+            assert torch.equal(supernet(images, trial.architecture), supernet.extract(trial.architecture)(images))
+
+    def test_a_killed_search_ends_the_same(self, strategy: Strategy, kind: str, tmp_path: Path) -> None:
+        """Killed after the first epoch of training, if it trains, and continued from the checkpoint."""
+        whole = Bench(kind)
+        (expected,) = whole.run(strategy)
+
+        def kill(_: object) -> None:
+            raise KeyboardInterrupt
+
+        file = tmp_path / "training.safetensors"
+        session = Session(progress=False, title="tried", checkpoint=file)
+        try:
+            Bench(kind, session=Session(progress=False, checkpoint=file, on_epoch=kill)).run(strategy)
+        except KeyboardInterrupt:
+            assert file.exists()
+        again = Bench(kind, session=session)
+        (found,) = again.run(strategy)
+        assert (found.architecture, found.metrics) == (expected.architecture, expected.metrics)
+        for name, value in whole.adopted.state_dict().items():
+            assert torch.equal(value, again.adopted.state_dict()[name])
+
+    def test_a_loss_that_is_no_number_is_an_error(self, strategy: Strategy, kind: str) -> None:
+        """A strategy that trains stops with the epoch and the step; one that only scores refuses to order by nan."""
+        bench = Bench(kind)
+        with torch.no_grad():
+            bench.supernet.model.get_parameter("head.bias" if kind == "vit" else "head.fc.bias").fill_(float("nan"))
+            bench.supernet.model.get_parameter("norm.weight").fill_(float("nan"))
+        trained: list[object] = []
+        session = Session(progress=False, title="tried", on_epoch=trained.append)
+        Bench(kind, session=session).run(strategy)
+        if trained:
+            with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 1 of 3"):
+                bench.run(strategy)
+            assert bench.adopted is bench.supernet
