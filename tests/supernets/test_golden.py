@@ -122,3 +122,17 @@ def test_dan_swin_base() -> None:
         pytest.approx(39.01 + biases, abs=5e-3),
         pytest.approx(6.92, abs=5e-3),
     )
+
+
+@pytest.mark.parametrize(
+    ("reading", "params", "macs"),
+    [
+        ("heads mlp", 24.84, 4.10),  # R2
+        ("heads mlp merging_in head_in", 22.00, 3.86),  # R3
+    ],
+)
+def test_adjoined_networks_of_alpha_4(reading: str, params: float, macs: float) -> None:
+    """AN-Small-4 on Swin-B by its readings; the thesis prints 21.32 M / 2.76 G, which none of them gives."""
+    cost = cost_of(SWIN["B"])
+    found = millions_and_billions(cost, fraction(cost, 1 / 4, *reading.split()))
+    assert found == (pytest.approx(params, rel=0.003), pytest.approx(macs, rel=0.01))

@@ -1,0 +1,67 @@
+"""20 steps of every gradient method on a toy ViT and a toy Swin: the losses are committed as text.
+
+A change of results that was intended is made with `python tests/strategies/test_golden_losses.py`, and said in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas.importance.l1_gates import L1Gates, L1Step
+from nas.strategies.dan import Dan, DanStep
+from nas.testing.relaxed import SPACES, Bench
+from nas.training import Recipe, Step
+from nas.training.relaxation import Relaxation, relax
+
+FOLDER = Path(__file__).parent / "golden"
+RECIPE = Recipe(epochs=20, lr=1e-3, batch=48, warmup=2)
+"""An epoch is one step: the batch holds all images."""
+
+
+def _dan(bench: Bench) -> tuple[Relaxation, Step]:
+    relaxation = Relaxation(bench.supernet, Dan().parameters(bench.problem), 20.0)
+    return relaxation, DanStep(Dan(), relaxation, 0.5)
+
+
+def _gates(options: L1Gates) -> Callable[[Bench], tuple[Relaxation, Step]]:
+    def made(bench: Bench) -> tuple[Relaxation, Step]:
+        ones = {axis: torch.ones(bench.supernet.table.frame.axes[axis]) for axis in options.axes(bench.supernet)}
+        relaxation = Relaxation(bench.supernet, ones, 10.0)
+        return relaxation, L1Step(options, relaxation)
+
+    return made
+
+
+METHODS: dict[str, Callable[[Bench], tuple[Relaxation, Step]]] = {
+    "dan": _dan,
+    "sidt": _gates(L1Gates(where="produced", gamma=1e-2)),
+    "vtp": _gates(L1Gates(where="consumed", gamma=1e-2)),
+}
+
+
+def losses(method: str, kind: str) -> list[float]:
+    bench = Bench(kind)
+    assert bench.problem.work is not None
+    relaxation, step = METHODS[method](bench)
+    history = relax(relaxation, step, bench.problem.work, RECIPE, lambda _: {})
+    return [row.loss for row in history]
+
+
+@pytest.mark.parametrize("kind", SPACES)
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_are_what_they_were(method: str, kind: str) -> None:
+    golden = [float(line) for line in (FOLDER / f"{method}_{kind}.txt").read_text().split()]
+    assert len(golden) == 20
+    assert losses(method, kind) == pytest.approx(golden, rel=2e-4)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for method in METHODS:
+        for kind in SPACES:
+            lines = "".join(f"{loss:.6f}\n" for loss in losses(method, kind))
+            (FOLDER / f"{method}_{kind}.txt").write_text(lines)
