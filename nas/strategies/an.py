@@ -40,6 +40,7 @@ class An(AskTell):
     alpha: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
 
     guided: ClassVar[bool] = False
+    searches: ClassVar[bool] = False
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({"alpha": 2},)
 
     def check(self, problem: Problem) -> None:

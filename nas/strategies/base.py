@@ -31,6 +31,9 @@ class Strategy(ABC):
     guided: ClassVar[bool] = True
     """Whether it learns from its trials. `StrategySuite` then wants it to beat `uniform`."""
 
+    searches: ClassVar[bool] = True
+    """Whether its trials differ; one that always proposes the same architecture is not asked for several."""
+
     needs_supernet: ClassVar[bool] = False
     """Whether `problem.supernet` and `.work` must be there: strategies by gradients or importance, which have a suite
     of their own.

@@ -132,6 +132,8 @@ class StrategySuite:
         """Strings hash differently there, so that nothing may depend on the order of a set. Another seed gives other
         trials.
         """
+        if not strategy.searches:
+            pytest.skip("always proposes the same architecture")
         here = digests(whole_search(strategy, (ACCURACY,)))
         assert _in_another_process(strategy) == here
         made, limit = toy(PLAIN)
@@ -159,6 +161,8 @@ class StrategySuite:
         """Failed trials are recorded, with their reason, and the budget is spent; a killed search with failures
         continues to the same.
         """
+        if not strategy.searches:
+            pytest.skip("always proposes the same architecture")
         made, limit = toy(PLAIN)
 
         def measure(architecture: Architecture) -> Mapping[str, float]:
@@ -192,6 +196,8 @@ class StrategySuite:
 
     def test_takes_two_objectives_or_refuses_them(self, strategy: Strategy) -> None:
         """With two objectives it finds several trade-offs; or it raises `StrategyError` before it measures anything."""
+        if not strategy.searches:
+            pytest.skip("always proposes the same architecture")
         if not _takes(strategy, (ACCURACY, MACS)):
             return
         trials = whole_search(strategy, (ACCURACY, MACS))

@@ -12,7 +12,7 @@ def loads_torch(module: str) -> bool:
     return done.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("module", ["uniform", "evolution", "with_optuna"])
+@pytest.mark.parametrize("module", ["uniform", "evolution", "with_optuna", "an"])
 def test_black_box_strategies_load_no_torch(module: str) -> None:
     assert not loads_torch(f"nas.strategies.{module}")
 
