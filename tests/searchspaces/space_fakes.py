@@ -17,13 +17,13 @@ def deit(size: str = "tiny", blocks: int = 12, tokens: int = 197) -> Outline:
     axes = {"embed": width}
     for b in range(blocks):
         axes |= {f"depth.{b}": 1, f"heads.{b}": heads, f"head_dim.{b}": 64, f"mlp.{b}": 4 * width}
-        axes |= {f"tokens.{b}": tokens, f"fc1_in.{b}": width, f"qkv_in.{b}": width, f"proj_in.{b}": 64 * heads}
+        axes |= {f"tokens.{b}": tokens, f"fc1_in.{b}": width}
     return Outline(
         f"deit_{size}_patch16_224",
         axes,
         protected={f"tokens.{b}": 1 for b in range(blocks)},
         within={f"fc1_in.{b}": "embed" for b in range(blocks)},
-        elastic=frozenset({"embed", "depth", "heads", "mlp", "tokens", "fc1_in", "qkv_in", "proj_in"}),
+        elastic=frozenset({"embed", "depth", "heads", "mlp", "tokens", "fc1_in"}),
     )
 
 
@@ -34,8 +34,7 @@ def swin(size: str = "tiny") -> Outline:
         axes[f"embed.{s}"] = width << s
         for b in range(depth):
             axes |= {f"depth.{s}.{b}": 1, f"heads.{s}.{b}": (width << s) // 32, f"mlp.{s}.{b}": 4 * width << s}
-            axes |= {f"head_dim.{s}.{b}": 32}
-    return Outline(f"swin_{size}_patch4_window7_224", axes, elastic=frozenset({"depth", "heads", "head_dim", "mlp"}))
+    return Outline(f"swin_{size}_patch4_window7_224", axes, elastic=frozenset({"depth", "heads", "mlp"}))
 
 
 def small(blocks: int = 3) -> Outline:
