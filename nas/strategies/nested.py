@@ -22,7 +22,8 @@ class NestedGates:
     """Axis -> gate per unit, from one weight per value of each choice.
 
     A unit's gate is the sum of the weights of those values that keep it. Sub-networks share their first units, so one
-    pass with these gates equals the weighted sum of the outputs over all values of a choice (eq. 3.5 of Goel 2023).
+    pass with these gates equals the weighted sum of the outputs over all values of a choice (eq. 3.5 of Goel 2023),
+    layer by layer: a choice of depth mixes what attention and MLP add, each by itself, so the MLP reads a mixture.
     """
 
     def __init__(self, supernet: Supernet) -> None:

@@ -1,5 +1,7 @@
 """AN: one factor for the whole network."""
 
+from fractions import Fraction
+
 import pytest
 
 from nas.errors import StrategyError
@@ -25,6 +27,23 @@ def test_without_an_alpha_it_is_the_least_within_the_limit() -> None:
     larger = [An(alpha=a).ask(toy.problem(trials=1), 0) for a in (1.0, 1.2, 1.33, 1.5)]
     costs = {int(toy.additive("macs")(toy.space.as_table([a]))[0]) for a in larger if limit.allows(a)}
     assert int(toy.additive("macs")(toy.space.as_table([found]))[0]) >= max(costs, default=0)
+
+
+@pytest.mark.parametrize("share", ["90%", "75%", "60%", "45%", "40%"])
+def test_the_least_alpha_is_exact(share: str) -> None:
+    """Against every alpha in steps of 1/100, and those at which a size changes: sizes by hand, in integers."""
+    toy = Toy(HALVES)
+    limit = Limit(toy, macs=share)
+    alphas = sorted({Fraction(n, 100) for n in range(100, 401)} | {Fraction(4, 3)})
+    for alpha in alphas:
+        heads = max((n for n in (1, 2, 3) if n * alpha <= 3), default=1)
+        hidden = max((n for n in (48, 96, 144, 192) if n * alpha <= 192), default=48)
+        expected = {name: heads if name.startswith("heads") else hidden for name in toy.space}
+        if limit.allows(expected):
+            assert dict(An().ask(toy.problem(trials=1, limit=limit), 0)) == expected
+            assert alpha > 1
+            return
+    raise AssertionError("no alpha was feasible")
 
 
 def test_what_divides_nothing_is_refused() -> None:

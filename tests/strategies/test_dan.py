@@ -63,6 +63,27 @@ def test_one_pass_is_the_sum_over_all_values(model: str, args: dict[str, object]
     assert name in supernet.space
 
 
+@pytest.mark.parametrize(("model", "args"), [VIT, SWIN])
+def test_one_pass_of_attention_is_the_sum_over_all_heads(model: str, args: dict[str, object]) -> None:
+    supernet = make(model, args, "alpha")
+    index, path = list(supernet.table.frame.blocks.items())[-1]
+    axis, weights = f"heads.{index}", torch.tensor([0.3, 0.7])
+    gate = NestedGates(supernet)(dict.fromkeys(supernet.space, weights))[axis]
+
+    def attention(module: torch.nn.Module) -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        module.get_submodule(f"{path}.attn").register_forward_hook(lambda _module, _inputs, out: seen.append(out))
+        module(images(supernet.model, args))
+        return seen[0]
+
+    with torch.no_grad():
+        parameters, sizes = dict(supernet.model.named_parameters()), supernet.space[f"alpha.{index}"].sizes
+        parts = [attention(supernet._carve(parameters, {axis: size[axis]})) for size in sizes]
+        together = weights[0] * parts[0] + weights[1] * parts[1]
+        assert (parts[0] - parts[1]).abs().max() > 1e-2
+        torch.testing.assert_close(attention(supernet.relaxed_model({axis: gate})), together, rtol=1e-4, atol=1e-5)
+
+
 def test_expected_cost_is_the_mean_over_all_architectures() -> None:
     bench = Bench("vit")
     space, cost = bench.problem.space, bench.supernet.cost

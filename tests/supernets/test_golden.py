@@ -128,11 +128,12 @@ def test_dan_swin_base() -> None:
     ("reading", "params", "macs"),
     [
         ("heads mlp", 24.84, 4.10),  # R2
-        ("heads mlp merging_in head_in", 22.00, 3.86),  # R3
+        # R3 was expected at 22.00 M / 3.86 G; this is our count, 22,008,758 and 3,872,187,392.
+        ("heads mlp merging_in head_in", 22.009, 3.872),
     ],
 )
 def test_adjoined_networks_of_alpha_4(reading: str, params: float, macs: float) -> None:
     """AN-Small-4 on Swin-B by its readings; the thesis prints 21.32 M / 2.76 G, which none of them gives."""
     cost = cost_of(SWIN["B"])
     found = millions_and_billions(cost, fraction(cost, 1 / 4, *reading.split()))
-    assert found == (pytest.approx(params, rel=0.003), pytest.approx(macs, rel=0.01))
+    assert found == (pytest.approx(params, abs=5e-3), pytest.approx(macs, abs=5e-3))

@@ -1,0 +1,50 @@
+"""The threshold on scores made by hand: who is compared with whom, and what `normalise` evens out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nas.errors import StrategyError
+from nas.strategies.threshold import Ranking, Threshold
+from nas.testing.toy import BLOCKS, Toy
+
+UNITS = "model: toy\nchoices:\n  heads: {size: [1, 2, 3]}\n  mlp: {size: {from: 1, to: 192, step: 1}}\n"
+
+
+@pytest.mark.parametrize(
+    ("ranking", "ratio", "early", "late", "hidden"),
+    [
+        ("global", 9 / 1170, 3, 1, 192),  # the nine least of all units are the heads of blocks 3 to 5; one must stay
+        ("global_per_kind", 0.5, 3, 1, 96),  # half of all heads, and half of all hidden units
+        ("per_layer", 0.33, 2, 2, 128),  # one head of three, 64 hidden units of 192, in every block
+    ],
+)
+def test_rankings(ranking: Ranking, ratio: float, early: int, late: int, hidden: int) -> None:
+    problem = Toy(UNITS).problem(trials=1)
+    scores = {f"heads.{b}": np.array([30.0, 20.0, 10.0]) / (1 if b < 3 else 10) for b in range(BLOCKS)}
+    scores |= {f"mlp.{b}": np.full(192, 1000.0) for b in range(BLOCKS)}
+    sizes = problem.space.sizes(Threshold(ranking=ranking, ratio=ratio).size(problem, scores))
+    assert [sizes[f"heads.{b}"] for b in range(BLOCKS)] == [early] * 3 + [late] * 3
+    assert {sizes[f"mlp.{b}"] for b in range(BLOCKS)} == {hidden}, "equal scores are cut evenly from all axes"
+
+
+def test_normalised_scores_do_not_depend_on_the_scale_of_a_layer() -> None:
+    problem = Toy(UNITS).problem(trials=1)
+    generator = torch.Generator().manual_seed(0)
+    even = {
+        axis: torch.rand(problem.space.outline.axes[axis], generator=generator).sort(descending=True).values
+        for axis in sorted(problem.space.axes)
+    }
+    scaled = {axis: scores * (1000 if axis == "mlp.2" else 1) for axis, scores in even.items()}
+    plain, normal = Threshold(ratio=0.5), Threshold(ratio=0.5, normalise=True)
+    assert normal.choose(problem, scaled) == normal.choose(problem, even)
+    assert problem.space.sizes(plain.choose(problem, scaled))["mlp.2"] == 192
+    assert problem.space.sizes(normal.choose(problem, scaled))["mlp.2"] < 192
+    assert problem.space.sizes(normal.choose(problem, {**even, "mlp.2": torch.zeros(192)}))["mlp.2"] == 1
+
+
+def test_no_scores_are_an_error() -> None:
+    with pytest.raises(StrategyError, match="importance 'magnitude' scores no axis"):
+        Threshold(ratio=0.5).choose(Toy(UNITS).problem(trials=1), {})
