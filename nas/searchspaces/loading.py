@@ -192,9 +192,13 @@ def _expanded(
                 report.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
                 break
         choices += made
+    nested = {axis for choice in choices if choice.chain for axis in choice.axes}
     parents = {axis: outline.within.get(axis, "").split() for axis in owners}
     clashes = {
-        (owners[axis], parent): axis for axis, packed in parents.items() for parent in packed if parent in owners
+        (owners[axis], parent): axis
+        for axis, packed in parents.items()
+        for parent in packed
+        if parent in owners and not (axis in nested and owners[parent] == owners[axis])
     }
     for (owner, parent), axis in clashes.items():
         found = f"sizes of {axis}, while '{owners[parent]}' sets {parent}"

@@ -24,7 +24,7 @@ from nas.searchspaces.space import SearchSpace
 from nas.strategies.base import AskTell
 from nas.strategies.problem import Problem
 
-WHOLE = frozenset({"depth", "tokens"})
+WHOLE = frozenset({"depth", "tokens", "queries"})
 """Families that alpha does not divide."""
 
 

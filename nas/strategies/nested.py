@@ -13,7 +13,7 @@ from nas.searchspaces.outline import family
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
 
-INEXACT = frozenset({"embed", "head_dim", "tokens"})
+INEXACT = frozenset({"embed", "head_dim", "tokens", "queries"})
 """Families whose units are read by something else than linear layers: a gate there is no mixture of outputs."""
 
 

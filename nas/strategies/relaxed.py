@@ -7,12 +7,11 @@ in the end. The loop is that of all training, so checkpoints, mixed precision an
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,8 +19,9 @@ from pydantic import Field
 from torch import Tensor
 
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import Strategy
-from nas.strategies.problem import Problem, Trial
+from nas.strategies.adopting import Adopting, Learnt
+from nas.strategies.problem import Problem
+from nas.supernets import Supernet
 from nas.training import Recipe, StepContext, seeds
 from nas.training.relaxation import Relaxation, relax
 from nas.training.step import Step
@@ -30,7 +30,7 @@ RECIPE = Recipe(epochs=10, lr=1e-3, warmup=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Relaxed(Strategy):
+class Relaxed(Adopting):
     """A gradient strategy: it trains a copy of the supernet with architecture parameters, and ends with one trial.
 
     The trial is the architecture derived at the end, measured on the trained copy, which the run adopts: the winner is
@@ -38,13 +38,11 @@ class Relaxed(Strategy):
     from the checkpoint of its last epoch and ends the same.
     """
 
-    trials: Literal[1] = 1
     training: Recipe = RECIPE
     arch_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-2
     weights: bool = True
 
     guided: ClassVar[bool] = True
-    needs_supernet: ClassVar[bool] = True
 
     @abstractmethod
     def parameters(self, problem: Problem) -> dict[str, Tensor]:
@@ -72,23 +70,15 @@ class Relaxed(Strategy):
         lattice = (problem.limit or problem.space).lattice
         return problem.space.from_table(lattice.best(self.scores(problem, parameters)))[0]
 
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        """See `Strategy.search`."""
-        self.check(problem)
-        return self._loop(problem)
-
-    def _loop(self, problem: Problem) -> Iterator[Trial]:
-        if problem.history:
-            return
-        assert problem.supernet is not None
+    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
+        """See `Adopting.learn`."""
         assert problem.work is not None
-        supernet = copy.deepcopy(problem.supernet).requires_grad_(self.weights)
+        supernet.requires_grad_(self.weights)
         relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.lr)
         step, watch = self.step(problem, relaxation), partial(self.trajectory, problem)
         history = relax(relaxation, step, problem.work, self.training, watch)
-        problem.adopt(supernet.requires_grad_(True), history.rows())
         found = {name: value.detach().cpu() for name, value in relaxation.architecture.items()}
-        yield from problem.evaluate([self.derive(problem, found)], self.notes(problem, found))
+        return Learnt(self.derive(problem, found), history, self.notes(problem, found))
 
 
 def noise_generator(context: StepContext) -> torch.Generator:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import AfterValidator, TypeAdapter, ValidationError
@@ -17,8 +16,9 @@ from nas.errors import StrategyError
 from nas.importance import Importance
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.base import Strategy
-from nas.strategies.problem import Problem, Trial
+from nas.strategies.adopting import Adopting, Learnt
+from nas.strategies.problem import Problem
+from nas.supernets import Supernet
 
 Scores = Mapping[str, np.ndarray]
 """Axis -> scores of its units, descending (float, units)."""
@@ -47,7 +47,7 @@ def _checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizing(Strategy):
+class Sizing(Adopting):
     """Scores the units of a copy of the supernet by `importance`, puts them in that order, and decides the sizes.
 
     One trial: the architecture that follows from the scores. Criteria that train (l1_gates) train the copy, which the
@@ -57,11 +57,9 @@ class Sizing(Strategy):
     normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
     """
 
-    trials: Literal[1] = 1
     importance: Annotated[str | Mapping[str, Any], AfterValidator(_checked)] = "magnitude"
     normalise: bool = False
 
-    needs_supernet: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"importance": {"use": "magnitude"}, "normalise": True},
         {"importance": {"use": "taylor", "images": 32, "batch": 16}},
@@ -77,20 +75,11 @@ class Sizing(Strategy):
     def size(self, problem: Problem, scores: Scores) -> Architecture:
         """The architecture, within the limit, for these scores. Raises `StrategyError` when there is none."""
 
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        """See `Strategy.search`."""
-        self.check(problem)
-        return self._loop(problem)
-
-    def _loop(self, problem: Problem) -> Iterator[Trial]:
-        if problem.history:
-            return
+    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
+        """See `Adopting.learn`."""
         assert problem.work is not None
-        supernet = copy.deepcopy(problem.supernet)
-        assert supernet is not None
         ranked = criterion(self.importance).apply(supernet, problem.work)
-        problem.adopt(supernet, ranked.history.rows())
-        yield from problem.evaluate([self.choose(problem, ranked.scores)])
+        return Learnt(self.choose(problem, ranked.scores), ranked.history)
 
     def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
         """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""

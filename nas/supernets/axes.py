@@ -33,7 +33,8 @@ class Row:
 
     `rank` names the axis along which the matrix may be factored. `query` names the axis whose size sets the softmax
     scale: where it shrinks, the parameter's query part is multiplied by the root of the ratio, so that a plain module
-    with its own scale computes with the base model's.
+    with its own scale computes with the base model's. `queries` names the axis of tokens whose query is computed, where
+    those may be fewer than `at`, the tokens whose key and value are.
     """
 
     parameter: str
@@ -41,6 +42,7 @@ class Row:
     at: str = ""
     rank: str = ""
     query: str = ""
+    queries: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Entry:
     at: str = ""
     rank: str = ""
     query: str = ""
+    queries: str = ""
 
     @cached_property
     def atoms(self) -> Dim:
@@ -138,8 +141,8 @@ class AxisTable:
 def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Frame, model: nn.Module) -> AxisTable:
     """The table of `model`: each parameter bound to the one row whose pattern it matches.
 
-    `products` are patterns such as "2 queries.{i} tokens.{i} heads.{i} head_dim.{i}", one of each per block; `block` is
-    the pattern of a block's path ("blocks.{i}"). Raises ModelError for a parameter that no row names, or whose shape is
+    `products` are patterns such as "2 queries.{i} tokens.{i} heads.{i} head_dim.{i}", one of each per block, or once
+    where they name no block's axis; `block` is the pattern of a block's path ("blocks.{i}"). Raises ModelError for a parameter that no row names, or whose shape is
     not the product of its axes.
     """
     kind = type(model).__name__
@@ -153,18 +156,20 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
         row, bound = found[0]
         located = inside.fullmatch(name)
         index = ".".join(value for key, value in located.groupdict().items() if key != "rest") if located else ""
-        fields = (field.format(**bound) for field in (row.at, row.rank, row.query))
+        fields = (field.format(**bound) for field in (row.at, row.rank, row.query, row.queries))
         entries[name] = entry = Entry(name, parse(row.axes.format(**bound)), index, *fields)
         expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)
         if expected != tuple(parameter.shape):
             raise ModelError(f"{kind}: parameter '{name}' is {tuple(parameter.shape)}, its axes {row.axes} {expected}")
     keys = re.findall(r"{(\w+)}", block)
-    per_block = tuple(
-        Product(index, int(number), tuple(atoms))
+    bound_products = [
+        (index, product.format(**dict(zip(keys, index.split("."), strict=True))))
         for index in frame.blocks
-        for number, *atoms in (p.format(**dict(zip(keys, index.split("."), strict=True))).split() for p in products)
-    )
-    return AxisTable(frame, entries, per_block)
+        for product in products
+        if "{" in product
+    ] + [("", product) for product in products if "{" not in product]
+    counted = tuple(Product(index, int(text.split()[0]), tuple(text.split()[1:])) for index, text in bound_products)
+    return AxisTable(frame, entries, counted)
 
 
 def parse(axes: str) -> tuple[Dim, ...]:

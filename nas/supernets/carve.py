@@ -65,7 +65,7 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
     whole.family.reshape(carved, blocks, keep.size)
     for path, modules in before.items():
         carved.set_submodule(path, nn.Sequential(*modules, tree[path]))
-    _drop_tokens(carved, blocks, whole.table, keep)
+    _thin_tokens(carved, blocks, whole, keep)
     return carved
 
 
@@ -141,17 +141,22 @@ def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | 
     return select(index, CHANNELS, device)
 
 
-def _drop_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], table: AxisTable, keep: Cut) -> None:
-    """Before each block that sees fewer tokens than the one before it, gather those that stay."""
-    present: list[int] | None = None
+def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whole, keep: Cut) -> None:
+    """Let blocks compute their queries only, and gather what stays before each block that sees fewer tokens."""
+    arriving = list(range(max((n for axis, n in keep.frame.axes.items() if axis.startswith("tokens.")), default=0)))
     for index in blocks:
-        kept = keep.selections.get(f"tokens.{index}")
-        if kept is None:
-            continue
-        positions = [int(position) for position in kept]
-        if present is None or len(positions) < len(present):
-            place = positions if present is None else [present.index(position) for position in positions]
-            path = table.frame.blocks[index]
-            gather = select(tuple(place), TOKENS, kept.device)
+        path = whole.table.frame.blocks[index]
+        present = _chosen(keep, f"tokens.{index}", arriving)
+        computed = _chosen(keep, f"queries.{index}", present)
+        device = next(carved.parameters()).device
+        if len(computed) < len(present):
+            rows = tuple(present.index(position) for position in computed)
+            carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))
+        if len(present) < len(arriving):
+            gather = select(tuple(arriving.index(position) for position in present), TOKENS, device)
             carved.set_submodule(path, nn.Sequential(gather, carved.get_submodule(path)))
-        present = positions
+        arriving = present
+
+
+def _chosen(keep: Cut, axis: str, default: list[int]) -> list[int]:
+    return keep.selections[axis].tolist() if axis in keep.selections else default

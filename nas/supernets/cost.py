@@ -28,13 +28,27 @@ Number = TypeVar("Number")
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A matrix that may be factored in two: the axis of its rank, and the axes of its outputs and inputs."""
+
+    rank: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Term:
-    """factor x the sizes of `atoms`, for every alive block; `factored` is (rank axis, output atoms, input atoms)."""
+    """factor x the sizes of `atoms` x what is counted of a matrix, for every alive block.
+
+    Counted is the whole of it (`matrix`), or what each of its last layer's outputs reads (`inner`): the rank where it is
+    factored, else its inputs.
+    """
 
     block: str
     factor: int
     atoms: tuple[str, ...]
-    factored: tuple[str, tuple[str, ...], tuple[str, ...]] | None = None
+    matrix: Matrix | None = None
+    inner: Matrix | None = None
 
 
 @final
@@ -110,18 +124,29 @@ class Cost:
         value: Any = term.factor
         for atom in term.atoms:
             value = value * self._size(atom, sizes)
-        if term.factored:
-            rank, outputs, inputs = term.factored
-            value = value * self._matrix(rank, outputs, inputs, sizes)
+        if term.matrix:
+            value = value * self._elements(term.matrix, sizes)
+        if term.inner:
+            value = value * self._read(term.inner, sizes)
         return value * self._size(f"depth.{term.block}", sizes) if term.block else value
 
-    def _matrix(self, rank: str, outputs: Iterable[str], inputs: Iterable[str], sizes: Mapping[str, Any]) -> Any:
+    def _elements(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
         """Elements of a matrix, or of its two factors where it is factored and that pays."""
-        m, n = (math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (outputs, inputs))
-        r = self._size(rank, sizes)
-        if isinstance(r, np.ndarray):
-            return np.where((r < self.frame.full(rank)) & factoring_pays(r, m, n), r * (m + n), m * n)  # type: ignore[arg-type]
-        return r * (m + n) if r < self.frame.full(rank) and factoring_pays(r, m, n) else m * n
+        m, n, rank = self._shape(matrix, sizes)
+        return _either(self._factored(matrix, sizes), rank * (m + n), m * n)
+
+    def _read(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
+        """Inputs of the layer that gives a matrix's outputs."""
+        _, n, rank = self._shape(matrix, sizes)
+        return _either(self._factored(matrix, sizes), rank, n)
+
+    def _shape(self, matrix: Matrix, sizes: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        m, n = (math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (matrix.outputs, matrix.inputs))
+        return m, n, self._size(matrix.rank, sizes)
+
+    def _factored(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
+        m, n, rank = self._shape(matrix, sizes)
+        return (rank < self.frame.full(matrix.rank)) & factoring_pays(rank, m, n)
 
     def _compile(self, terms: Sequence[Term]) -> Additive:
         """Sum the terms that depend on the same choices into one look-up table each."""
@@ -144,9 +169,8 @@ class Cost:
     def _atoms(self, term: Term) -> Iterable[str]:
         """Every axis that a term may depend on, down to the ones that its axes lie within."""
         atoms = list(term.atoms)
-        if term.factored:
-            rank, outputs, inputs = term.factored
-            atoms += [rank, *outputs, *inputs]
+        for matrix in filter(None, (term.matrix, term.inner)):
+            atoms += [matrix.rank, *matrix.outputs, *matrix.inputs]
         if term.block:
             atoms.append(f"depth.{term.block}")
         for atom in atoms:
@@ -156,16 +180,32 @@ class Cost:
                 yield atom
 
 
+def _either(condition: Any, yes: Any, no: Any) -> Any:
+    """`yes` where `condition`, else `no`; arrays are chosen from element by element."""
+    return np.where(condition, yes, no) if isinstance(condition, np.ndarray) else yes if condition else no
+
+
 def _parameter_terms(table: AxisTable) -> list[Term]:
     return [_term(entry, ()) for entry in table.entries.values()]
 
 
 def _mac_terms(table: AxisTable) -> list[Term]:
     matrices = [_term(entry, (entry.at,)) for entry in table.entries.values() if entry.at]
-    return matrices + [Term(product.block, product.factor, product.atoms) for product in table.products]
+    spared = [term for entry in table.entries.values() if entry.queries for term in _spared(entry)]
+    return matrices + spared + [Term(product.block, product.factor, product.atoms) for product in table.products]
+
+
+def _spared(entry: Entry) -> tuple[Term, Term]:
+    """A row of queries, keys and values counts all for every token; queries that are not computed are taken off."""
+    (_, *outputs), inputs = entry.dims
+    inner = Matrix(entry.rank, entry.dims[0], inputs)
+    return (
+        Term(entry.block, 1, (entry.queries, *outputs), inner=inner),
+        Term(entry.block, -1, (entry.at, *outputs), inner=inner),
+    )
 
 
 def _term(entry: Entry, times: tuple[str, ...]) -> Term:
     if entry.rank:
-        return Term(entry.block, 1, times, (entry.rank, *entry.dims))  # type: ignore[arg-type]
+        return Term(entry.block, 1, times, Matrix(entry.rank, *entry.dims))
     return Term(entry.block, 1, (*times, *entry.atoms))

@@ -25,11 +25,11 @@ class Selection:
     def __init__(self, table: AxisTable, family: Family, model: nn.Module) -> None:
         self._frame = table.frame
         self._orders: dict[str, list[int]] = {}
-        self._default = family.token_order(model) if any(map(_is_tokens, table.frame.axes)) else []
+        self._default = family.token_order(model) if any(map(_is_position, table.frame.axes)) else []
 
     def selects(self, axis: str) -> bool:
         """Whether units of `axis` are selected by position, instead of cut off at the end."""
-        return _is_tokens(axis) or axis in self._frame.within
+        return _is_position(axis) or axis in self._frame.within
 
     def update(self, orders: Mapping[str, Tensor]) -> None:
         """Remember the orders of some axes."""
@@ -44,24 +44,36 @@ class Selection:
                 self._orders[axis] = [place[unit] for unit in order]
 
     def kept(self, sizes: Mapping[str, int], device: torch.device | None = None) -> dict[str, Tensor]:
-        """Kept units, ascending, of every selected axis that `sizes` shrinks and that is not simply cut at the end.
-
-        Tokens nest: a block keeps its best ones among those that the block before it kept.
-        """
-        frame = self._frame
-        kept: dict[str, Tensor] = {}
-        present: list[int] | None = None
-        for index in frame.blocks:
-            axis = f"tokens.{index}"
-            if sizes.get(axis, frame.axes.get(axis, 0)) < frame.axes.get(axis, 0) and sizes.get(f"depth.{index}", 1):
-                order = self._orders.get(axis, self._default)
-                candidates = order if present is None else [unit for unit in order if unit in set(present)]
-                present = sorted(candidates[: sizes[axis]])
-                kept[axis] = torch.tensor(present, device=device)
+        """Kept units, ascending, of every selected axis that `sizes` shrinks and that is not simply cut at the end."""
+        kept = self._positions(sizes)
         for axis, order in self._orders.items():
-            if not _is_tokens(axis) and axis in sizes and sizes[axis] < frame.axes[axis]:
-                kept[axis] = torch.tensor(sorted(order[: sizes[axis]]), device=device)
+            if not _is_position(axis) and axis in sizes and sizes[axis] < self._frame.axes[axis]:
+                kept[axis] = sorted(order[: sizes[axis]])
+        return {axis: torch.tensor(units, device=device) for axis, units in kept.items()}
+
+    def _positions(self, sizes: Mapping[str, int]) -> dict[str, list[int]]:
+        """Tokens of every block that sees, or computes, fewer than all.
+
+        They nest: a block keeps its best ones among those that the block before it kept, first those that it computed.
+        """
+        kept: dict[str, list[int]] = {}
+        present, computed = (set(self._default) for _ in range(2))
+        for index in (index for index in self._frame.blocks if sizes.get(f"depth.{index}", 1)):
+            if f"tokens.{index}" in self._frame.axes:
+                present = self._best(f"tokens.{index}", sizes, present, computed, kept)
+                computed = self._best(f"queries.{index}", sizes, present, computed, kept)
         return kept
+
+    def _best(
+        self, axis: str, sizes: Mapping[str, int], among: set[int], first: set[int], kept: dict[str, list[int]]
+    ) -> set[int]:
+        """The best of the positions `among` as far as the axis shrinks, those in `first` before the others."""
+        full = self._frame.axes[axis]
+        order = [unit for unit in self._orders.get(axis, self._default) if unit in among]
+        best = sorted(order, key=lambda unit: unit not in first)[: sizes.get(axis, full)]
+        if len(best) < full:
+            kept[axis] = sorted(best)
+        return set(best)
 
     def state(self) -> dict[str, list[int]]:
         """Remembered orders, for JSON."""
@@ -75,5 +87,5 @@ class Selection:
         self._orders = {axis: list(order) for axis, order in state.items()}
 
 
-def _is_tokens(axis: str) -> bool:
-    return axis.startswith("tokens.")
+def _is_position(axis: str) -> bool:
+    return axis.startswith(("tokens.", "queries."))

@@ -28,6 +28,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "embed": {"size": [0.5, 0.75, 1.0]},
         "tokens": {"keep": [0.3, 0.6, 1.0]},
     },
+    "queries": {"queries": {"keep": [0.3, 0.6, 1.0]}, "heads": {"size": [0.5, 1.0]}, "mlp": {"size": [0.5, 1.0]}},
+    "queries, dropped": {
+        "queries": {"keep": [0.1, 0.4, 0.7, 1.0], "drop": True},
+        "rank": {"rank": [0.1, 0.5, 1.0], "of": ["qkv", "fc1"]},
+        "head_dim": {"size": [0.5, 1.0]},
+    },
     "alpha": {"alpha": {"divide": ["heads", "mlp"], "by": [1, 2]}},
     "inputs": {"inputs": {"size": [0.5, 1.0], "of": ["qkv_in", "fc1_in", "fc2_in"]}, "heads": {"size": [0.5, 1.0]}},
     "all inputs": {
@@ -81,7 +87,7 @@ def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
     else:
         depth = ["  depth: {depth: [1, 2, 3]}"] if kind == "widths" else []
     choices = {n: c for n, c in VARIANTS[kind].items() if n != "depth" and possible(n, c)}
-    text += [f"  {name}: {choice}".replace("'", "") for name, choice in choices.items()]
+    text += [f"  {name}: {choice}".replace("'", "").replace("True", "true") for name, choice in choices.items()]
     space = SearchSpace.from_yaml("\n".join(text + depth) + "\n", model_args=args, outline=outline)
     return Supernet(built, space)
 

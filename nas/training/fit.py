@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from nas.errors import TrainingError
 from nas.training import checkpoint, seeds
 from nas.training.bar import Bar
-from nas.training.data import Data
+from nas.training.data.split import Trainable
 from nas.training.evaluate import evaluating
 from nas.training.history import Epoch, History
 from nas.training.losses import cross_entropy
@@ -59,7 +59,7 @@ class Session:
 def fit(
     module: nn.Module,
     step: Step,
-    data: Data,
+    data: Trainable,
     recipe: Recipe,
     *,
     seed: int,
@@ -94,7 +94,7 @@ def fit(
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(self, module: nn.Module, step: Step, data: Data, recipe: Recipe, seed: int, session: Session) -> None:
+    def __init__(self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, session: Session) -> None:
         self.module, self.step, self.data, self.recipe, self.seed, self.session = (
             module,
             step,

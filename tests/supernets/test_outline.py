@@ -15,7 +15,7 @@ def test_outline_of_a_vit_and_a_swin() -> None:
     vit = outline("deit_tiny_patch16_224", {})
     assert (vit.axes["embed"], vit.axes["heads.11"], vit.axes["mlp.0"], vit.axes["tokens.3"]) == (192, 3, 768, 197)
     assert vit.protected["tokens.0"] == 1
-    assert "queries.0" not in vit.axes
+    assert vit.within["queries.0"] == "tokens.0"
     swin = outline("swin_tiny_patch4_window7_224", {})
     assert (swin.axes["heads.3.1"], swin.axes["mlp.2.5"]) == (24, 1536)
     assert "tokens" not in swin.elastic

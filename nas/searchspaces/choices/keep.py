@@ -1,6 +1,10 @@
 """`keep`: how many tokens stay from a block on. A token that is gone does not come back, so the number never grows.
 
 tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
+queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
+
+`tokens` are those that a block sees. `queries` are those that it computes; the others pass it by and still serve as its
+keys and values, in this block and in all that follow, or, with `drop`, in this block for the last time.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from typing import Literal, final
 
 from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, groups
 from nas.searchspaces.choices.values import Scale, Values, scaled
-from nas.searchspaces.outline import Outline
+from nas.searchspaces.outline import Outline, index
+
+QUERIES = "queries"
 
 
 @final
@@ -30,6 +36,8 @@ class Keep(ChoiceKind):
     of: tuple[str, ...] | None = None
     """Families of axes; left out, the one that has the choice's name."""
     order: Literal["never-grows"] = "never-grows"
+    drop: bool = False
+    """Of queries: tokens that a block does not compute are gone after it."""
 
     def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
         """See `ChoiceKind.choices`."""
@@ -48,7 +56,11 @@ class Keep(ChoiceKind):
 
         least = {axis: max(1, count) for axis, count in protected.items()}
         scale = Scale("keep", least, share, zero=bool(axes) and min(protected.values()) > 0)
-        return [replace(choice, chain=name) for choice in scaled(name, self.keep, found, scale, outline, report)]
+        if self.drop and families != [QUERIES]:
+            report.fault("drop", "true", f"false, or {QUERIES}: {{keep: ...}}: the other tokens are gone at once")
+            return []
+        choices = [replace(choice, chain=name) for choice in scaled(name, self.keep, found, scale, outline, report)]
+        return [_dropping(choice, outline) for choice in choices] if self.drop else choices
 
     @classmethod
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
@@ -57,4 +69,14 @@ class Keep(ChoiceKind):
             ("tokens", {"keep": [0.5, 0.7, 0.85, 1.0], "per": "block", "order": "never-grows"}),
             ("tokens", {"keep": [0.3, 1.0], "per": "model"}),
             ("tokens", {"keep": {"from": 4, "to": 16, "step": 4}}),
+            ("queries", {"keep": [0.5, 1.0]}),
+            ("queries", {"keep": {"from": 4, "to": 16, "step": 4}, "drop": True}),
         ]
+
+
+def _dropping(choice: Choice, outline: Outline) -> Choice:
+    """The choice, with what the next block still sees set to what a block computes."""
+    after = dict(pairwise(map(index, outline.families[QUERIES])))
+    dropped = {axis: f"tokens.{after[index(axis)]}" for axis in choice.axes if index(axis) in after}
+    sizes = tuple({**size, **{tokens: size[axis] for axis, tokens in dropped.items()}} for size in choice.sizes)
+    return replace(choice, sizes=sizes)

@@ -15,7 +15,7 @@ from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, g
 from nas.searchspaces.choices.values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
-_OTHER = {"tokens": "keep", "depth": "depth"}
+_OTHER = {"tokens": "keep", "queries": "keep", "depth": "depth"}
 """Families whose sizes are not free, and the kind of choice that knows their rule."""
 
 

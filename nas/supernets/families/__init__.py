@@ -11,7 +11,7 @@ from nas.supernets.families.base import Family
 if TYPE_CHECKING:
     from torch import nn
 
-NOT_PLUGINS = ("base",)
+NOT_PLUGINS = ("base", "plain")
 
 
 def families() -> list[Family]:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from nas.supernets.axes import AxisTable, Frame, Row, bind
@@ -46,6 +47,10 @@ class Family(ABC):
     def token_order(self, model: nn.Module) -> list[int]:
         """Token positions in the order in which they stay when tokens are dropped, always kept ones first."""
         raise NotImplementedError(f"{type(self).__name__} has no elastic tokens")
+
+    def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        """`block` computed only for the tokens at `index`; the others pass it by, and serve as keys and values."""
+        raise NotImplementedError(f"{type(self).__name__} computes all tokens of a block")
 
     def table(self, model: nn.Module, chosen: Container[str] = ()) -> AxisTable:
         """The axis table of `model` for a space that chooses the axes `chosen`, see `AxisTable.choosing`."""

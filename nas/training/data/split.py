@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Literal, Protocol, final
 
 import torch
 from torch import Tensor
@@ -15,6 +15,37 @@ from torch import Tensor
 from nas.training.data.augment import crop, flip
 
 Augment = Literal["none", "crop", "crop+flip"]
+
+
+class Batches(Protocol):
+    """What hands out batches of inputs and targets; see `Split.batches`."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, targets) on `device`; shuffled by a generator of `seed`, in order when it is None."""
+        ...
+
+
+class Trainable(Protocol):
+    """What `fit` needs to know of data: `Data`, or the activations of a part of a network."""
+
+    @property
+    def train(self) -> Batches:
+        """What is trained on."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 0 for none."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Which data these are: part of the identity of a checkpoint."""
+        ...
 
 
 @final

@@ -1,0 +1,179 @@
+"""Patch impact: how much a token of one block reaches the class token at the end, through the attention of all later
+blocks (Patch Slimming, Tang et al., arXiv 2106.02852, eq. 13).
+
+The paper sums over all paths of heads, of which there are H^(L - t). Ours gives the same numbers without them: with
+G_L = I and G_(l-1) = sum_h P_lh^T D_l G_l D_l P_lh, the sum over paths of |A_t[:, i]|^2 is the diagonal of G_t.
+
+Legend: B images, H heads, N tokens; P attention (B x H x N x N), D the mask of the tokens that a block computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, final
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nas.errors import StrategyError
+from nas.importance.base import Importance, Scored
+from nas.searchspaces import SearchSpace
+from nas.searchspaces.outline import family, index
+from nas.supernets import Supernet
+from nas.training import seeds
+from nas.training.evaluate import evaluating
+from nas.training.workplace import Workplace
+
+Paths = Literal["exact", "summed", "mean"]
+Masks = Mapping[str, Sequence[int]]
+"""Block -> positions of the tokens that it computes; a block that is left out computes all."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PatchImpact(Importance):
+    """Mean over images of a token's impact, for tokens and queries. Positions are fixed: all images share them.
+
+    images    training images looked at, drawn by the run's seed; less when there are fewer
+    batch     images at a time; it changes memory, not scores
+    paths     sum over paths of heads (exact), or of the heads' sum or mean, which are cheaper and coarser
+    rollout   0.5 P + 0.5 I for P: the shortcut counts as attention to oneself
+    measure   impact (the paper's), attention (the norm of a token's own row of attention: the paper's ablation), or
+              random (by the run's seed: the baseline)
+    """
+
+    images: Annotated[int, Field(ge=1)] = 256
+    batch: Annotated[int, Field(ge=1)] = 64
+    paths: Paths = "exact"
+    rollout: bool = False
+    measure: Literal["impact", "attention", "random"] = "impact"
+
+    def check(self, space: SearchSpace) -> None:
+        """See `Importance.check`."""
+        chosen = {family(axis) for axis in space.axes}
+        if not chosen & {"tokens", "queries"}:
+            raise StrategyError(
+                f"patch_impact: the space chooses {', '.join(sorted(chosen))}, no tokens or queries; windowed models, "
+                "such as Swin, have none to choose: a window needs all of its positions"
+            )
+
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
+        """See `Importance.score`. Only the class token is computed in the last block, all tokens in the others."""
+        self.check(supernet.space)
+        last = list(supernet.table.frame.blocks)[-1]
+        impacts = self.impacts(supernet, work, {last: range(supernet.table.frame.protected[f"queries.{last}"])})
+        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if family(a) in ("tokens", "queries")})
+
+    def impacts(self, supernet: Supernet, work: Workplace, masks: Masks) -> dict[str, Tensor]:
+        """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks.
+
+        Raises `StrategyError` for a model that classifies by something else than its class token.
+        """
+        model: Any = supernet.model
+        if getattr(model, "global_pool", "") != "token":
+            raise StrategyError(
+                f"patch_impact: {supernet.space.model} pools all tokens (global_pool='{model.global_pool}'), so every "
+                "token of the last block reaches the output; allowed: models that classify by a class token"
+            )
+        blocks = {i: model.get_submodule(path) for i, path in supernet.table.frame.blocks.items()}
+        found = [self._batch(supernet, blocks, images, masks) for images in calibration(work, self.images, self.batch)]
+        impacts = {i: torch.cat([part[i] for part in found]) for i in blocks}
+        if self.measure == "random":
+            generator = torch.Generator().manual_seed(seeds.derive(work.seed, seeds.SAMPLING))
+            impacts = {i: torch.rand(s.shape[1], generator=generator).expand(s.shape) for i, s in impacts.items()}
+        return impacts
+
+    @torch.no_grad()
+    def _batch(
+        self, supernet: Supernet, blocks: Mapping[str, nn.Module], images: Tensor, masks: Masks
+    ) -> dict[str, Tensor]:
+        device = next(supernet.parameters()).device
+        with evaluating(supernet), recorded(blocks.values()) as inputs:
+            supernet.model(images.to(device))
+        attentions = [attention(block, inputs[block]) for block in blocks.values()]
+        if self.measure != "impact":
+            scores = [weights.square().sum((1, 3)) for weights in attentions]
+            return {i: score.cpu() for i, score in zip(blocks, scores, strict=True)}
+        features = [
+            (weights @ inputs[block].abs().unsqueeze(1)).square().sum((1, 3))
+            for block, weights in zip(blocks.values(), attentions, strict=True)
+        ]
+        reach = reaches(attentions, [masks.get(i) for i in blocks], paths=self.paths, rollout=self.rollout)
+        return {i: (a * u).cpu() for i, a, u in zip(blocks, reach, features, strict=True)}
+
+
+def reaches(
+    attentions: Sequence[Tensor],
+    masks: Sequence[Sequence[int] | None],
+    *,
+    paths: Paths = "exact",
+    rollout: bool = False,
+) -> list[Tensor]:
+    """Per block t: sum over paths of heads through the later blocks of |A_t[:, i]|^2, float (B, N).
+
+    A_t is the product of D_l P_lh over the blocks l > t, so the identity in the last one; `masks[l]` lists the tokens
+    that D_l keeps (None: all).
+    """
+    *_, tokens, _ = attentions[-1].shape
+    gram = torch.eye(tokens, device=attentions[-1].device).expand(len(attentions[-1]), -1, -1)
+    found = []
+    for weights, mask in zip(reversed(attentions), reversed(masks), strict=True):
+        found.append(gram.diagonal(dim1=1, dim2=2))
+        heads = {"exact": weights, "summed": weights.sum(1, keepdim=True), "mean": weights.mean(1, keepdim=True)}[paths]
+        if rollout:
+            heads = 0.5 * heads + 0.5 * torch.eye(tokens, device=heads.device)
+        gram = (heads.transpose(-2, -1) @ _masked(gram, mask).unsqueeze(1) @ heads).sum(1)
+    return found[::-1]
+
+
+def _masked(gram: Tensor, mask: Sequence[int] | None) -> Tensor:
+    if mask is None:
+        return gram
+    kept = torch.zeros(gram.shape[-1], device=gram.device)
+    kept[list(mask)] = 1
+    return gram * kept[:, None] * kept[None, :]
+
+
+def attention(block: Any, x: Tensor) -> Tensor:
+    """Attention weights of timm's plain block on its input x (B x N x C), float (B, H, N, N)."""
+    attn = block.attn
+    shape = (*x.shape[:2], 3, attn.num_heads, attn.head_dim)
+    query, key, _ = attn.qkv(block.norm1(x)).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
+    weights: Tensor = (attn.q_norm(query) * attn.scale @ attn.k_norm(key).transpose(-2, -1)).softmax(-1)
+    return weights
+
+
+@contextmanager
+def recorded(modules: Any) -> Iterator[dict[nn.Module, Tensor]]:
+    """Inputs of some modules, by module, filled when they run."""
+    found: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[module] = inputs[0]
+
+    hooks = [module.register_forward_pre_hook(keep) for module in modules]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:
+    """Batches of `images` training images (normalised float, B x C x H x W), drawn by the run's seed."""
+    left = images
+    for found, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
+        yield found[:left]
+        left -= len(found)
+        if left <= 0:
+            return
+
+
+def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:
+    """Scores of an axis: a block computes by its own impacts, and sees by those of the block before it."""
+    blocks = list(impacts)
+    place = blocks.index(index(axis))
+    return impacts[blocks[place if family(axis) == "queries" else max(0, place - 1)]].mean(0)
