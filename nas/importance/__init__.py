@@ -8,7 +8,7 @@ from nas import plugins
 from nas.errors import StrategyError
 from nas.importance.base import Importance, Scored
 
-NOT_PLUGINS = ("base", "units")
+NOT_PLUGINS = ("base", "recording", "units")
 
 __all__ = ["Importance", "Scored", "find", "names"]
 

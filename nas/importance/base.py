@@ -44,11 +44,16 @@ class Importance(ABC):
 
     @final
     def apply(self, supernet: Supernet, work: Workplace) -> Scored:
-        """Put the units of the supernet in order, in place. The scores returned are in the new order, descending."""
+        """Put the units of the supernet in order, in place. The scores returned are in the new order, descending.
+
+        Directions of matrices stay as they are.
+        """
         found = self.score(supernet, work)
-        supernet.reorder(found.scores)
+        movable = {axis: scores for axis, scores in found.scores.items() if supernet.orders(axis)}
+        supernet.reorder(movable)
         protected = supernet.table.frame.protected
-        return Scored({a: _descending(s, protected.get(a, 0)) for a, s in found.scores.items()}, found.history)
+        ordered = {axis: _descending(scores, protected.get(axis, 0)) for axis, scores in movable.items()}
+        return Scored({**found.scores, **ordered}, found.history)
 
 
 def _descending(scores: Tensor, first: int) -> Tensor:

@@ -9,8 +9,7 @@ Legend: B images, H heads, N tokens; P attention (B x H x N x N), D the mask of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, final
 
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from nas.errors import StrategyError
 from nas.importance.base import Importance, Scored
+from nas.importance.recording import calibration, recorded
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.outline import family, index
 from nas.supernets import Supernet
@@ -144,32 +144,6 @@ def attention(block: Any, x: Tensor) -> Tensor:
     query, key, _ = attn.qkv(block.norm1(x)).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
     weights: Tensor = (attn.q_norm(query) * attn.scale @ attn.k_norm(key).transpose(-2, -1)).softmax(-1)
     return weights
-
-
-@contextmanager
-def recorded(modules: Any) -> Iterator[dict[nn.Module, Tensor]]:
-    """Inputs of some modules, by module, filled when they run."""
-    found: dict[nn.Module, Tensor] = {}
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[module] = inputs[0]
-
-    hooks = [module.register_forward_pre_hook(keep) for module in modules]
-    try:
-        yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:
-    """Batches of `images` training images (normalised float, B x C x H x W), drawn by the run's seed."""
-    left = images
-    for found, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
-        yield found[:left]
-        left -= len(found)
-        if left <= 0:
-            return
 
 
 def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:

@@ -21,7 +21,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nas.errors import StrategyError
-from nas.importance.patch_impact import PatchImpact, calibration, recorded
+from nas.importance.patch_impact import PatchImpact
+from nas.importance.recording import calibration, recorded
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices.base import Choice
 from nas.searchspaces.outline import family, index
@@ -67,8 +68,10 @@ class Tolerance(Adopting):
         """Raise `StrategyError` for a space without a choice of queries per block, or a limit that none meets."""
         choices = _choices(problem.space)
         if set(choices) != {index(axis) for axis in problem.space.outline.families.get("queries", ())} or not choices:
-            windowed = "" if choices or "queries" in problem.space.outline.families else (
-                "; windowed models, such as Swin, have none: a window needs all of its positions"
+            windowed = (
+                ""
+                if choices or "queries" in problem.space.outline.families
+                else ("; windowed models, such as Swin, have none: a window needs all of its positions")
             )
             raise StrategyError(
                 f"{problem.strategy}: the space chooses no queries per block, such as queries: {{keep: {{from: 1, "
@@ -231,12 +234,10 @@ class _Pair:
         first, second = (small.get_submodule(path) for path in self.paths)
         found, wanted = second(first(inputs))[:, self.rows], targets[:, self.computed]
         squared = (found - wanted).square()
-        if self.slimming.options.error == "mse":
-            return squared.mean()
-        per_image = squared.sum((1, 2))
+        error: Tensor = squared.mean((1, 2)) if self.slimming.options.error == "mse" else squared.sum((1, 2))
         if self.slimming.options.error == "relative":
-            per_image = per_image / wanted.square().sum((1, 2))
-        return per_image.mean()
+            error = error / wanted.square().sum((1, 2))
+        return error.mean()
 
 
 def _choices(space: SearchSpace) -> dict[str, Choice]:

@@ -21,7 +21,7 @@ from nas.studies.folder import RunFolder, read_json, write_json
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
-from nas.studies.weights import load_weights, save_weights
+from nas.studies.weights import load_factoring, load_weights, save_factoring, save_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.training import Data, Workplace, load_data
 from nas.training.adjoined import SeparateNorms
@@ -32,9 +32,9 @@ CHECKPOINT = "training.safetensors"
 """
 ORDERING = "importance.safetensors"
 """What a criterion that trains continues from, until the stage `supernet` is done."""
-SELECTION = "selection.json"
+SELECTION, FACTORING = "selection.json", "factoring.safetensors"
 RELAXATION = "relaxation.json"
-"""Beside a supernet's weights: its remembered orders, and how a strategy trained the one that it works on."""
+"""Beside a supernet's weights: its remembered orders, by what it factors matrices, and how a strategy trained the one that it works on."""
 
 
 @final
@@ -114,12 +114,14 @@ class Session:
         remedy = f"delete the folder '{self.folder.path / source}' and run again"
         remembered = read_json(self.folder.path / source / SELECTION, Selection, remedy=remedy)
         supernet.selection.load(remembered)
+        supernet.factor_by(load_factoring(self.folder.path / source / FACTORING))
         return supernet.to(self.device).eval()
 
     def save_supernet(self, stage: str, supernet: Supernet) -> None:
         """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
         place = self.folder.stage(stage)
         write_json(place / SELECTION, supernet.selection.state())
+        save_factoring(place / FACTORING, supernet.factoring)
         save_weights(place / WEIGHTS, supernet)
 
     def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:

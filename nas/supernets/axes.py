@@ -142,8 +142,8 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
     """The table of `model`: each parameter bound to the one row whose pattern it matches.
 
     `products` are patterns such as "2 queries.{i} tokens.{i} heads.{i} head_dim.{i}", one of each per block, or once
-    where they name no block's axis; `block` is the pattern of a block's path ("blocks.{i}"). Raises ModelError for a parameter that no row names, or whose shape is
-    not the product of its axes.
+    where they name no block's axis; `block` is the pattern of a block's path ("blocks.{i}"). Raises ModelError for a
+    parameter that no row names, or whose shape is not the product of its axes.
     """
     kind = type(model).__name__
     patterns = [(row, _pattern(row.parameter)) for row in rows]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.decompositions import Directions, factoring_pays
 from nas.supernets.families.base import Family
 from nas.supernets.select import select
 from nas.supernets.slicing import Cut, cut, scale_query
@@ -28,14 +29,13 @@ CHANNELS = -1
 class Whole:
     """A model seen by its axes: what `carve` cuts from.
 
-    `basis(entry, weight)` gives the orthonormal columns along which a matrix (out x in) is factored, most important
-    first, as an array out x full rank.
+    `directions(entry, weight)` gives those along which a matrix (out x in) is factored.
     """
 
     model: nn.Module
     family: Family
     table: AxisTable
-    basis: Callable[[Entry, Tensor], Tensor]
+    directions: Callable[[Entry, Tensor], Directions]
 
 
 def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Module:
@@ -56,7 +56,7 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         if entry.at and (gather := _input_gather(entry, keep, tensor.device)):
             before[entry.owner].append(gather)
         if entry.rank and keep.size(entry.rank) < frame.full(entry.rank):
-            tensor, inner = _factor(entry, tensor, whole.basis(entry, tensor), keep)
+            tensor, inner = _factor(entry, tensor, whole.directions(entry, tensor), keep)
             if inner:
                 before[entry.owner].append(inner)
         elif keep.touches(entry):
@@ -108,26 +108,21 @@ def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
         setattr(module, "normalized_shape", tuple(tensor.shape))  # noqa: B010
 
 
-def _factor(entry: Entry, weight: Tensor, basis: Tensor, keep: Cut) -> tuple[Tensor, nn.Module | None]:
+def _factor(entry: Entry, weight: Tensor, directions: Directions, keep: Cut) -> tuple[Tensor, nn.Module | None]:
     """The outer factor (out x rank) of a matrix, and the layer of the inner one (rank x in) that comes before it.
 
-    weight ~ basis basis^T weight, both factors cut to the kept outputs and inputs. Where two factors would cost more
+    Both factors are those of the whole matrix, cut to the kept outputs and inputs. Where two factors would cost more
     than their product, the product is returned, and no layer.
     """
     rank = keep.size(entry.rank)
-    directions = basis[:, :rank]
-    outer = scale_query(cut(directions, (entry.dims[0], (str(rank),)), keep), entry, keep)
-    inner = cut(directions.T @ weight, ((str(rank),), entry.dims[1]), keep)
+    outer, inner = directions.factors(weight, rank)
+    outer = scale_query(cut(outer, (entry.dims[0], (str(rank),)), keep), entry, keep)
+    inner = cut(inner, ((str(rank),), entry.dims[1]), keep)
     if not factoring_pays(rank, outer.shape[0], inner.shape[1]):
         return outer @ inner, None
     layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
     layer._parameters["weight"] = _as_parameter(inner, weight)
     return outer, layer
-
-
-def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
-    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
-    return rank * (outputs + inputs) < outputs * inputs
 
 
 def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.supernets.axes import AxisTable, Entry
-from nas.supernets.carve import factoring_pays
+from nas.supernets.decompositions import factoring_pays
 
 Metric = Literal["macs", "params"]
 Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
@@ -40,7 +40,7 @@ class Matrix:
 class Term:
     """factor x the sizes of `atoms` x what is counted of a matrix, for every alive block.
 
-    Counted is the whole of it (`matrix`), or what each of its last layer's outputs reads (`inner`): the rank where it is
+    Counted is the whole of it (`matrix`), or what each output of its last layer reads (`inner`): the rank where it is
     factored, else its inputs.
     """
 
@@ -141,7 +141,9 @@ class Cost:
         return _either(self._factored(matrix, sizes), rank, n)
 
     def _shape(self, matrix: Matrix, sizes: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        m, n = (math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (matrix.outputs, matrix.inputs))
+        m, n = (
+            math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (matrix.outputs, matrix.inputs)
+        )
         return m, n, self._size(matrix.rank, sizes)
 
     def _factored(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:

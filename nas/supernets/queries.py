@@ -37,8 +37,9 @@ def partial(block: nn.Module, index: tuple[int, ...], device: torch.device) -> f
 
 def _split(qkv: nn.Module, width: int) -> tuple[nn.Module, nn.Module, nn.Module]:
     """What comes before the last layer of a projection, that layer's first `width` outputs, and its other ones."""
-    *before, last = qkv.children() if isinstance(qkv, nn.Sequential) else (qkv,)
-    return nn.Sequential(*before), _rows(last, 0, width), _rows(last, width, last.weight.shape[0])  # type: ignore[union-attr,arg-type]
+    layers: list[Any] = list(qkv.children()) if isinstance(qkv, nn.Sequential) else [qkv]
+    *before, last = layers
+    return nn.Sequential(*before), _rows(last, 0, width), _rows(last, width, last.weight.shape[0])
 
 
 def _rows(linear: Any, start: int, stop: int) -> nn.Module:

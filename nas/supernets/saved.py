@@ -23,6 +23,7 @@ from torch import nn
 
 from nas.errors import CheckpointError
 from nas.supernets.carve import Whole, carve
+from nas.supernets.decompositions import OfInputs
 from nas.supernets.extract import detach
 from nas.supernets.families import family_of
 from nas.supernets.outline import build
@@ -134,8 +135,10 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     selection = Selection(table, family, model)
     selection.load(blueprint.selection)
     keep = Cut(table.frame, blueprint.sizes, selection.kept(blueprint.sizes))
-    # Only shapes matter here, so any matrix does as a basis of a factored layer.
-    whole = Whole(model, family, table, lambda _, weight: weight.new_zeros(weight.shape[0], min(weight.shape)))
+    # Only shapes matter here, so any directions do for a factored layer.
+    whole = Whole(
+        model, family, table, lambda _, weight: OfInputs(weight.new_zeros(min(weight.shape), weight.shape[1]))
+    )
     return detach(carve(whole, dict(model.named_parameters()), keep))
 
 

@@ -13,7 +13,9 @@ from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets.axes import Entry
 from nas.supernets.carve import Whole, carve
 from nas.supernets.cost import Cost
+from nas.supernets.decompositions import Directions
 from nas.supernets.extract import detach
+from nas.supernets.factoring import Factoring
 from nas.supernets.families import family_of
 from nas.supernets.gates import gated
 from nas.supernets.outline import differs, outline_of
@@ -42,8 +44,9 @@ class Supernet(nn.Module):
         _check_fits(space, model)
         self.cost = Cost(self.table, space)
         self.selection = Selection(self.table, family, model)
-        self._whole = Whole(model, family, self.table, self._basis)
-        self._bases: dict[str, Tensor] = {}
+        self._whole = Whole(model, family, self.table, self.directions)
+        self.factoring = Factoring()
+        self._directions: dict[str, Directions] = {}
         self.register_state_dict_post_hook(_name_as_model)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_name_as_supernet)  # type: ignore[no-untyped-call]
 
@@ -95,7 +98,15 @@ class Supernet(nn.Module):
             permute(parameter, self.table.entries[name], self.table.frame, moved)
         self.selection.follow(moved)
         self.selection.update(fixed)
-        self._bases.clear()
+        self._directions.clear()
+
+    def orders(self, axis: str) -> bool:
+        """Whether the units of an axis can be put in another order: not blocks, and not directions of matrices, which
+        have the order in which they were found.
+        """
+        name = axis.partition(".")[0]
+        known = axis in self.table.frame.axes and name in self._whole.family.elastic(self.model)
+        return known and name != "depth" and not name.endswith("_rank")
 
     @torch.no_grad()
     def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:
@@ -103,7 +114,7 @@ class Supernet(nn.Module):
         own = dict(self.model.named_parameters())
         for name, value in gated(own, self.table, gates, where).items():
             own[name].copy_(value)
-        self._bases.clear()
+        self._directions.clear()
 
     def extract(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
         """One sub-network as a module of its own: timm's and torch's classes, parameters copied and trainable.
@@ -129,13 +140,24 @@ class Supernet(nn.Module):
         about = {"architecture": dict(architecture), **(about or {})}
         return Blueprint(self.space.model, self.space.model_args, shrunk, self.selection.state(), about)
 
+    def factor_by(self, factoring: Factoring) -> None:
+        """Factor matrices by another decomposition from now on. Raises ModelError for an unknown one."""
+        self.factoring = factoring
+        self._directions.clear()
+
+    def directions(self, entry: Entry, weight: Tensor) -> Directions:
+        """Directions along which a matrix is factored: of the whole matrix, kept until `refresh`."""
+        if entry.parameter not in self._directions:
+            self._directions[entry.parameter] = self.factoring.directions(entry.parameter, weight)
+        return self._directions[entry.parameter]
+
     def refresh(self) -> None:
-        """Forget the singular directions along which matrices are factored: they are computed anew when next needed.
+        """Forget the directions along which matrices are factored: they are computed anew when next needed.
 
         Directions of older weights still give a valid factoring, only not the best one; training refreshes once per
         epoch and at its end.
         """
-        self._bases.clear()
+        self._directions.clear()
 
     def _carve(self, parameters: Mapping[str, Tensor], sizes: Mapping[str, int]) -> nn.Module:
         keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, next(self.model.parameters()).device))
@@ -147,9 +169,7 @@ class Supernet(nn.Module):
 
     def _order(self, axis: str, scores: Tensor) -> Tensor:
         frame = self.table.frame
-        name = axis.partition(".")[0]
-        ordered = name in self._whole.family.elastic(self.model) and name != "depth" and not name.endswith("_rank")
-        if axis not in frame.axes or not ordered:
+        if not self.orders(axis):
             raise ModelError(f"reorder: the units of '{axis}' have no order on this model")
         scores = torch.as_tensor(scores, dtype=torch.float32, device=next(self.model.parameters()).device)
         if scores.shape != (frame.axes[axis],) or scores.isnan().any():
@@ -169,13 +189,6 @@ class Supernet(nn.Module):
             raise ModelError(
                 f"reorder: {packed[axis]} selects from the units of '{axis}', which therefore keep their order"
             )
-
-    @torch.no_grad()
-    def _basis(self, entry: Entry, weight: Tensor) -> Tensor:
-        """Left singular vectors of the whole matrix, by descending singular value."""
-        if entry.parameter not in self._bases:
-            self._bases[entry.parameter] = torch.linalg.svd(weight.detach().float(), full_matrices=False).U
-        return self._bases[entry.parameter].to(weight)
 
 
 def _check_fits(space: SearchSpace, model: nn.Module) -> None:

@@ -94,7 +94,9 @@ def fit(
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, session: Session) -> None:
+    def __init__(
+        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, session: Session
+    ) -> None:
         self.module, self.step, self.data, self.recipe, self.seed, self.session = (
             module,
             step,

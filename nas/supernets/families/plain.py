@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.layers.attention import Attention
@@ -27,7 +27,7 @@ class Plain(Family):
     """timm's VisionTransformer and what derives from it without another forward."""
 
     block = "blocks.{i}"
-    rows = (
+    rows: ClassVar[tuple[Row, ...]] = (
         Row("cls_token", "1 1 embed"),
         Row("dist_token", "1 1 embed"),
         Row("reg_token", "1 registers embed"),
@@ -72,7 +72,7 @@ class Plain(Family):
         Row("head_dist.weight", "classes head_in", at="1"),
         Row("head_dist.bias", "classes"),
     )
-    products: tuple[str, ...] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
+    products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
 
     @abstractmethod
     def stem(self, model: nn.Module) -> Mapping[str, int]:

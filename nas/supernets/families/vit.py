@@ -1,4 +1,4 @@
-"""timm's VisionTransformer: ViT, DeiT, DeiT-III, with class, distillation and register tokens, LayerScale and qk-norm."""
+"""timm's VisionTransformer: ViT, DeiT, DeiT-III, with class, distillation, register tokens, LayerScale and qk-norm."""
 
 from __future__ import annotations
 

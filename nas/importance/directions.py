@@ -1,0 +1,81 @@
+"""Directions of matrices: how much of a matrix each direction of its decomposition holds (singular values, and their
+like for QR, LU and Cholesky; see `nas.supernets.decompositions`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, final
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nas.errors import StrategyError
+from nas.importance.base import Importance, Scored
+from nas.importance.recording import calibration, recorded
+from nas.searchspaces import SearchSpace
+from nas.searchspaces.outline import family
+from nas.supernets import Supernet
+from nas.supernets.decompositions import Method, energies
+from nas.supernets.factoring import Factoring
+from nas.training.evaluate import evaluating
+from nas.training.workplace import Workplace
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class OfDirections(Importance):
+    """The share of a matrix's squared norm that each direction adds to the product of its factors.
+
+    Shares make matrices comparable, whatever their scale. The supernet factors by this method from then on.
+
+    method   svd (the least error), qr_full, qr_reduced, qr_pivoted, cod, lu, cholesky, or aware_svd, which has the
+             least error of the layer's outputs
+    images   training images that aware_svd looks at, drawn by the run's seed
+    batch    images at a time
+    """
+
+    method: Method = "svd"
+    images: Annotated[int, Field(ge=1)] = 256
+    batch: Annotated[int, Field(ge=1)] = 64
+
+    def check(self, space: SearchSpace) -> None:
+        """See `Importance.check`."""
+        chosen = sorted({family(axis) for axis in space.axes})
+        if not any(name.endswith("_rank") for name in chosen):
+            raise StrategyError(
+                f"directions: the space chooses {', '.join(chosen)}, no rank; add a choice such as rank: {{rank: "
+                "[0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2]}"
+            )
+
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
+        """See `Importance.score`. The supernet's way of factoring changes."""
+        self.check(supernet.space)
+        matrices = {e.rank: e for e in supernet.table.entries.values() if e.rank in supernet.space.axes}
+        names = [entry.parameter for entry in matrices.values()]
+        covariances = self.covariances(supernet, work, names) if self.method == "aware_svd" else {}
+        supernet.factor_by(Factoring(self.method, covariances))
+        scores = {}
+        for axis, entry in matrices.items():
+            weight = supernet.model.get_parameter(entry.parameter)
+            energy = energies(weight, supernet.directions(entry, weight), covariances.get(entry.parameter))
+            scores[axis] = energy / energy.sum()
+        return Scored(scores)
+
+    @torch.no_grad()
+    def covariances(self, supernet: Supernet, work: Workplace, names: list[str]) -> dict[str, Tensor]:
+        """Parameter -> mean of x x^T over the inputs x of its layer, all tokens of all images (float, n x n)."""
+        device = next(supernet.parameters()).device
+        layers = {name: supernet.model.get_submodule(name.removesuffix(".weight")) for name in names}
+        sums: dict[str, Tensor] = {}
+        seen: dict[str, int] = {}
+        with evaluating(supernet):
+            for images in calibration(work, self.images, self.batch):
+                with recorded(layers.values()) as inputs:
+                    supernet.model(images.to(device))
+                for name, layer in layers.items():
+                    x = inputs[layer].flatten(0, -2).double()
+                    sums[name] = sums.get(name, torch.zeros(x.shape[1], x.shape[1]).to(x)) + x.T @ x
+                    seen[name] = seen.get(name, 0) + len(x)
+        return {name: (total / seen[name]).float() for name, total in sums.items()}

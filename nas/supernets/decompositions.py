@@ -1,0 +1,204 @@
+"""Matrices in two factors: W (out x in) ~ outer (out x rank) inner (rank x in).
+
+The methods of Sun, "Vision transformer pruning with matrix decomposition", and an activation-aware SVD (our addition;
+cf. arXiv 2312.05821, 2403.07378). Ours differs: weights are factored, where the paper factors activations, and the
+exact rewritings that it compares (full and reduced QR, LU, complete orthogonal) are truncated, without which they save
+nothing. A method gives *directions*, best first, so that one set serves every rank, and the factors stay
+differentiable functions of W while the directions are held fixed.
+
+Legend: m outputs, n inputs, R = min(m, n) the full rank.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, final, get_args
+
+import torch
+from torch import Tensor
+
+from nas.errors import ModelError, nearest
+
+Method = Literal["svd", "qr_full", "qr_reduced", "qr_pivoted", "cod", "lu", "cholesky", "aware_svd"]
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True)
+class Directions(ABC):
+    """Along what a matrix is factored."""
+
+    @abstractmethod
+    def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+        """Outer (m x rank) and inner (rank x n) factor of `weight` (m x n), differentiable towards it."""
+
+
+@final
+@dataclass(frozen=True)
+class OfOutputs(Directions):
+    """W ~ outer_r (project_r W): `outer` m x R, `project` R x m."""
+
+    outer: Tensor
+    project: Tensor
+
+    def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+        """See `Directions.factors`."""
+        return self.outer[:, :rank].to(weight), self.project[:rank].to(weight) @ weight
+
+
+@final
+@dataclass(frozen=True)
+class OfInputs(Directions):
+    """W ~ (W inner_r^T) inner_r: `inner` R x n, orthonormal rows."""
+
+    inner: Tensor
+
+    def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+        """See `Directions.factors`."""
+        inner = self.inner[:rank].to(weight)
+        return weight @ inner.T, inner
+
+
+@torch.no_grad()
+def directions(weight: Tensor, method: str = "svd", covariance: Tensor | None = None) -> Directions:
+    """The directions of `weight` (m x n) by one of METHODS, computed in double precision, kept in single.
+
+    `covariance` (n x n, mean of x x^T over inputs x) is for "aware_svd". Raises ModelError without it, and for an
+    unknown method.
+    """
+    if method not in METHODS:
+        raise ModelError(f"no decomposition '{method}'; there are: {', '.join(METHODS)}{nearest(method, METHODS)}")
+    matrix = weight.detach().double()
+    if method == "lu":
+        found: Directions = _lu(matrix)
+    elif method == "cholesky":
+        found = OfInputs(_cholesky_rows(matrix).float())
+    else:
+        basis = _BASES[method](matrix, covariance)
+        found = OfOutputs(basis.float(), basis.T.float())
+    return found
+
+
+@torch.no_grad()
+def energies(weight: Tensor, found: Directions, covariance: Tensor | None = None) -> Tensor:
+    """By how much each direction lowers the squared error of the product, float R; they sum to |W|^2.
+
+    With a covariance the error is that of the outputs, mean of |W x|^2.
+    """
+    full = min(weight.shape)
+    outer, inner = (factor.double() for factor in found.factors(weight.detach(), full))
+    root = (
+        torch.eye(weight.shape[1], dtype=torch.float64, device=weight.device)
+        if covariance is None
+        else _root(covariance)
+    )
+    rest, seen = weight.detach().double() @ root.to(weight.device), inner @ root.to(weight.device)
+    errors = [float(rest.square().sum())]
+    for direction in range(full):
+        rest = rest - outer[:, direction, None] * seen[direction]
+        errors.append(float(rest.square().sum()))
+    return -torch.tensor(errors).diff()
+
+
+@torch.no_grad()
+def relative_error(weight: Tensor, found: Directions, rank: int) -> float:
+    """|W - outer inner| / |W|, Frobenius norms."""
+    outer, inner = found.factors(weight, rank)
+    return float((weight - outer @ inner).norm() / weight.norm())
+
+
+def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
+    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
+    return rank * (outputs + inputs) < outputs * inputs
+
+
+def _svd(matrix: Tensor, _: Tensor | None) -> Tensor:
+    """Left singular vectors: the least error at every rank (Eckart and Young)."""
+    basis: Tensor = torch.linalg.svd(matrix, full_matrices=False).U
+    return basis
+
+
+def _aware_svd(matrix: Tensor, covariance: Tensor | None) -> Tensor:
+    """Left singular vectors of W K^(1/2): the least error of the outputs, on inputs of covariance K."""
+    if covariance is None:
+        raise ModelError("aware_svd needs the covariance of the matrix's inputs: importance {use: directions} finds it")
+    return _svd(matrix @ _root(covariance).to(matrix), None)
+
+
+def _qr(mode: str) -> Callable[[Tensor, Tensor | None], Tensor]:
+    def basis(matrix: Tensor, _: Tensor | None) -> Tensor:
+        found: Tensor = torch.linalg.qr(matrix, mode=mode).Q
+        return found[:, : min(matrix.shape)]
+
+    return basis
+
+
+def _qr_pivoted(matrix: Tensor, _: Tensor | None) -> Tensor:
+    """Q of QR with column pivoting, which takes the longest remaining column first (torch has none).
+
+    It serves the complete orthogonal decomposition too: that writes R_r as T Z^T, so its product at rank r is the same.
+    """
+    rest, basis = matrix.clone(), matrix.new_empty(matrix.shape[0], 0)
+    for _step in range(min(matrix.shape)):
+        column = rest[:, rest.square().sum(0).argmax()]
+        column = column - basis @ (basis.T @ column)  # once more, against rounding
+        if column.norm() <= 1e-12 * matrix.norm():
+            break
+        column = column / column.norm()
+        basis = torch.cat([basis, column[:, None]], dim=1)
+        rest = rest - column[:, None] * (column @ rest)
+    return _completed(basis, min(matrix.shape))
+
+
+def _lu(matrix: Tensor) -> OfOutputs:
+    """Partial pivoting: the first columns of P L, and of U, which is the inverse of L's top times P^T W."""
+    p, lower, _ = torch.linalg.lu(matrix)
+    full = min(matrix.shape)
+    top = torch.linalg.solve_triangular(
+        lower[:full], torch.eye(full, dtype=matrix.dtype, device=matrix.device), upper=False, unitriangular=True
+    )
+    return OfOutputs((p @ lower).float(), (top @ p.T[:full]).float())
+
+
+def _cholesky_rows(matrix: Tensor) -> Tensor:
+    """Orthonormal rows (R x n) that span, for every r, the first r rows of the pivoted Cholesky factor of W^T W.
+
+    With B those rows, the best outer factor is W B^+; its product is W times the projection on the rows' span.
+    """
+    gram = matrix.T @ matrix
+    rows, scale = [], float(gram.diagonal().max())
+    for _step in range(min(matrix.shape)):
+        pivot = int(gram.diagonal().argmax())
+        if gram[pivot, pivot] <= 1e-13 * scale:
+            break
+        rows.append(gram[pivot] / gram[pivot, pivot].sqrt())
+        gram = gram - rows[-1][:, None] * rows[-1]
+    basis = torch.linalg.qr(torch.stack(rows, dim=1)).Q if rows else matrix.new_empty(matrix.shape[1], 0)
+    return _completed(basis, min(matrix.shape)).T
+
+
+def _completed(basis: Tensor, columns: int) -> Tensor:
+    """An orthonormal basis of that many columns, whose first are `basis`."""
+    missing = columns - basis.shape[1]
+    if not missing:
+        return basis
+    identity = torch.eye(basis.shape[0], dtype=basis.dtype, device=basis.device)
+    rest = torch.linalg.svd(identity - basis @ basis.T).U[:, :missing]
+    return torch.cat([basis, rest], dim=1)
+
+
+def _root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance.double())
+    root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    return root
+
+
+_BASES: Mapping[str, Callable[[Tensor, Tensor | None], Tensor]] = {
+    "svd": _svd,
+    "qr_full": _qr("complete"),
+    "qr_reduced": _qr("reduced"),
+    "qr_pivoted": _qr_pivoted,
+    "cod": _qr_pivoted,
+    "aware_svd": _aware_svd,
+}

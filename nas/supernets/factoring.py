@@ -1,0 +1,31 @@
+"""By which decomposition a supernet factors its matrices, and what that decomposition must know of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from torch import Tensor
+
+from nas.errors import ModelError, nearest
+from nas.supernets.decompositions import METHODS, Directions, directions
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Factoring:
+    """A decomposition for all matrices; `covariances` maps a parameter to that of its layer's inputs (n x n)."""
+
+    method: str = "svd"
+    covariances: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ModelError(
+                f"no decomposition '{self.method}'; there are: {', '.join(METHODS)}{nearest(self.method, METHODS)}"
+            )
+
+    def directions(self, parameter: str, weight: Tensor) -> Directions:
+        """Directions of one matrix. Raises ModelError when its covariance is needed and missing."""
+        return directions(weight, self.method, self.covariances.get(parameter))
