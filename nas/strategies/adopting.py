@@ -51,5 +51,7 @@ class Adopting(Strategy):
         assert problem.supernet is not None
         supernet = copy.deepcopy(problem.supernet)
         learnt = self.learn(problem, supernet)
-        problem.adopt(supernet.requires_grad_(True), learnt.history.rows())
+        for own, given in zip(supernet.parameters(), problem.supernet.parameters(), strict=True):
+            own.requires_grad_(given.requires_grad)
+        problem.adopt(supernet, learnt.history.rows())
         yield from problem.evaluate([learnt.architecture], learnt.notes)

@@ -73,7 +73,8 @@ class Relaxed(Adopting):
     def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
         """See `Adopting.learn`."""
         assert problem.work is not None
-        supernet.requires_grad_(self.weights)
+        if not self.weights:
+            supernet.requires_grad_(False)
         relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.lr)
         step, watch = self.step(problem, relaxation), partial(self.trajectory, problem)
         history = relax(relaxation, step, problem.work, self.training, watch)

@@ -207,12 +207,11 @@ class _Pair:
     def tune(self, data: Activations) -> None:
         """Train the first block alone."""
         supernet, options = self.slimming.supernet, self.slimming.options
-        for name, parameter in supernet.model.named_parameters():
-            parameter.requires_grad_(name.startswith(f"{self.paths[0]}."))
+        supernet.requires_grad_(False)
+        supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
         work = self.slimming.work
         session = Session(device=work.session.device, title=f"{work.session.title} {self.paths[0]}", progress=False)
         fit(supernet, self, data, options.training, seed=work.seed, session=session)
-        supernet.requires_grad_(True)
 
     def __call__(self, inputs: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
         """The step of `fit`: yields the error."""

@@ -34,7 +34,9 @@ ORDERING = "importance.safetensors"
 """What a criterion that trains continues from, until the stage `supernet` is done."""
 SELECTION, FACTORING = "selection.json", "factoring.safetensors"
 RELAXATION = "relaxation.json"
-"""Beside a supernet's weights: its remembered orders, by what it factors matrices, and how a strategy trained the one that it works on."""
+"""Beside a supernet's weights: its remembered orders, by what it factors matrices, and how a strategy trained the one
+that it works on.
+"""
 
 
 @final

@@ -43,5 +43,5 @@ def load_factoring(path: Path) -> Factoring:
             return Factoring(str(file.metadata()["method"]), {name: file.get_tensor(name) for name in names})
     except (SafetensorError, OSError, KeyError, TypeError, ModelError) as fault:
         raise CheckpointError(
-            f"{path}: damaged or missing ({fault}); delete the folder '{path.parent}' and run again: the stage is redone"
+            f"{path}: damaged or missing ({fault}); delete the folder '{path.parent}' and run again"
         ) from fault

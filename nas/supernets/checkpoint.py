@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nas.errors import CheckpointError
+from nas.supernets.models import t2t
 
 WRAPPERS = ("state_dict", "model", "model_ema", "state_dict_ema")
 """Keys under which training scripts put the weights in a torch file."""
@@ -27,7 +28,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    found, wanted = _read(path), model.state_dict()
+    found, wanted = _renamed(_read(path), model), model.state_dict()
     for name in _classifier(model):
         if name in found and name in wanted and found[name].shape[0] != wanted[name].shape[0]:
             found[name] = wanted[name]
@@ -40,6 +41,11 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             shapes = f"{tuple(found[name].shape)} there, {tuple(tensor.shape)} in the model"
             raise CheckpointError(f"{path}: not of this {type(model).__name__}: '{name}' is {shapes}")
     model.load_state_dict(found)
+
+
+def _renamed(found: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Names of a published checkpoint as this model has them."""
+    return t2t.checkpoint_filter_fn(found, model) if isinstance(model, t2t.T2T) else found
 
 
 def _classifier(model: nn.Module) -> list[str]:

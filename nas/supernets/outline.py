@@ -13,6 +13,7 @@ from torch import nn
 from nas.errors import ModelError, nearest
 from nas.searchspaces import Outline
 from nas.supernets.families import family_of
+from nas.supernets.models import t2t as t2t  # registers its models in timm
 
 NOT_SHAPES = frozenset(
     {

@@ -51,7 +51,7 @@ def test_one_pass_is_the_sum_over_all_values(model: str, args: dict[str, object]
         module.get_submodule(f"{path}.mlp.fc{2 if kind == 'alpha' else 1}").register_forward_hook(
             lambda _module, _inputs, out: seen.append(out)
         )
-        module(images(supernet.model, args))
+        module(images(args))
         return seen[0]
 
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_one_pass_of_attention_is_the_sum_over_all_heads(model: str, args: dict[
     def attention(module: torch.nn.Module) -> torch.Tensor:
         seen: list[torch.Tensor] = []
         module.get_submodule(f"{path}.attn").register_forward_hook(lambda _module, _inputs, out: seen.append(out))
-        module(images(supernet.model, args))
+        module(images(args))
         return seen[0]
 
     with torch.no_grad():

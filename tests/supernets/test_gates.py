@@ -32,7 +32,7 @@ def test_one_pass_equals_the_written_out_mixture(model: str, args: dict[str, obj
     def outputs(module: torch.nn.Module, part: str) -> torch.Tensor:
         seen: list[torch.Tensor] = []
         module.get_submodule(f"{path}.{part}").register_forward_hook(lambda _m, _i, out: seen.append(out))
-        module(images(supernet.model, args))
+        module(images(args))
         return seen[0]
 
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_one_pass_equals_the_written_out_mixture(model: str, args: dict[str, obj
 
 def test_depth_gate_scales_what_a_block_adds() -> None:
     supernet = make(*VIT, "widths")
-    x = images(supernet.model, VIT[1])
+    x = images(VIT[1])
     with torch.no_grad():
         off = supernet.relaxed(x, {"depth.1": torch.zeros(1)})
         skipped = supernet._carve(dict(supernet.model.named_parameters()), {"depth.1": 0})(x)
@@ -62,7 +62,7 @@ def test_depth_gate_scales_what_a_block_adds() -> None:
 def test_produced_gates_act_before_the_activation() -> None:
     """A negative gate before GELU is not a negative gate after it."""
     supernet = make(*VIT, "alpha")
-    x = images(supernet.model, VIT[1])
+    x = images(VIT[1])
     gate = {"mlp.0": torch.full((supernet.table.frame.axes["mlp.0"],), -1.0)}
     with torch.no_grad():
         before, after = supernet.relaxed(x, gate, "produced"), supernet.relaxed(x, gate, "consumed")
@@ -86,7 +86,7 @@ def test_signed_head_dim_gates_cancel_in_queries_and_keys() -> None:
 def test_gradients_reach_gates_and_weights() -> None:
     supernet = make(*VIT, "alpha")
     gate = torch.ones(supernet.table.frame.axes["mlp.0"], requires_grad=True)
-    loss = supernet.relaxed(images(supernet.model, VIT[1]), {"mlp.0": gate}).square().sum()
+    loss = supernet.relaxed(images(VIT[1]), {"mlp.0": gate}).square().sum()
     (loss + 1e-9 * supernet.cost.of_gates("macs", {"mlp.0": gate})).backward()
     assert gate.grad is not None
     assert gate.grad.abs().min() > 0
@@ -104,7 +104,7 @@ def test_gradients_reach_gates_and_weights() -> None:
 def test_what_has_no_exact_gate_is_refused(gates: dict[str, int], where: str, message: str) -> None:
     supernet = make(*VIT, "alpha")
     with pytest.raises(ModelError, match=message):
-        supernet.relaxed(images(supernet.model, VIT[1]), {a: torch.ones(n) for a, n in gates.items()}, where)  # type: ignore[arg-type]
+        supernet.relaxed(images(VIT[1]), {a: torch.ones(n) for a, n in gates.items()}, where)  # type: ignore[arg-type]
 
 
 def test_norms_over_units_forbid_gates() -> None:
@@ -112,4 +112,4 @@ def test_norms_over_units_forbid_gates() -> None:
     supernet: Supernet = make(VIT[0], args, "alpha")
     for axis, where in (("mlp.0", "consumed"), ("heads.0", "produced")):
         with pytest.raises(ModelError, match="mixes its units"):
-            supernet.relaxed(images(supernet.model, args), {axis: torch.ones(supernet.table.frame.axes[axis])}, where)  # type: ignore[arg-type]
+            supernet.relaxed(images(args), {axis: torch.ones(supernet.table.frame.axes[axis])}, where)  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def test_token_order_by_importance_and_nesting() -> None:
     state = supernet.selection.state()
     other = supernet_of("tokens: {keep: [0.25, 0.5, 1.0]}")
     other.selection.load(state)
-    x = images(supernet.model, ARGS)
+    x = images(ARGS)
     with torch.no_grad():
         assert torch.equal(other(x, other.space.smallest), model(x))
 
@@ -58,7 +58,7 @@ def test_later_blocks_choose_among_the_tokens_that_are_left() -> None:
 def test_selected_inputs_follow_a_permuted_embedding() -> None:
     """Sorting the embedding after an order of inputs was set keeps pointing at the same units."""
     supernet = supernet_of("qkv_in: {size: [0.5, 1.0]}")
-    x = images(supernet.model, ARGS)
+    x = images(ARGS)
     generator = torch.Generator().manual_seed(3)
     supernet.reorder({"qkv_in.1": torch.rand(48, generator=generator)})
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_a_smaller_head_dim_keeps_the_base_scale() -> None:
     supernet = make(MODEL, ARGS, "widths")
     architecture = supernet.space.smallest
     extracted = supernet.extract(architecture)
-    x = images(supernet.model, ARGS)
+    x = images(ARGS)
     with torch.no_grad():
         fused = extracted(x)
         for block in extracted.get_submodule("blocks").children():
@@ -117,7 +117,7 @@ def test_a_foreign_architecture_is_refused() -> None:
     supernet = supernet_of("mlp: {size: [96, 192]}")
     other = supernet_of("heads: {size: [1, 4]}")
     with pytest.raises(SpaceError):
-        supernet(images(supernet.model, ARGS), other.space.largest)
+        supernet(images(ARGS), other.space.largest)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_mode_and_weights_are_those_of_the_moment() -> None:
 def test_inference_mode_gives_the_same_bits() -> None:
     supernet = make(MODEL, ARGS, "widths")
     extracted = supernet.extract(supernet.space.smallest)
-    x = images(supernet.model, ARGS)
+    x = images(ARGS)
     with torch.inference_mode():
         assert torch.equal(supernet(x, supernet.space.smallest), extracted(x))
 

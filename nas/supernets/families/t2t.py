@@ -1,0 +1,72 @@
+"""T2T-ViT: a plain vision transformer whose tokens two small performers make; these stay whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, final
+
+from torch import nn
+
+from nas.supernets.axes import Row
+from nas.supernets.families.plain import Plain
+from nas.supernets.models.t2t import FEATURES, T2T, WIDTH
+
+SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
+
+
+def _performer(number: int, grid: str) -> tuple[Row, ...]:
+    """Rows of one performer, which runs on `grid` tokens."""
+    path = f"patch_embed.attention{number}"
+    return (
+        Row(f"{path}.norm1.weight", f"unfolded{number}"),
+        Row(f"{path}.norm1.bias", f"unfolded{number}"),
+        Row(f"{path}.kqv.weight", f"{3 * WIDTH} unfolded{number}", at=grid),
+        Row(f"{path}.kqv.bias", f"{3 * WIDTH}"),
+        Row(f"{path}.proj.weight", f"{WIDTH} {WIDTH}", at=grid),
+        Row(f"{path}.proj.bias", f"{WIDTH}"),
+        Row(f"{path}.norm2.weight", f"{WIDTH}"),
+        Row(f"{path}.norm2.bias", f"{WIDTH}"),
+        Row(f"{path}.mlp.0.weight", f"{WIDTH} {WIDTH}", at=grid),
+        Row(f"{path}.mlp.0.bias", f"{WIDTH}"),
+        Row(f"{path}.mlp.2.weight", f"{WIDTH} {WIDTH}", at=grid),
+        Row(f"{path}.mlp.2.bias", f"{WIDTH}"),
+        Row(f"{path}.w", f"{FEATURES} {WIDTH}"),
+    )
+
+
+@final
+class T2t(Plain):
+    """Tokens-to-token vision transformers (arXiv 2101.11986)."""
+
+    classes = (T2T,)
+    rows: ClassVar[tuple[Row, ...]] = (
+        *_performer(1, "grid1"),
+        *_performer(2, "grid2"),
+        Row("patch_embed.project.weight", "embed unfolded3", at="patches"),
+        Row("patch_embed.project.bias", "embed"),
+        *Plain.rows,
+    )
+    # Features of keys and queries, keys times values, and queries times that.
+    products: ClassVar[tuple[str, ...]] = (
+        *Plain.products,
+        f"4 grid1 {FEATURES} {WIDTH}",
+        f"4 grid2 {FEATURES} {WIDTH}",
+    )
+    examples = (
+        ("t2t_vit_7", SMALL),
+        ("t2t_vit_14", SMALL | {"img_size": 40, "in_chans": 1}),
+    )
+
+    def stem(self, model: nn.Module) -> Mapping[str, int]:
+        """See `Plain.stem`: widths and grids of the three splits."""
+        embed: Any = model.get_submodule("patch_embed")
+        first, second, third = (split.kernel_size**2 for split in embed.splits)
+        return {
+            "channels": embed.in_chans,
+            "unfolded1": embed.in_chans * first,
+            "unfolded2": WIDTH * second,
+            "unfolded3": WIDTH * third,
+            "grid1": embed.grids[1] ** 2,
+            "grid2": embed.grids[2] ** 2,
+            "patches": embed.num_patches,
+        }

@@ -1,0 +1,1 @@
+"""Models that timm lacks, registered in timm by importing their file."""

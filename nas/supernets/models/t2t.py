@@ -1,0 +1,190 @@
+"""T2T-ViT (Yuan et al. 2021, arXiv 2101.11986), which timm lacks: a plain vision transformer on tokens that two small
+transformers made of overlapping patches.
+
+The backbone is timm's own class with timm's own blocks; new is what makes the tokens. Attention in it is the
+performer's (arXiv 2009.14794): linear in the number of tokens, by positive random features. Ours differs from the
+published code in that the normaliser is summed element by element, which is no matrix product.
+
+Legend: B images, N tokens, C channels of a token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+WIDTH = 64
+"""Channels inside the two performers."""
+FEATURES = WIDTH // 2
+"""Random features of a query or key."""
+SPLITS = ((7, 4, 2), (3, 2, 1), (3, 2, 1))
+"""Kernel, stride and padding of the three soft splits."""
+STRIDE = 16
+"""Pixels between final tokens."""
+
+
+@final
+class Performer(nn.Module):
+    """One-headed transformer layer of linear attention, from `dim` to WIDTH channels; values skip the attention."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.kqv = nn.Linear(dim, 3 * WIDTH)
+        self.proj = nn.Linear(WIDTH, WIDTH)
+        self.norm2 = nn.LayerNorm(WIDTH)
+        self.mlp = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.w = nn.Parameter(_orthogonal_rows() * math.sqrt(FEATURES), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B x N x dim -> B x N x WIDTH."""
+        key, query, value = self.kqv(self.norm1(x)).chunk(3, dim=-1)
+        key, query = self._features(key), self._features(query)
+        mixed = query @ (key.transpose(1, 2) @ value)
+        normaliser = (query * key.sum(1, keepdim=True)).sum(-1, keepdim=True)
+        out = value + self.proj(mixed / (normaliser + 1e-8))
+        result: Tensor = out + self.mlp(self.norm2(out))
+        return result
+
+    def _features(self, x: Tensor) -> Tensor:
+        """Positive random features, whose products are softmax kernels in expectation: B x N x FEATURES."""
+        half = x.square().sum(-1, keepdim=True) / 2
+        return torch.exp(x @ self.w.T - half) / math.sqrt(FEATURES)
+
+
+@final
+class TokensToToken(nn.Module):
+    """Three overlapping splits of an image, with a performer after each of the first two."""
+
+    def __init__(
+        self,
+        img_size: int | tuple[int, int] = 224,
+        patch_size: int = STRIDE,
+        in_chans: int = 3,
+        embed_dim: int = 768,
+        **_: Any,  # what timm hands to its own layer of patches
+    ) -> None:
+        super().__init__()
+        sides = {img_size} if isinstance(img_size, int) else set(img_size)
+        if len(sides) > 1:
+            raise ValueError(f"img_size={img_size}: T2T-ViT takes square images")
+        self.in_chans = in_chans
+        self.grids = list(sides)
+        for kernel, stride, padding in SPLITS:
+            self.grids.append((self.grids[-1] + 2 * padding - kernel) // stride + 1)
+        self.grid_size, self.num_patches = (self.grids[-1],) * 2, self.grids[-1] ** 2
+        self.patch_size = (patch_size, patch_size)
+        self.splits = nn.ModuleList([nn.Unfold(kernel, stride=s, padding=p) for kernel, s, p in SPLITS])
+        self.attention1 = Performer(in_chans * SPLITS[0][0] ** 2)
+        self.attention2 = Performer(WIDTH * SPLITS[1][0] ** 2)
+        self.project = nn.Linear(WIDTH * SPLITS[2][0] ** 2, embed_dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """B x in_chans x img_size x img_size -> B x num_patches x embed_dim."""
+        first, second, third = self.splits
+        tokens = self.attention1(first(images).transpose(1, 2))
+        tokens = self.attention2(second(self._as_image(tokens, 1)).transpose(1, 2))
+        projected: Tensor = self.project(third(self._as_image(tokens, 2)).transpose(1, 2))
+        return projected
+
+    def _as_image(self, tokens: Tensor, split: int) -> Tensor:
+        return tokens.transpose(1, 2).unflatten(2, (self.grids[split], self.grids[split]))
+
+
+@final
+class T2T(VisionTransformer):
+    """timm's vision transformer on `TokensToToken`, with fixed sinusoids as position embedding."""
+
+    def __init__(self, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> None:
+        super().__init__(img_size=img_size, patch_size=STRIDE, embed_layer=TokensToToken, qkv_bias=False, **kwargs)
+        assert self.pos_embed is not None
+        table = _sinusoids(self.pos_embed.shape[1], self.embed_dim).to(self.pos_embed)
+        self.pos_embed = nn.Parameter(table, requires_grad=False)
+
+
+def checkpoint_filter_fn(state_dict: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:  # noqa: ARG001
+    """The published checkpoints' names -> ours; names that are ours stay."""
+    names = {name: name.removeprefix("module.") for name in state_dict}
+    return {new.replace("tokens_to_token.", "patch_embed."): state_dict[name] for name, new in names.items()}
+
+
+def _orthogonal_rows() -> Tensor:
+    """FEATURES x WIDTH, rows orthonormal."""
+    return torch.linalg.qr(torch.randn(WIDTH, FEATURES)).Q.T.contiguous()
+
+
+def _sinusoids(positions: int, channels: int) -> Tensor:
+    """1 x positions x channels: sines at even, cosines at odd channels, of wavelengths from 2 pi to 20,000 pi."""
+    place = torch.arange(positions, dtype=torch.float32)[:, None]
+    rate = 10_000 ** (-(torch.arange(channels) // 2 * 2) / channels)
+    angle = place * rate
+    return torch.where(torch.arange(channels) % 2 == 0, angle.sin(), angle.cos())[None]
+
+
+def _made(variant: str, pretrained: bool, sizes: Mapping[str, Any], given: Mapping[str, Any]) -> T2T:
+    model: T2T = build_model_with_cfg(
+        T2T, variant, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **{**sizes, **given}
+    )
+    return model
+
+
+default_cfgs = generate_default_cfgs(
+    {
+        f"t2t_vit_{depth}": {
+            "url": "",
+            "num_classes": 1000,
+            "input_size": (3, 224, 224),
+            "pool_size": None,
+            "crop_pct": 0.9,
+            "interpolation": "bicubic",
+            "mean": (0.485, 0.456, 0.406),
+            "std": (0.229, 0.224, 0.225),
+            "first_conv": (),
+            "classifier": "head",
+            "fixed_input_size": True,
+        }
+        for depth in (7, 10, 12, 14, 19, 24)
+    }
+)
+
+
+@register_model
+def t2t_vit_7(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-7: 4.3 M parameters."""
+    return _made("t2t_vit_7", pretrained, {"embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
+
+
+@register_model
+def t2t_vit_10(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-10: 5.9 M parameters."""
+    return _made("t2t_vit_10", pretrained, {"embed_dim": 256, "depth": 10, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
+
+
+@register_model
+def t2t_vit_12(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-12: 6.9 M parameters."""
+    return _made("t2t_vit_12", pretrained, {"embed_dim": 256, "depth": 12, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
+
+
+@register_model
+def t2t_vit_14(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-14: 21.5 M parameters, 4.8 G MACs."""
+    return _made("t2t_vit_14", pretrained, {"embed_dim": 384, "depth": 14, "num_heads": 6, "mlp_ratio": 3.0}, kwargs)
+
+
+@register_model
+def t2t_vit_19(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-19: 39.2 M parameters."""
+    return _made("t2t_vit_19", pretrained, {"embed_dim": 448, "depth": 19, "num_heads": 7, "mlp_ratio": 3.0}, kwargs)
+
+
+@register_model
+def t2t_vit_24(pretrained: bool = False, **kwargs: Any) -> T2T:
+    """T2T-ViT-24: 64.1 M parameters."""
+    return _made("t2t_vit_24", pretrained, {"embed_dim": 512, "depth": 24, "num_heads": 8, "mlp_ratio": 3.0}, kwargs)
