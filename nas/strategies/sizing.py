@@ -38,7 +38,8 @@ def criterion(options: str | Mapping[str, Any]) -> Importance:
         raise StrategyError(f"importance '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
+def checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options as a mapping with `use:`; for pydantic. Raises ValueError when they describe no criterion."""
     try:
         criterion(options)
     except StrategyError as fault:
@@ -57,7 +58,7 @@ class Sizing(Adopting):
     normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
     """
 
-    importance: Annotated[str | Mapping[str, Any], AfterValidator(_checked)] = "magnitude"
+    importance: Annotated[str | Mapping[str, Any], AfterValidator(checked)] = "magnitude"
     normalise: bool = False
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (

@@ -32,7 +32,7 @@ class Progress:
     """All that a training run changes. `identity` says which run it is; a checkpoint of another one is refused."""
 
     module: nn.Module
-    optimiser: torch.optim.Optimizer
+    optimiser: torch.optim.Optimizer | None
     average: nn.Module | None
     identity: Mapping[str, Any]
 
@@ -89,7 +89,8 @@ def _tensors(progress: Progress) -> dict[str, Tensor]:
     found = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
     if progress.average is not None:
         found |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
-    for index, state in progress.optimiser.state_dict()["state"].items():
+    optimised = progress.optimiser.state_dict()["state"] if progress.optimiser is not None else {}
+    for index, state in optimised.items():
         found |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
     return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
 
@@ -98,6 +99,8 @@ def _restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
     progress.module.load_state_dict(_below("module", tensors))
     if progress.average is not None:
         progress.average.load_state_dict(_below("average", tensors))
+    if progress.optimiser is None:
+        return
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _below("optimiser", tensors).items():
         index, key = name.split(".", 1)

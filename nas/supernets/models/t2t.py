@@ -94,7 +94,8 @@ class TokensToToken(nn.Module):
         return projected
 
     def _as_image(self, tokens: Tensor, split: int) -> Tensor:
-        return tokens.transpose(1, 2).unflatten(2, (self.grids[split], self.grids[split]))
+        side = self.grids[split]
+        return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
 
 @final
@@ -116,7 +117,8 @@ def checkpoint_filter_fn(state_dict: Mapping[str, Tensor], model: nn.Module) -> 
 
 def _orthogonal_rows() -> Tensor:
     """FEATURES x WIDTH, rows orthonormal."""
-    return torch.linalg.qr(torch.randn(WIDTH, FEATURES)).Q.T.contiguous()
+    rows: Tensor = torch.linalg.qr(torch.randn(WIDTH, FEATURES)).Q.T
+    return rows.contiguous()
 
 
 def _sinusoids(positions: int, channels: int) -> Tensor:
