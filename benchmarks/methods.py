@@ -1,6 +1,9 @@
-"""Every method of the toolkit on one base model: a small ViT and a small Swin on Fashion-MNIST, three limits.
+"""Every method of the toolkit on one base model: a small ViT and a small Swin on Fashion-MNIST, under limits.
 
     python -m benchmarks.methods fashion_mnist.npz [--model vit] [--seeds 3]
+
+`vit_tokens` and `vit_matrices` are one ViT with a class token, for the methods on tokens (Patch Slimming) and on inputs
+and ranks of matrices (MCF, decompositions).
 
 All start from the same trained base of a seed, and all winners are retrained by the same recipe. What differs is how
 they are found: see METHODS. One row per (model, seed, method, limit) is appended to `studies/results/methods-MODEL.csv`
@@ -26,9 +29,10 @@ from benchmarks.pairs import ratio
 from nas.importance import Importance
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.strategies import Objective, Problem, find, winner
-from nas.strategies.sizing import criterion
+from nas.strategies.sizing import Sizing, criterion
 from nas.studies.environment import commit
 from nas.supernets import Supernet, build
+from nas.supernets.decompositions import METHODS as METHODS_OF_FACTORING
 from nas.training import (
     AdjoinedStep,
     Data,
@@ -41,6 +45,7 @@ from nas.training import (
     fit,
     load_data,
 )
+from nas.training.gradual import stages
 from nas.training.rules.sandwich import Sandwich
 from nas.training.workplace import Workplace
 
@@ -54,7 +59,10 @@ TRIALS = 100
 SANDWICH_RUNS = 4
 """Sub-networks that the sandwich rule trains per step."""
 
+CLASSIFYING = {"img_size": 16, "embed_dim": 64, "depth": 4, "num_heads": 4}
 ARGS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "vit_tokens": ("vit_tiny_patch16_224", {**CLASSIFYING, "patch_size": 2}),
+    "vit_matrices": ("vit_tiny_patch16_224", {**CLASSIFYING, "patch_size": 4}),
     "vit": (
         "vit_tiny_patch16_224",
         {"img_size": 16, "patch_size": 4, "embed_dim": 64, "depth": 4, "num_heads": 4, "class_token": False,
@@ -66,10 +74,16 @@ ARGS: Mapping[str, tuple[str, dict[str, Any]]] = {
     ),
 }  # fmt: skip
 EIGHTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.125}, "per": "block"}
+SIXTEENTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.0625}, "per": "block"}
 SPACES: Mapping[str, dict[str, Any]] = {
     "widths": {"heads": {"size": [0.25, 0.5, 0.75, 1.0], "per": "block"}, "mlp": EIGHTHS},
     "dimensions": {"head_dim": {"size": {"from": 2, "to": 16, "step": 2}, "per": "block"}, "mlp": EIGHTHS},
     "inputs": dict.fromkeys(("qkv_in", "proj_in", "fc1_in", "mlp"), EIGHTHS),
+    "dropped": {"queries": {"keep": {"from": 1, "to": 65, "step": 4}, "drop": True}},
+    "carried": {"queries": {"keep": {"from": 1, "to": 65, "step": 4}}},
+    "dropped alike": {"queries": {"keep": {"from": 1, "to": 65, "step": 1}, "drop": True, "per": "model"}},
+    "networks": {"fc1_in": SIXTEENTHS, "mlp": SIXTEENTHS},
+    "ranks": {"rank": {"rank": {"from": 2, "to": 64, "step": 2}, "of": ["qkv", "proj", "fc1", "fc2"]}},
 }
 
 
@@ -82,6 +96,8 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     importance: Mapping[str, Any] | None = None
     trained: bool = False
+    gradual: bool = False
+    limits: Sequence[int] = LIMITS
 
 
 def _gates(where: str) -> dict[str, Any]:
@@ -101,6 +117,38 @@ METHODS: Mapping[str, Method] = {
     "taylor, knapsack": Method("dimensions", "knapsack", {}, {"use": "taylor"}),
     "sidt": Method("dimensions", "threshold", {}, _gates("produced")),
     "vtp": Method("inputs", "threshold", {}, _gates("consumed")),
+}  # fmt: skip
+
+
+def _slimming(space: str, measure: str) -> Method:
+    importance = {"use": "patch_impact", "images": 512, "measure": measure}
+    options = {"tolerance": 0.005, "grow": 4, "training": Recipe(epochs=3, lr=3e-4, batch=64, warmup=0)}
+    return Method(space, "tolerance", {**options, "importance": importance}, limits=LIMITS[2:])
+
+
+ALIKE = {"ranking": "per_layer"}
+TOKENS: Mapping[str, Method] = {
+    "patch slimming": _slimming("dropped", "impact"),
+    "patch slimming, attention": _slimming("dropped", "attention"),
+    "patch slimming, random": _slimming("dropped", "random"),
+    "patch slimming, carry": _slimming("carried", "impact"),
+    "same tokens in all blocks": Method("dropped alike", "uniform", {"trials": 100}, {"use": "patch_impact"},
+                                        limits=LIMITS[2:]),
+}  # fmt: skip
+MATRICES: Mapping[str, Method] = {
+    "mcf": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, limits=LIMITS[1:2]),
+    "mcf, gradual": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, gradual=True, limits=LIMITS[1:2]),
+    "mcf, shared": Method("networks", "threshold", ALIKE, {"use": "ffn_votes", "shared": True}, limits=LIMITS[1:2]),
+    "mcf by magnitude": Method("networks", "threshold", ALIKE, {"use": "magnitude"}, limits=LIMITS[1:2]),
+    **{
+        method: Method("ranks", "threshold", ALIKE, {"use": "directions", "method": method}, limits=LIMITS[1:2])
+        for method in METHODS_OF_FACTORING
+    },
+    "svd, energy": Method("ranks", "threshold", {"ranking": "energy"}, {"use": "directions"}, limits=LIMITS[1:2]),
+    "svd, knapsack": Method("ranks", "knapsack", {}, {"use": "directions"}, limits=LIMITS[1:2]),
+}
+STUDIES: Mapping[str, Mapping[str, Method]] = {
+    "vit": METHODS, "swin": METHODS, "vit_tokens": TOKENS, "vit_matrices": MATRICES,
 }  # fmt: skip
 
 
@@ -126,7 +174,7 @@ class Bench:
 
     def base(self) -> nn.Module:
         """The trained base model, a fresh copy."""
-        space = self.space("widths")
+        space = self.space(next(iter(STUDIES[self.name].values())).space)
         torch.manual_seed(self.seed)
         model = build(space.model, space.model_args)
         fit(model, PlainStep(), self.data, BASE, seed=self.seed, session=self.session("base"))
@@ -181,7 +229,7 @@ def _criterion(method: Method) -> Importance:
 
 def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Architecture, float, float]:
     """The supernet with the winner in it, the winner, passes over the training data, seconds of the search."""
-    method = METHODS[name]
+    method = STUDIES[bench.name][name]
     start = time.perf_counter()
     supernet, scores, passes = bench.prepared(method)
     limit = Limit(supernet.cost, macs=f"{limit_percent}%")
@@ -203,7 +251,7 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
         work=bench.workplace(f"{name}-{limit_percent}".replace(", ", "-").replace(" ", "-")),
         adopt=lambda adopted, _: holder.update(supernet=adopted),
     )
-    if method.importance and not method.trained:
+    if isinstance(strategy, Sizing) and not method.trained:
         return supernet, strategy.choose(problem, scores), passes, time.perf_counter() - start
     found = winner(list(strategy.search(problem)), problem.objectives, limit).architecture
     if method.strategy == "dan":
@@ -217,7 +265,8 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
 def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     supernet, architecture, passes, seconds = search(bench, name, limit_percent)
     before = accuracy(supernet.extract(architecture), bench.data.test).accuracy
-    step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True)
+    first = stages(supernet.space, architecture) if STUDIES[bench.name][name].gradual else ()
+    step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True, stages=first)
     fit(supernet, step, bench.data, RETRAIN, seed=bench.seed, session=Session(progress=False))
     small = supernet.extract(architecture).eval()
     base = bench.base().eval()
@@ -254,7 +303,7 @@ def cells(bench: Bench, methods: Sequence[str], done: set[tuple[Any, ...]]) -> I
     if (bench.seed, "base, longer", 100) not in done:
         yield from base_rows(bench)
     for name in methods:
-        for limit in LIMITS:
+        for limit in STUDIES[bench.name][name].limits:
             if (bench.seed, name, limit) not in done:
                 yield row_of(bench, name, limit)
 
@@ -290,12 +339,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="Fashion-MNIST as .npz in the MedMNIST layout")
     parser.add_argument("--model", choices=tuple(ARGS), action="append")
-    parser.add_argument("--method", choices=tuple(METHODS), action="append")
+    parser.add_argument("--method", action="append")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name in arguments.model or ARGS:
-        run(name, arguments.data, range(arguments.seeds), arguments.method or tuple(METHODS))
+        run(name, arguments.data, range(arguments.seeds), arguments.method or tuple(STUDIES[name]))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 FILES = {folder: sorted((ROOT / folder).glob("*.yaml")) for folder in ("searchspaces", "strategies", "studies")}
 SEEN: set[Path] = set()
 
-SMALL_IMAGES = {"deit": 32, "swin": 56}
-"""Same model, smaller images: 4 tokens for DeiT, a grid of 14 x 14 for Swin."""
+SMALL_IMAGES = {"deit": 32, "swin": 56, "t2t": 32}
+"""Same model, smaller images: 4 tokens for DeiT and T2T-ViT, a grid of 14 x 14 for Swin."""
 
 SHRUNKEN = [
     "strategy.trials=4",
@@ -33,7 +33,14 @@ ONE_TRIAL: dict[str, list[str]] = {
     "dan": ["strategy.training.epochs=2"],
     "knapsack": ["strategy.importance.images=64"],
     "magnitude": [],
+    "mcf": ["strategy.importance.images=64", "space=searchspaces/vit_digits_matrices.yaml", "retrain.gradual=true"],
+    "patch_slimming": [
+        "strategy.importance.images=32",
+        "strategy.training.epochs=1",
+        "space=searchspaces/vit_digits_tokens.yaml",
+    ],
     "sidt": ["strategy.importance.training.epochs=2"],
+    "vtp_svd": ["strategy.importance.0.training.epochs=2", "space=searchspaces/vit_digits_matrices.yaml"],
     "vtp": ["strategy.importance.training.epochs=2"],
 }
 """Presets that find one architecture, and how to make them short."""
@@ -104,7 +111,7 @@ def test_every_file_was_seen() -> None:
     """Runs last in this file; a folder that goes empty, or a file that no test looked at, fails here."""
     assert {path for paths in FILES.values() for path in paths} == SEEN
     assert {folder: len(paths) for folder, paths in FILES.items()} == {
-        "searchspaces": 12,
-        "strategies": 12,
+        "searchspaces": 18,
+        "strategies": 15,
         "studies": 2,
     }

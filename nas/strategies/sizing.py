@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,8 @@ from nas.searchspaces.space import SearchSpace
 from nas.strategies.adopting import Adopting, Learnt
 from nas.strategies.problem import Problem
 from nas.supernets import Supernet
+from nas.training import Epoch, History
+from nas.training.workplace import Workplace
 
 Scores = Mapping[str, np.ndarray]
 """Axis -> scores of its units, descending (float, units)."""
@@ -38,13 +40,25 @@ def criterion(options: str | Mapping[str, Any]) -> Importance:
         raise StrategyError(f"importance '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
+Options = str | Mapping[str, Any]
+"""A criterion's name, or a mapping with `use:` and its options."""
+
+
+def checked(options: Options) -> Mapping[str, Any]:
     """Options as a mapping with `use:`; for pydantic. Raises ValueError when they describe no criterion."""
     try:
         criterion(options)
     except StrategyError as fault:
         raise ValueError(str(fault)) from None
     return {"use": options} if isinstance(options, str) else dict(options)
+
+
+def _all_checked(options: Options | Sequence[Options]) -> Mapping[str, Any] | list[Mapping[str, Any]]:
+    if isinstance(options, str | Mapping):
+        return checked(options)
+    if not options:
+        raise ValueError("an empty list; allowed: at least one criterion")
+    return [checked(each) for each in options]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +68,12 @@ class Sizing(Adopting):
     One trial: the architecture that follows from the scores. Criteria that train (l1_gates) train the copy, which the
     run adopts: the winner is extracted from it, with the gates folded into its weights.
 
-    importance   a criterion's name, or a mapping with `use:` and its options
+    importance   a criterion's name, or a mapping with `use:` and its options; or several, applied one after the other,
+                 each to the axes that it scores
     normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
     """
 
-    importance: Annotated[str | Mapping[str, Any], AfterValidator(checked)] = "magnitude"
+    importance: Annotated[Options | Sequence[Options], AfterValidator(_all_checked)] = "magnitude"
     normalise: bool = False
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
@@ -69,8 +84,14 @@ class Sizing(Adopting):
     )
 
     def check(self, problem: Problem) -> None:
-        """Raise `StrategyError` when the criterion has nothing to score in the space."""
-        criterion(self.importance).check(problem.space)
+        """Raise `StrategyError` when a criterion has nothing to score in the space."""
+        for each in self.criteria():
+            each.check(problem.space)
+
+    def criteria(self) -> list[Importance]:
+        """The criteria, in the order in which they are applied."""
+        given = [self.importance] if isinstance(self.importance, str | Mapping) else self.importance
+        return [criterion(each) for each in given]
 
     @abstractmethod
     def size(self, problem: Problem, scores: Scores) -> Architecture:
@@ -79,19 +100,33 @@ class Sizing(Adopting):
     def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
         """See `Adopting.learn`."""
         assert problem.work is not None
-        ranked = criterion(self.importance).apply(supernet, problem.work)
-        return Learnt(self.choose(problem, ranked.scores), ranked.history)
+        scores: dict[str, Tensor] = {}
+        epochs: list[Epoch] = []
+        for place, each in enumerate(self.criteria()):
+            ranked = each.apply(supernet, _beside(problem.work, place))
+            scores |= ranked.scores
+            epochs += ranked.history
+        numbered = [replace(epoch, epoch=number) for number, epoch in enumerate(epochs, start=1)]
+        return Learnt(self.choose(problem, scores), History(tuple(numbered)))
 
     def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
         """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""
         if not scores:
-            used = criterion(self.importance).__class__.__name__.lower()
+            used = ", ".join(type(each).__name__.lower() for each in self.criteria())
             raise StrategyError(f"{problem.strategy}: importance '{used}' scores no axis that the space chooses")
         return self.size(problem, {axis: self._comparable(values) for axis, values in scores.items()})
 
     def _comparable(self, values: Tensor) -> np.ndarray:
         array = values.detach().cpu().double().numpy()
         return array / max(float(np.abs(array).mean()), 1e-30) if self.normalise else array
+
+
+def _beside(work: Workplace, place: int) -> Workplace:
+    """The workplace of another criterion: a checkpoint of its own."""
+    if not place or work.session.checkpoint is None:
+        return work
+    path = work.session.checkpoint
+    return replace(work, session=replace(work.session, checkpoint=path.with_name(f"{path.stem}-{place}{path.suffix}")))
 
 
 def scored(space: SearchSpace, scores: Scores) -> dict[int, tuple[str, ...]]:

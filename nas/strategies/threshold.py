@@ -21,7 +21,7 @@ from nas.searchspaces.outline import family
 from nas.strategies.problem import Problem
 from nas.strategies.sizing import Scores, Sizing, scored
 
-Ranking = Literal["global", "global_per_kind", "per_layer"]
+Ranking = Literal["global", "global_per_kind", "per_layer", "energy"]
 
 
 @final
@@ -30,7 +30,8 @@ class Threshold(Sizing):
     """Cuts the least important units, first those with the lowest rank in their pool.
 
     ranking    who is compared with whom: all units (global), those of one family of axes, such as mlp, over all layers
-               (global_per_kind), or those of one axis (per_layer: every layer loses the same share)
+               (global_per_kind), or those of one axis (per_layer: every layer loses the same share of its units;
+               energy: the same share of its importance, so that a ratio of 0.1 keeps 90 % of it)
     ratio      share of all units to cut; where the study has a limit too, more is cut until it is kept. Without a
                ratio, as little as the limit allows
     round_to   sizes are multiples of this, as far as the space has them; an axis that is not cut stays whole
@@ -99,10 +100,22 @@ def _above(ranks: np.ndarray, cuts: np.ndarray) -> np.ndarray:
 
 def _ranks(scores: Scores, ranking: Ranking) -> dict[str, np.ndarray]:
     """Axis -> rank of each unit in its pool by |score|: the share of the pool that comes before it, in [0, 1)."""
+    if ranking == "energy":
+        return {axis: _tail(np.abs(values)) for axis, values in scores.items()}
     pools: dict[str, list[str]] = {}
     for axis in scores:
         pools.setdefault({"global": "", "global_per_kind": family(axis), "per_layer": axis}[ranking], []).append(axis)
     return {axis: ranks for pool in pools.values() for axis, ranks in _pooled(scores, pool).items()}
+
+
+def _tail(sizes: np.ndarray) -> np.ndarray:
+    """Share of an axis's importance that lies in each unit and those less important: what goes when they go, less a
+    breath, so that it lies in [0, 1).
+    """
+    order = np.argsort(-sizes, kind="stable")
+    tail = np.empty(len(sizes))
+    tail[order] = np.cumsum(sizes[order][::-1])[::-1] / max(float(sizes.sum()), 1e-30)
+    return np.minimum(tail, 1 - 1e-12)
 
 
 def _pooled(scores: Scores, axes: Sequence[str]) -> dict[str, np.ndarray]:

@@ -88,6 +88,7 @@ class RetrainSpec(Recipe):
     loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
     detach, small_ce      switches of the adjoined loss, see `nas.training.adjoined_loss`
     separate_norms        in adjoined retraining, the winner learns norm parameters of its own
+    gradual               in adjoined retraining, one block is cut per epoch, the last one first
     weight, temperature   of the distilled loss, see `nas.training.distillation_loss`
     """
 
@@ -95,6 +96,7 @@ class RetrainSpec(Recipe):
     detach: bool = False
     small_ce: bool = False
     separate_norms: bool = False
+    gradual: bool = False
     weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     temperature: Positive = 1.0
 

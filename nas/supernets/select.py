@@ -14,10 +14,16 @@ from torch import fx, nn
 
 @lru_cache(maxsize=4096)
 def select(index: tuple[int, ...], dim: int, device: torch.device) -> fx.GraphModule:
-    """A module that maps x to x[..., index, ...] along `dim`; the index is a buffer of its state dict."""
+    """A module that maps x to x[..., index, ...] along `dim`.
+
+    The first units in their order are a view; any others are copied, by an index that is a buffer of the state dict.
+    """
     root = nn.Module()
-    root.register_buffer("index", torch.tensor(index, dtype=torch.int64, device=device))
     graph = fx.Graph()
     x = graph.placeholder("x")
+    if index == tuple(range(len(index))):
+        graph.output(graph.call_function(torch.narrow, (x, dim, 0, len(index))))
+        return fx.GraphModule(root, graph, class_name="First")
+    root.register_buffer("index", torch.tensor(index, dtype=torch.int64, device=device))
     graph.output(graph.call_function(torch.index_select, (x, dim, graph.get_attr("index"))))
     return fx.GraphModule(root, graph, class_name="Select")

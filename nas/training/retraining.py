@@ -37,17 +37,20 @@ class AdjoinedStep:
     """The adjoined loss of two sub-networks of one supernet (the module that is fitted), which learn together through
     the weights they share.
 
-    `small` is the architecture to retrain, `large` the space's largest. See `adjoined_loss` for the switches.
+    `small` is the architecture to retrain, `large` the space's largest. `stages` are what stands for `small` in the
+    first epochs, see `nas.training.gradual`. See `adjoined_loss` for the switches.
     """
 
     small: Architecture
     large: Architecture
     detach: bool = False
     small_ce: bool = False
+    stages: tuple[Architecture, ...] = ()
 
     def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        large, small = context.module(images, self.large), context.module(images, self.small)
+        now = self.stages[context.epoch] if context.epoch < len(self.stages) else self.small
+        large, small = context.module(images, self.large), context.module(images, now)
         yield adjoined_loss(
             large,
             small,

@@ -22,7 +22,7 @@ def digits() -> Outline:
 
 
 OUTLINES = {outline.model: outline for size in ("tiny", "small", "base") for outline in (deit(size), swin(size))}
-OUTLINES |= {"vit_tiny_patch16_224": digits()}
+OUTLINES |= {"vit_tiny_patch16_224": digits(), "t2t_vit_14": replace(deit("small"), model="t2t_vit_14")}
 EXPECTED = {"vit_digits"} | {
     name.format(size)
     for name in ("deit_{}", "swin_{}", "swin_{}_alpha")
@@ -31,9 +31,12 @@ EXPECTED = {"vit_digits"} | {
 
 
 def widths(outline: Outline) -> dict[str, int]:
-    """Axes that the fakes leave out: head dimensions, and inputs of layers."""
+    """Axes that the fakes leave out: head dimensions, queries, inputs of layers, ranks of matrices."""
     blocks = [axis.partition(".")[2] for axis in outline.axes if axis.startswith("mlp.")]
-    return {f"head_dim.{b}": 32 for b in blocks} | {f"{n}.{b}": 192 for n in ("qkv_in", "proj_in") for b in blocks}
+    inputs = {f"{name}.{b}": 192 for name in ("qkv_in", "proj_in", "fc1_in") for b in blocks}
+    ranks = {f"{name}_rank.{b}": 64 for name in ("qkv", "proj", "fc1", "fc2") for b in blocks}
+    tokens = {f"queries.{b}": outline.axes[f"tokens.{b}"] for b in blocks if f"tokens.{b}" in outline.axes}
+    return {f"head_dim.{b}": 32 for b in blocks} | inputs | ranks | tokens
 
 
 def test_all_spaces_that_the_readme_promises_are_there():

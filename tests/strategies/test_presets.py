@@ -16,6 +16,7 @@ def test_there_are_presets() -> None:
     assert {p.stem for p in PRESETS} >= {
         *("uniform", "evolution", "autoformer", "tpe", "gp", "nsga2"),
         *("dan", "an", "sidt", "vtp", "magnitude", "knapsack"),
+        *("patch_slimming", "mcf", "vtp_svd"),
     }
 
 

@@ -15,6 +15,7 @@ from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
 from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
 from nas.training.adjoined import SeparateNorms
+from nas.training.gradual import stages
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -72,7 +73,8 @@ def _start(session: Session, supernet: Supernet, architecture: Architecture, ext
     spec = session.config.retrain
     if spec.loss == "adjoined":
         pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce)
+        first = stages(session.space, architecture) if spec.gradual else ()
+        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce, first)
     module = load(extracted).to(session.device)
     if spec.loss == "distilled":
         return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)
