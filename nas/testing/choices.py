@@ -33,9 +33,11 @@ def vit(blocks: int = 4, heads: int = 3, *, tokens: int = 17, protected: int = 1
     axes = {"embed": 24}
     for b in range(blocks):
         axes |= {f"depth.{b}": 1, f"heads.{b}": heads, f"head_dim.{b}": 8, f"mlp.{b}": 96, f"tokens.{b}": tokens}
+        axes |= {f"queries.{b}": tokens}
         axes |= {f"{matrix}_rank.{b}": rank for matrix, rank in _RANKS.items()}
-    kept = {f"tokens.{b}": protected for b in range(blocks)} if protected else {}
-    return Outline(f"vit_of_{blocks}_blocks", axes, kept)
+    kept = {f"{kind}.{b}": protected for kind in ("tokens", "queries") for b in range(blocks)} if protected else {}
+    within = {f"queries.{b}": f"tokens.{b}" for b in range(blocks)}
+    return Outline(f"vit_of_{blocks}_blocks", axes, kept, within)
 
 
 def swin(depths: Sequence[int] = (2, 3), heads: Sequence[int] = (3, 6)) -> Outline:
