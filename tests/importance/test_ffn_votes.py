@@ -17,7 +17,7 @@ from nas.testing.relaxed import SPACES, Bench
 def supernet(kind: str, choices: str) -> tuple[Supernet, Bench]:
     text = SPACES[kind]
     space = SearchSpace.from_yaml(text[: text.index("choices:")] + f"choices: {choices}}}")
-    return Supernet(randomise(build(space.model, space.model_args)), space), Bench(kind)
+    return Supernet(randomise(build(space.model, space.model_args)), space).eval(), Bench(kind)
 
 
 @pytest.mark.parametrize("kind", ["vit", "swin"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from nas.errors import StrategyError
 from nas.strategies.threshold import Ranking, Threshold
@@ -48,3 +49,42 @@ def test_normalised_scores_do_not_depend_on_the_scale_of_a_layer() -> None:
 def test_no_scores_are_an_error() -> None:
     with pytest.raises(StrategyError, match="importance 'magnitude' scores no axis"):
         Threshold(ratio=0.5).choose(Toy(UNITS).problem(trials=1), {})
+
+
+def test_energy_keeps_the_same_share_of_importance_everywhere() -> None:
+    """An axis whose importance sits in few units is cut further than one where all count alike."""
+    problem = Toy(UNITS).problem(trials=1)
+    steep = np.array([0.9, 0.06, 0.04])
+    scores = {f"heads.{b}": steep if b < 3 else np.full(3, 1 / 3) for b in range(BLOCKS)}
+    for ratio, kept in (
+        (0.03, [3] * 6),
+        (0.05, [2] * 3 + [3] * 3),
+        (0.11, [1] * 3 + [3] * 3),
+        (0.4, [1] * 3 + [2] * 3),
+    ):
+        sizes = problem.space.sizes(Threshold(ranking="energy", ratio=ratio).size(problem, scores))
+        assert [sizes[f"heads.{b}"] for b in range(BLOCKS)] == kept, ratio
+
+
+def test_energy_meets_a_limit_exactly_once() -> None:
+    """Without a ratio, the largest share that the limit allows: one unit more anywhere would be over it."""
+    problem = Toy(UNITS).problem(trials=1, macs="60%")
+    assert problem.limit is not None
+    rng = np.random.default_rng(0)
+    scores = {f"mlp.{b}": np.sort(rng.exponential(size=192))[::-1] for b in range(BLOCKS)}
+    table = Threshold(ranking="energy").table(problem, scores)
+    allowed = problem.limit.allows(table)
+    first = int(allowed.argmax())
+    assert first > 0
+    assert not allowed[:first].any()
+    assert Threshold(ranking="energy").size(problem, scores) == problem.space.from_table(table[first : first + 1])[0]
+
+
+def test_several_criteria_score_one_after_the_other() -> None:
+    """Gates for hidden units and singular values for ranks, in one strategy."""
+    both = [{"use": "magnitude"}, {"use": "directions", "method": "qr_pivoted"}]
+    assert [type(each).__name__ for each in Threshold(importance=both).criteria()] == ["Magnitude", "OfDirections"]
+    with pytest.raises(ValueError, match="an empty list; allowed: at least one criterion"):
+        TypeAdapter(Threshold).validate_python({"importance": []})
+    with pytest.raises(ValueError, match="no 'magnitud' in nas.importance"):
+        TypeAdapter(Threshold).validate_python({"importance": ["magnitud"]})

@@ -40,13 +40,13 @@ def test_tokens_nest_and_errors_are_within_the_tolerance() -> None:
 
 
 def test_a_looser_tolerance_keeps_fewer_tokens() -> None:
-    costs = [slim(tolerance=tolerance)[1].costs["macs"] for tolerance in (0.001, 0.5)]
+    costs = [slim(tolerance=tolerance)[1].costs["macs"] for tolerance in (1e-4, 0.5)]
     assert costs[1] < costs[0]
 
 
 def test_a_limit_raises_the_tolerance_until_it_is_met() -> None:
     bench = Bench("tokens")
-    limit = Limit(bench.supernet.cost, macs="50%")
+    limit = Limit(bench.supernet.cost, macs="20%")
     _, trial = slim(tolerance=1e-4, limit=limit)
     assert limit.allows(trial.architecture)
     assert trial.notes["tolerance"] > 1e-4
@@ -82,6 +82,6 @@ def test_what_it_cannot_slim_is_refused() -> None:
     with pytest.raises(StrategyError, match="found importance 'magnitude'; allowed: patch_impact"):
         Tolerance(importance="magnitude").check(Bench("tokens").problem)
     bench = Bench("tokens")
-    bench.problem.limit = Limit(bench.supernet.cost, macs="25%")
+    bench.problem.limit = Limit(bench.supernet.cost, macs="13%")
     with pytest.raises(StrategyError, match="the fewest tokens everywhere do not meet the limit"):
         Tolerance().check(bench.problem)
