@@ -30,6 +30,8 @@ from nas.training import Recipe
 TUNING = Recipe(epochs=3, lr=1e-4, batch=64, warmup=0)
 STEEPER = 1.5
 """By how much the tolerance rises while the limit is not met."""
+LEAST = 0.002
+"""Where it starts, if nobody says."""
 
 
 @final
@@ -37,8 +39,9 @@ STEEPER = 1.5
 class Tolerance(Adopting):
     """Chooses the queries of every block; all other choices stay at their largest value.
 
-    tolerance    greatest error of the next block; where the study has a limit, the least of this times 1.5, 2.25, ...
-                 that meets it
+    tolerance    greatest error of the next block (the paper's: 0.01 or 0.02); where the study has a limit, the least of
+                 this times 1, 1.5, 2.25 ... that meets it. Left out, it starts at 0.002, so that little more is cut
+                 than the limit asks
     grow         tokens that a block gains at a time
     error        of the next block's output: squared, over the squared original (relative), per element (mse), or per
                  image (sum)
@@ -46,7 +49,7 @@ class Tolerance(Adopting):
     importance   patch_impact, and its options
     """
 
-    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     grow: Annotated[int, Field(ge=1)] = 10
     error: Error = "relative"
     training: Recipe = TUNING
@@ -67,6 +70,8 @@ class Tolerance(Adopting):
                 f"{problem.strategy}: the space chooses no queries per block, such as queries: {{keep: {{from: 1, "
                 f"to: 197, step: 4}}, drop: true}}{'' if 'queries' in outline.families else windowed}"
             )
+        if problem.limit is None and self.tolerance is None:
+            raise StrategyError(f"{problem.strategy}: give a tolerance, such as 0.02, or the study a limit on MACs")
         if problem.limit is not None and not problem.limit.allows(_fewest(problem.space)):
             raise StrategyError(
                 f"{problem.strategy}: the fewest tokens everywhere do not meet the limit ({problem.limit.describe()}), "
@@ -83,10 +88,10 @@ class Tolerance(Adopting):
         if problem.work.session.checkpoint:
             slimming.resume(problem.work.session.checkpoint, identity)
         while True:
-            tolerance = self.tolerance * STEEPER ** int(slimming.attempt)
+            tolerance = (self.tolerance or LEAST) * STEEPER ** int(slimming.attempt)
             architecture = slimming.run(tolerance, identity)
             if problem.allows(architecture):
-                return Learnt(architecture, slimming.history, {"tolerance": tolerance, **slimming.notes()})
+                return Learnt(architecture, notes={"tolerance": tolerance, **slimming.notes()})
             slimming.again()
 
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import TypeAdapter
 
 from nas.errors import StrategyError
+from nas.searchspaces import Limit
 from nas.strategies.threshold import Ranking, Threshold
 from nas.testing.toy import BLOCKS, Toy
 
@@ -68,7 +69,8 @@ def test_energy_keeps_the_same_share_of_importance_everywhere() -> None:
 
 def test_energy_meets_a_limit_exactly_once() -> None:
     """Without a ratio, the largest share that the limit allows: one unit more anywhere would be over it."""
-    problem = Toy(UNITS).problem(trials=1, macs="60%")
+    toy = Toy(UNITS)
+    problem = toy.problem(trials=1, limit=Limit(toy, macs="60%"))
     assert problem.limit is not None
     rng = np.random.default_rng(0)
     scores = {f"mlp.{b}": np.sort(rng.exponential(size=192))[::-1] for b in range(BLOCKS)}
@@ -86,5 +88,5 @@ def test_several_criteria_score_one_after_the_other() -> None:
     assert [type(each).__name__ for each in Threshold(importance=both).criteria()] == ["Magnitude", "OfDirections"]
     with pytest.raises(ValueError, match="an empty list; allowed: at least one criterion"):
         TypeAdapter(Threshold).validate_python({"importance": []})
-    with pytest.raises(ValueError, match="no 'magnitud' in nas.importance"):
+    with pytest.raises(ValueError, match=r"no 'magnitud' in nas.importance"):
         TypeAdapter(Threshold).validate_python({"importance": ["magnitud"]})

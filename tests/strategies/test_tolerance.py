@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from nas.errors import StrategyError
 from nas.searchspaces import Limit
 from nas.strategies.tolerance import TUNING, Tolerance
 from nas.testing.relaxed import Bench
+from nas.training import Session
 
 IMPACT = {"use": "patch_impact", "images": 32}
 
@@ -37,6 +39,27 @@ def test_tokens_nest_and_errors_are_within_the_tolerance() -> None:
     )
     sizes = [trial.architecture[f"queries.{block}"] for block in range(3)]
     assert sizes == [len(kept) for kept in positions]
+
+
+def test_a_killed_search_ends_the_same(tmp_path: Path) -> None:
+    """Killed after its first block, it goes on with the second, and ends with the same tokens and weights."""
+    options = Tolerance(grow=2, tolerance=1e-4, training=replace(TUNING, epochs=1, batch=16), importance=IMPACT)
+    whole = Bench("tokens")
+    (expected,) = whole.run(options)
+    file = tmp_path / "slimming.safetensors"
+    blocks: list[object] = []
+
+    def kill(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Bench("tokens", session=Session(progress=False, checkpoint=file, on_epoch=kill)).run(options)
+    again = Bench("tokens", session=Session(progress=False, checkpoint=file, on_epoch=blocks.append))
+    (found,) = again.run(options)
+    assert len(blocks) == 1, "of two blocks, one was done"
+    assert (found.architecture, found.notes, found.metrics) == (expected.architecture, expected.notes, expected.metrics)
+    weights = whole.adopted.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in again.adopted.state_dict().items())
 
 
 def test_a_looser_tolerance_keeps_fewer_tokens() -> None:
@@ -82,6 +105,9 @@ def test_what_it_cannot_slim_is_refused() -> None:
     with pytest.raises(StrategyError, match="found importance 'magnitude'; allowed: patch_impact"):
         Tolerance(importance="magnitude").check(Bench("tokens").problem)
     bench = Bench("tokens")
+    bench.problem.limit = None
+    with pytest.raises(StrategyError, match="give a tolerance, such as 0.02, or the study a limit"):
+        Tolerance().check(bench.problem)
     bench.problem.limit = Limit(bench.supernet.cost, macs="13%")
     with pytest.raises(StrategyError, match="the fewest tokens everywhere do not meet the limit"):
         Tolerance().check(bench.problem)

@@ -12,8 +12,10 @@ from markupsafe import Markup
 from nas.searchspaces.yaml_text import dotted
 from nas.studies.database import hidden
 from nas.studies.environment import describe
+from nas.studies.examples import EXAMPLES, load_examples
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
+from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
 
 MARKS = {"winner": "winner", "uniform": "uniform's winner"}
@@ -65,6 +67,10 @@ def _figures(facts: Facts) -> dict[str, Markup]:
     }
     if any(row["metrics"] for row in facts.relaxation):
         drawn["trajectories"] = trajectories([row for row in facts.relaxation if row["metrics"]])
+    if positions := explored.get("notes", {}).get("positions"):
+        full = chosen["winner"]["full"][f"queries.{next(iter(positions))}"]
+        examples = load_examples(record.folder.path / "explore" / EXAMPLES)
+        drawn["tokens"] = tokens(positions, full, examples)
     if facts.histories:
         drawn["curves"] = plots.curves(facts.histories)
     return {name: Markup(plots.svg(figure)) for name, figure in drawn.items()}

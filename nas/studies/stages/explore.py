@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nas import strategies
 from nas.searchspaces import Architecture
 from nas.strategies import Objective, Problem, Strategy, Trial, winner
+from nas.studies.examples import EXAMPLES, save_examples
 from nas.studies.reading import BASELINE
 from nas.studies.session import CHECKPOINT, Session
 from nas.studies.store import Store
@@ -33,19 +34,25 @@ def run(session: Session) -> dict[str, Any]:
         searches[BASELINE] = (BASELINE, strategies.find(BASELINE)(trials=baseline_trials(session)))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     found: dict[str, Any] = {}
+    notes: Mapping[str, Any] = {}
     choices = {name: choice.values for name, choice in session.space.items()}
     with session.store() as store:
         _settle(session, store)
         for role, (title, strategy) in searches.items():
             problem = _problem(session, store, title, strategy, objectives)
             _search(problem, strategy, session.show)
-            found[role] = _plain(winner(problem.history, objectives, session.limit))
+            best = winner(problem.history, objectives, session.limit)
+            found[role] = _plain(best)
+            notes = best.notes if role == "winner" else notes
         trials = store.trials(session.run_id, choices=choices)
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
     found["adopted"] = session.source(config.strategy_name) == "explore"
     found["relaxation"] = session.relaxation()
+    found["notes"] = dict(notes)
+    if "positions" in notes:
+        save_examples(session.folder.stage("explore") / EXAMPLES, session.data.validation.images)
     return found
 
 
