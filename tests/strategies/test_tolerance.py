@@ -106,7 +106,7 @@ def test_what_it_cannot_slim_is_refused() -> None:
         Tolerance(importance="magnitude").check(Bench("tokens").problem)
     bench = Bench("tokens")
     bench.problem.limit = None
-    with pytest.raises(StrategyError, match="give a tolerance, such as 0.02, or the study a limit"):
+    with pytest.raises(StrategyError, match=r"give a tolerance, such as 0.02, or the study a limit"):
         Tolerance().check(bench.problem)
     bench.problem.limit = Limit(bench.supernet.cost, macs="13%")
     with pytest.raises(StrategyError, match="the fewest tokens everywhere do not meet the limit"):
