@@ -1,4 +1,4 @@
-"""Which saving is real: DeiT-Ti at 60 % of its MACs by tokens, widths, inputs or ranks, its time over the whole model's.
+"""Which saving is real: DeiT-Ti at 60 % of its MACs by tokens, widths, inputs or ranks; its time over the whole one's.
 
 Forward at batch 32. Every space has one choice for all blocks, taken at its largest value within the limit.
 """
@@ -33,9 +33,10 @@ def measure() -> Iterator[dict[str, object]]:
         net = Supernet(build(MODEL, {}), space).eval()
         architecture = space.nearest(space.largest, Limit(net.cost, macs="60%"))
         whole, small = net.extract(space.largest).eval(), net.extract(architecture).eval()
+        share = net.cost.macs([architecture])[0] / net.cost.base("macs")
         with torch.inference_mode():
             yield {
-                "what": f"DeiT-Ti by {name}, {net.cost.macs([architecture])[0] / net.cost.base('macs'):.3f} of the MACs",
+                "what": f"DeiT-Ti by {name}, {share:.3f} of the MACs",
                 "unit": "time / whole model's",
                 **ratio(lambda: small(images), lambda: whole(images), PAIRS),  # noqa: B023
             }
