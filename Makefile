@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/nas run studies/digits.yaml
 
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
