@@ -166,14 +166,20 @@ def export(
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a CSV file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy over MACs, as SVG.")] = None,
 ) -> None:
-    """Print the results of several runs in one table."""
+    """Print the results of several runs in one table, and draw them in one plot."""
     from nas.studies.compare import compare as compared
     from nas.studies.record import Record
     from nas.studies.report.terminal import comparison_table, terminal
 
     frame = compared([Record.open(run) for run in runs])
     _write_csv(frame, csv)
+    if plot is not None:
+        from nas.studies.report.comparison import comparison
+        from nas.studies.report.plots import svg
+
+        plot.write_text(svg(comparison(frame)), encoding="utf-8")
     terminal().print(comparison_table(frame))
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version
-compare RUN... --csv=FILE
+compare RUN... --csv=FILE --plot=FILE
 export RUN --optuna=URL
 extract RUN --to=DIR --digest=DIGEST --trial=N
 pareto RUN --csv=FILE --parquet=FILE --trials
@@ -165,7 +165,8 @@ def test_retrain_takes_any_architecture_of_the_run(capsys: pytest.CaptureFixture
 def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
     import pandas as pd
 
-    shown = said(capsys, "compare", run, run, "--csv", tmp_path / "both.csv")
+    shown = said(capsys, "compare", run, run, "--csv", tmp_path / "both.csv", "--plot", tmp_path / "both.svg")
+    assert (tmp_path / "both.svg").read_text().startswith("<svg")
     assert shown.count("winner, retrained") == 2
     frame = pd.read_csv(tmp_path / "both.csv")
     assert frame["hypervolume"].notna().sum() == 2 * (len(frame) // 2 - 1)
