@@ -37,14 +37,16 @@ class Directions(ABC):
 @final
 @dataclass(frozen=True)
 class OfOutputs(Directions):
-    """W ~ outer_r (project_r W): `outer` m x R, `project` R x m."""
+    """W ~ outer_r (project_r W): `outer` m x R, `project` R x m, which is its transpose where it is orthonormal."""
 
     outer: Tensor
     project: Tensor
+    orthonormal: bool = True
 
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         """See `Directions.factors`."""
-        return self.outer[:, :rank].to(weight), self.project[:rank].to(weight) @ weight
+        project = self.project[:rank].to(weight.device)
+        return self.outer[:, :rank].to(weight), (project @ weight.to(project.dtype)).to(weight.dtype)
 
 
 @final
@@ -86,19 +88,19 @@ def energies(weight: Tensor, found: Directions, covariance: Tensor | None = None
 
     With a covariance the error is that of the outputs, mean of |W x|^2.
     """
-    full = min(weight.shape)
-    outer, inner = (factor.double() for factor in found.factors(weight.detach(), full))
-    root = (
-        torch.eye(weight.shape[1], dtype=torch.float64, device=weight.device)
-        if covariance is None
-        else _root(covariance)
-    )
-    rest, seen = weight.detach().double() @ root.to(weight.device), inner @ root.to(weight.device)
-    errors = [float(rest.square().sum())]
-    for direction in range(full):
+    outer, inner = (factor.double() for factor in found.factors(weight.detach(), min(weight.shape)))
+    if isinstance(found, OfInputs) and covariance is None:
+        return outer.square().sum(0).float()
+    root = None if covariance is None else _root(covariance).to(weight.device)
+    seen = inner if root is None else inner @ root
+    if isinstance(found, OfOutputs) and found.orthonormal:
+        return seen.square().sum(1).float()
+    rest = weight.detach().double() if root is None else weight.detach().double() @ root
+    errors = [rest.square().sum()]
+    for direction in range(len(seen)):
         rest = rest - outer[:, direction, None] * seen[direction]
-        errors.append(float(rest.square().sum()))
-    return -torch.tensor(errors).diff()
+        errors.append(rest.square().sum())
+    return -torch.stack(errors).diff().float()
 
 
 @torch.no_grad()
@@ -158,7 +160,8 @@ def _lu(matrix: Tensor) -> OfOutputs:
     top = torch.linalg.solve_triangular(
         lower[:full], torch.eye(full, dtype=matrix.dtype, device=matrix.device), upper=False, unitriangular=True
     )
-    return OfOutputs((p @ lower).float(), (top @ p.T[:full]).float())
+    # The inverse stays in double precision: in single, a large matrix is not its own factors to 1e-5.
+    return OfOutputs((p @ lower).float(), top @ p.T[:full], orthonormal=False)
 
 
 def _cholesky_rows(matrix: Tensor) -> Tensor:
@@ -167,14 +170,16 @@ def _cholesky_rows(matrix: Tensor) -> Tensor:
     With B those rows, the best outer factor is W B^+; its product is W times the projection on the rows' span.
     """
     gram = matrix.T @ matrix
-    rows, scale = [], float(gram.diagonal().max())
-    for _step in range(min(matrix.shape)):
-        pivot = int(gram.diagonal().argmax())
-        if gram[pivot, pivot] <= 1e-13 * scale:
+    left, rows = gram.diagonal().clone(), gram.new_empty(min(matrix.shape), len(gram))
+    scale, found = float(left.max()), 0
+    while found < len(rows):
+        pivot = int(left.argmax())
+        if left[pivot] <= 1e-13 * scale:
             break
-        rows.append(gram[pivot] / gram[pivot, pivot].sqrt())
-        gram = gram - rows[-1][:, None] * rows[-1]
-    basis = torch.linalg.qr(torch.stack(rows, dim=1)).Q if rows else matrix.new_empty(matrix.shape[1], 0)
+        rows[found] = (gram[pivot] - rows[:found, pivot] @ rows[:found]) / left[pivot].sqrt()
+        left -= rows[found].square()
+        found += 1
+    basis = torch.linalg.qr(rows[:found].T).Q
     return _completed(basis, min(matrix.shape)).T
 
 
@@ -190,7 +195,8 @@ def _completed(basis: Tensor, columns: int) -> Tensor:
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance.double())
-    root: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    # Directions that no input has still count a little: else full rank would not give the matrix back.
+    root: Tensor = (vectors * values.clamp_min(1e-12 * float(values.max())).sqrt()) @ vectors.T
     return root
 
 

@@ -142,3 +142,27 @@ def test_wrong_input() -> None:
         directions(matrix("tall"), "qr")
     with pytest.raises(ModelError, match="aware_svd needs the covariance"):
         directions(matrix("tall"), "aware_svd")
+
+
+def test_aware_svd_is_exact_at_full_rank_where_inputs_are_missing() -> None:
+    """Fewer calibration tokens than inputs give a singular covariance."""
+    weight = matrix("tall")
+    few = torch.randn(4, 10, generator=torch.Generator().manual_seed(1))
+    found = product(weight, "aware_svd", 10, few.T @ few / 4)
+    torch.testing.assert_close(found, weight, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_large_matrix_is_its_own_factors_to_1e_5(method: str) -> None:
+    weight = torch.randn(256, 320, generator=torch.Generator().manual_seed(2))
+    found = directions(weight, method, torch.eye(320) if method == "aware_svd" else None)
+    assert relative_error(weight, found, 256) < 1e-5
+
+
+def test_energies_with_a_covariance_are_of_the_outputs() -> None:
+    weight, covariance = matrix("wide"), skewed(30)
+    found = directions(weight, "aware_svd", covariance)
+    energy = energies(weight, found, covariance)
+    outer, inner = found.factors(weight, 4)
+    rest = (weight - outer @ inner).double()
+    assert float(energy[4:].sum()) == pytest.approx(float((rest @ covariance.double() * rest).sum()), rel=1e-3)
