@@ -195,8 +195,7 @@ class Bench:
         if method.importance:
             ranked = _criterion(method).apply(supernet, self.workplace(method_title(method)))
             scores, passes = ranked.scores, float(len(ranked.history))
-            if method.importance["use"] == "taylor":
-                passes = min(1.0, 1024 / len(self.data.train))
+            passes += _looked_at(method.importance, len(self.data.train))
         if method.trained:
             step = Sandwich().step(supernet.space)
             fit(
@@ -220,6 +219,16 @@ def method_title(method: Method) -> str:
     return "-".join(
         str(part) for part in (method.space, method.strategy, importance.get("use", ""), importance.get("where", ""))
     )
+
+
+def _looked_at(importance: Mapping[str, Any], images: int) -> float:
+    """Passes over the training images that a criterion takes without training; a forward pass is a third of one."""
+    if importance["use"] == "taylor":
+        return min(1.0, 1024 / images)
+    if importance["use"] in ("ffn_votes", "patch_impact") or importance.get("method") == "aware_svd":
+        seen: int = getattr(criterion(importance), "images")  # noqa: B009
+        return min(1.0, seen / images) / 3
+    return 0.0
 
 
 def _criterion(method: Method) -> Importance:
@@ -256,6 +265,8 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     found = winner(list(strategy.search(problem)), problem.objectives, limit).architecture
     if method.strategy == "dan":
         passes += 2 * SEARCH.epochs
+    if method.strategy == "tolerance":
+        passes = float("nan")  # epochs of single blocks on cached inputs are no passes of the whole
     # A forward pass over the validation images is counted as a third of a training pass over as many images.
     measured = sum(not trial.cached for trial in problem.history) if strategy.trials > 1 else 0
     passes += measured * len(bench.data.validation) / len(bench.data.train) / 3

@@ -35,8 +35,9 @@ class Importance(ABC):
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         """One score per unit of the whole model, the greater the better, for axes that the supernet's space chooses.
 
-        An axis that is left out keeps its order. `work` has the data, for criteria that need some. A criterion that
-        trains (l1_gates) trains the supernet in place; the others leave it as it is.
+        An axis that is left out keeps its order. `work` has the data, for criteria that need some. A criterion may
+        change the supernet: l1_gates trains it, directions choose how it factors matrices, shared votes sort the
+        embedding. The others leave it as it is.
         """
 
     def check(self, space: SearchSpace) -> None:  # noqa: B027  (most criteria take every space)

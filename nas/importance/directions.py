@@ -13,13 +13,12 @@ from torch import Tensor
 
 from nas.errors import StrategyError
 from nas.importance.base import Importance, Scored
-from nas.importance.recording import calibration, recorded
+from nas.importance.recording import inputs_of
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.outline import family
 from nas.supernets import Supernet
 from nas.supernets.decompositions import Method, energies
 from nas.supernets.factoring import Factoring
-from nas.training.evaluate import evaluating
 from nas.training.workplace import Workplace
 
 
@@ -66,16 +65,12 @@ class OfDirections(Importance):
     @torch.no_grad()
     def covariances(self, supernet: Supernet, work: Workplace, names: list[str]) -> dict[str, Tensor]:
         """Parameter -> mean of x x^T over the inputs x of its layer, all tokens of all images (float, n x n)."""
-        device = next(supernet.parameters()).device
         layers = {name: supernet.model.get_submodule(name.removesuffix(".weight")) for name in names}
         sums: dict[str, Tensor] = {}
         seen: dict[str, int] = {}
-        with evaluating(supernet):
-            for images in calibration(work, self.images, self.batch):
-                with recorded(layers.values()) as inputs:
-                    supernet.model(images.to(device))
-                for name, layer in layers.items():
-                    x = inputs[layer].flatten(0, -2).double()
-                    sums[name] = sums.get(name, torch.zeros(x.shape[1], x.shape[1]).to(x)) + x.T @ x
-                    seen[name] = seen.get(name, 0) + len(x)
+        for inputs in inputs_of(layers.values(), supernet.model, work, self.images, self.batch):
+            for name, layer in layers.items():
+                x = inputs[layer].flatten(0, -2).double()
+                sums[name] = sums.get(name, torch.zeros(x.shape[1], x.shape[1]).to(x)) + x.T @ x
+                seen[name] = seen.get(name, 0) + len(x)
         return {name: (total / seen[name]).float() for name, total in sums.items()}

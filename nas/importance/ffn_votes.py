@@ -18,11 +18,10 @@ from torch import Tensor
 
 from nas.errors import StrategyError
 from nas.importance.base import Importance, Scored
-from nas.importance.recording import calibration, recorded
+from nas.importance.recording import inputs_of
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.outline import family, index
 from nas.supernets import Supernet
-from nas.training.evaluate import evaluating
 from nas.training.workplace import Workplace
 
 LAYERS = {"fc1_in": "fc1", "mlp": "fc2", "fc2_in": "fc2"}
@@ -73,22 +72,18 @@ class FfnVotes(Importance):
 
     @torch.no_grad()
     def votes(self, supernet: Supernet, work: Workplace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Parameter -> votes of its elements (out x in), and mean absolute outputs of its layer (out)."""
+        """Parameter -> votes of its elements (out x in), and summed absolute outputs of its layer (out)."""
         paths = [f"{path}.mlp.{layer}" for path in supernet.table.frame.blocks.values() for layer in ("fc1", "fc2")]
         layers: dict[str, Any] = {f"{path}.weight": supernet.model.get_submodule(path) for path in paths}
-        device = next(supernet.parameters()).device
         votes = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
-        outputs = {name: torch.zeros(len(layer.weight), device=device) for name, layer in layers.items()}
+        outputs = {name: torch.zeros_like(layer.weight[:, 0]) for name, layer in layers.items()}
         classifies = getattr(supernet.model, "global_pool", "") == "token"
-        with evaluating(supernet):
-            for images in calibration(work, self.images, self.batch):
-                with recorded(layers.values()) as inputs:
-                    supernet.model(images.to(device))
-                for name, layer in layers.items():
-                    x = inputs[layer]
-                    token = x[:, 0] if classifies else x.flatten(1, -2).mean(1)
-                    votes[name] += self._cast(layer.weight, token)
-                    outputs[name] += layer(token).abs().sum(0)
+        for inputs in inputs_of(layers.values(), supernet.model, work, self.images, self.batch):
+            for name, layer in layers.items():
+                x = inputs[layer]
+                token = x[:, 0] if classifies else x.flatten(1, -2).mean(1)
+                votes[name] += self._cast(layer.weight, token)
+                outputs[name] += layer(token).abs().sum(0)
         return votes, outputs
 
     def _cast(self, weight: Tensor, token: Tensor) -> Tensor:

@@ -19,12 +19,11 @@ from torch import Tensor, nn
 
 from nas.errors import StrategyError
 from nas.importance.base import Importance, Scored
-from nas.importance.recording import calibration, recorded
+from nas.importance.recording import inputs_of
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.outline import family, index
-from nas.supernets import Supernet
+from nas.supernets import Supernet, build
 from nas.training import seeds
-from nas.training.evaluate import evaluating
 from nas.training.workplace import Workplace
 
 Paths = Literal["exact", "summed", "mean"]
@@ -59,6 +58,8 @@ class PatchImpact(Importance):
                 f"patch_impact: the space chooses {', '.join(sorted(chosen))}, no tokens or queries; windowed models, "
                 "such as Swin, have none to choose: a window needs all of its positions"
             )
+        with torch.device("meta"):
+            _refuse_pooled(space.model, build(space.model, space.model_args))
 
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         """See `Importance.score`. Only the class token is computed in the last block, all tokens in the others."""
@@ -68,41 +69,37 @@ class PatchImpact(Importance):
         return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if family(a) in ("tokens", "queries")})
 
     def impacts(self, supernet: Supernet, work: Workplace, masks: Masks) -> dict[str, Tensor]:
-        """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks.
+        """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks. Random
+        impacts look at no image: (1, N).
 
         Raises `StrategyError` for a model that classifies by something else than its class token.
         """
-        model: Any = supernet.model
-        if getattr(model, "global_pool", "") != "token":
-            raise StrategyError(
-                f"patch_impact: {supernet.space.model} pools all tokens (global_pool='{model.global_pool}'), so every "
-                "token of the last block reaches the output; allowed: models that classify by a class token"
-            )
-        blocks = {i: model.get_submodule(path) for i, path in supernet.table.frame.blocks.items()}
-        found = [self._batch(supernet, blocks, images, masks) for images in calibration(work, self.images, self.batch)]
-        impacts = {i: torch.cat([part[i] for part in found]) for i in blocks}
+        _refuse_pooled(supernet.space.model, supernet.model)
+        frame = supernet.table.frame
         if self.measure == "random":
             generator = torch.Generator().manual_seed(seeds.derive(work.seed, seeds.SAMPLING))
-            impacts = {i: torch.rand(s.shape[1], generator=generator).expand(s.shape) for i, s in impacts.items()}
-        return impacts
+            return {i: torch.rand(1, frame.axes[f"queries.{i}"], generator=generator) for i in frame.blocks}
+        blocks = {i: supernet.model.get_submodule(path) for i, path in frame.blocks.items()}
+        found = [
+            self._batch(blocks, inputs, masks)
+            for inputs in inputs_of(blocks.values(), supernet.model, work, self.images, self.batch)
+        ]
+        return {i: torch.cat([part[i] for part in found]) for i in blocks}
 
     @torch.no_grad()
     def _batch(
-        self, supernet: Supernet, blocks: Mapping[str, nn.Module], images: Tensor, masks: Masks
+        self, blocks: Mapping[str, nn.Module], inputs: Mapping[nn.Module, Tensor], masks: Masks
     ) -> dict[str, Tensor]:
-        device = next(supernet.parameters()).device
-        with evaluating(supernet), recorded(blocks.values()) as inputs:
-            supernet.model(images.to(device))
         attentions = [attention(block, inputs[block]) for block in blocks.values()]
-        if self.measure != "impact":
+        if self.measure == "attention":
             scores = [weights.square().sum((1, 3)) for weights in attentions]
-            return {i: score.cpu() for i, score in zip(blocks, scores, strict=True)}
-        features = [
-            (weights @ inputs[block].abs().unsqueeze(1)).square().sum((1, 3))
-            for block, weights in zip(blocks.values(), attentions, strict=True)
-        ]
-        reach = reaches(attentions, [masks.get(i) for i in blocks], paths=self.paths, rollout=self.rollout)
-        return {i: (a * u).cpu() for i, a, u in zip(blocks, reach, features, strict=True)}
+        else:
+            reach = reaches(attentions, [masks.get(i) for i in blocks], paths=self.paths, rollout=self.rollout)
+            scores = [
+                a * (weights @ inputs[block].abs().unsqueeze(1)).square().sum((1, 3))
+                for a, weights, block in zip(reach, attentions, blocks.values(), strict=True)
+            ]
+        return {i: score.cpu() for i, score in zip(blocks, scores, strict=True)}
 
 
 def reaches(
@@ -144,6 +141,14 @@ def attention(block: Any, x: Tensor) -> Tensor:
     query, key, _ = attn.qkv(block.norm1(x)).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
     weights: Tensor = (attn.q_norm(query) * attn.scale @ attn.k_norm(key).transpose(-2, -1)).softmax(-1)
     return weights
+
+
+def _refuse_pooled(name: str, model: Any) -> None:
+    if model.global_pool != "token":
+        raise StrategyError(
+            f"patch_impact: {name} pools all tokens (global_pool='{model.global_pool}'), so every token of the last "
+            "block reaches the output; allowed: models that classify by a class token"
+        )
 
 
 def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:

@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from nas.training import seeds
+from nas.training.evaluate import evaluating
 from nas.training.workplace import Workplace
+
+
+@torch.no_grad()
+def inputs_of(
+    modules: Iterable[nn.Module], model: nn.Module, work: Workplace, images: int, batch: int
+) -> Iterator[dict[nn.Module, Tensor]]:
+    """Inputs of some modules of `model`, by module, batch for batch of calibration images; in evaluation mode."""
+    modules = list(modules)
+    device = next(model.parameters()).device
+    with evaluating(model):
+        for found in calibration(work, images, batch):
+            with recorded(modules) as inputs:
+                model(found.to(device))
+            yield inputs
 
 
 @contextmanager

@@ -6,13 +6,14 @@ import copy
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from nas.importance.patch_impact import PatchImpact
-from nas.importance.recording import calibration, recorded
+from nas.importance.recording import inputs_of
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices.base import Choice
 from nas.searchspaces.outline import family, index
@@ -69,16 +70,16 @@ class Slimming(nn.Module):
         self.attempt += 1
         self._begin()
 
-    def resume(self, path: Any, identity: Mapping[str, Any]) -> None:
+    def resume(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
         self.history = checkpoints.resume(path, self._progress(identity))
-        for block in self.blocks[len(self.blocks) - 1 - len(self.history) : -1]:
+        for block in self._turns[: len(self.history)]:
             self.supernet.selection.update({f"queries.{block}": self.orders[self.blocks.index(block)]})
 
     def run(self, tolerance: float, identity: Mapping[str, Any]) -> Architecture:
         """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
         session = self.work.session
-        for block in self.blocks[-2 - len(self.history) :: -1] if len(self.history) < len(self.blocks) - 1 else []:
+        for block in self._turns[len(self.history) :]:
             start = time.perf_counter()
             self._order(block)
             error = self._grown(block, tolerance)
@@ -92,14 +93,21 @@ class Slimming(nn.Module):
         return self.architecture
 
     @property
+    def _turns(self) -> list[str]:
+        """The blocks that grow, in their order: all but the last one, backwards."""
+        return self.blocks[-2::-1]
+
+    @property
     def architecture(self) -> Architecture:
         """As far as it is decided: earlier blocks are whole."""
         return self.supernet.space.from_table(self.row[None].cpu().numpy())[0]
 
     def notes(self) -> dict[str, Any]:
         """What the report draws: positions that each block computes, errors, and how much scores vary over images."""
+        model: Any = self.supernet.model
         numbers = {"errors": self.errors, "variation": self.variation}
         return {
+            "grid": list(model.patch_embed.grid_size),
             "positions": {block: self.positions(f"queries.{block}") for block in self.blocks},
             **{name: {b: round(float(v), 6) for b, v in zip(self.blocks[:-1], values[:-1], strict=True)}
                for name, values in numbers.items()},
@@ -148,7 +156,6 @@ class Slimming(nn.Module):
             wanted = sizes[value] + self.growth.grow
             value = next((i for i, size in enumerate(sizes) if size >= wanted), len(sizes) - 1)
 
-    @torch.no_grad()
     def _cached(self, block: str, after: str) -> Activations:
         """What the original model gives to a block, and what the block after it makes of that."""
         (original,) = self._original
@@ -156,11 +163,9 @@ class Slimming(nn.Module):
         place = self.blocks.index(after) + 1
         first = original.get_submodule(paths[block])
         behind = original.get_submodule(paths[self.blocks[place]] if place < len(self.blocks) else "norm")
-        device = next(self.supernet.parameters()).device
         inputs, targets = [], []
-        for images in calibration(self.work, self.growth.impact.images, self.growth.impact.batch):
-            with recorded((first, behind)) as found:
-                original(images.to(device))
+        impact = self.growth.impact
+        for found in inputs_of((first, behind), original, self.work, impact.images, impact.batch):
             inputs.append(found[first].cpu())
             targets.append(found[behind].cpu())
         return Activations(torch.cat(inputs), torch.cat(targets), f"inputs of block {block}")
@@ -174,7 +179,8 @@ class _Pair:
     """A block and the one after it: the first learns to leave the second as it was."""
 
     def __init__(self, slimming: Slimming, block: str, after: str) -> None:
-        self.slimming, self.growth = slimming, slimming.growth
+        self.supernet, self.growth, self.work = slimming.supernet, slimming.growth, slimming.work
+        self.architecture = slimming.architecture
         frame = slimming.supernet.table.frame
         self.paths = frame.blocks[block], frame.blocks[after]
         self.computed = slimming.positions(f"queries.{after}")
@@ -183,31 +189,34 @@ class _Pair:
 
     def tune(self, data: Activations) -> None:
         """Train the first block alone. Raises `TrainingError` when a loss is not a number."""
-        supernet, work = self.slimming.supernet, self.slimming.work
-        supernet.requires_grad_(False)
-        supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
-        session = Session(device=work.session.device, title=f"{work.session.title} {self.paths[0]}", progress=False)
-        fit(supernet, self, data, self.growth.training, seed=work.seed, session=session)
+        self.supernet.requires_grad_(False)
+        self.supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
+        title = f"{self.work.session.title} {self.paths[0]}"
+        session = Session(device=self.work.session.device, title=title, progress=False)
+        fit(self.supernet, self, data, self.growth.training, seed=self.work.seed, session=session)
 
     def __call__(self, inputs: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
         """The step of `fit`: yields the error."""
-        yield self._error(inputs, targets)
+        yield self._error(self._blocks(), inputs, targets)
 
     @torch.no_grad()
     def measured(self, data: Activations) -> float:
         """Mean error over all cached inputs."""
-        supernet = self.slimming.supernet
-        device = next(supernet.parameters()).device
+        device = next(self.supernet.parameters()).device
         total = 0.0
-        with evaluating(supernet):
+        with evaluating(self.supernet):
+            blocks = self._blocks()
             for inputs, targets in data.batches(self.growth.impact.batch, device=device):
-                total += float(self._error(inputs, targets)) * len(inputs)
+                total += float(self._error(blocks, inputs, targets)) * len(inputs)
         return total / len(data)
 
-    def _error(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        small = self.slimming.supernet.subnet(self.slimming.architecture)
-        first, second = (small.get_submodule(path) for path in self.paths)
-        found, wanted = second(first(inputs))[:, self.rows], targets[:, self.computed]
+    def _blocks(self) -> nn.Sequential:
+        """Both blocks as the supernet's weights now make them."""
+        small = self.supernet.subnet(self.architecture)
+        return nn.Sequential(*(small.get_submodule(path) for path in self.paths))
+
+    def _error(self, blocks: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        found, wanted = blocks(inputs)[:, self.rows], targets[:, self.computed]
         squared = (found - wanted).square()
         error: Tensor = squared.mean((1, 2)) if self.growth.error == "mse" else squared.sum((1, 2))
         if self.growth.error == "relative":

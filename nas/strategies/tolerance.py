@@ -4,7 +4,8 @@ arXiv 2106.02852, algorithm 1).
 A block starts with the tokens of the block after it, and grows by the most important others until the output of that
 next block, on the tokens it computes, is within the tolerance; meanwhile the block alone is fine-tuned on cached
 inputs. Earlier blocks are still whole then, so the inputs are those of the original model. Ours differs: the error is
-relative by default, attention maps are those of the original model, and a limit is met by raising the tolerance.
+relative by default, attention maps are those of the whole model with the blocks tuned so far, and a limit is met by
+raising the tolerance.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Tolerance(Adopting):
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space without a choice of queries per block, or a limit that none meets."""
         chosen, outline = queries_per_block(problem.space), problem.space.outline
-        if not isinstance(criterion(self.importance), PatchImpact):
+        impact = criterion(self.importance)
+        if not isinstance(impact, PatchImpact):
             raise StrategyError(f"{problem.strategy}: found importance {self.importance!r}; allowed: patch_impact")
         if not chosen or set(chosen) != {index(axis) for axis in outline.families.get("queries", ())}:
             windowed = "; windowed models, such as Swin, have none: a window needs all of its positions"
@@ -70,6 +72,7 @@ class Tolerance(Adopting):
                 f"{problem.strategy}: the space chooses no queries per block, such as queries: {{keep: {{from: 1, "
                 f"to: 197, step: 4}}, drop: true}}{'' if 'queries' in outline.families else windowed}"
             )
+        impact.check(problem.space)
         if problem.limit is None and self.tolerance is None:
             raise StrategyError(f"{problem.strategy}: give a tolerance, such as 0.02, or the study a limit on MACs")
         if problem.limit is not None and not problem.limit.allows(_fewest(problem.space)):
@@ -79,7 +82,7 @@ class Tolerance(Adopting):
             )
 
     def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
-        """See `Adopting.learn`. Raises `StrategyError` for a model that classifies by more than its class token."""
+        """See `Adopting.learn`."""
         impact = criterion(self.importance)
         assert problem.work is not None
         assert isinstance(impact, PatchImpact)

@@ -198,7 +198,6 @@ class Explore:
     uniform: Found | None = None
     adopted: bool = False
     relaxation: list[EpochRow] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @final

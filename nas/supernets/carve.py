@@ -138,12 +138,14 @@ def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | 
 
 def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whole, keep: Cut) -> None:
     """Let blocks compute their queries only, and gather what stays before each block that sees fewer tokens."""
-    arriving = list(range(max((n for axis, n in keep.frame.axes.items() if axis.startswith("tokens.")), default=0)))
+    if not any(axis.startswith(("tokens.", "queries.")) for axis in keep.selections):
+        return
+    device = next(carved.parameters()).device
+    arriving = list(range(max(n for axis, n in keep.frame.axes.items() if axis.startswith("tokens."))))
     for index in blocks:
         path = whole.table.frame.blocks[index]
         present = _chosen(keep, f"tokens.{index}", arriving)
         computed = _chosen(keep, f"queries.{index}", present)
-        device = next(carved.parameters()).device
         if len(computed) < len(present):
             rows = tuple(present.index(position) for position in computed)
             carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))

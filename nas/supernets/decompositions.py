@@ -37,16 +37,18 @@ class Directions(ABC):
 @final
 @dataclass(frozen=True)
 class OfOutputs(Directions):
-    """W ~ outer_r (project_r W): `outer` m x R, `project` R x m, which is its transpose where it is orthonormal."""
+    """W ~ outer_r (project_r W): `outer` m x R, `project` R x m; left out, the transpose of an orthonormal `outer`."""
 
     outer: Tensor
-    project: Tensor
-    orthonormal: bool = True
+    project: Tensor | None = None
 
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         """See `Directions.factors`."""
+        outer = self.outer[:, :rank].to(weight)
+        if self.project is None:
+            return outer, outer.T @ weight
         project = self.project[:rank].to(weight.device)
-        return self.outer[:, :rank].to(weight), (project @ weight.to(project.dtype)).to(weight.dtype)
+        return outer, (project @ weight.to(project.dtype)).to(weight.dtype)
 
 
 @final
@@ -62,6 +64,12 @@ class OfInputs(Directions):
         return weight @ inner.T, inner
 
 
+def refuse_unknown(method: str) -> None:
+    """Raise ModelError for a method that is none of METHODS."""
+    if method not in METHODS:
+        raise ModelError(f"no decomposition '{method}'; there are: {', '.join(METHODS)}{nearest(method, METHODS)}")
+
+
 @torch.no_grad()
 def directions(weight: Tensor, method: str = "svd", covariance: Tensor | None = None) -> Directions:
     """The directions of `weight` (m x n) by one of METHODS, computed in double precision, kept in single.
@@ -69,17 +77,13 @@ def directions(weight: Tensor, method: str = "svd", covariance: Tensor | None = 
     `covariance` (n x n, mean of x x^T over inputs x) is for "aware_svd". Raises ModelError without it, and for an
     unknown method.
     """
-    if method not in METHODS:
-        raise ModelError(f"no decomposition '{method}'; there are: {', '.join(METHODS)}{nearest(method, METHODS)}")
+    refuse_unknown(method)
     matrix = weight.detach().double()
     if method == "lu":
-        found: Directions = _lu(matrix)
-    elif method == "cholesky":
-        found = OfInputs(_cholesky_rows(matrix).float())
-    else:
-        basis = _BASES[method](matrix, covariance)
-        found = OfOutputs(basis.float(), basis.T.float())
-    return found
+        return _lu(matrix)
+    if method == "cholesky":
+        return OfInputs(_cholesky_rows(matrix).float())
+    return OfOutputs(_BASES[method](matrix, covariance).float())
 
 
 @torch.no_grad()
@@ -93,7 +97,7 @@ def energies(weight: Tensor, found: Directions, covariance: Tensor | None = None
         return outer.square().sum(0).float()
     root = None if covariance is None else _root(covariance).to(weight.device)
     seen = inner if root is None else inner @ root
-    if isinstance(found, OfOutputs) and found.orthonormal:
+    if isinstance(found, OfOutputs) and found.project is None:
         return seen.square().sum(1).float()
     rest = weight.detach().double() if root is None else weight.detach().double() @ root
     errors = [rest.square().sum()]
@@ -161,7 +165,7 @@ def _lu(matrix: Tensor) -> OfOutputs:
         lower[:full], torch.eye(full, dtype=matrix.dtype, device=matrix.device), upper=False, unitriangular=True
     )
     # The inverse stays in double precision: in single, a large matrix is not its own factors to 1e-5.
-    return OfOutputs((p @ lower).float(), top @ p.T[:full], orthonormal=False)
+    return OfOutputs((p @ lower).float(), top @ p.T[:full])
 
 
 def _cholesky_rows(matrix: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from nas.errors import ModelError, nearest
-from nas.supernets.decompositions import METHODS, Directions, directions
+from nas.supernets.decompositions import Directions, directions, refuse_unknown
 
 
 @final
@@ -21,10 +20,7 @@ class Factoring:
     covariances: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ModelError(
-                f"no decomposition '{self.method}'; there are: {', '.join(METHODS)}{nearest(self.method, METHODS)}"
-            )
+        refuse_unknown(self.method)
 
     def directions(self, parameter: str, weight: Tensor) -> Directions:
         """Directions of one matrix. Raises ModelError when its covariance is needed and missing."""

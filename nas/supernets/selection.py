@@ -69,11 +69,13 @@ class Selection:
     ) -> set[int]:
         """The best of the positions `among` as far as the axis shrinks, those in `first` before the others."""
         full = self._frame.axes[axis]
-        order = [unit for unit in self._orders.get(axis, self._default) if unit in among]
-        best = sorted(order, key=lambda unit: unit not in first)[: sizes.get(axis, full)]
-        if len(best) < full:
-            kept[axis] = sorted(best)
-        return set(best)
+        size = sizes.get(axis, full)
+        if size < len(among):
+            order = [unit for unit in self._orders.get(axis, self._default) if unit in among]
+            among = set(sorted(order, key=lambda unit: unit not in first)[:size])
+        if len(among) < full:
+            kept[axis] = sorted(among)
+        return among
 
     def state(self) -> dict[str, list[int]]:
         """Remembered orders, for JSON."""

@@ -116,5 +116,7 @@ def test_what_has_no_anchor_is_refused() -> None:
     assert work is not None
     with pytest.raises(StrategyError, match=r"pools all tokens \(global_pool='avg'\)"):
         PatchImpact().impacts(pooled, work, {})
+    with pytest.raises(StrategyError, match="pools all tokens"):
+        PatchImpact().check(space)
     with pytest.raises(StrategyError, match="no tokens or queries; windowed models, such as Swin"):
         PatchImpact().check(Bench("swin").problem.space)

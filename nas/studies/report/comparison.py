@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nas.strategies.ranking import non_dominated_ranks
 from nas.studies.report.plots import CURVES, INK, MUTED, axes_of, in_style
 
-FINAL = (", retrained",)
-"""Ends of the names of models that are final; the others are on their way."""
+FINAL = ", retrained"
+"""End of the names of models that are final; the others are on their way."""
 
 
 @in_style
@@ -39,6 +41,7 @@ def comparison(frame: pd.DataFrame) -> Figure:
 
 
 def _front(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows that no other row beats with as few MACs, fewest first."""
-    ordered = frame.sort_values(["macs", "test_accuracy"], ascending=[True, False])
-    return ordered[ordered["test_accuracy"] > ordered["test_accuracy"].cummax().shift(fill_value=-1.0)]
+    """Rows that no other row dominates, fewest MACs first."""
+    losses = np.stack([frame["macs"], -frame["test_accuracy"]], axis=1)
+    front: pd.DataFrame = frame[non_dominated_ranks(losses) == 0]
+    return front.sort_values("macs")

@@ -26,6 +26,12 @@ class Facts:
         return self.record.trials()
 
     @cached_property
+    def notes(self) -> Mapping[str, Any]:
+        """What the strategy remembers of its winner."""
+        digest = self.record.result("explore")["winner"]["digest"]
+        return next(t.notes for t in self.record.stored(self.record.strategy) if t.architecture.digest == digest)
+
+    @cached_property
     def pareto(self) -> pd.DataFrame:
         """The front of all strategies of the run."""
         return self.record.pareto(self.trials)

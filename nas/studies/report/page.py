@@ -67,10 +67,10 @@ def _figures(facts: Facts) -> dict[str, Markup]:
     }
     if any(row["metrics"] for row in facts.relaxation):
         drawn["trajectories"] = trajectories([row for row in facts.relaxation if row["metrics"]])
-    if positions := explored.get("notes", {}).get("positions"):
-        full = chosen["winner"]["full"][f"queries.{next(iter(positions))}"]
+    if "positions" in facts.notes:
+        total = chosen["winner"]["full"][f"queries.{next(iter(facts.notes['positions']))}"]
         examples = load_examples(record.folder.path / "explore" / EXAMPLES)
-        drawn["tokens"] = tokens(positions, full, examples)
+        drawn["tokens"] = tokens(facts.notes["positions"], total, facts.notes["grid"], examples)
     if facts.histories:
         drawn["curves"] = plots.curves(facts.histories)
     return {name: Markup(plots.svg(figure)) for name, figure in drawn.items()}

@@ -34,7 +34,6 @@ def run(session: Session) -> dict[str, Any]:
         searches[BASELINE] = (BASELINE, strategies.find(BASELINE)(trials=baseline_trials(session)))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     found: dict[str, Any] = {}
-    notes: Mapping[str, Any] = {}
     choices = {name: choice.values for name, choice in session.space.items()}
     with session.store() as store:
         _settle(session, store)
@@ -43,16 +42,14 @@ def run(session: Session) -> dict[str, Any]:
             _search(problem, strategy, session.show)
             best = winner(problem.history, objectives, session.limit)
             found[role] = _plain(best)
-            notes = best.notes if role == "winner" else notes
+            if "positions" in best.notes:
+                save_examples(session.folder.stage("explore") / EXAMPLES, session.data.validation.images)
         trials = store.trials(session.run_id, choices=choices)
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
     found["adopted"] = session.source(config.strategy_name) == "explore"
     found["relaxation"] = session.relaxation()
-    found["notes"] = dict(notes)
-    if "positions" in notes:
-        save_examples(session.folder.stage("explore") / EXAMPLES, session.data.validation.images)
     return found
 
 

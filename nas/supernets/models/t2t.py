@@ -129,16 +129,32 @@ def _sinusoids(positions: int, channels: int) -> Tensor:
     return torch.where(torch.arange(channels) % 2 == 0, angle.sin(), angle.cos())[None]
 
 
-def _made(variant: str, pretrained: bool, sizes: Mapping[str, Any], given: Mapping[str, Any]) -> T2T:
-    model: T2T = build_model_with_cfg(
-        T2T, variant, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **{**sizes, **given}
-    )
-    return model
+def _register(name: str, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float) -> None:
+    """Make a size known to timm, which looks a model up by the name of the function that makes it."""
+    sizes = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
 
+    def make(pretrained: bool = False, **kwargs: Any) -> T2T:
+        given = {**sizes, **kwargs}
+        model: T2T = build_model_with_cfg(T2T, name, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **given)
+        return model
+
+    make.__name__ = name
+    register_model(make)
+
+
+SIZES = {
+    "t2t_vit_7": (256, 7, 4, 2.0),  # 4.3 M parameters
+    "t2t_vit_10": (256, 10, 4, 2.0),  # 5.9 M
+    "t2t_vit_12": (256, 12, 4, 2.0),  # 6.9 M
+    "t2t_vit_14": (384, 14, 6, 3.0),  # 21.5 M, 4.8 G MACs
+    "t2t_vit_19": (448, 19, 7, 3.0),  # 39.2 M
+    "t2t_vit_24": (512, 24, 8, 3.0),  # 64.1 M
+}
+"""Name -> width, blocks, heads, hidden units over the width."""
 
 default_cfgs = generate_default_cfgs(
     {
-        f"t2t_vit_{depth}": {
+        name: {
             "url": "",
             "num_classes": 1000,
             "input_size": (3, 224, 224),
@@ -151,42 +167,9 @@ default_cfgs = generate_default_cfgs(
             "classifier": "head",
             "fixed_input_size": True,
         }
-        for depth in (7, 10, 12, 14, 19, 24)
+        for name in SIZES
     }
 )
 
-
-@register_model
-def t2t_vit_7(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-7: 4.3 M parameters."""
-    return _made("t2t_vit_7", pretrained, {"embed_dim": 256, "depth": 7, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
-
-
-@register_model
-def t2t_vit_10(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-10: 5.9 M parameters."""
-    return _made("t2t_vit_10", pretrained, {"embed_dim": 256, "depth": 10, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
-
-
-@register_model
-def t2t_vit_12(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-12: 6.9 M parameters."""
-    return _made("t2t_vit_12", pretrained, {"embed_dim": 256, "depth": 12, "num_heads": 4, "mlp_ratio": 2.0}, kwargs)
-
-
-@register_model
-def t2t_vit_14(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-14: 21.5 M parameters, 4.8 G MACs."""
-    return _made("t2t_vit_14", pretrained, {"embed_dim": 384, "depth": 14, "num_heads": 6, "mlp_ratio": 3.0}, kwargs)
-
-
-@register_model
-def t2t_vit_19(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-19: 39.2 M parameters."""
-    return _made("t2t_vit_19", pretrained, {"embed_dim": 448, "depth": 19, "num_heads": 7, "mlp_ratio": 3.0}, kwargs)
-
-
-@register_model
-def t2t_vit_24(pretrained: bool = False, **kwargs: Any) -> T2T:
-    """T2T-ViT-24: 64.1 M parameters."""
-    return _made("t2t_vit_24", pretrained, {"embed_dim": 512, "depth": 24, "num_heads": 8, "mlp_ratio": 3.0}, kwargs)
+for _name, _sizes in SIZES.items():
+    _register(_name, *_sizes)
