@@ -89,15 +89,20 @@ SPACES: Mapping[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Method:
-    """How a winner is found. `sizing` needs an `importance`; black-box strategies need a supernet that is trained."""
+    """How a winner is found. `sizing` needs an `importance`; black-box strategies need a supernet that is trained.
+
+    `like` names a method of the same study to be compared with at equal MACs: in the same space, its winner's sizes are
+    taken as they are, for units in another order; in another space, its winner's MACs are the limit.
+    """
 
     space: str
-    strategy: str
+    strategy: str = "threshold"
     options: Mapping[str, Any] = field(default_factory=dict)
     importance: Mapping[str, Any] | None = None
     trained: bool = False
     gradual: bool = False
     limits: Sequence[int] = LIMITS
+    like: str | None = None
 
 
 def _gates(where: str) -> dict[str, Any]:
@@ -120,21 +125,27 @@ METHODS: Mapping[str, Method] = {
 }  # fmt: skip
 
 
-def _slimming(space: str, measure: str) -> Method:
-    importance = {"use": "patch_impact", "images": 512, "measure": measure}
+def _slimming(space: str) -> Method:
+    importance = {"use": "patch_impact", "images": 512}
     options = {"tolerance": 0.005, "grow": 4, "training": Recipe(epochs=3, lr=3e-4, batch=64, warmup=0)}
     return Method(space, "tolerance", {**options, "importance": importance}, limits=LIMITS[2:])
 
 
+def _its_schedule(space: str, measure: str) -> Method:
+    importance = {"use": "patch_impact", "images": 512, "measure": measure}
+    return Method(space, importance=importance, options=ALIKE, limits=LIMITS[2:], like="patch slimming")
+
+
 ALIKE = {"ranking": "per_layer"}
 TOKENS: Mapping[str, Method] = {
-    "patch slimming": _slimming("dropped", "impact"),
-    "patch slimming, attention": _slimming("dropped", "attention"),
-    "patch slimming, random": _slimming("dropped", "random"),
-    "patch slimming, carry": _slimming("carried", "impact"),
-    "same tokens in all blocks": Method("dropped alike", "uniform", {"trials": 100}, {"use": "patch_impact"},
-                                        limits=LIMITS[2:]),
-}  # fmt: skip
+    "patch slimming": _slimming("dropped"),
+    "its schedule, by impact": _its_schedule("dropped", "impact"),
+    "its schedule, by attention": _its_schedule("dropped", "attention"),
+    "its schedule, random": _its_schedule("dropped", "random"),
+    "same tokens in all blocks": _its_schedule("dropped alike", "impact"),
+    "same tokens, random": _its_schedule("dropped alike", "random"),
+    "patch slimming, carry": _slimming("carried"),
+}
 MATRICES: Mapping[str, Method] = {
     "mcf": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, limits=LIMITS[1:2]),
     "mcf, gradual": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, gradual=True, limits=LIMITS[1:2]),
@@ -161,6 +172,8 @@ class Bench:
     data: Data
     folder: Path
     supernets: dict[Any, Any] = field(default_factory=dict)
+    winners: dict[tuple[str, int], Architecture] = field(default_factory=dict)
+    """Of (method, limit), as far as they are known."""
 
     def session(self, title: str) -> Session:
         """A training that continues where it was killed."""
@@ -242,6 +255,12 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     start = time.perf_counter()
     supernet, scores, passes = bench.prepared(method)
     limit = Limit(supernet.cost, macs=f"{limit_percent}%")
+    if method.like:
+        other = STUDIES[bench.name][method.like]
+        sizes = bench.winners[method.like, limit_percent]
+        if other.space == method.space:
+            return supernet, sizes, passes, time.perf_counter() - start
+        limit = Limit(supernet.cost, macs=int(Supernet(bench.base(), bench.space(other.space)).cost.macs(sizes)[0]))
     options = dict(method.options)
     strategy = find(method.strategy)(**options)
     holder = {"supernet": supernet}
@@ -328,7 +347,11 @@ def run(name: str, path: Path, seeds: Sequence[int], methods: Sequence[str]) -> 
             name, seed, load_data(spec, image_size=16, seed=seed), Path("runs") / "methods" / f"{name}-{seed}"
         )
         done = {(row["seed"], row["method"], row["limit"]) for row in rows}
+        known = [row for row in rows if row["seed"] == seed and isinstance(row.get("architecture"), str)]
+        bench.winners = {(r["method"], r["limit"]): Architecture.from_json(r["architecture"]) for r in known}
         for found in cells(bench, methods, done):
+            if "architecture" in found:
+                bench.winners[found["method"], found["limit"]] = Architecture.from_json(found["architecture"])
             rows.append({"model": name, "seed": seed, **found, "commit": commit()})
             pd.DataFrame(rows).to_csv(file, index=False)
             print(name, seed, found["method"], found["limit"], f"{found['test_accuracy']:.4f}", flush=True)
