@@ -81,7 +81,6 @@ SPACES: Mapping[str, dict[str, Any]] = {
     "inputs": dict.fromkeys(("qkv_in", "proj_in", "fc1_in", "mlp"), EIGHTHS),
     "dropped": {"queries": {"keep": {"from": 1, "to": 65, "step": 4}, "drop": True}},
     "carried": {"queries": {"keep": {"from": 1, "to": 65, "step": 4}}},
-    "dropped alike": {"queries": {"keep": {"from": 1, "to": 65, "step": 1}, "drop": True, "per": "model"}},
     "networks": {"fc1_in": SIXTEENTHS, "mlp": SIXTEENTHS},
     "ranks": {"rank": {"rank": {"from": 2, "to": 64, "step": 2}, "of": ["qkv", "proj", "fc1", "fc2"]}},
 }
@@ -91,8 +90,8 @@ SPACES: Mapping[str, dict[str, Any]] = {
 class Method:
     """How a winner is found. `sizing` needs an `importance`; black-box strategies need a supernet that is trained.
 
-    `like` names a method of the same study to be compared with at equal MACs: in the same space, its winner's sizes are
-    taken as they are, for units in another order; in another space, its winner's MACs are the limit.
+    `like` names a method whose winner's sizes are taken, for units in another order; `level` levels them first: the
+    same in all blocks but the last, at the nearest MACs.
     """
 
     space: str
@@ -103,6 +102,7 @@ class Method:
     gradual: bool = False
     limits: Sequence[int] = LIMITS
     like: str | None = None
+    level: bool = False
 
 
 def _gates(where: str) -> dict[str, Any]:
@@ -131,19 +131,19 @@ def _slimming(space: str) -> Method:
     return Method(space, "tolerance", {**options, "importance": importance}, limits=LIMITS[2:])
 
 
-def _its_schedule(space: str, measure: str) -> Method:
+def _its_schedule(measure: str, *, level: bool = False) -> Method:
     importance = {"use": "patch_impact", "images": 512, "measure": measure}
-    return Method(space, importance=importance, options=ALIKE, limits=LIMITS[2:], like="patch slimming")
+    return Method("dropped", importance=importance, limits=LIMITS[2:], like="patch slimming", level=level)
 
 
 ALIKE = {"ranking": "per_layer"}
 TOKENS: Mapping[str, Method] = {
     "patch slimming": _slimming("dropped"),
-    "its schedule, by impact": _its_schedule("dropped", "impact"),
-    "its schedule, by attention": _its_schedule("dropped", "attention"),
-    "its schedule, random": _its_schedule("dropped", "random"),
-    "same tokens in all blocks": _its_schedule("dropped alike", "impact"),
-    "same tokens, random": _its_schedule("dropped alike", "random"),
+    "its schedule, by impact": _its_schedule("impact"),
+    "its schedule, by attention": _its_schedule("attention"),
+    "its schedule, random": _its_schedule("random"),
+    "same tokens in all blocks": _its_schedule("impact", level=True),
+    "same tokens, random": _its_schedule("random", level=True),
     "patch slimming, carry": _slimming("carried"),
 }
 MATRICES: Mapping[str, Method] = {
@@ -256,11 +256,8 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     supernet, scores, passes = bench.prepared(method)
     limit = Limit(supernet.cost, macs=f"{limit_percent}%")
     if method.like:
-        other = STUDIES[bench.name][method.like]
         sizes = bench.winners[method.like, limit_percent]
-        if other.space == method.space:
-            return supernet, sizes, passes, time.perf_counter() - start
-        limit = Limit(supernet.cost, macs=int(Supernet(bench.base(), bench.space(other.space)).cost.macs(sizes)[0]))
+        return supernet, _levelled(supernet, sizes) if method.level else sizes, passes, time.perf_counter() - start
     options = dict(method.options)
     strategy = find(method.strategy)(**options)
     holder = {"supernet": supernet}
@@ -290,6 +287,14 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     measured = sum(not trial.cached for trial in problem.history) if strategy.trials > 1 else 0
     passes += measured * len(bench.data.validation) / len(bench.data.train) / 3
     return holder["supernet"], found, passes, time.perf_counter() - start
+
+
+def _levelled(supernet: Supernet, sizes: Architecture) -> Architecture:
+    """One value for all choices but the last, with MACs as near as can be to those of `sizes`."""
+    *earlier, _ = supernet.space.values()
+    levels = [Architecture({**sizes, **{choice.name: value for choice in earlier}}) for value in earlier[0].values]
+    wanted = int(supernet.cost.macs(sizes)[0])
+    return min(levels, key=lambda level: abs(int(supernet.cost.macs(level)[0]) - wanted))
 
 
 def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
