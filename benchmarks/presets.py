@@ -66,7 +66,7 @@ def _run(preset: str, data: Path, seed: int, base: Mapping[str, Any], name: str 
                 "name": preset,
                 "space": _space(SPACES.get(preset, "vit_digits")),
                 "strategy": {**options, **trials, "name": preset},
-                "data": {"path": str(data), "image_size": 14, "train_images": 3000},
+                "data": {"path": str(data), "image_size": 16, "train_images": 3000},
                 "limit": {"macs": "50%"},
                 "baseline": 1,
                 "importance": "magnitude" if searches else "given",
@@ -90,8 +90,9 @@ def _base(data: Path, seed: int) -> Mapping[str, Any]:
 
 
 def _space(choices: str) -> dict[str, Any]:
-    """The model with a class token, and the choices of a ready-made space."""
+    """The model with a class token, and the choices of a ready-made space. 16 pixels in patches of 4: 17 tokens."""
     model = _read(ROOT / "searchspaces" / f"{MODEL}.yaml")
+    model["model_args"] |= {"patch_size": 4}
     return {**model, "choices": _read(ROOT / "searchspaces" / f"{choices}.yaml")["choices"]}
 
 
