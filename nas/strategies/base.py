@@ -54,14 +54,18 @@ class AskTell(Strategy):
     """A black-box strategy: it says which architecture comes next, and needs nothing but what was measured so far.
 
     `ask` is a pure function of the history and of `problem.rng(number)`. A search that was killed therefore continues
-    exactly as if it had not been.
+    exactly as if it had not been. What would be slow to make of the history each time is a `proposer`'s to keep.
     """
 
     @abstractmethod
     def ask(self, problem: Problem, number: int) -> Architecture:
-        """The architecture of trial `number`, given trials 0 to number - 1 in `problem.history`: of the space, and
-        within the limit.
+        """The architecture of trial `number`, given the trials in `problem.history`: of the space, within the limit,
+        and new (see `Problem.seen`) where that can be had.
         """
+
+    def proposer(self, problem: Problem) -> Proposer:
+        """Who is asked during one search of the problem. It starts with an empty memory, whatever the history holds."""
+        return Proposer(self, problem)
 
     def search(self, problem: Problem) -> Iterator[Trial]:
         """Ask and evaluate until the budget is spent. Raises `StrategyError` at once when `check` does."""
@@ -69,5 +73,33 @@ class AskTell(Strategy):
         return self._loop(problem)
 
     def _loop(self, problem: Problem) -> Iterator[Trial]:
+        proposer = self.resumed(problem)
         for number in range(len(problem.history), problem.trials):
-            yield from problem.evaluate([self.ask(problem, number)])
+            (trial,) = problem.evaluate([proposer.ask(number)])
+            proposer.tell(trial)
+            yield trial
+
+    def resumed(self, problem: Problem) -> Proposer:
+        """A proposer that was asked and told all that the history holds, one after the other."""
+        proposer = self.proposer(problem)
+        for number, trial in enumerate(problem.history):
+            assert trial.number == number, "history must be whole"
+            proposer.ask(number, trial.architecture)
+            proposer.tell(trial)
+        return proposer
+
+
+class Proposer:
+    """Asks a strategy during one search. This one remembers nothing: what a strategy needs is in the history."""
+
+    def __init__(self, strategy: AskTell, problem: Problem) -> None:
+        self.strategy, self.problem = strategy, problem
+
+    def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
+        """The proposal for trial `number`. After a kill, the trials that are recorded are asked for again, with the
+        `answer` that was given then.
+        """
+        return self.strategy.ask(self.problem, number) if answer is None else answer
+
+    def tell(self, trial: Trial) -> None:
+        """Hear what came of a proposal, once, after it entered the history."""

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
@@ -24,14 +25,44 @@ if TYPE_CHECKING:
     from nas.training.workplace import Workplace
 
 
+State = Literal["done", "stopped", "failed"]
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What came of measuring an architecture: metrics, or an error."""
+
+    metrics: Mapping[str, float]
+    error: str | None = None
+    seconds: float = 0.0
+    cached: bool = False
+    stopped: bool = False
+    """Given up after a part of the images."""
+
+    @property
+    def state(self) -> State:
+        """The state of a trial with this outcome."""
+        return "failed" if self.error is not None else "stopped" if self.stopped else "done"
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, Any], seconds: float, *, stopped: bool = False) -> Outcome:
+        """The outcome of metrics that came back; a failure if one of them is not finite."""
+        found = {name: float(value) for name, value in metrics.items()}
+        bad = ", ".join(f"{name} is {value}" for name, value in found.items() if not math.isfinite(value))
+        return cls({}, bad, seconds) if bad else cls(found, None, seconds, stopped=stopped)
+
+
 @final
 @dataclass(frozen=True)
 class Trial:
     """One architecture and what was measured of it.
 
     `metrics` are measured ("accuracy" as a share of 1, "loss"), `costs` are counted ("macs": multiply-accumulates of
-    the whole model, "params"). A failed trial has an `error` and no metrics. A cached trial repeats an architecture
-    measured before, and took no time. `notes` is what its strategy wants to remember, as plain JSON.
+    the whole model, "params"). A failed trial has an `error` and no metrics. A stopped trial was given up after a part
+    of the images, so that its metrics are of those only. A cached trial repeats an architecture measured before, and
+    took no time. `number` counts the strategy's proposals. `notes` is what its strategy wants to remember, as plain
+    JSON.
     """
 
     number: int
@@ -41,7 +72,7 @@ class Trial:
     strategy: str
     seed: int
     seconds: float
-    state: Literal["done", "failed"] = "done"
+    state: State = "done"
     error: str | None = None
     cached: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -101,12 +132,14 @@ def _forget(supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
 class Problem:
     """All that a strategy may see, and the one way to measure an architecture.
 
-    `history` holds the trials of this strategy in order (on resume: those of the store); `evaluate` appends to it.
-    `known` maps digests to metrics measured by others of the same run, which are then not measured again. `measure`
-    returns the metrics of an architecture, `costs` counts it, `record` stores a trial before `evaluate` goes on.
-    `supernet` and `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy
-    works on a copy and calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured
-    on that copy, and its winner is extracted from it; `rows` is how it was trained (`History.rows`).
+    `history` holds the trials of this strategy by their numbers (on resume: those of the store); `evaluate` appends to
+    it. `pending` holds digests of what is being measured elsewhere, in searches that measure several at once. `known`
+    maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
+    metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
+    `record` stores a trial before the search goes on. `supernet` and `work` (what may be trained on) are there for
+    strategies that need the supernet. Such a strategy works on a copy and calls `adopt(copy, rows)` once, before it
+    evaluates: from then on its architectures are measured on that copy, and its winner is extracted from it; `rows` is
+    how it was trained (`History.rows`).
     """
 
     space: SearchSpace
@@ -119,6 +152,7 @@ class Problem:
     record: Callable[[Trial], None]
     limit: Limit | None = None
     history: list[Trial] = field(default_factory=list)
+    pending: set[str] = field(default_factory=set)
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     supernet: Supernet | None = None
     work: Workplace | None = None
@@ -126,8 +160,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         assert self.objectives, "a problem needs an objective"
-        self.history = list(self.history)
-        assert [t.number for t in self.history] == list(range(len(self.history))), "history must be whole and in order"
+        self.history = sorted(self.history, key=lambda trial: trial.number)
+        assert len({trial.number for trial in self.history}) == len(self.history), "two trials of one number"
         self._measured = {t.architecture.digest: t for t in reversed(self.history)}
 
     def rng(self, number: int) -> np.random.Generator:
@@ -135,8 +169,8 @@ class Problem:
         return np.random.default_rng((self.seed, number))
 
     def seen(self, architecture: Architecture) -> bool:
-        """Whether this strategy has had the architecture before (done or failed)."""
-        return architecture.digest in self._measured
+        """Whether this strategy has had the architecture before (done or not)."""
+        return architecture.digest in self._measured or architecture.digest in self.pending
 
     def allows(self, architecture: Architecture) -> bool:
         """Whether the architecture is within the limit, if there is one."""
@@ -150,50 +184,60 @@ class Problem:
         the limit or for an objective that is not measured. `KeyboardInterrupt`, and whatever `record` raises, pass
         through.
         """
-        return [self._evaluate(architecture, notes or {}) for architecture in architectures]
+        found = []
+        for architecture in architectures:
+            self.accept(architecture)
+            outcome = self.recall(architecture) or self._measure(architecture)
+            found.append(self.settle(len(self.history), architecture, outcome, notes or {}))
+        return found
 
-    def _evaluate(self, architecture: Architecture, notes: Mapping[str, Any]) -> Trial:
+    def accept(self, architecture: Architecture) -> None:
+        """Raise `SpaceError` or `StrategyError` for what no strategy may propose."""
         self.space.check(architecture)
         if not self.allows(architecture):
             raise StrategyError(f"strategy '{self.strategy}' proposed {architecture}, which is over the limit")
+
+    def recall(self, architecture: Architecture) -> Outcome | None:
+        """What is known of the architecture already, None if nothing."""
         before = self._measured.get(architecture.digest)
-        metrics: Mapping[str, float] = {}
-        error: str | None = None
-        seconds, cached = 0.0, True
         if before is not None:
-            metrics, error = before.metrics, before.error
-        elif architecture.digest in self.known:
-            metrics = dict(self.known[architecture.digest])
-        else:
-            started, cached = time.perf_counter(), False
-            metrics, error = self._measure(architecture)
-            seconds = time.perf_counter() - started
+            return Outcome(before.metrics, before.error, cached=True, stopped=before.state == "stopped")
+        if architecture.digest in self.known:
+            return Outcome(dict(self.known[architecture.digest]), cached=True)
+        return None
+
+    def settle(
+        self, number: int, architecture: Architecture, outcome: Outcome, notes: Mapping[str, Any] = MappingProxyType({})
+    ) -> Trial:
+        """The trial of an outcome, recorded and in the history. Raises as `evaluate` does."""
         trial = Trial(
-            number=len(self.history),
+            number=number,
             architecture=architecture,
-            metrics=metrics,
+            metrics=outcome.metrics,
             costs=dict(self.costs(architecture)),
             strategy=self.strategy,
             seed=self.seed,
-            seconds=seconds,
-            state="done" if error is None else "failed",
-            error=error,
-            cached=cached,
+            seconds=outcome.seconds,
+            state=outcome.state,
+            error=outcome.error,
+            cached=outcome.cached,
             notes=notes,
         )
-        if error is None:
-            losses(
-                [trial], self.objectives
-            )  # an objective that nobody measures is a fault of the study, not of this architecture
+        if trial.error is None:
+            losses([trial], self.objectives)  # an objective that nobody measures is a fault of the study
         self.record(trial)
-        self.history.append(trial)
-        self._measured.setdefault(architecture.digest, trial)
+        self.learn(trial)
         return trial
 
-    def _measure(self, architecture: Architecture) -> tuple[dict[str, float], str | None]:
+    def learn(self, trial: Trial) -> None:
+        """Put a trial that is recorded into the history."""
+        self.history.append(trial)
+        self._measured.setdefault(trial.architecture.digest, trial)
+
+    def _measure(self, architecture: Architecture) -> Outcome:
+        started = time.perf_counter()
         try:
-            metrics = {name: float(value) for name, value in self.measure(architecture).items()}
+            metrics = self.measure(architecture)
         except Exception as fault:  # a candidate that cannot be measured must not end a search of hours
-            return {}, f"{type(fault).__name__}: {fault}"
-        bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
-        return ({}, ", ".join(bad)) if bad else (metrics, None)
+            return Outcome({}, f"{type(fault).__name__}: {fault}", time.perf_counter() - started)
+        return Outcome.of(metrics, time.perf_counter() - started)

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field
 
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell
+from nas.strategies.base import AskTell, Proposer
 from nas.strategies.feasible import draw, first_unseen, fit, tournament
 from nas.strategies.problem import Problem, Trial, losses
 from nas.strategies.ranking import best_first
@@ -55,44 +55,42 @@ class WithOptuna(AskTell):
     )
 
     def ask(self, problem: Problem, number: int) -> Architecture:
-        """See `AskTell.ask`. Rebuilds the study each time; `search` keeps it."""
-        return _Session(self, problem).ask(number)
+        """See `AskTell.ask`. Rebuilds the study each time; a search keeps it."""
+        return self.resumed(problem).ask(number)
 
-    def _loop(self, problem: Problem) -> Iterator[Trial]:
-        session = _Session(self, problem)
-        for number in range(len(problem.history), problem.trials):
-            trial = problem.evaluate([session.ask(number)])[0]
-            session.tell(trial)
-            yield trial
+    def proposer(self, problem: Problem) -> Proposer:
+        """See `AskTell.proposer`."""
+        return _Session(self, problem)
 
 
 @final
-class _Session:
-    """One in-memory study, made of a problem's history, asked and told trial by trial."""
+class _Session(Proposer):
+    """One in-memory study, asked and told trial by trial."""
 
     def __init__(self, options: WithOptuna, problem: Problem) -> None:
-        self._problem = problem
+        super().__init__(options, problem)
+        self._asked: dict[int, optuna.Trial] = {}
         self._feasible = _Feasible(options, problem)
         directions = [StudyDirection.MAXIMIZE if o.maximise else StudyDirection.MINIMIZE for o in problem.objectives]
         with _quiet():
             self._study = optuna.create_study(sampler=self._feasible, directions=directions)
-        for trial in problem.history:
-            self.ask(trial.number, answer=trial.architecture)
-            self.tell(trial)
 
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
-        """The proposal for trial `number`; when replaying, the `answer` that was given then."""
+        """See `Proposer.ask`."""
         self._feasible.begin(number, answer)
         with _quiet():
-            self._asked = self._study.ask(self._feasible.distributions)
+            self._asked[number] = self._study.ask(self._feasible.distributions)
         return self._feasible.answer
 
     def tell(self, trial: Trial) -> None:
+        """See `Proposer.tell`."""
+        asked = self._asked.pop(trial.number)
+        self._feasible.trials[asked.number] = trial
         with _quiet():
             if trial.state == "failed":
-                self._study.tell(self._asked, state=TrialState.FAIL)
+                self._study.tell(asked, state=TrialState.FAIL)
             else:
-                self._study.tell(self._asked, [trial.value(o.metric) for o in self._problem.objectives])
+                self._study.tell(asked, [trial.value(o.metric) for o in self.problem.objectives])
 
 
 @final
@@ -104,6 +102,8 @@ class _Feasible(BaseSampler):
     def __init__(self, options: WithOptuna, problem: Problem) -> None:
         self._options = options
         self._problem = problem
+        self.trials: dict[int, Trial] = {}
+        """Ours, by Optuna's number."""
         counts = {name: len(choice.values) for name, choice in problem.space.items() if len(choice.values) > 1}
         self.distributions: dict[str, BaseDistribution] = {name: self._distribution(n) for name, n in counts.items()}
 
@@ -184,7 +184,7 @@ class _Feasible(BaseSampler):
         if self._replayed is not None:
             return {}
         problem, rng = self._problem, self._rng
-        family = [problem.history[parent.number] for parent in sorted(parents, key=lambda parent: parent.number)]
+        family = [self.trials[parent.number] for parent in sorted(parents, key=lambda parent: parent.number)]
         order = best_first(losses(family, problem.objectives))
         mother, father = (family[tournament(order, 2, rng)].architecture for _ in range(2))
         child = problem.space.mutate(problem.space.crossover(mother, father, rng), rng, 1 / len(problem.space))

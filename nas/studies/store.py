@@ -12,7 +12,7 @@ import datetime
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, final
+from typing import Any, final
 
 import sqlalchemy as sa
 from pydantic import Json, TypeAdapter, ValidationError
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
-from nas.strategies.problem import Trial
+from nas.strategies.problem import State, Trial
 from nas.studies.database import connect, hidden, sqlite_path
 from nas.studies.results import Counted, said
 
@@ -216,7 +216,7 @@ class _Row:
     metrics: Json[dict[str, float]]
     costs: Json[Counted]
     seconds: float
-    state: Literal["done", "failed"]
+    state: State
     error: str | None
     cached: bool
     notes: Json[dict[str, Any]]

@@ -67,7 +67,7 @@ def test_a_rebuilt_study_is_the_kept_one_and_asks_the_same(sampler: Any, toy: To
     strategy = WithOptuna(sampler=sampler, startup=5, population=4)
     problem = toy.problem(trials=13, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
     study = kept(strategy, problem)
-    rebuilt = with_optuna._Session(strategy, problem)._study
+    rebuilt = strategy.resumed(problem)._study  # type: ignore[attr-defined]
     for ours, theirs in zip(study.trials, rebuilt.trials, strict=True):
         assert (ours.params, ours.values, ours.state) == (theirs.params, theirs.values, theirs.state)
         assert generation(ours) == generation(theirs)
