@@ -9,7 +9,18 @@ from nas.errors import StrategyError
 from nas.strategies.base import AskTell, Strategy
 from nas.strategies.problem import Objective, Problem, Trial, winner
 
-NOT_PLUGINS = ("adopting", "base", "dispatch", "feasible", "nested", "problem", "ranking", "relaxed", "sizing", "slimming")
+NOT_PLUGINS = (
+    "adopting",
+    "base",
+    "dispatch",
+    "feasible",
+    "nested",
+    "problem",
+    "ranking",
+    "relaxed",
+    "sizing",
+    "slimming",
+)
 
 __all__ = ["AskTell", "Objective", "Problem", "Strategy", "Trial", "find", "names", "winner"]
 

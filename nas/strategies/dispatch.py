@@ -48,10 +48,14 @@ class Dispatcher:
         """Whether the budget is spent and every trial is known."""
         return len(self._settled) == self._problem.trials
 
-    def next(self) -> Job | None:
-        """An architecture to measure; None when there is none before another outcome is known, or ever (`finished`)."""
+    def prepare(self) -> None:
+        """Ask until there is a job, or nothing more to ask: after this, `finished` says whether there is work."""
         while not self._jobs and self._may_ask():
             self._ask()
+
+    def next(self) -> Job | None:
+        """An architecture to measure; None when there is none before another outcome is known, or ever (`finished`)."""
+        self.prepare()
         if not self._jobs:
             return None
         job = self._jobs.pop(0)

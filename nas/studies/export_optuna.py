@@ -85,7 +85,9 @@ def _frozen(
         "error": trial.error or "",
     }
     frozen = optuna.trial.create_trial(
-        state=optuna.trial.TrialState.COMPLETE if done else optuna.trial.TrialState.FAIL,
+        state=getattr(
+            optuna.trial.TrialState, {"done": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}[trial.state]
+        ),
         values=[trial.value(objective.metric) for objective in objectives] if done else None,
         params=dict(trial.architecture),
         distributions=distributions,

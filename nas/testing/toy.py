@@ -5,7 +5,11 @@ whose optimum is known.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -165,3 +169,32 @@ class Toy:
                 if axis in choice.sizes[0]:
                     sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[table[:, place]]
         return sizes
+
+
+@final
+@dataclass(frozen=True)
+class ToyMeasure:
+    """A toy's measure that travels to other processes, and knows shares of images: on a part of them it errs by up to
+    `noise`. Every `fails`-th architecture raises; a `lethal` file that is not there is made, and the process killed.
+    """
+
+    toy: Toy
+    noise: float = 0.0
+    fails: int = 0
+    lethal: str = ""
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        """Whole."""
+        if self.lethal and not Path(self.lethal).exists():
+            Path(self.lethal).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fails and int(architecture.digest, 16) % self.fails == 0:
+            raise RuntimeError("no memory")
+        return self.toy.measure(architecture)
+
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
+        """See `nas.training.Measure`."""
+        whole = self(architecture)
+        error = self.noise * (int(architecture.digest, 16) % 1000 / 1000 - 0.5)
+        for share in shares:
+            yield {**whole, "accuracy": whole["accuracy"] + error * (1 - share)}

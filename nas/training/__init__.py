@@ -1,7 +1,7 @@
 """Training: data and its splits, one loop, the losses and rules that it minimises, and evaluation."""
 
 from nas.training.data import Data, DataSpec, Facts, Split, inspect_data, load_data
-from nas.training.evaluate import Evaluation, Evaluator, accuracy
+from nas.training.evaluate import Evaluation, Evaluator, Measure, accuracy
 from nas.training.fit import Session, fit
 from nas.training.history import Epoch, History
 from nas.training.losses import adjoined_loss, cross_entropy, distillation_loss, divergence, ramp
@@ -20,6 +20,7 @@ __all__ = [
     "Evaluator",
     "Facts",
     "History",
+    "Measure",
     "PlainStep",
     "Recipe",
     "RetrainLoss",

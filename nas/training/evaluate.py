@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.training.data import Split
+from nas.training.packing import Packed, pack, unpack
 
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture
@@ -43,26 +44,72 @@ def accuracy(
 ) -> Evaluation:
     """Runs `model` (images B x C x H x W -> logits B x K), in eval mode if it is a module, over the whole split."""
     with evaluating(model), torch.inference_mode():
-        return _evaluate(model, split.batches(batch, device=device))
+        return _counted(model, split.batches(batch, device=device), _Tally()).evaluation
 
 
 @final
 class Evaluator:
-    """Measures sub-networks of one supernet on one split. The images are normalised and put on the device once."""
+    """Measures sub-networks of one supernet on one split. The images are normalised and put on the device once.
+
+    It can be pickled; see `nas.training.packing` for how its tensors then travel.
+    """
 
     def __init__(
         self, supernet: Supernet, split: Split, *, device: torch.device | str = "cpu", batch: int = 512
     ) -> None:
         self._supernet, self._split, self._device, self._batch = supernet, split, device, batch
-        self._cached = list(self._batches()) if split.images.numel() * 4 <= CACHED else None
+        self._whole: tuple[Tensor, Tensor] | None = None
+        if split.images.numel() * 4 <= CACHED:
+            self._whole = next(split.batches(len(split), device=device))
 
     def __call__(self, architecture: Architecture) -> Evaluation:
         """Accuracy and loss of one sub-network: its slices are made once and serve every batch."""
-        with evaluating(self._supernet), torch.inference_mode():
-            return _evaluate(self._supernet.subnet(architecture), self._cached or self._batches())
+        (found,) = self.stages(architecture, (1.0,))
+        return found
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._split.batches(self._batch, device=self._device)
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Evaluation]:
+        """On growing shares of the images, the first ones of the split; what one has seen is not run again for the
+        next.
+        """
+        tally = _Tally()
+        with evaluating(self._supernet), torch.inference_mode():
+            small = self._supernet.subnet(architecture)
+        for share in shares:
+            stop = max(1, round(share * len(self._split)))
+            with evaluating(self._supernet), torch.inference_mode():
+                tally = _counted(small, self._part(tally.n, stop), tally)
+            yield tally.evaluation
+
+    def _part(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
+        if self._whole is None:
+            part = replace(self._split, images=self._split.images[start:stop], labels=self._split.labels[start:stop])
+            return part.batches(self._batch, device=self._device)
+        images, labels = (torch.split(whole[start:stop], self._batch) for whole in self._whole)
+        return zip(images, labels, strict=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (pack((self._supernet, self._split, str(self._device), self._batch)),)
+
+
+def _unpacked(packed: Packed) -> Evaluator:
+    supernet, split, device, batch = unpack(packed)
+    return Evaluator(supernet.to(device), split, device=device, batch=batch)
+
+
+@final
+@dataclass(frozen=True)
+class Measure:
+    """An evaluator as a search sees it: metrics by name."""
+
+    evaluator: Evaluator
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        """On all images."""
+        return self.evaluator(architecture).metrics
+
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
+        """On growing shares of the images."""
+        return (found.metrics for found in self.evaluator.stages(architecture, shares))
 
 
 @contextmanager
@@ -79,11 +126,25 @@ def evaluating(model: object) -> Iterator[None]:
         model.train(trained)
 
 
-def _evaluate(model: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
-    right, loss, n = 0, 0.0, 0
+@final
+@dataclass(frozen=True)
+class _Tally:
+    """Of the images seen so far: how many are right, and the sum of their losses."""
+
+    right: int = 0
+    loss: float = 0.0
+    n: int = 0
+
+    @property
+    def evaluation(self) -> Evaluation:
+        return Evaluation(self.right / self.n, self.loss / self.n, self.n)
+
+
+def _counted(model: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]], before: _Tally) -> _Tally:
+    right, loss, n = before.right, before.loss, before.n
     for images, labels in batches:
         logits = model(images).float()
         right += int((logits.argmax(1) == labels).sum())
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         n += len(labels)
-    return Evaluation(right / n, loss / n, n)
+    return _Tally(right, loss, n)

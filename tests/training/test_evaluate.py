@@ -40,6 +40,19 @@ def test_a_function_can_be_measured_too() -> None:
     assert accuracy(lambda x: net(x), make_data().test) == accuracy(net, make_data().test)
 
 
+def test_stages_see_growing_shares_and_end_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, split, small = FakeSupernet(), make_data().test, Architecture({"width": 2})
+    for cached in (2**30, 0):
+        monkeypatch.setattr(evaluate_module, "CACHED", cached)
+        measure = Evaluator(cast(Any, net), split, batch=4)
+        quarter, half, whole = measure.stages(small, (0.25, 0.5, 1.0))
+        assert [part.n for part in (quarter, half, whole)] == [3, 6, 12]
+        first = Split(split.images[:3], split.labels[:3], split.mean, split.std)
+        assert quarter == accuracy(net.subnet(small), first)
+        assert (whole.accuracy, whole.n) == (measure(small).accuracy, 12)
+        assert whole.loss == pytest.approx(measure(small).loss, rel=1e-6)
+
+
 def test_evaluator_makes_the_slices_once_and_normalises_once(monkeypatch: pytest.MonkeyPatch) -> None:
     net, split = FakeSupernet(), make_data().test
     made: list[Architecture] = []
@@ -49,7 +62,7 @@ def test_evaluator_makes_the_slices_once_and_normalises_once(monkeypatch: pytest
     normalised: list[int] = []
     original = Split.normalised
     monkeypatch.setattr(Split, "normalised", lambda self, x: noting(normalised, len(x), original(self, x)))
-    for cached, expected_batches in ((2**30, 3), (0, 6)):
+    for cached, expected_batches in ((2**30, 1), (0, 6)):
         monkeypatch.setattr(evaluate_module, "CACHED", cached)
         normalised.clear()
         measure = Evaluator(cast(Any, net), split, batch=4)

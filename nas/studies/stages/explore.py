@@ -7,7 +7,7 @@ architectures are measured on those, which are kept in this stage's folder, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,7 +20,7 @@ from nas.studies.reading import BASELINE
 from nas.studies.session import CHECKPOINT, Session
 from nas.studies.store import Store
 from nas.supernets import Supernet
-from nas.training import Evaluator
+from nas.training import Evaluator, Measure
 
 BASELINE_TRIALS = 100
 """Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
@@ -74,27 +74,6 @@ def _settle(session: Session, store: Store) -> None:
         session.disown()
 
 
-@final
-class _Bench:
-    """What the architectures of one strategy are measured on: a supernet, until the strategy adopts another."""
-
-    def __init__(self, session: Session, supernet: Supernet) -> None:
-        self._session = session
-        self._evaluator = self._made(supernet)
-
-    def measure(self, architecture: Architecture) -> Mapping[str, float]:
-        """Metrics on the validation split."""
-        return self._evaluator(architecture).metrics
-
-    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps the supernet on the disk, and measures on it from now on."""
-        self._evaluator = self._made(supernet.to(self._session.device).eval())
-        self._session.adopt(supernet, rows)
-
-    def _made(self, supernet: Supernet) -> Evaluator:
-        return Evaluator(supernet, self._session.data.validation, device=self._session.device)
-
-
 def _problem(
     session: Session, store: Store, name: str, strategy: Strategy, objectives: tuple[Objective, ...]
 ) -> Problem:
@@ -107,9 +86,13 @@ def _problem(
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
+    def measured_on(supernet: Supernet) -> Measure:
+        return Measure(Evaluator(supernet, session.data.validation, device=session.device))
+
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
         assert name == session.config.strategy_name, "the baseline trains nothing"
-        bench.adopt(adopted, rows)
+        problem.measure = measured_on(adopted.to(session.device).eval())
+        session.adopt(adopted, rows)
         problem.known = {}
 
     others = [
@@ -118,14 +101,13 @@ def _problem(
         if trial.state == "done" and trial.strategy != name and session.source(trial.strategy) == session.source(name)
     ]
     supernet = session.supernet()
-    bench = _Bench(session, supernet if session.source(name) == "supernet" else session.supernet(name))
     problem = Problem(
         space=session.space,
         objectives=objectives,
         strategy=name,
         seed=session.config.seed,
         trials=strategy.trials,
-        measure=bench.measure,
+        measure=measured_on(supernet if session.source(name) == "supernet" else session.supernet(name)),
         costs=costs,
         record=lambda trial: store.record(session.run_id, trial),
         limit=session.limit,
