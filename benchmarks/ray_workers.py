@@ -1,0 +1,78 @@
+"""Searches on Ray, one and two workers of one thread each, against the same search in this process: DeiT-Ti, 48 images
+per candidate. And what a Tune trial costs when measuring costs nothing.
+
+Ray is started before the clock: how long that takes is a row of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import ray
+import torch
+
+from benchmarks.models import supernet
+from benchmarks.pairs import ratio, seconds
+from nas.searchspaces import Limit
+from nas.strategies import Objective, Problem
+from nas.strategies.evolution import Evolution
+from nas.strategies.with_raytune import Cluster, WithRaytune, _connect
+from nas.testing.toy import Toy, ToyMeasure
+from nas.training import Evaluator, Measure, Split
+
+TRIALS = 20
+IMAGES = 48
+PAIRS = 3
+EMPTY_TRIALS = 200
+
+
+def measure() -> Iterator[dict[str, object]]:
+    yield {"what": "start of Ray", "unit": "s", "value": round(seconds(lambda: _connect(Cluster(), 2)), 1)}
+    candidates = _candidates()
+    for workers in (1, 2):
+        found = ratio(candidates(0), candidates(workers), PAIRS)
+        what = f"candidates/s with {workers} Ray worker{'s' * (workers > 1)} / in this process"
+        yield {"what": what, "unit": "", "value": found["ratio"], **found}
+    toy = Toy()
+    for workers in (1, 2):
+        problem = toy.problem(trials=EMPTY_TRIALS, measure=ToyMeasure(toy))
+        search = WithRaytune(trials=EMPTY_TRIALS, searcher="uniform", workers=workers)
+        taken = seconds(lambda search=search, problem=problem: list(search.search(problem)))
+        what = f"a Tune trial that measures nothing, {workers} worker{'s' * (workers > 1)}"
+        yield {"what": what, "unit": "s", "value": round(taken / EMPTY_TRIALS, 4)}
+    ray.shutdown()
+
+
+def _candidates() -> Callable[[int], Callable[[], object]]:
+    """A search per number of workers, 0 for none."""
+    net = supernet("DeiT-Ti").eval()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (IMAGES, 3, 224, 224), dtype=torch.uint8, generator=generator)
+    split = Split(images, torch.zeros(IMAGES, dtype=torch.int64), (0.5,) * 3, (0.25,) * 3)
+    on_images = Measure(Evaluator(net, split, batch=16))
+    evolution = {"use": "evolution", "population": 10, "sample": 3}
+
+    def search(workers: int) -> Callable[[], object]:
+        strategy = (
+            WithRaytune(trials=TRIALS, searcher=evolution, workers=workers)
+            if workers
+            else Evolution(trials=TRIALS, population=10, sample=3)
+        )
+
+        def run() -> object:
+            problem = Problem(
+                space=net.space,
+                objectives=(Objective("accuracy", maximise=True),),
+                strategy="ray",
+                seed=0,
+                trials=TRIALS,
+                measure=on_images,
+                costs=lambda a: {"macs": int(net.cost.macs(a)[0])},
+                record=lambda _: None,
+                limit=Limit(net.cost, macs="50%"),
+            )
+            return list(strategy.search(problem))
+
+        return run
+
+    return search
