@@ -9,25 +9,28 @@ from matplotlib.figure import Figure
 from nas.strategies.ranking import non_dominated_ranks
 from nas.studies.report.plots import CURVES, INK, MUTED, axes_of, in_style
 
+MARKERS = ("*", "D", "^", "P")
+"""Of runs with the same colour: there are more runs than colours."""
 FINAL = ", retrained"
 """End of the names of models that are final; the others are on their way."""
 
 
 @in_style
 def comparison(frame: pd.DataFrame) -> Figure:
-    """`frame` as `nas.studies.compare.compare` makes it: a point per retrained model, one colour per run, the front of
-    all as a line. Test accuracies are for reading, not for choosing among runs.
+    """`frame` as `nas.studies.compare.compare` makes it: a point per retrained model, one colour and shape per run, the
+    front of all as a line. Test accuracies are for reading, not for choosing among runs.
     """
     figure, axes = axes_of(6.6, 4.2)
     axis = axes[0, 0]
     final = frame[frame["model"].str.endswith(FINAL)]
     for place, (study, rows) in enumerate(final.groupby("study", sort=False)):
-        colour = CURVES[place % len(CURVES)]
+        round_, colour = divmod(place, len(CURVES))
         for uniform, mine in rows.groupby(rows["model"].str.startswith("uniform")):
             strategies = ", ".join(mine["strategy"].dropna().unique())
-            axis.scatter(mine["macs"] / 1e6, 100 * mine["test_accuracy"], s=26 if uniform else 60, color=colour,
-                         marker="o" if uniform else "*", alpha=0.6 if uniform else 1, zorder=3,
-                         label=f"{study}: {strategies}")  # fmt: skip
+            axis.scatter(mine["macs"] / 1e6, 100 * mine["test_accuracy"], s=26 if uniform else 60,
+                         color=CURVES[colour], marker="o" if uniform else MARKERS[round_ % len(MARKERS)],
+                         alpha=0.6 if uniform else 1, zorder=3,
+                         label=study if strategies == study else f"{study}: {strategies}")  # fmt: skip
     base = frame[frame["model"] == "base"].drop_duplicates(["macs", "test_accuracy"])
     axis.scatter(base["macs"] / 1e6, 100 * base["test_accuracy"], s=40, color="white", edgecolors=INK, marker="s",
                  label="base", zorder=3)  # fmt: skip
