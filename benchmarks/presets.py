@@ -55,7 +55,7 @@ def main() -> None:
 
 def _run(preset: str, data: Path, seed: int, base: Mapping[str, Any], name: str | None = None) -> Study:
     """The study of one preset, run in the folder `name`."""
-    options = _read(ROOT / "strategies" / f"{preset}.yaml")
+    options = read(ROOT / "strategies" / f"{preset}.yaml")
     searches = not strategies.find(options["use"]).needs_supernet
     trials = {"trials": TRIALS} if searches else {}
     if "training" in options:
@@ -91,12 +91,13 @@ def _base(data: Path, seed: int) -> Mapping[str, Any]:
 
 def _space(choices: str) -> dict[str, Any]:
     """The model with a class token, and the choices of a ready-made space. 16 pixels in patches of 4: 17 tokens."""
-    model = _read(ROOT / "searchspaces" / f"{MODEL}.yaml")
+    model = read(ROOT / "searchspaces" / f"{MODEL}.yaml")
     model["model_args"] |= {"patch_size": 4}
-    return {**model, "choices": _read(ROOT / "searchspaces" / f"{choices}.yaml")["choices"]}
+    return {**model, "choices": read(ROOT / "searchspaces" / f"{choices}.yaml")["choices"]}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """A YAML file."""
     found: dict[str, Any] = YAML(typ="safe").load(path)
     return found
 
