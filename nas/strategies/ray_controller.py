@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -82,12 +83,13 @@ class Controller:
     `measure` is a reference to the function that measures, in a list, so that it is not fetched here.
     """
 
-    THREADS = 3
+    THREADS = 4
 
     def __init__(self, plan: Plan, measure: list[ray.ObjectRef[Any]]) -> None:
         self._plan, self._measure = plan, measure
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Job | str | None] = queue.SimpleQueue()
+        self._stopped = threading.Event()
 
     def run(self) -> None:
         """Runs Tune until there is nothing left to measure."""
@@ -106,6 +108,11 @@ class Controller:
         """The answer to a `Wanted`."""
         self._answers.put(answer)
 
+    def stop(self) -> None:
+        """No more jobs: `run` ends when those under way are done."""
+        self._stopped.set()
+        self._answers.put(FINISHED)
+
     def _tuner(self, folder: str) -> tune.Tuner:
         plan = self._plan
         worker = tune.with_parameters(_Worker, measure=self._measure, shares=plan.shares)
@@ -113,7 +120,7 @@ class Controller:
             tune.with_resources(worker, {"cpu": plan.cluster.cpus, "gpu": plan.cluster.gpus}),
             tune_config=tune.TuneConfig(
                 num_samples=-1,
-                search_alg=_Courier(self._requests, self._answers),
+                search_alg=_Courier(self._requests, self._answers, self._stopped),
                 scheduler=_racing(plan) if plan.rungs > 1 else None,
                 max_concurrent_trials=plan.workers,
                 reuse_actors=True,
@@ -141,13 +148,20 @@ def _racing(plan: Plan) -> ASHAScheduler:
 class _Courier(Searcher):
     """Carries jobs from the driver to Tune, and outcomes back."""
 
-    def __init__(self, requests: queue.SimpleQueue[Request], answers: queue.SimpleQueue[Job | str | None]) -> None:
+    def __init__(
+        self,
+        requests: queue.SimpleQueue[Request],
+        answers: queue.SimpleQueue[Job | str | None],
+        stopped: threading.Event,
+    ) -> None:
         super().__init__()
-        self._requests, self._answers = requests, answers
+        self._requests, self._answers, self._stopped = requests, answers, stopped
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """See `Searcher.suggest`."""
+        if self._stopped.is_set():
+            return FINISHED
         self._requests.put(Wanted())
         answer = self._answers.get()
         if not isinstance(answer, Job):

@@ -28,6 +28,9 @@ from nas.strategies.ray_controller import FINISHED, Controller, Ended, Measured,
 PATIENCE = 30.0
 """Seconds between two looks at whether the cluster still has room for a worker."""
 
+GRACE = 5.0
+"""Seconds for workers to finish what they measure when a search is given up."""
+
 
 def _proposing(options: str | Mapping[str, Any]) -> AskTell:
     """The strategy that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
@@ -112,15 +115,14 @@ class WithRaytune(Strategy):
         if dispatcher.finished:
             return
         plan = Plan(self.ray, self.workers, problem.objectives[0], self.rungs if self.asha else 1, self.eta)
-        with connected(self.ray, self.workers):
-            measure = ray.put(problem.measure)
-            for _ in range(1 + self.ray.retries):
+        for _ in range(1 + self.ray.retries):
+            with connected(self.ray, self.workers):
                 try:
-                    yield from _serve(dispatcher, plan, measure)
+                    yield from _serve(dispatcher, plan, ray.put(problem.measure))
                 except RayActorError:
                     dispatcher.take_back()
-                if dispatcher.finished:
-                    return
+            if dispatcher.finished:
+                return
         raise ClusterError("ray: found that Tune died, and each time that it was started again; its logs say why")
 
 
@@ -128,8 +130,8 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
     """Trials of one run of Tune, recorded here as they come. Raises `RayActorError` when Tune's process dies."""
     remote: Any = ray.remote(Controller)
     controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [measure])
+    running = controller.run.remote()
     try:
-        running = controller.run.remote()
         for request in _requests(controller, plan.cluster):
             if isinstance(request, Measured):
                 yield from dispatcher.settle(request.number, request.outcome)
@@ -138,6 +140,9 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
                 controller.answer.remote(FINISHED if dispatcher.finished else job)
         ray.get(running)
     finally:
+        # What a killed Tune has reserved is free only when this process leaves the cluster.
+        controller.stop.remote()
+        ray.wait([running], timeout=GRACE)
         ray.kill(controller)
 
 

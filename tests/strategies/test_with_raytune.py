@@ -21,7 +21,7 @@ ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'
 from nas.cluster import Cluster, connected  # noqa: E402
 from nas.strategies.with_raytune import WithRaytune  # noqa: E402
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(150)
 TRIALS = 12
 SEARCHER = {"use": "evolution", "population": 4, "sample": 2}
 
