@@ -115,10 +115,12 @@ def _connect(cluster: Cluster, workers: int) -> None:
             **(local if cluster.address == "local" else {}),
         )
     except (OSError, ValueError, RuntimeError) as fault:
-        reason = str(fault).partition("\n")[0]
+        first, *more = str(fault).strip().splitlines()
+        reason = more[-1] if more and first.endswith(":") else first
         raise ClusterError(
             f"ray.address: found '{cluster.address}', but no cluster answers there ({reason}); allowed: local, auto on "
-            "a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server"
+            "a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server. Where it "
+            "wants a token: RAY_AUTH_MODE=token, and the cluster's ~/.ray/auth_token or RAY_AUTH_TOKEN"
         ) from fault
 
 
