@@ -119,11 +119,12 @@ class WithRaytune(Strategy):
             with connected(self.ray, self.workers):
                 try:
                     yield from _serve(dispatcher, plan, ray.put(problem.measure))
-                except RayActorError:
+                    assert dispatcher.finished, "Ray Tune ended before the budget was spent"
+                    return
+                except RayActorError as fault:
                     dispatcher.take_back()
-            if dispatcher.finished:
-                return
-        raise ClusterError("ray: found that Tune died, and each time that it was started again; its logs say why")
+                    *_, reason = str(fault).strip().splitlines()
+        raise ClusterError(f"ray: found that Tune died, however often it was started: {reason.strip()}")
 
 
 def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> Iterator[Trial]:
@@ -148,12 +149,14 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
 
 def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:
     """What Tune wants, until it ends. Raises `ClusterError` when the last machine that could hold a worker is lost."""
-    due = time.monotonic() + PATIENCE
+    looked = time.monotonic()
     while True:
-        waiting = controller.request.remote()
-        while not ray.wait([waiting], timeout=PATIENCE)[0] or time.monotonic() > due:
-            require_room(cluster)
-            due = time.monotonic() + PATIENCE
+        waiting, ready = controller.request.remote(), False
+        while not ready:
+            ready = bool(ray.wait([waiting], timeout=PATIENCE)[0])
+            if time.monotonic() - looked > PATIENCE:
+                require_room(cluster)
+                looked = time.monotonic()
         request = ray.get(waiting)
         if isinstance(request, Ended):
             return

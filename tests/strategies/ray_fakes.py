@@ -29,12 +29,12 @@ def on_ray(**options: Any) -> WithRaytune:
     return WithRaytune(**{"trials": TRIALS, "searcher": SEARCHER, "round": 5} | options)
 
 
-def problem(measure: Mapping[str, Any] | None = None, **options: Any) -> Problem:
+def problem(toy_measure: Mapping[str, Any] | None = None, /, **options: Any) -> Problem:
     toy = Toy()
     given: dict[str, Any] = {
         "trials": TRIALS,
         "limit": Limit(toy, macs="60%"),
-        "measure": ToyMeasure(toy, **measure or {}),
+        "measure": ToyMeasure(toy, **toy_measure or {}),
     }
     return toy.problem(**given | options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from nas.errors import ClusterError, StrategyError
 from nas.searchspaces.limit import Limit
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture(scope="module", autouse=True)
 def gcs() -> Iterator[str]:
     """Address of a Ray with three CPUs and a GPU."""
-    environment = {"env_vars": {"OMP_NUM_THREADS": "1"}}
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}}
     ray.init("local", num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, runtime_env=environment)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
@@ -161,7 +163,7 @@ def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pyte
     asked = problem()
     asked.record = lambda _: monkeypatch.setattr(cluster, "_machines", lambda: [])
     with pytest.raises(ClusterError, match="no machine is left"):
-        list(on_ray(workers=3).search(asked))
+        list(on_ray(workers=1).search(asked))
     assert 1 <= len(asked.history) < TRIALS
 
 
@@ -198,4 +200,4 @@ def test_a_worker_that_fits_no_machine_is_refused_before_anything_trains() -> No
     with pytest.raises(ClusterError, match=r"found 1 CPUs and 2 GPUs .* 'local' has \(3 CPUs and 1 GPUs\)"):
         on_ray(ray=Cluster(gpus=2)).check(problem())
     with pytest.raises(ValueError, match="a whole number"):
-        on_ray(ray={"gpus": 1.5})
+        TypeAdapter(Cluster).validate_python({"gpus": 1.5})
