@@ -13,10 +13,10 @@ import torch
 
 from benchmarks.models import supernet
 from benchmarks.pairs import ratio, seconds
+from nas.cluster import Cluster, connected
 from nas.searchspaces import Limit
 from nas.strategies import Objective, Problem
 from nas.strategies.evolution import Evolution
-from nas.cluster import Cluster, connected
 from nas.strategies.with_raytune import WithRaytune
 from nas.testing.toy import Toy, ToyMeasure
 from nas.training import Evaluator, Measure, Split
@@ -40,18 +40,20 @@ def _rows() -> Iterator[dict[str, object]]:
         found = ratio(candidates(0), candidates(workers), PAIRS)
         what = f"candidates/s with {workers} Ray worker{'s' * (workers > 1)} / in this process"
         yield {"what": what, "unit": "", "value": found["ratio"], **found}
-    toy = Toy()
     for workers in (1, 2):
-        problem = toy.problem(trials=EMPTY_TRIALS, measure=ToyMeasure(toy))
-        search = WithRaytune(trials=EMPTY_TRIALS, searcher="uniform", workers=workers).search(problem)
+        first, each = _empty(workers)
         words = f"that measures nothing, {workers} worker{'s' * (workers > 1)}"
-        yield {
-            "what": f"a search {words}: until its first trial",
-            "unit": "s",
-            "value": round(seconds(lambda: next(search)), 1),
-        }
-        rest = seconds(lambda: list(search))
-        yield {"what": f"a trial {words}", "unit": "s", "value": round(rest / (EMPTY_TRIALS - 1), 4)}
+        yield {"what": f"a search {words}: until its first trial", "unit": "s", "value": round(first, 1)}
+        yield {"what": f"a trial {words}", "unit": "s", "value": round(each, 4)}
+
+
+def _empty(workers: int) -> tuple[float, float]:
+    """Seconds until the first trial, and for each of the others."""
+    toy = Toy()
+    problem = toy.problem(trials=EMPTY_TRIALS, measure=ToyMeasure(toy))
+    search = WithRaytune(trials=EMPTY_TRIALS, searcher="uniform", workers=workers).search(problem)
+    first = seconds(lambda: next(search))
+    return first, seconds(lambda: list(search)) / (EMPTY_TRIALS - 1)
 
 
 def _candidates() -> Callable[[int], Callable[[], object]]:
