@@ -11,11 +11,11 @@ from nas.searchspaces import Architecture
 from nas.studies.folder import read_json, replaced_folder, write_json
 from nas.studies.measuring import measure_rows
 from nas.studies.results import Training
+from nas.studies.retraining import small, start
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
-from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
+from nas.training import History, accuracy, fit
 from nas.training.adjoined import SeparateNorms
-from nas.training.gradual import stages
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -48,13 +48,18 @@ def retrain(
         return read_json(finished, Training, remedy="delete it and run again")
     config = session.config
     supernet = session.supernet(strategy)
-    module, step = _start(session, supernet, architecture, extracted)
+    module, step = start(
+        config.retrain,
+        supernet,
+        architecture,
+        extracted=lambda: load(extracted).to(session.device),
+        teacher=session.base_model,
+    )
     split, device = session.data.validation, session.device
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
 
     def evaluate(fitted: nn.Module) -> dict[str, float]:
-        small = fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
-        return accuracy(small, split, device=device).metrics
+        return accuracy(small(fitted, architecture), split, device=device).metrics
 
     watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
     history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
@@ -66,16 +71,3 @@ def retrain(
     write_json(finished, result)
     checkpoint.unlink(missing_ok=True)
     return result
-
-
-def _start(session: Session, supernet: Supernet, architecture: Architecture, extracted: Path) -> tuple[nn.Module, Step]:
-    """What is trained, and what it minimises."""
-    spec = session.config.retrain
-    if spec.loss == "adjoined":
-        pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        first = stages(session.space, architecture) if spec.gradual else ()
-        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce, first)
-    module = load(extracted).to(session.device)
-    if spec.loss == "distilled":
-        return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)
-    return module, PlainStep()

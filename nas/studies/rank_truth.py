@@ -1,0 +1,74 @@
+"""What `nas tau` found, as frames and as a file of the run's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+
+from nas.studies.folder import TAU, read_json, write_json
+from nas.studies.results import Ranks, Relearning
+
+
+@final
+@dataclass(frozen=True)
+class RankTruth:
+    """Does the ranking with shared weights hold after retraining?
+
+    table        one row per architecture, as shared weights rank them: digest, band, macs, flops, params,
+                 shared_accuracy, shared_loss, retrained_accuracy, retrained_loss (search-validation split)
+    summary      one row per statistic: value, and low to high, see `nas.studies.rank_statistics.summary`
+    relearning   how the architectures were retrained
+    images       how many each accuracy was counted on
+    ties         pairs of architectures, and how many have the same accuracy with shared weights or retrained
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    relearning: Relearning
+    images: int
+    ties: Mapping[str, int]
+
+    def value(self, statistic: str) -> tuple[float, float, float]:
+        """A statistic, and the ends of its interval."""
+        row = self.summary.set_index("statistic").loc[statistic]
+        return float(row["value"]), float(row["low"]), float(row["high"])
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.relearning.label}-{len(self.table)}"
+
+    def save(self, run: Path) -> None:
+        """Writes its file into a run's folder."""
+        rows = {name: json.loads(getattr(self, name).to_json(orient="records", double_precision=15))
+                for name in ("table", "summary")}  # fmt: skip
+        about = {"relearning": asdict(self.relearning), "images": self.images, "ties": dict(self.ties)}
+        write_json(run / TAU / f"{self.name}.json", {**rows, **about})
+
+    @classmethod
+    def load(cls, path: Path) -> RankTruth:
+        """Reads what `save` wrote. Raises `RunError` when the file is damaged."""
+        found = read_json(path, Ranks, remedy="delete it and run nas tau again")
+        return cls(
+            pd.DataFrame(found["table"]),
+            _numeric(pd.DataFrame(found["summary"])),
+            Relearning(**found["relearning"]),
+            found["images"],
+            found["ties"],
+        )
+
+
+def found_in(run: Path) -> Sequence[RankTruth]:
+    """All that a run's folder holds."""
+    return [RankTruth.load(path) for path in sorted((run / TAU).glob("*.json"))]
+
+
+def _numeric(summary: pd.DataFrame) -> pd.DataFrame:
+    """JSON has null for what is not defined."""
+    columns: dict[str, Any] = dict.fromkeys(("value", "low", "high"), "float64")
+    return summary.astype(columns)
