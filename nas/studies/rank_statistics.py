@@ -5,6 +5,8 @@ both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import pandas as pd
@@ -30,18 +32,26 @@ def regret(retrained: np.ndarray, k: int) -> float:
     return float(retrained.max() - retrained[:k].max())
 
 
-def statistics(table: pd.DataFrame) -> dict[str, float]:
-    """tau of the accuracy with shared weights, of the MACs alone (what a ranking must beat to be worth its training),
-    and the regrets; `table` in the order of `ranked`. The same row several times counts as often for tau, and once for
-    a regret.
-    """
-    shared, macs, retrained = (table[c].to_numpy(np.float64) for c in ("shared_accuracy", "macs", "retrained_accuracy"))
-    distinct = retrained[~table.index.duplicated()]
-    return {
-        "tau": tau_b(shared, retrained),
-        "tau of MACs": tau_b(macs, retrained),
-        **{f"regret@{k}": regret(distinct, k) for k in TOP},
-    }
+@final
+@dataclass(frozen=True)
+class Rankings:
+    """Three values of the same architectures, in the order in which shared weights rank them."""
+
+    shared: np.ndarray
+    macs: np.ndarray
+    retrained: np.ndarray
+
+    def statistics(self, rows: np.ndarray) -> dict[str, float]:
+        """The tau of the accuracy with shared weights, that of the MACs alone (what a ranking must beat to be worth its
+        training), and the regrets, over some of the architectures. One that is asked for several times counts as often
+        for tau, and once for a regret.
+        """
+        retrained = self.retrained[rows]
+        return {
+            "tau": tau_b(self.shared[rows], retrained),
+            "tau of MACs": tau_b(self.macs[rows], retrained),
+            **{f"regret@{k}": regret(self.retrained[np.unique(rows)], k) for k in TOP},
+        }
 
 
 def ranked(table: pd.DataFrame) -> pd.DataFrame:
@@ -52,19 +62,19 @@ def ranked(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.reset_index(drop=True)
 
 
-def summary(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+def summary(table: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> pd.DataFrame:
     """One row per statistic: `statistic`, `value`, and `low` to `high`, a 95 % percentile bootstrap interval over the
     architectures (rows).
 
-    It covers which architectures were drawn, and nothing else: each was retrained once, from one supernet. Resamples in
-    which a tau is not defined are left out of its interval.
+    It covers which architectures were drawn, and nothing else: each was retrained once, from one supernet. A resample
+    in which one side does not vary says nothing of its tau, and counts as 0.
     """
-    ordered = ranked(table)
-    found = statistics(ordered)
-    rng = np.random.default_rng(seed)
-    draws = np.sort(rng.integers(0, len(ordered), (RESAMPLES, len(ordered))), axis=1)
-    resampled = pd.DataFrame([statistics(ordered.iloc[draw]) for draw in draws])
-    ends = resampled.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    columns = ranked(table)[["shared_accuracy", "macs", "retrained_accuracy"]]
+    rankings = Rankings(*columns.to_numpy(np.float64).T)
+    found = rankings.statistics(np.arange(len(table)))
+    draws = np.random.default_rng(seed).integers(0, len(table), (resamples, len(table)))
+    drawn = pd.DataFrame([rankings.statistics(draw) for draw in draws]).fillna(0.0)
+    ends = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     rows = [
         {"statistic": name, "value": value, "low": ends[name].iloc[0], "high": ends[name].iloc[1]}
         for name, value in found.items()

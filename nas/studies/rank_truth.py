@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import pandas as pd
 
 from nas.studies.folder import TAU, read_json, write_json
@@ -35,13 +36,31 @@ class RankTruth:
 
     def value(self, statistic: str) -> tuple[float, float, float]:
         """A statistic, and the ends of its interval."""
-        row = self.summary.set_index("statistic").loc[statistic]
-        return float(row["value"]), float(row["low"]), float(row["high"])
+        row = self.summary[self.summary["statistic"] == statistic]
+        value, low, high = row[["value", "low", "high"]].to_numpy(np.float64)[0]
+        return float(value), float(low), float(high)
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"{self.relearning.label}-{len(self.table)}"
+
+    @property
+    def title(self) -> str:
+        """What was done, in a few words."""
+        how = self.relearning
+        start = "freshly initialised weights" if how.from_scratch else "the shared weights"
+        return f"{len(self.table)} architectures, retrained {how.epochs} epochs ({how.loss}) from {start}"
+
+    @property
+    def caption(self) -> str:
+        """How coarse it is."""
+        pairs = self.ties["pairs"]
+        return (
+            f"Accuracies on {self.images} images of the search-validation split: one image is {100 / self.images:.2f} "
+            f"points. Of {pairs} pairs, {self.ties['tied_shared']} are tied with shared weights and "
+            f"{self.ties['tied_retrained']} retrained."
+        )
 
     def save(self, run: Path) -> None:
         """Writes its file into a run's folder."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import numpy as np
@@ -66,7 +67,7 @@ def bands(cost: Cost, limit: Limit | None, number: int) -> list[Limit]:
     edges[0] = math.ceil(edges[0]) - 1  # the lower edge of a band is not in it
     others = {metric: tuple(_open(value) for value in ends) for metric, ends in bounds.items()}
     found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         with suppress(LimitError):
             found.append(Limit(cost, macs=(math.floor(low) + 1, math.floor(high)), **others))
     return found

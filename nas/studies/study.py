@@ -25,8 +25,8 @@ from nas.searchspaces import Architecture
 from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
 from nas.studies.measuring import row_of
-from nas.studies.reading import Resolved, differences, resolve
 from nas.studies.rank_truth import RankTruth
+from nas.studies.reading import Resolved, differences, resolve
 from nas.studies.record import Record
 from nas.studies.report import words
 from nas.studies.report.facts import Facts

@@ -28,6 +28,7 @@ from nas.training import Evaluator, RetrainLoss
 
 LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
+LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
 
 Run = Callable[[Retraining, Sequence[Architecture]], Iterable[Mapping[str, Any]]]
 """Yields what came of each architecture, in any order."""
@@ -54,15 +55,14 @@ class Question:
     address: str = "local"
 
     def __post_init__(self) -> None:
-        losses = get_args(RetrainLoss)
         if self.architectures < LEAST:
             raise RunError(f"architectures: found {self.architectures}; allowed: {LEAST} or more")
         if self.epochs is not None and self.epochs < 1:
             raise RunError(f"epochs: found {self.epochs}; allowed: 1 or more")
         if self.workers < 1:
             raise RunError(f"workers: found {self.workers}; allowed: 1 or more")
-        if self.loss is not None and self.loss not in losses:
-            raise RunError(f"loss: found '{self.loss}'; allowed: {', '.join(losses)}{nearest(self.loss, losses)}")
+        if self.loss is not None and self.loss not in LOSSES:
+            raise RunError(f"loss: found '{self.loss}'; allowed: {', '.join(LOSSES)}{nearest(self.loss, LOSSES)}")
         if self.from_scratch and self.loss == "adjoined":
             raise RunError(
                 "loss: found 'adjoined' from scratch, but it learns beside the trained supernet; allowed: plain, "
@@ -73,9 +73,11 @@ class Question:
         """The recipe: the study's, but for what was asked."""
         epochs = study.epochs if self.epochs is None else self.epochs
         if epochs < 1:
-            raise RunError("epochs: the study retrains for 0 epochs, which would compare a ranking with itself; say how many")
-        loss = self.loss or ("plain" if self.from_scratch and study.loss == "adjoined" else study.loss)
-        return replace(study, epochs=epochs, loss=loss)
+            raise RunError(
+                "epochs: the study retrains for 0 epochs, which would compare a ranking with itself; say how many"
+            )
+        otherwise = "plain" if self.from_scratch and study.loss == "adjoined" else study.loss
+        return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise])
 
 
 def rank_truth(session: Session, question: Question, console: Console) -> RankTruth:
@@ -88,9 +90,7 @@ def rank_truth(session: Session, question: Question, console: Console) -> RankTr
         members = _sample(session, question.architectures)
         found = _retrained(session, members, _work(session, spec, how), how, run=run, console=console)
     table = ranked(pd.DataFrame([_row(session, m, found[m.architecture.digest]) for m in members]))
-    truth = RankTruth(
-        table, summary(table, session.config.seed), how, len(session.data.validation), ties(table)
-    )
+    truth = RankTruth(table, summary(table, session.config.seed), how, len(session.data.validation), ties(table))
     truth.save(session.folder.path)
     return truth
 
@@ -122,9 +122,7 @@ def _sample(session: Session, count: int) -> list[Member]:
     if not path.exists():
         supernet = session.supernet(session.config.strategy_name)
         evaluator = Evaluator(supernet, session.data.validation, device=session.device)
-        members = stratified(
-            session.cost, session.limit, count, lambda a: evaluator(a).metrics, session.config.seed
-        )
+        members = stratified(session.cost, session.limit, count, lambda a: evaluator(a).metrics, session.config.seed)
         rows = [{"architecture": dict(m.architecture), "band": m.band, "shared": dict(m.shared)} for m in members]
         write_json(path, {"members": rows})
     kept = read_json(path, Sample, remedy="delete it and run nas tau again")["members"]
