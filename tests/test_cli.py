@@ -26,6 +26,7 @@ report RUN
 retrain RUN --digest=DIGEST --trial=N
 run STUDY --set=KEY=VALUE --folder=DIR --quiet
 show PATH --set=KEY=VALUE
+tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE
 """
 STUDY = """
 space: {space}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,10 +63,9 @@ class RankTruth:
 
     def save(self, run: Path) -> None:
         """Writes its file into a run's folder."""
-        rows = {name: json.loads(getattr(self, name).to_json(orient="records", double_precision=15))
-                for name in ("table", "summary")}  # fmt: skip
         about = {"relearning": asdict(self.relearning), "images": self.images, "ties": dict(self.ties)}
-        write_json(run / TAU / f"{self.name}.json", {**rows, **about})
+        frames = {"table": _records(self.table), "summary": _records(self.summary)}
+        write_json(run / TAU / f"{self.name}.json", {**frames, **about})
 
     @classmethod
     def load(cls, path: Path) -> RankTruth:
@@ -87,7 +85,12 @@ def found_in(run: Path) -> Sequence[RankTruth]:
     return [RankTruth.load(path) for path in sorted((run / TAU).glob("*.json"))]
 
 
-def _numeric(summary: pd.DataFrame) -> pd.DataFrame:
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """JSON has null for what is not defined."""
+    return [{str(c): None if pd.isna(v) else v for c, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _numeric(summary: pd.DataFrame) -> pd.DataFrame:
+    """The way back."""
     columns: dict[str, Any] = dict.fromkeys(("value", "low", "high"), "float64")
     return summary.astype(columns)
