@@ -146,7 +146,7 @@ class WithRaytune(Strategy):
             return
         found: queue.SimpleQueue[Trial | None] = queue.SimpleQueue()
         desk = _Desk(dispatcher, found)
-        with connected(self.ray, self.workers), tempfile.TemporaryDirectory(prefix="nas-ray-") as folder:
+        with _ray(self.ray, self.workers), tempfile.TemporaryDirectory(prefix="nas-ray-") as folder:
             tuner = self._tuner(problem, desk, self.ray.storage or folder)
             thread = threading.Thread(target=desk.run, args=(tuner,), name="ray-tune", daemon=True)
             thread.start()
@@ -302,8 +302,8 @@ class _Desk(Searcher):
 
 
 @contextlib.contextmanager
-def connected(cluster: Cluster, workers: int) -> Iterator[None]:
-    """Ray, for as long as the block lasts; one that was started by somebody else stays."""
+def _ray(cluster: Cluster, workers: int) -> Iterator[None]:
+    """Ray, for as long as the search lasts; one that was started by somebody else stays."""
     os.environ.update(ENVIRONMENT)
     mine = not ray.is_initialized()
     if mine:

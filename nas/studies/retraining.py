@@ -1,9 +1,9 @@
-"""How an architecture learns again by a recipe: what is trained, what it minimises, and the whole of it as one call."""
+"""The retraining of an architecture as one call that keeps nothing, here or in another process."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -13,39 +13,10 @@ from torch import nn
 from nas import training
 from nas.searchspaces import Architecture
 from nas.studies.config import RetrainSpec
+from nas.studies.stages.retrain import start
 from nas.supernets import Supernet, build
-from nas.training import AdjoinedStep, Data, DistilledStep, PlainStep, Step, accuracy, fit
+from nas.training import Data, accuracy, fit
 from nas.training.adjoined import SeparateNorms
-from nas.training.gradual import stages
-
-
-def start(
-    spec: RetrainSpec,
-    supernet: Supernet,
-    architecture: Architecture,
-    *,
-    extracted: Callable[[], nn.Module],
-    teacher: Callable[[], nn.Module],
-) -> tuple[nn.Module, Step]:
-    """What is trained, and what it minimises; `extracted` and `teacher` are asked for only where they are needed."""
-    if spec.loss == "adjoined":
-        pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        first = stages(supernet.space, architecture) if spec.gradual else ()
-        return pair, AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce, first)
-    if spec.loss == "distilled":
-        return extracted(), DistilledStep(teacher(), spec.weight, spec.temperature)
-    return extracted(), PlainStep()
-
-
-def small(fitted: nn.Module, architecture: Architecture) -> nn.Module:
-    """The architecture's own module in what is trained; its parameters are those of the whole."""
-    return fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
-
-
-def refresh(fitted: nn.Module) -> None:
-    """What follows from the weights of a module that is trained, made anew."""
-    if isinstance(fitted, Supernet | SeparateNorms):
-        fitted.refresh()
 
 
 @final
@@ -82,9 +53,10 @@ class Retraining:
             extracted=lambda: supernet.extract(architecture),
             teacher=self._teacher,
         )
-        session = training.Session(device=self.device, refresh=refresh, progress=False, title=architecture.digest)
+        session = training.Session(device=self.device, refresh=_refresh, progress=False, title=architecture.digest)
         history = fit(module, step, self.data, self.spec, seed=self.seed, session=session)
-        found = accuracy(small(module, architecture), self.data.validation, device=self.device)
+        model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
+        found = accuracy(model, self.data.validation, device=self.device)
         return {"digest": architecture.digest, "history": history.rows(), "validation": found.metrics}
 
     def _supernet(self) -> Supernet:
@@ -100,3 +72,9 @@ class Retraining:
     def _teacher(self) -> nn.Module:
         assert self.teacher is not None, "the distilled loss has a teacher"
         return self.teacher.to(self.device)
+
+
+def _refresh(fitted: nn.Module) -> None:
+    """What follows from the weights of a module that is trained, made anew."""
+    if isinstance(fitted, Supernet | SeparateNorms):
+        fitted.refresh()

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from nas.searchspaces import Architecture
+from nas.studies.config import RetrainSpec
 from nas.studies.folder import read_json, replaced_folder, write_json
 from nas.studies.measuring import measure_rows
 from nas.studies.results import Training
-from nas.studies.retraining import small, start
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
-from nas.training import History, accuracy, fit
+from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
 from nas.training.adjoined import SeparateNorms
+from nas.training.gradual import stages
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -59,7 +61,8 @@ def retrain(
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
 
     def evaluate(fitted: nn.Module) -> dict[str, float]:
-        return accuracy(small(fitted, architecture), split, device=device).metrics
+        small = fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
+        return accuracy(small, split, device=device).metrics
 
     watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
     history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
@@ -71,3 +74,22 @@ def retrain(
     write_json(finished, result)
     checkpoint.unlink(missing_ok=True)
     return result
+
+
+def start(
+    spec: RetrainSpec,
+    supernet: Supernet,
+    architecture: Architecture,
+    *,
+    extracted: Callable[[], nn.Module],
+    teacher: Callable[[], nn.Module],
+) -> tuple[nn.Module, Step]:
+    """What is trained, and what it minimises; `extracted` and `teacher` are asked for where they are needed."""
+    if spec.loss == "adjoined":
+        pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
+        first = stages(supernet.space, architecture) if spec.gradual else ()
+        return pair, AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce, first)
+    module = extracted()
+    if spec.loss == "distilled":
+        return module, DistilledStep(teacher(), spec.weight, spec.temperature)
+    return module, PlainStep()
