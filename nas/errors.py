@@ -51,6 +51,10 @@ class StrategyError(NasError):
     """A strategy that is unknown, or that cannot search this problem."""
 
 
+class ClusterError(NasError):
+    """A cluster that does not answer, or that has no room for what is asked of it."""
+
+
 class StoreError(NasError):
     """A table of trials that cannot be opened, read or written."""
 

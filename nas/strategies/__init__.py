@@ -17,6 +17,7 @@ NOT_PLUGINS = (
     "nested",
     "problem",
     "ranking",
+    "ray_controller",
     "relaxed",
     "sizing",
     "slimming",

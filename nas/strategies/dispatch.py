@@ -78,6 +78,11 @@ class Dispatcher:
         self._learn()
         return trials
 
+    def take_back(self) -> None:
+        """Whoever measured is lost: hand out again what was under way."""
+        self._jobs = [*self._under_way.values(), *self._jobs]
+        self._under_way.clear()
+
     def _may_ask(self) -> bool:
         """In rounds, the next round is asked for when nothing of this one is open."""
         if self._next >= self._problem.trials:

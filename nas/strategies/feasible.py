@@ -9,12 +9,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.problem import Problem
+from nas.strategies.problem import Problem, losses
+from nas.strategies.ranking import best_first
 
 DRAWS = 32
 """Architectures drawn at once; the first unseen one is taken. With half of all feasible ones seen, one ask in 4e9 finds
 none.
 """
+
+TRIES = 8
+"""Proposals at most until one is new: searchers do not mind proposing what they have seen."""
 
 
 def draw(problem: Problem, rng: np.random.Generator) -> Architecture:
@@ -49,6 +53,26 @@ def fit(
         values = np.arange(len(choice.values))
         scores.append(noise * rng.random(len(values)) - np.abs(values - at) - lean * np.abs(values - lead))
     return space.from_table(problem.limit.lattice.best(scores)[None, :])[0]
+
+
+def near(problem: Problem, row: np.ndarray, rng: np.random.Generator) -> Architecture:
+    """A searcher's proposal (a row of indices) made to fit; when it was seen before, one of its mutations.
+
+    Searchers that are not told the limit propose, the better they learn, what is too large. Where a proposal is moved
+    to then decides the search, and it is moved toward one of the best quarter of the trials.
+    """
+    done = [trial for trial in problem.history if trial.state == "done"]
+    lead = None
+    if done:
+        order = best_first(losses(done, problem.objectives))
+        lead = done[order[int(rng.integers(1 + len(done) // 4))]].architecture
+    proposal = fit(problem, row, rng, toward=lead)
+    if not problem.seen(proposal):
+        return proposal
+    rate = 1 / len(problem.space)
+    return first_unseen(
+        problem, lambda: fit(problem, problem.space.mutate(proposal, rng, rate), rng, toward=lead), TRIES
+    )
 
 
 def first_unseen(problem: Problem, propose: Callable[[], Architecture], tries: int) -> Architecture:

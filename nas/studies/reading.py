@@ -18,7 +18,7 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter
 
 from nas import importance, strategies
-from nas.errors import ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
+from nas.errors import ClusterError, ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
@@ -329,7 +329,7 @@ def _unfit(
     for key, check in checks.items():
         try:
             check()
-        except StrategyError as fault:
+        except (ClusterError, StrategyError) as fault:
             faults.append(document.fault((key,), str(fault), "what fits the space, the limit and the objectives"))
     return faults
 

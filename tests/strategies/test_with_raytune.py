@@ -18,18 +18,18 @@ from nas.strategies.problem import Outcome
 from nas.testing.toy import ACCURACY, MACS, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.strategies.with_raytune import Cluster, WithRaytune, _connect  # noqa: E402
+from nas.cluster import Cluster, connected  # noqa: E402
+from nas.strategies.with_raytune import WithRaytune  # noqa: E402
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(150)
 TRIALS = 12
 SEARCHER = {"use": "evolution", "population": 4, "sample": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _workers() -> Iterator[None]:
-    _connect(Cluster(), 3)
-    yield
-    ray.shutdown()
+    with connected(Cluster(), 3):
+        yield
 
 
 def on_ray(**options: Any) -> WithRaytune:
