@@ -12,9 +12,9 @@ import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
 
+from nas.cluster import Cluster
 from nas.errors import NasError, RunError
 from nas.searchspaces import Architecture
-from nas.strategies.with_raytune import Cluster
 from nas.training.packing import Packed, pack, unpack
 
 Work = Callable[[Architecture], Mapping[str, Any]]
@@ -25,7 +25,7 @@ def on_ray(
 ) -> Iterator[Mapping[str, Any]]:
     """What `work` finds for each architecture, in the order in which they come back; at most `workers` at a time.
 
-    Ray must be there (`nas.strategies.with_raytune.connected`). What `work` raises is raised here; `RunError` when a
+    Ray must be there (`nas.cluster.connected`). What `work` raises is raised here; `RunError` when a
     worker dies, and so do those that try again.
     """
     packed = ray.put(pack(work))

@@ -44,7 +44,7 @@ class Question:
     from_scratch    start from freshly initialised weights, in place of the shared ones; the loss is then plain unless
                     another is asked for
     workers         architectures retrained at the same time; more than one on Ray
-    address         where Ray's workers are, see `nas.strategies.with_raytune.Cluster`
+    address         where Ray's workers are, see `nas.cluster.Cluster`
     """
 
     architectures: int = 12
@@ -102,7 +102,7 @@ def _runner(question: Question) -> Iterator[Run]:
         yield map
         return
     try:
-        from nas.strategies.with_raytune import Cluster, connected
+        from nas.cluster import Cluster, connected
         from nas.studies.on_ray import on_ray
     except ModuleNotFoundError as absent:
         if absent.name is None or absent.name.startswith("nas."):
