@@ -1,15 +1,13 @@
-"""A way to kill `nas tau` half-way, and work for Ray's workers that needs no training."""
+"""A way to kill `nas tau` half-way."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-from nas.errors import TrainingError
 from nas.searchspaces import Architecture
 
 
@@ -33,22 +31,3 @@ def tau_and_die(folder: Path, retrained: int, **question: Any) -> None:
 
     Retraining.__call__ = counted  # type: ignore[method-assign]
     Study.open(folder).tau(**question)
-
-
-@final
-@dataclass(frozen=True)
-class Doubling:
-    """Doubles a value of the architecture. The worker kills itself at the value 2, as often as there are `lives` in the
-    folder; at the value 4 the training fails.
-    """
-
-    lives: str
-
-    def __call__(self, architecture: Architecture) -> Mapping[str, Any]:
-        value = architecture["x"]
-        if value == 2 and (left := list(Path(self.lives).iterdir())):
-            left[0].unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
-        if value == 4:
-            raise TrainingError("the loss is nan")
-        return {"x": value, "twice": 2 * value}
