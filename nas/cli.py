@@ -150,6 +150,44 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
 
 
 @app.command()
+def tau(  # noqa: PLR0913  (one per option)
+    run: Run,
+    architectures: Annotated[int, typer.Option(metavar="N", help="How many architectures are retrained.")] = 12,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of each (default: the study's).")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="LOSS", help="adjoined, distilled or plain (default: the study's).")
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from fresh weights, not from the shared ones.")
+    ] = False,
+    workers: Annotated[int, typer.Option(metavar="N", help="Retrain N at a time, on Ray.")] = 1,
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Ray's: local, auto or HOST:PORT.")] = "local",
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both accuracies, as SVG.")] = None,
+) -> None:
+    """Retrain some architectures: does the ranking with shared weights hold?"""
+    with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
+        from nas.studies.report.terminal import rank_summary, terminal
+        from nas.studies.study import Study
+
+        truth = Study.open(run).tau(
+            architectures=architectures,
+            epochs=epochs,
+            loss=loss,
+            from_scratch=scratch,
+            workers=workers,
+            address=address,
+        )
+    _write_csv(truth.table, csv)
+    if plot is not None:
+        from nas.studies.report.plots import svg
+        from nas.studies.report.rank_plot import rank_plot
+
+        plot.write_text(svg(rank_plot(truth)), encoding="utf-8")
+    rank_summary(terminal(), truth)
+
+
+@app.command()
 def export(
     run: Run,
     optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],

@@ -26,6 +26,7 @@ report RUN
 retrain RUN --digest=DIGEST --trial=N
 run STUDY --set=KEY=VALUE --folder=DIR --quiet
 show PATH --set=KEY=VALUE
+tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE
 """
 STUDY = """
 space: {space}
@@ -50,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> str:
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path | int, code: int = 0) -> str:
     """What a command prints; on the error stream when it fails."""
     capsys.readouterr()
     assert cli.main([str(argument) for argument in arguments]) == code
@@ -171,6 +172,21 @@ def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run:
     frame = pd.read_csv(tmp_path / "both.csv")
     assert frame["hypervolume"].notna().sum() == 2 * (len(frame) // 2 - 1)
     assert {"commit", "seed", "test_accuracy", "latency_ms_batch_1"} <= set(frame.columns)
+
+
+def test_tau_prints_writes_and_draws_both_rankings(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    options = ("--architectures", 3, "--epochs", 1, "--loss", "plain")
+    shown = said(capsys, "tau", run, *options, "--csv", tmp_path / "tau.csv", "--plot", tmp_path / "tau.svg")
+    frame = pd.read_csv(tmp_path / "tau.csv")
+    assert all(digest in shown for digest in frame["digest"])
+    for words in ("3 architectures, retrained 1 epochs (plain) from the shared weights", "regret@3", "Of 3 pairs"):
+        assert words in shown
+    assert (tmp_path / "tau.svg").read_text().startswith("<svg")
+    assert "found 2; allowed: 3 or more" in said(capsys, "tau", run, "--architectures", 2, code=2)
 
 
 def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:

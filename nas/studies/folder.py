@@ -22,6 +22,10 @@ from nas.errors import RunError
 from nas.studies import results
 
 STAGES = tuple(results.STAGES)
+TAU = "tau"
+"""Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
+architecture.
+"""
 
 
 @final
@@ -73,9 +77,12 @@ class RunFolder:
         write_json(self.stage(stage) / "result.json", result)
 
     def forget_after(self, stage: str) -> None:
-        """Drops the results of the stages after this one: they were made from what is about to be made anew."""
-        for later in STAGES[STAGES.index(stage) + 1 :]:
-            path = self.path / later
+        """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
+        `nas tau` come after `explore`.
+        """
+        later = STAGES[STAGES.index(stage) + 1 :]
+        for name in (*later, TAU) if "extract" in later else later:
+            path = self.path / name
             if path.exists():
                 with _disk(path, "delete"):
                     shutil.rmtree(path)

@@ -25,10 +25,12 @@ from nas.searchspaces import Architecture
 from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
 from nas.studies.measuring import row_of
+from nas.studies.rank_truth import RankTruth
 from nas.studies.reading import Resolved, differences, resolve
 from nas.studies.record import Record
 from nas.studies.report import words
 from nas.studies.report.facts import Facts
+from nas.studies.report.files import write_report
 from nas.studies.report.terminal import summary, terminal
 from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.studies.stages import retrain as retraining
@@ -145,6 +147,39 @@ class Study:
                 "params": int(session.cost.params(architecture)[0]),
             }
             return row_of(session, f"{place.name}, retrained", load(place), counted, {})
+
+    def tau(
+        self,
+        *,
+        architectures: int = 12,
+        epochs: int | None = None,
+        loss: str | None = None,
+        from_scratch: bool = False,
+        workers: int = 1,
+        address: str = "local",
+    ) -> RankTruth:
+        """Whether the ranking with shared weights holds after retraining: see `nas.studies.tau.Question` for what may
+        be asked, and `RankTruth` for its frames.
+
+        By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was. All is
+        measured on the search-validation split, and stands in the report from then on.
+        """
+        from nas.studies.tau import Question, rank_truth
+
+        question = Question(
+            architectures=architectures,
+            epochs=epochs,
+            loss=loss,
+            from_scratch=from_scratch,
+            workers=workers,
+            address=address,
+        )
+        self.folder.need("explore")
+        with self.folder.lock():
+            truth = rank_truth(self._session(), question, terminal(stderr=True))
+            if self.folder.result("report") is not None:
+                write_report(self.record)
+        return truth
 
     def _role(self, architecture: Architecture) -> str:
         explored = self.folder.result("explore") or {}

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import pandas as pd
 
+from nas.studies.rank_truth import RankTruth, found_in
 from nas.studies.record import Record
 from nas.studies.report import words
 
@@ -108,6 +109,11 @@ class Facts:
     def adopted(self) -> bool:
         """Whether the strategy's architectures were measured on a supernet of its own."""
         return bool(self.record.result("explore").get("adopted", False))
+
+    @cached_property
+    def ranks(self) -> Sequence[RankTruth]:
+        """What `nas tau` found, once per recipe and number of architectures."""
+        return found_in(self.record.folder.path)
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from nas.searchspaces import Architecture
+from nas.studies.config import RetrainSpec
 from nas.studies.folder import read_json, replaced_folder, write_json
 from nas.studies.measuring import measure_rows
 from nas.studies.results import Training
@@ -48,7 +50,13 @@ def retrain(
         return read_json(finished, Training, remedy="delete it and run again")
     config = session.config
     supernet = session.supernet(strategy)
-    module, step = _start(session, supernet, architecture, extracted)
+    module, step = start(
+        config.retrain,
+        supernet,
+        architecture,
+        extracted=lambda: load(extracted).to(session.device),
+        teacher=session.base_model,
+    )
     split, device = session.data.validation, session.device
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
 
@@ -68,14 +76,20 @@ def retrain(
     return result
 
 
-def _start(session: Session, supernet: Supernet, architecture: Architecture, extracted: Path) -> tuple[nn.Module, Step]:
-    """What is trained, and what it minimises."""
-    spec = session.config.retrain
+def start(
+    spec: RetrainSpec,
+    supernet: Supernet,
+    architecture: Architecture,
+    *,
+    extracted: Callable[[], nn.Module],
+    teacher: Callable[[], nn.Module],
+) -> tuple[nn.Module, Step]:
+    """What is trained, and what it minimises; `extracted` and `teacher` are asked for where they are needed."""
     if spec.loss == "adjoined":
         pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        first = stages(session.space, architecture) if spec.gradual else ()
-        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce, first)
-    module = load(extracted).to(session.device)
+        first = stages(supernet.space, architecture) if spec.gradual else ()
+        return pair, AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce, first)
+    module = extracted()
     if spec.loss == "distilled":
-        return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)
+        return module, DistilledStep(teacher(), spec.weight, spec.temperature)
     return module, PlainStep()
