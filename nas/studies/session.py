@@ -18,6 +18,7 @@ from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.counting import image_size_of
 from nas.studies.database import sqlite_url
 from nas.studies.folder import RunFolder, read_json, write_json
+from nas.studies.heartbeat import Activity
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
@@ -41,7 +42,9 @@ that it works on.
 
 @final
 class Session:
-    """What stages work with. `show` says whether progress may be drawn on the terminal."""
+    """What stages work with. `show` says whether progress may be drawn on the terminal, `driver` who drives the run:
+    with one, trials are only written while it does.
+    """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
         self.study = study
@@ -49,6 +52,8 @@ class Session:
         self.folder = folder
         self.run_id = str(identity["id"])
         self.show = show
+        self.activity = Activity()
+        self.driver: str | None = None
         self.device = _device(study.config.device)
 
     @property
@@ -85,7 +90,7 @@ class Session:
         """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
         later ones are about would be gone with the table.
         """
-        return Store.create(self.store_url)
+        return Store.create(self.store_url, driver=self.driver)
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
