@@ -124,7 +124,7 @@ class Drivers:
             return self.hold(connection, run, me.driver, **told)
 
     def hold(self, connection: Connection, run: str, driver: str, **changes: Any) -> bool:
-        """A sign of life within a transaction, until whose end nobody can take over the run; False when somebody has."""
+        """A sign of life within a transaction, until whose end nobody can take over. False when somebody has."""
         touched = DRIVERS.update().where(DRIVERS.c.run == run, DRIVERS.c.driver == driver)
         values = {"beats": DRIVERS.c.beats + 1, "seen": sa.func.now(), **changes}
         return connection.execute(touched.values(values)).rowcount == 1

@@ -10,7 +10,8 @@ from typing import final
 
 from nas.errors import StoreError
 from nas.searchspaces.architecture import Architecture
-from nas.studies.drivers import BEAT, Driver, UnderWay
+from nas.studies import drivers
+from nas.studies.drivers import Driver, UnderWay
 from nas.studies.store import Store
 
 
@@ -57,7 +58,7 @@ def driving(store: Store, run: str, activity: Activity, waiting: Callable[[Drive
             while alive:
                 with contextlib.suppress(Exception):
                     alive = store.drivers.beat(run, me, activity.stage, activity.under_way())
-                if ended.wait(BEAT):
+                if ended.wait(drivers.BEAT):
                     break
 
         thread = threading.Thread(target=beat, name="nas-heartbeat", daemon=True)
@@ -66,6 +67,6 @@ def driving(store: Store, run: str, activity: Activity, waiting: Callable[[Drive
             yield me.driver
         finally:
             ended.set()
-            thread.join(BEAT)
+            thread.join(drivers.BEAT)
             with contextlib.suppress(StoreError):  # such as a full disk: the run's own fault counts
                 store.drivers.release(run, me)

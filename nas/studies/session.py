@@ -68,8 +68,17 @@ class Session:
 
     @cached_property
     def data(self) -> Data:
-        """The images in three splits."""
-        return load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        """The images in three splits. Raises `RunError` when the run was prepared with others."""
+        data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        prepared, found = self.folder.result("prepare"), describe_data(data)
+        if prepared is not None and prepared["data"] != found:
+            differ = [f"{key} {prepared['data'].get(key)}, now {found[key]}" for key in found
+                      if prepared["data"].get(key) != found[key]]  # fmt: skip
+            raise RunError(
+                f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
+                "another place by --set data.path=..."
+            )
+        return data
 
     @property
     def cost(self) -> Cost:
@@ -178,6 +187,17 @@ class Session:
             title=title,
             progress=self.show,
         )
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """The images as plain data: what must not change while a run lasts."""
+    return {
+        "name": data.name,
+        "classes": data.classes,
+        "channels": data.channels,
+        "image_size": data.image_size,
+        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+    }
 
 
 def _device(asked: str) -> torch.device:

@@ -28,7 +28,7 @@ from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
 from nas.studies.heartbeat import driving
 from nas.studies.measuring import row_of
-from nas.studies.reading import Resolved, differences, resolve
+from nas.studies.reading import Resolved, differences, pairs, resolve
 from nas.studies.record import Record
 from nas.studies.report import words
 from nas.studies.report.facts import Facts
@@ -69,10 +69,15 @@ class Study:
         return cls(resolved, folder or config.folder or Path("runs") / config.name)
 
     @classmethod
-    def open(cls, folder: str | Path) -> Study:
-        """The study of a run that was begun. Raises `RunError` when there is none in the folder."""
+    def open(cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = ()) -> Study:
+        """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
+        its images are now. Raises `RunError` when there is no run in the folder, and for other overrides.
+        """
         record = Record.open(folder)
-        return cls(resolve(record.folder.study_file), folder)
+        if pairs(overrides).keys() - {"data.path"}:
+            raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
+                           "images are now; other settings go with a study's YAML file")  # fmt: skip
+        return cls(resolve(record.folder.study_file, overrides, finished=record.finished), folder)
 
     @property
     def record(self) -> Record:
@@ -186,6 +191,8 @@ class Study:
         """
         if self.folder.exists and self.folder.result("prepare") is not None:
             self._refuse_others()
+            if self.record.settings["data"] != self.resolved.settings["data"]:
+                self._write_settings()
             return
         identity = {
             "id": uuid.uuid4().hex,
@@ -195,6 +202,9 @@ class Study:
             "threads": self.resolved.config.threads or torch.get_num_threads(),
         }
         write_json(self.folder.path / "run.json", identity)
+        self._write_settings()
+
+    def _write_settings(self) -> None:
         text, yaml = io.StringIO(), YAML()
         yaml.width = 120
         yaml.dump(dict(self.resolved.settings), text)
