@@ -63,14 +63,16 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
-    if study.is_dir() and (settings or folder):
-        raise RunError(
-            f"{study}: a run continues with its own settings; --set and --folder go with a study's YAML file"
-        )
+    if study.is_dir() and folder:
+        raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
 
-        found = Study.open(study) if study.is_dir() else Study.from_yaml(study, overrides=settings or (), folder=folder)
+        changed = settings or ()
+        begun = study.is_dir()
+        found = (
+            Study.open(study, overrides=changed) if begun else Study.from_yaml(study, overrides=changed, folder=folder)
+        )
         found.run(quiet=quiet)
 
 

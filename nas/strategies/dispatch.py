@@ -60,6 +60,7 @@ class Dispatcher:
             return None
         job = self._jobs.pop(0)
         self._under_way[job.number] = job
+        self._problem.begin(job.number, job.architecture)
         return job
 
     def settle(self, number: int, outcome: Outcome) -> list[Trial]:

@@ -127,6 +127,10 @@ def _forget(supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
     """For strategies that train no weights of their own."""
 
 
+def _unseen(number: int, architecture: Architecture) -> None:
+    """Where nobody asks what is under way."""
+
+
 @final
 @dataclass(kw_only=True)
 class Problem:
@@ -136,10 +140,10 @@ class Problem:
     it. `pending` holds digests of what is being measured elsewhere, in searches that measure several at once. `known`
     maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
     metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
-    `record` stores a trial before the search goes on. `supernet` and `work` (what may be trained on) are there for
-    strategies that need the supernet. Such a strategy works on a copy and calls `adopt(copy, rows)` once, before it
-    evaluates: from then on its architectures are measured on that copy, and its winner is extracted from it; `rows` is
-    how it was trained (`History.rows`).
+    `begin` hears that a trial is about to be measured, `record` stores it before the search goes on. `supernet` and
+    `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy works on a copy and
+    calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured on that copy, and
+    its winner is extracted from it; `rows` is how it was trained (`History.rows`).
     """
 
     space: SearchSpace
@@ -157,6 +161,7 @@ class Problem:
     supernet: Supernet | None = None
     work: Workplace | None = None
     adopt: Callable[[Supernet, Sequence[Mapping[str, Any]]], None] = _forget
+    begin: Callable[[int, Architecture], None] = _unseen
 
     def __post_init__(self) -> None:
         assert self.objectives, "a problem needs an objective"
@@ -187,7 +192,7 @@ class Problem:
         found = []
         for architecture in architectures:
             self.accept(architecture)
-            outcome = self.recall(architecture) or self._measure(architecture)
+            outcome = self.recall(architecture) or self._measure(len(self.history), architecture)
             found.append(self.settle(len(self.history), architecture, outcome, notes or {}))
         return found
 
@@ -234,7 +239,8 @@ class Problem:
         self.history.append(trial)
         self._measured.setdefault(trial.architecture.digest, trial)
 
-    def _measure(self, architecture: Architecture) -> Outcome:
+    def _measure(self, number: int, architecture: Architecture) -> Outcome:
+        self.begin(number, architecture)
         started = time.perf_counter()
         try:
             metrics = self.measure(architecture)

@@ -7,6 +7,7 @@ Frames of several runs concatenate with `pd.concat` and go to Parquet as they ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import moocore
@@ -15,6 +16,7 @@ import pandas as pd
 
 from nas.errors import RunError
 from nas.strategies.problem import Objective, Trial
+from nas.studies.drivers import Driver
 
 HEAD = {"study": "str", "strategy": "str", "seed": "int64", "number": "int64"}
 TAIL = {
@@ -29,6 +31,18 @@ TAIL = {
     "error": "str",
 }
 """Columns around those of the choices and metrics, in order, with their types."""
+RUNNING = {
+    "host": "str",
+    "pid": "int64",
+    "stage": "str",
+    "seen": "float64",
+    "stale": "bool",
+    "strategy": "str",
+    "number": "Int64",
+    "digest": "str",
+    "seconds": "float64",
+}
+"""Columns of `running_frame`."""
 
 
 def trials_frame(
@@ -43,6 +57,20 @@ def trials_frame(
     rows = [_row(trial, study, choices, metrics, bounds) for trial in trials]
     frame = pd.DataFrame(rows, columns=[*HEAD, *choices, *metrics, *TAIL])
     return frame.astype({**HEAD, **TAIL, **dict.fromkeys(metrics, "float64")})
+
+
+def running_frame(driver: Driver | None) -> pd.DataFrame:
+    """One row per trial under way, or one without a trial while none is: host, pid and stage of the driver, `seen` (how
+    many seconds ago it gave its last sign of life), `stale` (it has ended, as far as one look can tell, and the trials
+    under way will be measured again), and strategy, number, digest and `seconds` so far of the trial. No rows when
+    nobody runs the study.
+    """
+    rows: list[dict[str, Any]] = []
+    if driver is not None:
+        shared = {name: getattr(driver, name) for name in ("host", "pid", "stage", "stale")} | {"seen": driver.age}
+        trials = [asdict(one) | {"seconds": one.seconds + driver.age} for one in driver.under_way]
+        rows = [shared | trial for trial in trials or [{}]]
+    return pd.DataFrame(rows, columns=list(RUNNING)).astype(RUNNING)
 
 
 def _row(

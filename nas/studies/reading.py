@@ -10,7 +10,7 @@ name (`strategy: uniform`) or a preset's file (`strategy: strategies/nsga2.yaml`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -59,14 +59,17 @@ class Resolved:
     facts: Facts
 
 
-def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = ()) -> Resolved:
-    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50").
+def resolve(
+    path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = (), *, finished: Collection[str] = ()
+) -> Resolved:
+    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). Files that only `finished` stages
+    read may be gone.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     near = _folder(path_or_text)
     document = _overridden(read(path_or_text), pairs(overrides), near)
-    document, faults = _absolute(document, near)
+    document, faults = _absolute(document, near, finished)
     document = _titled(document, path_or_text)
     config, own = attempt(document, StudyConfig)
     faults += [*document.faults, *own]
@@ -95,10 +98,9 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs, as `key: stored, now asked`; not the folder and the number of threads, which may."""
-    free = ("folder", "threads")
-    before, now = (_flat({k: v for k, v in s.items() if k not in free}) for s in (stored, settings))
-    keys = dict.fromkeys([*before, *now])
+    """What differs, as `key: stored, now asked`; not the number of threads, and where folder and images lie."""
+    before, now = _flat(stored), _flat(settings)
+    keys = [key for key in dict.fromkeys([*before, *now]) if key not in ("folder", "threads", "data.path")]
     return [hidden(f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})")
             for key in keys if before.get(key) != now.get(key)]  # fmt: skip
 
@@ -175,12 +177,12 @@ def _file(document: Document, keys: Keys, text: str, near: Path) -> Path:
     return path
 
 
-def _absolute(document: Document, near: Path) -> tuple[Document, list[Fault]]:
+def _absolute(document: Document, near: Path, finished: Collection[str]) -> tuple[Document, list[Fault]]:
     """Paths made absolute, so that the run can be continued from anywhere."""
     faults = []
     for keys in FILES:
         text = document.get(keys)
-        if not isinstance(text, str):
+        if not isinstance(text, str) or keys[0] in finished:
             continue
         path = _found(text, near)
         if path is not None:

@@ -18,6 +18,7 @@ from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.counting import image_size_of
 from nas.studies.database import sqlite_url
 from nas.studies.folder import RunFolder, read_json, write_json
+from nas.studies.heartbeat import Activity
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
@@ -41,7 +42,9 @@ that it works on.
 
 @final
 class Session:
-    """What stages work with. `show` says whether progress may be drawn on the terminal."""
+    """What stages work with. `show` says whether progress may be drawn on the terminal, `driver` who drives the run:
+    with one, trials are only written while it does.
+    """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
         self.study = study
@@ -49,6 +52,8 @@ class Session:
         self.folder = folder
         self.run_id = str(identity["id"])
         self.show = show
+        self.activity = Activity()
+        self.driver: str | None = None
         self.device = _device(study.config.device)
 
     @property
@@ -63,8 +68,17 @@ class Session:
 
     @cached_property
     def data(self) -> Data:
-        """The images in three splits."""
-        return load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        """The images in three splits. Raises `RunError` when the run was prepared with others."""
+        data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        prepared, found = self.folder.result("prepare"), describe_data(data)
+        if prepared is not None and prepared["data"] != found:
+            differ = [f"{key} {prepared['data'].get(key)}, now {found[key]}" for key in found
+                      if prepared["data"].get(key) != found[key]]  # fmt: skip
+            raise RunError(
+                f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
+                "another place by --set data.path=..."
+            )
+        return data
 
     @property
     def cost(self) -> Cost:
@@ -85,7 +99,7 @@ class Session:
         """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
         later ones are about would be gone with the table.
         """
-        return Store.create(self.store_url)
+        return Store.create(self.store_url, driver=self.driver)
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
@@ -173,6 +187,17 @@ class Session:
             title=title,
             progress=self.show,
         )
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """The images as plain data: what must not change while a run lasts."""
+    return {
+        "name": data.name,
+        "classes": data.classes,
+        "channels": data.channels,
+        "image_size": data.image_size,
+        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+    }
 
 
 def _device(asked: str) -> torch.device:

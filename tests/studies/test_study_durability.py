@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import multiprocessing
 import shutil
 import signal
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies_fakes import TINY, run_and_die
+from studies_fakes import TINY, outcome, run_and_die
 
 from nas.errors import RunError, StoreError
 from nas.studies.folder import STAGES, RunFolder
@@ -32,26 +31,6 @@ def until_killed(folder: Path, writes: int) -> str:
     """The stage in which the run was killed."""
     assert killed(folder, writes=writes)
     return next(stage for stage in STAGES if RunFolder(folder).result(stage) is None)
-
-
-def outcome(study: Study) -> dict[str, Any]:
-    """All that must not depend on how often a run was interrupted."""
-    record = study.record
-    rows = [
-        {key: value for key, value in row.items() if "latency" not in key} for row in record.result("retrain")["rows"]
-    ]
-    weights = {
-        str(path.relative_to(study.folder.path)): json.loads(path.read_text())["sha256"]
-        for path in study.folder.path.glob("*/*/model.json")
-    }
-    assert {f"{stage}/winner/model.json" for stage in ("extract", "retrain")} <= set(weights)
-    trials = study.trials().drop(columns=["seconds"])
-    return {
-        "rows": rows,
-        "weights": weights,
-        "trials": trials.to_dict("list"),
-        "winner": record.result("explore")["winner"],
-    }
 
 
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, tmp_path: Path) -> None:

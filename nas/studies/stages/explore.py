@@ -86,6 +86,10 @@ def _problem(
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
+    def record(trial: Trial) -> None:
+        store.record(session.run_id, trial)
+        session.activity.end(name, trial.number)
+
     def measured_on(supernet: Supernet) -> Measure:
         return Measure(Evaluator(supernet, session.data.validation, device=session.device))
 
@@ -109,7 +113,8 @@ def _problem(
         trials=strategy.trials,
         measure=measured_on(supernet if session.source(name) == "supernet" else session.supernet(name)),
         costs=costs,
-        record=lambda trial: store.record(session.run_id, trial),
+        record=record,
+        begin=lambda number, architecture: session.activity.begin(name, number, architecture),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
         known={trial.architecture.digest: trial.metrics for trial in others},
