@@ -133,7 +133,9 @@ class Problem:
     """All that a strategy may see, and the one way to measure an architecture.
 
     `history` holds the trials of this strategy by their numbers (on resume: those of the store); `evaluate` appends to
-    it. `pending` holds digests of what is being measured elsewhere, in searches that measure several at once. `known`
+    it. `prior` are trials of earlier runs, measured on other weights: a strategy may learn from them before its first
+    proposal, but they are not of its history. `run` names the run where several meet. `pending` holds digests of what
+    is measured elsewhere, in searches that measure several at once. `known`
     maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
     metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
     `record` stores a trial before the search goes on. `supernet` and `work` (what may be trained on) are there for
@@ -152,6 +154,8 @@ class Problem:
     record: Callable[[Trial], None]
     limit: Limit | None = None
     history: list[Trial] = field(default_factory=list)
+    prior: Sequence[Trial] = ()
+    run: str = ""
     pending: set[str] = field(default_factory=set)
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     supernet: Supernet | None = None

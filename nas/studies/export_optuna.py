@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import StoreError, StrategyError
 from nas.strategies import Objective, Trial
-from nas.studies.database import hidden
+from nas.database import hidden
 from nas.studies.record import Record
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from nas.searchspaces.reader import Document, attempt, read
 from nas.strategies import Objective, Problem, Strategy
 from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
 from nas.studies.counting import cost_of
-from nas.studies.database import hidden, located
+from nas.database import hidden, located
 from nas.supernets import Cost
 from nas.training import DataSpec, Facts, inspect_data, rules
 from nas.training.rules.base import SupernetRule

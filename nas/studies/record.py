@@ -13,7 +13,7 @@ import pandas as pd
 from nas.errors import RunError
 from nas.searchspaces.reader import read
 from nas.strategies.problem import Objective, Trial
-from nas.studies.database import sqlite_url
+from nas.database import sqlite_url
 from nas.studies.folder import STAGES, RunFolder, read_json
 from nas.studies.frames import front_objectives, hypervolume, pareto_frame, trials_frame, worst_values
 from nas.studies.results import Identity, Settings, damage

@@ -16,7 +16,7 @@ from nas import training
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.counting import image_size_of
-from nas.studies.database import sqlite_url
+from nas.database import sqlite_url
 from nas.studies.folder import RunFolder, read_json, write_json
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection

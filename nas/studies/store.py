@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import State, Trial
-from nas.studies.database import connect, hidden, sqlite_path
+from nas.database import connect, hidden, sqlite_path
 from nas.studies.results import Counted, said
 
 SCHEMA = 1
