@@ -75,8 +75,10 @@ def _parsed(url: str) -> URL:
     except (SQLAlchemyError, ValueError) as fault:
         raise _meaningless(url, fault) from fault
     if sqlite and parsed.database in (None, "", ":memory:"):
-        raise StoreError(f"database '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, "
-                         "such as sqlite:///trials.sqlite")  # fmt: skip
+        raise StoreError(
+            f"database '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, such as "
+            "sqlite:///trials.sqlite"
+        )
     return parsed
 
 

@@ -1,8 +1,8 @@
 """Optuna's storages by URL: a database, or a journal file. Faults of both become a `StoreError` of one line.
 
 A journal must be called by its absolute path (with a relative one, Optuna waits for ever for the lock of a killed
-process), and what a killed writer left of a line must go before anybody reads or writes: the next line would be glued to
-it.
+process), and what a killed writer left of a line must go before anybody reads or writes: the next line would be glued
+to it.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ class StoredStudy:
             return
         self._study.set_metric_names([objective.metric for objective in subject.objectives])
         identity = self._storage.get_study_id_from_name(subject.name)
-        for key, value in {"dashboard:note_str:0": _note(subject), "dashboard:note_ver": 1}.items():
-            self._storage.set_study_system_attr(identity, key, value)
+        self._storage.set_study_system_attr(identity, "dashboard:note_str:0", _note(subject))
+        self._storage.set_study_system_attr(identity, "dashboard:note_ver", 1)
         self._study.set_user_attr(SPACE, _fingerprint(subject))
 
     def _write(self, trial: Trial) -> None:
@@ -148,7 +148,7 @@ def check(url: str, subject: Subject) -> None:
 
 
 def refuse_other(study: optuna.Study, subject: Subject) -> None:
-    """Raise `ValueError` for a study about other choices or objectives; one that nobody has described yet may be new."""
+    """Raise `ValueError` for a study about other choices or objectives. One that nobody has described may be new."""
     names = study.metric_names or [objective.metric for objective in subject.objectives]
     if study.directions != subject.directions or names != [objective.metric for objective in subject.objectives]:
         ways = ", ".join(f"{n} {d.name.lower()}d" for n, d in zip(names, study.directions, strict=False))
@@ -167,8 +167,8 @@ def _note(subject: Subject) -> str:
     ways = ", ".join(f"{o.metric} ({'more' if o.maximise else 'less'} is better)" for o in subject.objectives)
     return (
         f"Written by nas: {'several runs' if subject.study else f'run {subject.run}, strategy {subject.strategy}'}.\n\n"
-        f"Objectives: {ways}. Parameters are the values of the search space's choices. Constraints say by which share a "
-        "cost is over its limit; at most 0 is within. User attributes hold what else is known of a trial: macs "
+        f"Objectives: {ways}. Parameters are the values of the search space's choices. Constraints say by which share "
+        "a cost is over its limit; at most 0 is within. User attributes hold what else is known of a trial: macs "
         "(multiply-accumulates) and flops (twice as many) of the whole model, the architecture's digest, its run."
     )
 

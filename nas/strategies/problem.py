@@ -135,13 +135,12 @@ class Problem:
     `history` holds the trials of this strategy by their numbers (on resume: those of the store); `evaluate` appends to
     it. `prior` are trials of earlier runs, measured on other weights: a strategy may learn from them before its first
     proposal, but they are not of its history. `run` names the run where several meet. `pending` holds digests of what
-    is measured elsewhere, in searches that measure several at once. `known`
-    maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
-    metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
-    `record` stores a trial before the search goes on. `supernet` and `work` (what may be trained on) are there for
-    strategies that need the supernet. Such a strategy works on a copy and calls `adopt(copy, rows)` once, before it
-    evaluates: from then on its architectures are measured on that copy, and its winner is extracted from it; `rows` is
-    how it was trained (`History.rows`).
+    is measured elsewhere, in searches that measure several at once. `known` maps digests to metrics measured by others
+    of the same run, which are then not measured again. `measure` returns the metrics of an architecture (and can be
+    pickled, where a strategy measures in other processes), `costs` counts it, `record` stores a trial before the search
+    goes on. `supernet` and `work` (what may be trained on) are there for strategies that need the supernet. Such a
+    strategy works on a copy and calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are
+    measured on that copy, and its winner is extracted from it; `rows` is how it was trained (`History.rows`).
     """
 
     space: SearchSpace

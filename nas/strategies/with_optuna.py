@@ -1,5 +1,5 @@
-"""Optuna's samplers: TPE, a Gaussian process, NSGA-II and III, and all others by their names. Our table of trials is the
-truth; the study that samplers learn from lives in memory only.
+"""Optuna's samplers: TPE, a Gaussian process, NSGA-II and III, and the others by their names. Our table of trials is
+the truth; the study that samplers learn from lives in memory only.
 
 Every start replays the history through the same ask and tell that a running search uses, so a rebuilt study is the
 study that was lost. The sampler is made anew for every trial, seeded by `problem.rng(number)`: a fresh sampler with

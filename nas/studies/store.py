@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, final
@@ -19,14 +20,16 @@ from pydantic import Json, TypeAdapter, ValidationError
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
+from nas.database import connect, hidden, sqlite_path
 from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import State, Trial
-from nas.database import connect, hidden, sqlite_path
 from nas.studies.results import Counted, said
 
 SCHEMA = 1
 """Version of the table's columns; a store of another version is refused."""
+PAUSES = (0.05, 0.2, 0.5)
+"""Seconds until tables are made again: of two processes that make them at the same instant, one fails."""
 
 _METADATA = sa.MetaData()
 _VERSION = sa.Table("nas_schema", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
@@ -68,17 +71,16 @@ class Store:
         file of another program is refused before anything is written.
         """
         store = cls(connect(url, write=True), _shown(url))
-        sqlite = store._engine.dialect.name == "sqlite"
         with store._faults():
-            if not sqlite or set(sa.inspect(store._engine).get_table_names()) <= set(_METADATA.tables):
-                with store._engine.begin() as connection:
-                    _METADATA.create_all(connection)
-                    if connection.execute(sa.select(_VERSION.c.version)).scalar() is None:
-                        connection.execute(_VERSION.insert().values(version=SCHEMA))
+            for pause in (*PAUSES, None):
+                try:
+                    store._make()
+                    break
+                except DBAPIError:
+                    if pause is None:
+                        raise
+                    time.sleep(pause)
         store._check()
-        if sqlite:
-            with store._faults(), store._engine.connect() as connection:
-                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
         return store
 
     @classmethod
@@ -137,6 +139,19 @@ class Store:
             which &= _TRIALS.c.strategy == strategy
         with self._faults(), self._engine.begin() as connection:
             connection.execute(_TRIALS.delete().where(which))
+
+    def _make(self) -> None:
+        """Makes what is missing. Raises `DBAPIError`, also when another process makes it at the same instant."""
+        sqlite = self._engine.dialect.name == "sqlite"
+        if sqlite and not set(sa.inspect(self._engine).get_table_names()) <= set(_METADATA.tables):
+            return  # see `_check`
+        with self._engine.begin() as connection:
+            _METADATA.create_all(connection)
+            if connection.execute(sa.select(_VERSION.c.version)).scalar() is None:
+                connection.execute(_VERSION.insert().values(version=SCHEMA))
+        if sqlite:
+            with self._engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
 
     def close(self) -> None:
         """Lets go of the database."""

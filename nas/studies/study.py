@@ -32,6 +32,7 @@ from nas.studies.report.facts import Facts
 from nas.studies.report.terminal import summary, terminal
 from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.studies.stages import retrain as retraining
+from nas.studies.warm import plain
 from nas.supernets import load, save
 
 
@@ -68,7 +69,7 @@ class Study:
     def open(cls, folder: str | Path) -> Study:
         """The study of a run that was begun. Raises `RunError` when there is none in the folder."""
         record = Record.open(folder)
-        return cls(resolve(record.folder.study_file), folder)
+        return cls(resolve(record.folder.study_file, begun=True), folder)
 
     @property
     def record(self) -> Record:
@@ -183,6 +184,8 @@ class Study:
             "threads": self.resolved.config.threads or torch.get_num_threads(),
         }
         write_json(self.folder.path / "run.json", identity)
+        if self.resolved.prior:
+            write_json(self.folder.prior_file, plain(self.resolved.prior))
         text, yaml = io.StringIO(), YAML()
         yaml.width = 120
         yaml.dump(dict(self.resolved.settings), text)

@@ -16,7 +16,7 @@ from nas.strategies import Problem, with_optuna
 from nas.strategies.with_optuna import WithOptuna
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
-SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2")
+SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
 def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
@@ -97,7 +97,7 @@ def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit, mon
         made.append(optuna.samplers.TPESampler(**options))
         return made[-1]
 
-    monkeypatch.setattr(with_optuna, "TPESampler", spy)
+    monkeypatch.setattr(optuna_samplers, "offered", lambda: {"TPESampler": spy})
     study = kept(WithOptuna(sampler="tpe", startup=3), toy.problem(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
     assert len(made) == 6
     assert all(sampler._is_multivariate(study) for sampler in made)

@@ -112,6 +112,8 @@ def _problem(
         record=lambda trial: store.record(session.run_id, trial),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
+        prior=session.prior,
+        run=session.label,
         known={trial.architecture.digest: trial.metrics for trial in others},
         supernet=supernet,
         work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
