@@ -59,7 +59,7 @@ def holds(url: str) -> bool:
         tables = set(sa.inspect(engine).get_table_names())
         engine.dispose()
         if "studies" in tables:
-            RDBStorage(url, skip_table_creation=True)  # refuses what another version of Optuna has made
+            _database(url, skip_table_creation=True)  # refuses what another version of Optuna has made
         elif tables and file is not None:
             raise ValueError(f"not a storage of Optuna's, it holds {', '.join(sorted(tables))}")
         return "studies" in tables
@@ -70,7 +70,7 @@ def opened(url: str) -> BaseStorage:
     with faults(url), quiet():
         path = journal_path(url)
         if path is None:
-            return _tables(url)
+            return _made(url)
         _is_journal(path)
         lock = JournalFileSymlinkLock(str(path), PATIENCE)
         _mend(path, lock)
@@ -91,20 +91,24 @@ def faults(url: str) -> Iterator[None]:
         raise StoreError(hidden(f"storage: found '{url}': {reason}; allowed: {ALLOWED}")) from fault
 
 
-def _tables(url: str) -> BaseStorage:
-    """A database with Optuna's tables. Connections are tested before use: a server may be started anew during a search,
-    and an SQLite file waits for its other writers.
-    """
-    sqlite = sqlite_path(url) is not None
-    options: dict[str, Any] = {"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True}
+def _made(url: str) -> BaseStorage:
+    """A database with Optuna's tables."""
     for left in reversed(range(TRIES)):
         try:
-            return RDBStorage(url, engine_kwargs=options)
+            return _database(url)
         except (DBAPIError, optuna.exceptions.StorageInternalError):
             if not left:
                 raise
             time.sleep(0.1 * (TRIES - left))
     raise AssertionError
+
+
+def _database(url: str, **options: Any) -> RDBStorage:
+    """Each transaction has a connection of its own, so that a server may be started anew during a search. SQLite waits
+    for other writers.
+    """
+    arguments = {"timeout": 60} if sqlite_path(url) is not None else {}
+    return RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool, "connect_args": arguments}, **options)
 
 
 def _written(file: Path) -> bool:

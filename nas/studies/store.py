@@ -194,7 +194,7 @@ class Store:
                 "same id?"
             ) from fault
         except (DBAPIError, OSError) as fault:
-            reason = hidden(str(getattr(fault, "orig", None) or fault))
+            reason = " ".join(hidden(str(getattr(fault, "orig", None) or fault)).split())
             raise StoreError(f"{self.name}: {reason}; {_advice(reason)}") from fault
         except SQLAlchemyError as fault:
             raise StoreError(f"{self.name}: {hidden(str(fault))}") from fault
