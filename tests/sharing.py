@@ -30,7 +30,7 @@ def in_processes(target: Callable[..., None], url: str) -> list[Any]:
 
 
 def share(url: str, run: str, barrier: Any, found: Any) -> None:
-    """Both make the storage at the same instant, and begin at the same instant; tells what they learned of the other."""
+    """Both make the storage at the same instant, and begin at the same instant; tells what they heard of the other."""
     toy = Toy()
 
     def measure(architecture: Architecture) -> Mapping[str, float]:
