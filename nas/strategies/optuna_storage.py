@@ -83,12 +83,12 @@ def faults(url: str) -> Iterator[None]:
     try:
         yield
     except StoreError as fault:
-        found, _, allowed = str(fault).partition("; allowed: ")
-        raise StoreError(f"storage: found {found}; allowed: {allowed or ALLOWED}") from fault
+        found = str(fault).partition("; allowed: ")[0].removeprefix("database ")
+        raise StoreError(f"storage {found}; allowed: {ALLOWED}") from fault
     except (SQLAlchemyError, OSError, RuntimeError, ValueError, ImportError) as fault:
         cause: Any = fault.__cause__ if isinstance(fault, optuna.exceptions.StorageInternalError) else fault
         reason = str(cause.orig if isinstance(cause, DBAPIError) else cause).partition("\n")[0]
-        raise StoreError(hidden(f"storage: found '{url}': {reason}; allowed: {ALLOWED}")) from fault
+        raise StoreError(hidden(f"storage '{url}': {reason}; allowed: {ALLOWED}")) from fault
 
 
 def _made(url: str) -> BaseStorage:

@@ -157,7 +157,7 @@ class _Session(Proposer):
             except SpaceError:
                 continue
             if problem.allows(architecture):
-                problem.pending.add(architecture.digest)
+                problem.elsewhere.add(architecture.digest)
                 costs = dict(problem.costs(architecture))
                 self._hear(Trial(0, architecture, values, costs, problem.strategy, problem.seed, 0.0))
 

@@ -181,7 +181,7 @@ def test_a_storage_that_refuses_is_one_line_before_anything_is_measured(
     with sqlite3.connect(tmp_path / "recipes.db") as other:
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
-    with pytest.raises(StoreError, match=rf"^storage: found .*{reason}.*; allowed: ") as caught:
+    with pytest.raises(StoreError, match=rf"^storage '.*{reason}.*; allowed: ") as caught:
         WithOptuna(storage=url.format(tmp=tmp_path)).search(toy.problem(trials=2))
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)

@@ -33,7 +33,9 @@ def test_the_dashboard_shows_names_values_objectives_and_constraints(finished: S
     export(finished.record, url)
     storage = opened(url)
     studies = api(storage, "/api/studies")["study_summaries"]
-    assert [s["study_name"] for s in studies] == [f"{finished.record.label}-{name}" for name in ("evolution", "uniform")]
+    assert [s["study_name"] for s in studies] == [
+        f"{finished.record.label}-{name}" for name in ("evolution", "uniform")
+    ]
     shown = api(storage, f"/api/studies/{studies[0]['study_id']}")
     mine = finished.record.stored("evolution")
     assert shown["directions"] == ["maximize"]
