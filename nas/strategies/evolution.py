@@ -33,7 +33,8 @@ class Evolution(AskTell):
     evolution: the old die, however good they are, so that a lucky measurement does not rule for ever). `parents:
     elite` takes any of the `sample` best trials so far (AutoFormer). `crossover` is the share of children with two
     parents. `mutation` is the probability with which each choice is redrawn; by default one choice per child, on
-    average.
+    average. The best trials of earlier runs (`Problem.prior`), if there are any, are the first population; each of its
+    own trials takes the place of the worst of them.
     """
 
     population: Annotated[int, Field(ge=2)] = 50
@@ -50,10 +51,12 @@ class Evolution(AskTell):
     def ask(self, problem: Problem, number: int) -> Architecture:
         """See `AskTell.ask`."""
         rng = problem.rng(number)
-        done = [trial for trial in problem.history if trial.state == "done"]
-        if len(done) < self.population:
+        pool = [trial for trial in problem.history if trial.state == "done"]
+        if len(pool) < self.population:
+            pool = [*_elders(problem, self.population - len(pool)), *pool]
+        if len(pool) < self.population:
             return draw(problem, rng)
-        pool = done if self.parents == "elite" else done[-self.population :]
+        pool = pool if self.parents == "elite" else pool[-self.population :]
         order = best_first(losses(pool, problem.objectives))
         return first_unseen(problem, lambda: self._child(problem, pool, order, rng), TRIES)
 
@@ -69,3 +72,9 @@ class Evolution(AskTell):
         if self.parents == "elite":
             return pool[order[rng.integers(min(self.sample, len(order)))]].architecture
         return pool[tournament(order, self.sample, rng)].architecture
+
+
+def _elders(problem: Problem, most: int) -> list[Trial]:
+    """The best trials of earlier runs, the worst of them first."""
+    order = best_first(losses(problem.prior, problem.objectives))
+    return [problem.prior[i] for i in reversed(order[:most])]

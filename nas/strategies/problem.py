@@ -137,13 +137,15 @@ class Problem:
     """All that a strategy may see, and the one way to measure an architecture.
 
     `history` holds the trials of this strategy by their numbers (on resume: those of the store); `evaluate` appends to
-    it. `pending` holds digests of what is being measured elsewhere, in searches that measure several at once. `known`
-    maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
-    metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
-    `begin` hears that a trial is about to be measured, `record` stores it before the search goes on. `supernet` and
-    `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy works on a copy and
-    calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured on that copy, and
-    its winner is extracted from it; `rows` is how it was trained (`History.rows`).
+    it. `prior` are trials of earlier runs, measured on other weights: a strategy may learn from them before its first
+    proposal, but they are not of its history. `run` names the run where several meet. `pending` holds digests of what
+    is under way, in searches that measure several at once; `elsewhere` those that other runs of a shared study have
+    measured. `known` maps digests to metrics measured by others of the same run, which are then not measured again.
+    `measure` returns the metrics of an architecture (and can be pickled, where a strategy measures in other processes),
+    `costs` counts it, `begin` hears that a trial is about to be measured, `record` stores it before the search goes on.
+    `supernet` and `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy
+    works on a copy and calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured
+    on that copy, and its winner is extracted from it; `rows` is how it was trained (`History.rows`).
     """
 
     space: SearchSpace
@@ -156,7 +158,10 @@ class Problem:
     record: Callable[[Trial], None]
     limit: Limit | None = None
     history: list[Trial] = field(default_factory=list)
+    prior: Sequence[Trial] = ()
+    run: str = ""
     pending: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     supernet: Supernet | None = None
     work: Workplace | None = None
@@ -174,8 +179,8 @@ class Problem:
         return np.random.default_rng((self.seed, number))
 
     def seen(self, architecture: Architecture) -> bool:
-        """Whether this strategy has had the architecture before (done or not)."""
-        return architecture.digest in self._measured or architecture.digest in self.pending
+        """Whether this strategy has had the architecture before (done or not), or leaves it to another run."""
+        return any(architecture.digest in known for known in (self._measured, self.pending, self.elsewhere))
 
     def allows(self, architecture: Architecture) -> bool:
         """Whether the architecture is within the limit, if there is one."""

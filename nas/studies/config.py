@@ -129,6 +129,9 @@ class StudyConfig:
     objectives   what the search measures, the one that picks the winner first
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
                  with `use:`
+    warm_start   folders of earlier runs with the same choices, whose trials the strategy may learn from before its
+                 first proposal (tpe, gp, nsga2 ..., evolution). Their metrics were measured on other weights, and serve
+                 as a hint only: they are no trials of this run, and what it proposes is measured here
     seed         of everything that is random
     name         of the run, and of its folder runs/NAME (default: the file's name)
     folder       of the run, in place of runs/NAME
@@ -150,6 +153,7 @@ class StudyConfig:
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: LatencySpec = LatencySpec()
+    warm_start: tuple[Name, ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
     folder: Name | None = None

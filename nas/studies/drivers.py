@@ -21,9 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
+from nas.database import faults
 from nas.errors import RunError, StoreError
 from nas.studies import processes
-from nas.studies.database import faults
 from nas.studies.results import said
 from nas.studies.tables import DRIVERS
 

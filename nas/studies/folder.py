@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "study.yaml"
 
     @property
+    def prior_file(self) -> Path:
+        """Trials of earlier runs that this one may learn from."""
+        return self.path / "prior.json"
+
+    @property
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
         return self.study_file.is_file()
@@ -123,6 +128,11 @@ def write_bytes(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def run_label(name: str, identity: Mapping[str, Any]) -> str:
+    """What a run is called where several meet: its study's name, and the beginning of its id."""
+    return f"{name}-{str(identity['id'])[:12]}"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -18,15 +18,27 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter
 
 from nas import importance, strategies
-from nas.errors import ClusterError, ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
+from nas.database import hidden, located
+from nas.errors import (
+    ClusterError,
+    ConfigError,
+    DataError,
+    Fault,
+    LimitError,
+    NasError,
+    RunError,
+    StoreError,
+    StrategyError,
+    nearest,
+)
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
 from nas.searchspaces.reader import Document, attempt, read
-from nas.strategies import Objective, Problem, Strategy
+from nas.strategies import Objective, Problem, Strategy, Trial
 from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
 from nas.studies.counting import cost_of
-from nas.studies.database import hidden, located
+from nas.studies.warm import prior_of
 from nas.supernets import Cost
 from nas.training import DataSpec, Facts, inspect_data, rules
 from nas.training.rules.base import SupernetRule
@@ -37,7 +49,9 @@ Keys = tuple[str, ...]
 PLUGINS: tuple[Keys, ...] = (("strategy",), ("importance",), ("supernet", "rule"))
 """Keys whose value is a name, a preset's file, or a mapping with `use:`."""
 FILES: tuple[Keys, ...] = (("data", "path"), ("base", "checkpoint"))
-"""Keys whose value is a path."""
+"""Keys whose value is a path; so are the items of `warm_start`."""
+URLS: tuple[Keys, ...] = (("store",), ("strategy", "storage"), ("strategy", "searcher", "storage"))
+"""Keys whose value is a database's URL; Optuna's storages may also be journals, by their paths."""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 SUFFIXES = (".yaml", ".yml")
@@ -57,13 +71,14 @@ class Resolved:
     importance: Importance
     rule: SupernetRule
     facts: Facts
+    prior: Sequence[Trial] = ()
 
 
 def resolve(
     path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = (), *, finished: Collection[str] = ()
 ) -> Resolved:
-    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). Files that only `finished` stages
-    read may be gone.
+    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
+    files and of earlier runs, may be gone.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
@@ -94,7 +109,8 @@ def resolve(
     assert space is not None
     assert cost is not None
     settings = _settings(config, strategy, rule, criterion)
-    return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts)
+    prior = [] if "prepare" in finished else _prior(document, config, space, cost, limit)
+    return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts, prior)
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
@@ -189,14 +205,31 @@ def _absolute(document: Document, near: Path, finished: Collection[str]) -> tupl
             document = _swapped(document, keys, str(path.resolve()))
         elif keys != ("data", "path"):  # missing data has an error of its own
             faults.append(document.fault(keys, f"'{text}', which does not exist", "a file"))
-    store = document.get(("store",))
-    if isinstance(store, str) and store:
+    runs = document.get(("warm_start",))
+    if isinstance(runs, list):
+        found = [str(_place_of(text, near)) if isinstance(text, str) else text for text in runs]
+        document = _swapped(document, ("warm_start",), found)
+    for keys in URLS:
+        url = document.get(keys)
+        if not isinstance(url, str) or not url:
+            continue
+        journal = keys != ("store",) and "://" not in url
         try:
-            document = _swapped(document, ("store",), located(store, lambda text: _found(text, near)))
+            place = str(_place_of(url, near)) if journal else located(url, lambda text: _found(text, near))
+            document = _swapped(document, keys, place)
         except StoreError as fault:
-            found, _, allowed = str(fault).partition("; allowed: ")
-            faults.append(document.fault(("store",), found, allowed))
+            faults.append(_refused(document, keys, fault, ""))
     return document, faults
+
+
+def _place_of(text: str, near: Path) -> Path:
+    return (_found(text, near) or Path(text).expanduser()).resolve()
+
+
+def _refused(document: Document, keys: tuple[str | int, ...], fault: NasError, allowed: str) -> Fault:
+    """The fault of a value that was refused by an error, which may say what is allowed."""
+    found, _, better = str(fault).partition("; allowed: ")
+    return document.fault(keys, found, better or allowed)
 
 
 def _titled(document: Document, path_or_text: str | Path) -> Document:
@@ -331,9 +364,24 @@ def _unfit(
     for key, check in checks.items():
         try:
             check()
-        except (ClusterError, StrategyError) as fault:
-            faults.append(document.fault((key,), str(fault), "what fits the space, the limit and the objectives"))
+        except (ClusterError, StrategyError, StoreError) as fault:
+            faults.append(_refused(document, (key,), fault, "what fits the space, the limit and the objectives"))
     return faults
+
+
+def _prior(document: Document, config: StudyConfig, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
+    """Trials of the earlier runs that the study names, each architecture once."""
+    found: dict[str, Trial] = {}
+    faults = []
+    for i, path in enumerate(config.warm_start):
+        try:
+            for trial in prior_of(path, space, cost, limit):
+                found.setdefault(trial.architecture.digest, trial)
+        except (RunError, StoreError) as fault:
+            faults.append(_refused(document, ("warm_start", i), fault, "the folder of a run"))
+    if faults:
+        raise ConfigError(faults)
+    return list(found.values())
 
 
 def _settings(config: StudyConfig, strategy: Any, rule: Any, criterion: Any) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any, final
 
 import pandas as pd
 
+from nas.database import sqlite_url
 from nas.errors import RunError
 from nas.searchspaces.reader import read
 from nas.strategies.problem import Objective, Trial
-from nas.studies.database import sqlite_url
 from nas.studies.drivers import Driver
-from nas.studies.folder import STAGES, RunFolder, read_json
+from nas.studies.folder import STAGES, RunFolder, read_json, run_label
 from nas.studies.frames import front_objectives, hypervolume, pareto_frame, running_frame, trials_frame, worst_values
 from nas.studies.results import Identity, Settings, damage
 from nas.studies.store import Store
@@ -62,6 +62,11 @@ class Record:
     def name(self) -> str:
         """The study's name."""
         return str(self.settings["name"])
+
+    @property
+    def label(self) -> str:
+        """What the run is called where several meet."""
+        return run_label(self.name, self.identity)
 
     @property
     def strategy(self) -> str:

@@ -60,6 +60,28 @@ class Counted:
 
 @final
 @dataclass(frozen=True)
+class Earlier:
+    """A trial of another run."""
+
+    number: int
+    architecture: Values
+    metrics: Numbers
+    costs: Counted
+    strategy: str
+    seed: int
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class Prior:
+    """prior.json: what the search may learn from, see `nas.studies.warm`."""
+
+    trials: list[Earlier]
+
+
+@final
+@dataclass(frozen=True)
 class SpaceFacts:
     """The search space."""
 

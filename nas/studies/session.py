@@ -13,15 +13,17 @@ import torch
 from torch import nn
 
 from nas import training
+from nas.database import sqlite_url
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.strategies import Trial
 from nas.studies.counting import image_size_of
-from nas.studies.database import sqlite_url
-from nas.studies.folder import RunFolder, read_json, write_json
+from nas.studies.folder import RunFolder, read_json, run_label, write_json
 from nas.studies.heartbeat import Activity
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
+from nas.studies.warm import read_prior
 from nas.studies.weights import load_factoring, load_weights, save_factoring, save_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.training import Data, Workplace, load_data
@@ -51,6 +53,7 @@ class Session:
         self.config = study.config
         self.folder = folder
         self.run_id = str(identity["id"])
+        self.label = run_label(study.config.name, identity)
         self.show = show
         self.activity = Activity()
         self.driver: str | None = None
@@ -89,6 +92,11 @@ class Session:
     def limit(self) -> Limit | None:
         """The study's limit."""
         return self.study.limit
+
+    @cached_property
+    def prior(self) -> list[Trial]:
+        """Trials of earlier runs that the strategy may learn from."""
+        return read_prior(self.folder.prior_file) if self.config.warm_start else []
 
     @property
     def store_url(self) -> str:

@@ -18,10 +18,10 @@ from pydantic import Json, TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from nas.database import REMEDY, connect, faults, shown, sqlite_path
 from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import State, Trial
-from nas.studies.database import REMEDY, connect, faults, shown, sqlite_path
 from nas.studies.drivers import Drivers
 from nas.studies.results import Counted, said
 from nas.studies.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION

@@ -38,6 +38,7 @@ from nas.studies.report.terminal import summary, terminal
 from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.studies.stages import retrain as retraining
 from nas.studies.store import Store
+from nas.studies.warm import plain
 from nas.supernets import load, save
 
 
@@ -237,6 +238,8 @@ class Study:
             "threads": self.resolved.config.threads or torch.get_num_threads(),
         }
         write_json(self.folder.path / "run.json", identity)
+        if self.resolved.prior:
+            write_json(self.folder.prior_file, plain(self.resolved.prior))
         self._write_settings()
 
     def _write_settings(self) -> None:

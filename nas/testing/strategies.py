@@ -87,10 +87,15 @@ def search(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]
     return list(strategy.search(made.problem(**settings)))
 
 
-@cache
 def whole_search(strategy: Strategy, objectives: tuple[Objective, ...]) -> list[Trial]:
-    """An undisturbed search on the plain toy problem."""
-    return search(strategy, objectives=objectives)
+    """An undisturbed search on the plain toy problem, made once."""
+    key = f"{strategy!r} {objectives!r}"  # options may be mappings, which have no hash
+    if key not in _SEARCHED:
+        _SEARCHED[key] = search(strategy, objectives=objectives)
+    return _SEARCHED[key]
+
+
+_SEARCHED: dict[str, list[Trial]] = {}
 
 
 def digests(trials: Sequence[Trial]) -> list[str]:
@@ -214,7 +219,8 @@ class StrategySuite:
 
 def _label(strategy: Strategy) -> str:
     name = type(strategy).__module__.rpartition(".")[2]
-    chosen = [str(value) for value in dataclasses.asdict(strategy).values() if isinstance(value, str)]
+    values = (v.get("use") if isinstance(v, dict) else v for v in dataclasses.asdict(strategy).values())
+    chosen = [value for value in values if isinstance(value, str)]
     return "-".join([name, *chosen])
 
 

@@ -126,8 +126,9 @@ class Toy:
         objectives: Sequence[Objective] = (ACCURACY,),
         measure: Callable[[Architecture], Mapping[str, float]] | None = None,
         history: Sequence[Trial] = (),
+        **more: Any,
     ) -> Problem:
-        """A problem for a strategy; nothing is stored but `problem.history`."""
+        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`."""
         return Problem(
             space=self.space,
             objectives=tuple(objectives),
@@ -139,6 +140,7 @@ class Toy:
             record=lambda _: None,
             limit=limit,
             history=list(history),
+            **more,
         )
 
     def _names(self, block: int) -> list[str]:

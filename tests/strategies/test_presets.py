@@ -14,7 +14,7 @@ PRESETS = sorted((Path(__file__).parents[2] / "strategies").glob("*.yaml"))
 
 def test_there_are_presets() -> None:
     assert {p.stem for p in PRESETS} >= {
-        *("uniform", "evolution", "autoformer", "tpe", "gp", "nsga2"),
+        *("uniform", "evolution", "autoformer", "tpe", "gp", "nsga2", "nsga3"),
         *("dan", "an", "sidt", "vtp", "magnitude", "knapsack"),
         *("patch_slimming", "mcf", "vtp_svd"),
     }

@@ -14,9 +14,9 @@ import pytest
 import sqlalchemy as sa
 from studies_fakes import claim_and_die, trial
 
+from nas.database import sqlite_url
 from nas.errors import RunError, StoreError
 from nas.studies import drivers
-from nas.studies.database import sqlite_url
 from nas.studies.drivers import Driver, UnderWay
 from nas.studies.frames import RUNNING, running_frame
 from nas.studies.heartbeat import Activity, driving

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from studies_fakes import make_and_die, trial
 
+from nas.database import located, sqlite_url
 from nas.errors import StoreError
-from nas.studies.database import located, sqlite_url
 from nas.studies.store import Store
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}

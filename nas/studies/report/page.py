@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from nas.database import hidden
 from nas.searchspaces.yaml_text import dotted
-from nas.studies.database import hidden
 from nas.studies.environment import describe
 from nas.studies.examples import EXAMPLES, load_examples
 from nas.studies.report import plots, words

@@ -117,6 +117,8 @@ def _problem(
         begin=lambda number, architecture: session.activity.begin(name, number, architecture),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
+        prior=session.prior,
+        run=session.label,
         known={trial.architecture.digest: trial.metrics for trial in others},
         supernet=supernet,
         work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),

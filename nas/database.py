@@ -68,7 +68,7 @@ def faults(name: str) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError) as fault:
-        reason = hidden(str(getattr(fault, "orig", None) or fault))
+        reason = " ".join(hidden(str(getattr(fault, "orig", None) or fault)).split())
         raise StoreError(f"{name}: {reason}; {_advice(reason)}") from fault
     except SQLAlchemyError as fault:
         raise StoreError(f"{name}: {hidden(str(fault))}") from fault
@@ -93,7 +93,7 @@ def connect(url: str, *, write: bool) -> Engine:
         engine = sa.create_engine(_reading(parsed) if sqlite and not write else parsed)
     except ModuleNotFoundError as absent:
         package = _PACKAGES.get(str(absent.name), absent.name)
-        raise StoreError(f"store '{hidden(url)}' needs a driver that is missing: pip install {package}") from absent
+        raise StoreError(f"database '{hidden(url)}' needs a driver that is missing: pip install {package}") from absent
     except SQLAlchemyError as fault:
         raise _meaningless(url, fault) from fault
     if sqlite:
@@ -108,13 +108,15 @@ def _parsed(url: str) -> URL:
     except (SQLAlchemyError, ValueError) as fault:
         raise _meaningless(url, fault) from fault
     if sqlite and parsed.database in (None, "", ":memory:"):
-        raise StoreError(f"store '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, "
-                         "such as sqlite:///trials.sqlite")  # fmt: skip
+        raise StoreError(
+            f"database '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, such as "
+            "sqlite:///trials.sqlite"
+        )
     return parsed
 
 
 def _meaningless(url: str, fault: Exception) -> StoreError:
-    return StoreError(f"store '{hidden(url)}': {hidden(str(fault))}; allowed: {ALLOWED}")
+    return StoreError(f"database '{hidden(url)}': {hidden(str(fault))}; allowed: {ALLOWED}")
 
 
 def _reading(url: URL) -> URL:
