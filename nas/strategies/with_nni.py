@@ -1,8 +1,8 @@
 """NNI's searchers: regularised evolution, a tree-structured Parzen estimator, naive evolution, random.
 
-They run in this process, and neither NNI's manager nor its files are there. Our table of trials is the truth: what NNI
-needs to know is made of the history for each proposal, or (its naive evolution) kept for a search and replayed after a
-kill. NNI's run-loops are not run: what they call for the next candidate is called instead.
+They propose in this process. Our table of trials is the truth: what NNI needs to know is made of the history for each
+proposal, or (its naive evolution) kept for a search and replayed after a kill. NNI's run-loops are not run: what they
+call for the next candidate is called instead. Only `mode: experiment` starts NNI's manager, see `nni_experiment`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, final
 
@@ -25,6 +25,7 @@ from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.base import AskTell, Proposer
 from nas.strategies.feasible import draw, leader, near
+from nas.strategies.nni_experiment import Experiment, search
 from nas.strategies.problem import Problem, Trial, losses
 
 
@@ -40,6 +41,9 @@ class WithNni(AskTell):
     sample       a parent of regularised evolution is the best of so many of the population
     mutation     probability with which regularised evolution redraws a choice; by default one per child, on average
     crossover    give its children two parents
+    mode         search: candidates are measured on the supernet. experiment: NNI's manager, with its web page, runs a
+                 process per candidate, which trains it; for trials that are long
+    experiment   see `Experiment`
     """
 
     sampler: Literal["regularized_evolution", "tpe", "evolution", "random"] = "regularized_evolution"
@@ -48,6 +52,8 @@ class WithNni(AskTell):
     sample: Annotated[int, Field(ge=1)] = 10
     mutation: Annotated[float, Field(ge=0, le=1)] | None = None
     crossover: bool = False
+    mode: Literal["search", "experiment"] = "search"
+    experiment: Experiment = field(default_factory=Experiment)
 
     examples = (
         {"trials": 150, "population": 20, "sample": 6},
@@ -56,17 +62,31 @@ class WithNni(AskTell):
     )
 
     def check(self, problem: Problem) -> None:
-        """Raise `StrategyError` for several objectives, or where a package is missing that NNI asks nobody to install."""
+        """Raise `StrategyError` for several objectives, or where a package is missing that NNI needs but does not ask
+        for.
+        """
         if len(problem.objectives) > 1:
             raise StrategyError(
-                f"{problem.strategy}: found {len(problem.objectives)} objectives, but NNI's searchers take one; allowed: "
-                "one objective, or strategies/nsga2.yaml"
+                f"{problem.strategy}: found {len(problem.objectives)} objectives, but NNI's searchers take one; "
+                "allowed: one objective, or strategies/nsga2.yaml"
             )
         if self.sampler == "regularized_evolution" and find_spec("pytorch_lightning") is None:
             raise StrategyError(
                 f"{problem.strategy}: nni.nas needs the package 'pytorch_lightning', which is not installed: "
                 "pip install 'nas[nni]'"
             )
+
+    @property
+    def measures(self) -> bool:
+        """See `Strategy.measures`."""
+        return self.mode == "experiment"
+
+    def search(self, problem: Problem) -> Iterator[Trial]:
+        """See `AskTell.search`."""
+        if self.mode == "search":
+            return super().search(problem)
+        self.check(problem)
+        return search(self, self.experiment, problem)
 
     def ask(self, problem: Problem, number: int) -> Architecture:
         """See `AskTell.ask`."""
@@ -109,9 +129,11 @@ def _regularized(options: WithNni, problem: Problem, done: list[Trial], rng: np.
     return _row(strategy.new_individual())
 
 
-def _tpe(options: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
-    """One draw from the density of good trials. Where the best of several is taken, as by default, few values per choice
-    make it the same one again and again, and NNI's tuner then walks a grid instead: it got worse than random.
+def _tpe(_: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
+    """One draw from the density of good trials.
+
+    By default NNI takes the best of 24. Where a choice has few values that is the same one again and again, and NNI's
+    tuner then walks a grid instead: it got worse than random.
     """
     arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
     space = format_search_space(_choices(problem))

@@ -112,7 +112,7 @@ def _problem(
         record=lambda trial: store.record(session.run_id, trial),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
-        known={trial.architecture.digest: trial.metrics for trial in others},
+        known={} if session.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
         work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
         adopt=adopt,
