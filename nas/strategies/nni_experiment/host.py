@@ -2,8 +2,8 @@
 out.
 
 It has a HOME of its own, since NNI writes there, and stops the manager when its input ends: when the search does, and
-when the process of the search is killed, since the system then closes its end of the pipe. It also deletes the
-experiment's folder, which a killed search cannot.
+when the process of the search is killed, since the system then closes its end of the pipe. The experiment's folder is
+the search's to delete, or ours when the search was killed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 def main(folder: Path, settings: dict[str, Any]) -> None:
     """Runs until the input ends. The first line out says where the manager is, or why there is none."""
+    search = os.getppid()
     jobs, out = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w", buffering=1)
-    with open(os.devnull) as nothing:
+    with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)  # node.js would make our input one that does not wait
     os.dup2(2, 1)  # NNI prints
     home = os.environ.get("HOME", "")
@@ -42,7 +43,8 @@ def main(folder: Path, settings: dict[str, Any]) -> None:
             host.submit(json.loads(line))
     finally:
         host.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getppid() != search:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @final

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, final
@@ -77,8 +77,9 @@ class _Manager:
     def submit(self, job: Job) -> None:
         """Hand a candidate over."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"number": job.number, "architecture": dict(job.architecture)}) + "\n")
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # `receive` says why
+            self.process.stdin.write(json.dumps({"number": job.number, "architecture": dict(job.architecture)}) + "\n")
+            self.process.stdin.flush()
 
     def receive(self) -> dict[str, Any]:
         """The next thing that it says. Raises `StrategyError` when it cannot go on."""
@@ -89,6 +90,14 @@ class _Manager:
             raise StrategyError(f"NNI's experiment cannot go on: {told['broken']}; run the same command to continue")
         return told
 
+    def stop(self) -> None:
+        """The end of its input is what it stops at; if it does not, its end is what NNI's manager stops at."""
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def _last(self) -> str:
         """The last line of the log."""
         return self.log.read_text(errors="replace").strip().rpartition("\n")[2] or "its host has ended"
@@ -96,13 +105,12 @@ class _Manager:
 
 @contextmanager
 def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
-    """NNI's manager, for as long as the search lasts. Its folder is deleted with it."""
-    folder = Path(tempfile.mkdtemp(prefix="nas-nni-"))
-    _write_task(folder / "task", options, problem)
-    space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
-    settings = {"name": problem.strategy, "workers": options.workers, "space": space}
-    command = [sys.executable, "-m", "nas.strategies.nni_experiment.host", str(folder), json.dumps(settings)]
-    with open("/tmp/hostlog","w") as log:
+    """NNI's manager, and its folder, for as long as the search lasts."""
+    with tempfile.TemporaryDirectory(prefix="nas-nni-") as folder, (Path(folder) / "host.log").open("w") as log:
+        _write_task(Path(folder) / "task", options, problem)
+        space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
+        settings = {"name": problem.strategy, "workers": options.workers, "space": space}
+        command = [sys.executable, "-m", "nas.strategies.nni_experiment.host", folder, json.dumps(settings)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
@@ -110,10 +118,10 @@ def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
         try:
             url = manager.receive()["url"]
             if problem.work is not None and problem.work.session.progress:
-                print(f"NNI: {url}, from this machine only", file=sys.stderr)
+                print(f"NNI's page, for this machine only: {url}", file=sys.stderr)
             yield manager
         finally:
-            process.communicate(timeout=PATIENCE)  # the end of its input is what it stops at
+            manager.stop()
 
 
 def _write_task(path: Path, options: Experiment, problem: Problem) -> None:
