@@ -25,14 +25,11 @@ from nas.errors import SpaceError, StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.strategies import optuna_study
 from nas.strategies.base import AskTell, Proposer
-from nas.strategies.feasible import draw, first_unseen, fit, tournament
+from nas.strategies.feasible import draw, leader, near, tournament
 from nas.strategies.optuna_samplers import Sampling, quiet, sampling
 from nas.strategies.optuna_study import StoredStudy, Subject, directions
 from nas.strategies.problem import Problem, Trial, losses
 from nas.strategies.ranking import best_first
-
-TRIES = 8
-"""Proposals at most until one is new: samplers do not mind proposing what they have seen."""
 
 
 def _known(given: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
@@ -223,23 +220,11 @@ class _Feasible(BaseSampler):
         raise AssertionError("every parameter is in the relative search space")
 
     def _near(self, params: Mapping[str, int]) -> Architecture:
-        """The sampler's proposal made to fit; when it was seen before, one of its mutations.
-
-        Samplers are not told the limit: the better they learn, the more they propose what is too large. So where a
-        proposal is moved to decides the search, and it is moved toward one of the best quarter of the trials.
-        """
+        """The sampler's proposal made to fit, and new."""
         problem, rng = self._problem, self._rng
-        done = [trial for trial in self.trials.values() if trial.state == "done"]
-        order = best_first(losses(done, problem.objectives))
-        lead = done[order[int(rng.integers(1 + len(done) // 4))]].architecture if done else None
+        lead = leader(problem, self.trials.values(), rng)
         row = np.array([params.get(name, 0) for name in problem.space], dtype=np.int64)
-        proposal = fit(problem, row, rng, toward=lead)
-        if not problem.seen(proposal):
-            return proposal
-        rate = 1 / len(problem.space)
-        return first_unseen(
-            problem, lambda: fit(problem, problem.space.mutate(proposal, rng, rate), rng, toward=lead), TRIES
-        )
+        return near(problem, row, rng, lead)
 
     def _ask_inner(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

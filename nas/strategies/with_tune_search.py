@@ -24,7 +24,7 @@ from ray.tune.search import SEARCH_ALG_IMPORT, Searcher
 from nas.errors import StrategyError, nearest
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.base import AskTell, Proposer
-from nas.strategies.feasible import draw, near
+from nas.strategies.feasible import draw, leader, near
 from nas.strategies.problem import Problem, Trial
 
 OURS = ("random", "variant_generator")
@@ -135,7 +135,7 @@ class _Session(Proposer):
             return answer or draw(self.problem, rng)
         self._open.add(number)
         row = np.array([suggested[name] for name in self.problem.space], dtype=np.int64)
-        return answer or near(self.problem, row, rng)
+        return answer or near(self.problem, row, rng, leader(self.problem, self.problem.history, rng))
 
     def tell(self, trial: Trial) -> None:
         """See `Proposer.tell`."""

@@ -26,7 +26,7 @@ import pytest
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Objective, Strategy, Trial, find, names, winner
+from nas.strategies import Objective, Strategy, Trial, find, installed, winner
 from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Toy
 
 TRIALS = 28
@@ -39,15 +39,8 @@ def all_strategies() -> list[Strategy]:
     """Every black-box strategy that is installed, once per entry of its `examples`. Those whose package is missing are
     left out.
     """
-    found: list[Strategy] = []
-    for name in names():
-        try:
-            kind = find(name)
-        except StrategyError:
-            continue
-        if not kind.needs_supernet:
-            found.extend(kind(**options) for options in kind.examples)
-    return found
+    kinds = (kind for kind in installed().values() if not kind.needs_supernet)
+    return [kind(**options) for kind in kinds for options in kind.examples]
 
 
 @cache

@@ -5,17 +5,19 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
 import pytest
 
 import nas.strategies
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, with_optuna
+from nas.strategies import Problem
 from nas.strategies.uniform import Uniform
-from nas.strategies.with_optuna import WithOptuna
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
+
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
+from nas.strategies import with_optuna  # noqa: E402
+from nas.strategies.with_optuna import WithOptuna  # noqa: E402
 
 SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import optuna
 import pytest
 
 from nas.errors import StoreError
 from nas.studies.export_optuna import export
 from nas.studies.study import Study
+
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
 
 
 def test_an_export_holds_the_trials_as_optuna_knows_them(finished: Study, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def _problem(
         history=store.trials(session.run_id, name, choices=choices),
         prior=session.prior,
         run=session.label,
-        known={trial.architecture.digest: trial.metrics for trial in others},
+        known={} if session.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
         work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
         adopt=adopt,
