@@ -18,6 +18,7 @@ NOT_PLUGINS = (
     "problem",
     "ranking",
     "relaxed",
+    "searcher",
     "sizing",
     "slimming",
 )

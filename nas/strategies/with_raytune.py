@@ -20,20 +20,20 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import ray
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
-from nas import strategies
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell, Strategy
+from nas.strategies.base import Strategy
 from nas.strategies.dispatch import Dispatcher, Job
-from nas.strategies.problem import Outcome, Problem, Trial
+from nas.strategies.problem import Outcome, Problem, Staged, Trial
+from nas.strategies.searcher import SearcherOptions, proposing
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -64,28 +64,6 @@ class Cluster:
     storage: str | None = None
 
 
-def _proposing(options: str | Mapping[str, Any]) -> AskTell:
-    """The strategy that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
-    given = {"use": options} if isinstance(options, str) else dict(options)
-    name = given.pop("use", None)
-    kind = strategies.find(str(name))
-    if not issubclass(kind, AskTell):
-        raise StrategyError(f"searcher: found '{name}'; allowed: strategies that propose one architecture at a time")
-    try:
-        return TypeAdapter(kind).validate_python(given, strict=False)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False)[0]
-        raise StrategyError(f"searcher '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        _proposing(options)
-    except StrategyError as fault:
-        raise ValueError(str(fault)) from None
-    return {"use": options} if isinstance(options, str) else dict(options)
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
 class WithRaytune(Strategy):
@@ -104,7 +82,7 @@ class WithRaytune(Strategy):
     ray        see `Cluster`
     """
 
-    searcher: Annotated[str | Mapping[str, Any], AfterValidator(_checked)] = "evolution"
+    searcher: SearcherOptions = "evolution"
     workers: Annotated[int, Field(ge=1)] = 2
     mode: Literal["deterministic", "free"] = "deterministic"
     round: Annotated[int, Field(ge=1)] = 10
@@ -127,7 +105,7 @@ class WithRaytune(Strategy):
             )
         if self.asha and len(problem.objectives) > 1:
             raise StrategyError(f"{problem.strategy}: found asha with {len(problem.objectives)} objectives; allowed: 1")
-        _proposing(self.searcher).check(problem)
+        proposing(self.searcher).check(problem)
         if self.ray.address != "local":
             _connect(self.ray, self.workers)
 
@@ -140,7 +118,7 @@ class WithRaytune(Strategy):
 
     def _search(self, problem: Problem) -> Iterator[Trial]:
         size = self.round if self.mode == "deterministic" else None
-        dispatcher = Dispatcher(_proposing(self.searcher), problem, size)
+        dispatcher = Dispatcher(proposing(self.searcher), problem, size)
         dispatcher.prepare()
         if dispatcher.finished:
             return
@@ -189,15 +167,6 @@ class WithRaytune(Strategy):
         )
 
 
-@runtime_checkable
-class Staged(Protocol):
-    """A measure that can stop early, as racing needs it (`nas.training.Measure`)."""
-
-    def stages(self, architecture: Architecture, shares: tuple[float, ...]) -> Iterator[Mapping[str, float]]:
-        """Metrics on growing shares of the images."""
-        ...
-
-
 @final
 class _Worker(tune.Trainable):
     """Measures one architecture after the other; what it measures with is mapped once."""
@@ -221,8 +190,8 @@ class _Worker(tune.Trainable):
         except Exception as fault:
             told = {"fault": f"{type(fault).__name__}: {fault}"}
         self._seconds += time.perf_counter() - started
-        whole = seen == self._last or "fault" in told
-        return {**told, "seen": seen, "seconds": self._seconds, "whole": whole, "done": whole}
+        done = seen == self._last or "fault" in told
+        return {**told, "seen": seen, "share": seen / self._last, "seconds": self._seconds, "done": done}
 
     def _begin(self, config: dict[str, Any]) -> None:
         architecture = Architecture.from_json(config["architecture"])
@@ -275,9 +244,9 @@ class _Desk(Searcher):
         if error or result is None:
             outcome = Outcome({}, "the worker died, and so did those that tried again")
         elif "fault" in result:
-            outcome = Outcome({}, result["fault"], result["seconds"])
+            outcome = Outcome({}, result["fault"], result["seconds"], share=result["share"])
         else:
-            outcome = Outcome.of(json.loads(result["metrics"]), result["seconds"], stopped=not result["whole"])
+            outcome = Outcome.of(json.loads(result["metrics"]), result["seconds"], share=result["share"])
         with self._kept():
             for trial in self._dispatcher.settle(job.number, outcome):
                 self._found.put(trial)
