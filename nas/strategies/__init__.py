@@ -24,6 +24,7 @@ NOT_PLUGINS = (
     "ranking",
     "ray_controller",
     "relaxed",
+    "searcher",
     "sizing",
     "slimming",
 )

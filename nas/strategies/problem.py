@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 State = Literal["done", "stopped", "failed"]
 
+SHARE = "share"
+"""The note of a trial that saw a part of the images only."""
+
 
 @final
 @dataclass(frozen=True)
@@ -37,20 +40,39 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0
     cached: bool = False
-    stopped: bool = False
-    """Given up after a part of the images."""
+    share: float = 1.0
+    """Of the images; less when the architecture was given up, or failed, after a part of them."""
 
     @property
     def state(self) -> State:
         """The state of a trial with this outcome."""
-        return "failed" if self.error is not None else "stopped" if self.stopped else "done"
+        return "failed" if self.error is not None else "stopped" if self.share < 1 else "done"
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Any], seconds: float, *, stopped: bool = False) -> Outcome:
+    def of(cls, metrics: Mapping[str, Any], seconds: float, *, share: float = 1.0) -> Outcome:
         """The outcome of metrics that came back; a failure if one of them is not finite."""
         found = {name: float(value) for name, value in metrics.items()}
         bad = ", ".join(f"{name} is {value}" for name, value in found.items() if not math.isfinite(value))
-        return cls({}, bad, seconds) if bad else cls(found, None, seconds, stopped=stopped)
+        return cls({}, bad, seconds, share=share) if bad else cls(found, None, seconds, share=share)
+
+    @classmethod
+    def measured(cls, measure: Callable[[], Mapping[str, Any]]) -> Outcome:
+        """The outcome of measuring now. A candidate that cannot be measured must not end a search of hours."""
+        started = time.perf_counter()
+        try:
+            metrics = measure()
+        except Exception as fault:
+            return cls({}, f"{type(fault).__name__}: {fault}", time.perf_counter() - started)
+        return cls.of(metrics, time.perf_counter() - started)
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A measure that can stop early, as racing needs it (`nas.training.Measure`)."""
+
+    def stages(self, architecture: Architecture, shares: tuple[float, ...]) -> Iterator[Mapping[str, float]]:
+        """Metrics on growing shares of the images."""
+        ...
 
 
 @final
@@ -76,6 +98,11 @@ class Trial:
     error: str | None = None
     cached: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """The share of the images that it was measured on."""
+        return float(self.notes.get(SHARE, 1.0))
 
     def value(self, name: str) -> float:
         """The metric or cost called `name`; "flops" is 2 x macs. Raises `StrategyError` when this trial has none of
@@ -211,7 +238,7 @@ class Problem:
         """What is known of the architecture already, None if nothing."""
         before = self._measured.get(architecture.digest)
         if before is not None:
-            return Outcome(before.metrics, before.error, cached=True, stopped=before.state == "stopped")
+            return Outcome(before.metrics, before.error, cached=True, share=before.share)
         if architecture.digest in self.known:
             return Outcome(dict(self.known[architecture.digest]), cached=True)
         return None
@@ -231,7 +258,7 @@ class Problem:
             state=outcome.state,
             error=outcome.error,
             cached=outcome.cached,
-            notes=notes,
+            notes={**notes, SHARE: outcome.share} if outcome.share < 1 else notes,
         )
         if trial.error is None:
             losses([trial], self.objectives)  # an objective that nobody measures is a fault of the study
@@ -246,9 +273,4 @@ class Problem:
 
     def _measure(self, number: int, architecture: Architecture) -> Outcome:
         self.begin(number, architecture)
-        started = time.perf_counter()
-        try:
-            metrics = self.measure(architecture)
-        except Exception as fault:  # a candidate that cannot be measured must not end a search of hours
-            return Outcome({}, f"{type(fault).__name__}: {fault}", time.perf_counter() - started)
-        return Outcome.of(metrics, time.perf_counter() - started)
+        return Outcome.measured(lambda: self.measure(architecture))

@@ -174,9 +174,9 @@ class _Courier(Searcher):
         if error or result is None:
             outcome = Outcome({}, "the worker died, and so did those that tried again")
         elif "fault" in result:
-            outcome = Outcome({}, result["fault"], result["seconds"])
+            outcome = Outcome({}, result["fault"], result["seconds"], share=result["share"])
         else:
-            outcome = Outcome.of(json.loads(result["metrics"]), result["seconds"], stopped=not result["whole"])
+            outcome = Outcome.of(json.loads(result["metrics"]), result["seconds"], share=result["share"])
         self._requests.put(Measured(self._numbers.pop(trial_id), outcome))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -213,9 +213,9 @@ class _Worker(tune.Trainable):
         except Exception as fault:
             told = {"fault": f"{type(fault).__name__}: {fault}"}
         self._seconds += time.perf_counter() - started
-        whole = self._rung == len(self._shares) or "fault" in told
+        done = self._rung == len(self._shares) or "fault" in told
         seen = round(share / self._shares[0])
-        return {**told, "seen": seen, "seconds": self._seconds, "whole": whole, "done": whole}
+        return {**told, "seen": seen, "share": share, "seconds": self._seconds, "done": done}
 
     def _begin(self, config: dict[str, Any]) -> None:
         architecture = Architecture.from_json(config["architecture"])

@@ -10,48 +10,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, final
 
 import ray
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field
 from ray.exceptions import RayActorError
 
-from nas import strategies
 from nas.cluster import ON_HEAD, Cluster, connected, require_room
 from nas.errors import ClusterError, StrategyError
-from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell, Strategy
+from nas.strategies.base import Strategy
 from nas.strategies.dispatch import Dispatcher
-from nas.strategies.problem import Problem, Trial
+from nas.strategies.problem import Problem, Staged, Trial
 from nas.strategies.ray_controller import FINISHED, Controller, Ended, Measured, Plan, Request
+from nas.strategies.searcher import SearcherOptions, proposing
 
 PATIENCE = 30.0
 """Seconds between two looks at whether the cluster still has room for a worker."""
 
 GRACE = 5.0
 """Seconds for workers to finish what they measure when a search is given up."""
-
-
-def _proposing(options: str | Mapping[str, Any]) -> AskTell:
-    """The strategy that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
-    given = {"use": options} if isinstance(options, str) else dict(options)
-    name = given.pop("use", None)
-    kind = strategies.find(str(name))
-    if not issubclass(kind, AskTell):
-        raise StrategyError(f"searcher: found '{name}'; allowed: strategies that propose one architecture at a time")
-    try:
-        return TypeAdapter(kind).validate_python(given, strict=False)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False)[0]
-        raise StrategyError(f"searcher '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _checked(options: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        _proposing(options)
-    except StrategyError as fault:
-        raise ValueError(str(fault)) from None
-    return {"use": options} if isinstance(options, str) else dict(options)
 
 
 @final
@@ -72,7 +49,7 @@ class WithRaytune(Strategy):
     ray        see `Cluster`
     """
 
-    searcher: Annotated[str | Mapping[str, Any], AfterValidator(_checked)] = "evolution"
+    searcher: SearcherOptions = "evolution"
     workers: Annotated[int, Field(ge=1)] = 2
     mode: Literal["deterministic", "free"] = "deterministic"
     round: Annotated[int, Field(ge=1)] = 10
@@ -106,11 +83,11 @@ class WithRaytune(Strategy):
             )
         if self.asha and len(problem.objectives) > 1:
             raise StrategyError(f"{problem.strategy}: found asha with {len(problem.objectives)} objectives; allowed: 1")
-        _proposing(self.searcher).check(problem)
+        proposing(self.searcher).check(problem)
 
     def _search(self, problem: Problem) -> Iterator[Trial]:
         size = self.round if self.mode == "deterministic" else None
-        dispatcher = Dispatcher(_proposing(self.searcher), problem, size)
+        dispatcher = Dispatcher(proposing(self.searcher), problem, size)
         dispatcher.prepare()
         if dispatcher.finished:
             return
@@ -161,12 +138,3 @@ def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:
         if isinstance(request, Ended):
             return
         yield request
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """A measure that can stop early, as racing needs it (`nas.training.Measure`)."""
-
-    def stages(self, architecture: Architecture, shares: tuple[float, ...]) -> Iterator[Mapping[str, float]]:
-        """Metrics on growing shares of the images."""
-        ...

@@ -117,10 +117,10 @@ class StrategySuite:
         made, limit = toy(text)
         trials = search(strategy, text)
         table = made.space.to_table([trial.architecture for trial in trials])
-        assert [trial.number for trial in trials] == list(range(TRIALS))
+        assert sorted(trial.number for trial in trials) == list(range(TRIALS))
         assert np.array_equal(made.space.canonical(table), table)
         assert np.all(limit.allows(table))
-        assert {trial.state for trial in trials} == {"done"}
+        assert "done" in {trial.state for trial in trials} <= {"done", "stopped"}
 
     def test_works_without_a_limit(self, strategy: Strategy) -> None:
         """The limit is optional."""

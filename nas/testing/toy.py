@@ -20,7 +20,7 @@ from nas.searchspaces.factors import Additive, Factor
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.problem import Objective, Problem, Trial
+from nas.strategies.problem import Objective, Problem, Staged, Trial
 
 ACCURACY = Objective("accuracy", maximise=True)
 MACS = Objective("macs", maximise=False)
@@ -128,14 +128,17 @@ class Toy:
         history: Sequence[Trial] = (),
         **more: Any,
     ) -> Problem:
-        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`."""
+        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`. A
+        `measure` that knows no shares of images finds the same on all of them.
+        """
+        measure = measure or self.measure
         return Problem(
             space=self.space,
             objectives=tuple(objectives),
             strategy="toy",
             seed=seed,
             trials=trials,
-            measure=measure or self.measure,
+            measure=measure if isinstance(measure, Staged) else Steady(measure),
             costs=self.costs,
             record=lambda _: None,
             limit=limit,
@@ -172,6 +175,23 @@ class Toy:
                 if axis in choice.sizes[0]:
                     sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[table[:, place]]
         return sizes
+
+
+@final
+@dataclass(frozen=True)
+class Steady:
+    """A measure that finds the same on any share of the images."""
+
+    measure: Callable[[Architecture], Mapping[str, float]]
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        """What it finds."""
+        return self.measure(architecture)
+
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
+        """See `nas.training.Measure`."""
+        found = self.measure(architecture)
+        yield from itertools.repeat(found, len(shares))
 
 
 @final

@@ -22,7 +22,7 @@ def run(session: Session) -> dict[str, Any]:
     supernet = Supernet(session.base_model(), session.space)
     work = session.workplace("importance", place / ORDERING)
     ordered = session.study.importance.apply(supernet, work)
-    evaluator = Evaluator(supernet, session.data.validation, device=session.device)
+    evaluator = Evaluator(supernet, session.data.validation, device=session.device, reuse=0)
     watch = session.training("supernet", place / CHECKPOINT, lambda _: _ends(supernet, evaluator))
     step = session.study.rule.step(session.space, session.limit if config.supernet.within_limit else None)
     history = fit(supernet, step, session.data, config.supernet, seed=config.seed, session=watch)
