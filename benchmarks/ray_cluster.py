@@ -56,9 +56,10 @@ def machines() -> Iterator[tuple[str, Callable[[Path], None]]]:
 def _kill(cluster: Machines, node: Any, calls: Path) -> None:
     """As when a machine at work loses power: its workers at once, not when they miss their node."""
     (raylet,) = (found.process.pid for found in node.all_processes["raylet"])
-    while (last := calls.read_text().split()[-1]) not in _children(raylet):
+    before = len(calls.read_text().splitlines())
+    while not (new := calls.read_text().splitlines()[before:]) or new[-1].split()[1] not in _children(raylet):
         time.sleep(0.01)
-    for worker in (last, *_children(raylet)):
+    for worker in _children(raylet):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(worker), signal.SIGKILL)
     cluster.remove_node(node, allow_graceful=False)
