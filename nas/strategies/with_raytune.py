@@ -8,6 +8,7 @@ back, and after a kill a new Tune run measures what is missing.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, final
@@ -20,7 +21,7 @@ from nas.cluster import ON_HEAD, Cluster, connected, require_room
 from nas.errors import ClusterError, StrategyError
 from nas.strategies.base import Strategy
 from nas.strategies.dispatch import Dispatcher
-from nas.strategies.problem import Problem, Staged, Trial
+from nas.strategies.problem import Outcome, Problem, Staged, Trial
 from nas.strategies.ray_controller import FINISHED, Controller, Ended, Measured, Plan, Request
 from nas.strategies.searcher import SearcherOptions, proposing
 
@@ -109,10 +110,11 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
     remote: Any = ray.remote(Controller)
     controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [measure])
     running = controller.run.remote()
+    lost: Counter[int] = Counter()
     try:
         for request in _requests(controller, plan.cluster):
             if isinstance(request, Measured):
-                yield from dispatcher.settle(request.number, request.outcome)
+                yield from _settle(dispatcher, request, lost, plan.cluster.retries)
             else:
                 job = dispatcher.next()
                 controller.answer.remote(FINISHED if dispatcher.finished else job)
@@ -122,6 +124,18 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
         controller.stop.remote()
         ray.wait([running], timeout=GRACE)
         ray.kill(controller)
+
+
+def _settle(dispatcher: Dispatcher, found: Measured, lost: Counter[int], retries: int) -> list[Trial]:
+    """Trials of an outcome: none yet, if its worker died and another may try again."""
+    outcome = found.outcome
+    if outcome is None:
+        lost[found.number] += 1
+        if lost[found.number] <= retries:
+            dispatcher.take_back(found.number)
+            return []
+        outcome = Outcome({}, f"the worker died ({lost[found.number]} times)")
+    return dispatcher.settle(found.number, outcome)
 
 
 def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:

@@ -199,7 +199,7 @@ class Steady:
 class ToyMeasure:
     """A toy's measure that travels to other processes, and knows shares of images: on a part of them it errs by up to
     `noise`. Every `fails`-th architecture raises; a `lethal` file that is not there is made, and the process killed.
-    Measuring takes `seconds`, and is noted in the file `calls`.
+    Measuring takes `seconds`, and is noted in the file `calls`, with the process.
     """
 
     toy: Toy
@@ -213,7 +213,7 @@ class ToyMeasure:
         """Whole."""
         if self.calls:
             with Path(self.calls).open("a") as file:
-                file.write(f"{architecture.digest}\n")
+                file.write(f"{architecture.digest} {os.getpid()}\n")
         time.sleep(self.seconds)
         if self.lethal and not Path(self.lethal).exists():
             Path(self.lethal).touch()
