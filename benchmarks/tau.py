@@ -3,8 +3,8 @@
     python -m benchmarks.tau fashion_mnist.npz [--seeds 3] [--rule sandwich]
 
 A small ViT on Fashion-MNIST at 16 x 16 pixels: one base model per seed (20 epochs), a supernet from it by each rule, 6
-passes over the same 3,000 images, and 16 architectures within the limit, each retrained 6 epochs from its shared weights
-(`nas tau`), with plain cross-entropy, so that no other network has a part in it. 1,500 more images serve as
+passes over the same 3,000 images, and 16 architectures within the limit, each retrained 6 epochs from its shared
+weights (`nas tau`), with plain cross-entropy, so that no other network has a part in it. 1,500 more images serve as
 search-validation split, so that few architectures are tied. The passes are equal, the cost is not: a step runs 1
 sub-network (uniform), the largest and 1 (adjoined), or the largest, the smallest and 2 (sandwich); `supernet_seconds`
 says what that took. Runs lie in `runs/tau`, and what is done there is not done again.
