@@ -23,7 +23,6 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
 from nas import Study
-from nas.studies.environment import commit
 from nas.studies.rank_truth import RankTruth
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 
@@ -96,18 +95,19 @@ def _space() -> dict[str, Any]:
 
 def _write(rule: str, seed: int, study: Study, truth: RankTruth) -> None:
     """Adds the architectures and the statistics of a run to the tables, in place of older ones of it."""
-    supernet = study.record.result("supernet")
+    supernet, commit = study.record.result("supernet"), study.record.identity["commit"]
     about = {
         "supernet_seconds": round(float(supernet["seconds"]), 1),
         "supernet_largest": supernet["validation"]["accuracy"],
         "images": truth.images,
         **truth.ties,
-        "commit": commit(),
+        "commit": commit,
     }
-    statistics = truth.summary.melt("statistic")
-    names = statistics["statistic"] + statistics["variable"].map({"value": "", "low": " low", "high": " high"})
-    found = dict(zip(names, statistics["value"].round(5), strict=True))
-    _append("tau", truth.table.assign(rule=rule, seed=seed, commit=commit()), rule, seed)
+    found = {}
+    for row in truth.summary.round(5).to_dict("records"):
+        name = row["statistic"]
+        found |= {name: row["value"], f"{name} low": row["low"], f"{name} high": row["high"]}
+    _append("tau", truth.table.assign(rule=rule, seed=seed, commit=commit), rule, seed)
     _append("tau_seeds", pd.DataFrame([{"rule": rule, "seed": seed, **found, **about}]), rule, seed)
 
 
