@@ -115,10 +115,10 @@ def _connect(cluster: Cluster, workers: int) -> None:
             **(local if cluster.address == "local" else {}),
         )
     except (OSError, ValueError, RuntimeError) as fault:
-        reason = str(fault).partition("\n")[0]
         raise ClusterError(
-            f"ray.address: found '{cluster.address}', but no cluster answers there ({reason}); allowed: local, auto on "
-            "a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server"
+            f"ray.address: found '{cluster.address}', but no cluster answers there ({_reason(fault)}); allowed: local, "
+            "auto on a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server. "
+            "One that wants a token: set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token or RAY_AUTH_TOKEN"
         ) from fault
 
 
@@ -132,3 +132,9 @@ def _probe(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=5):
         pass
+
+
+def _reason(fault: Exception) -> str:
+    """One line: the first, or the last of those that begin with a heading for a traceback."""
+    first, *more = str(fault).strip().splitlines() or [type(fault).__name__]
+    return more[-1] if more and first.endswith(":") else first

@@ -78,10 +78,9 @@ class Dispatcher:
         self._learn()
         return trials
 
-    def take_back(self) -> None:
-        """Whoever measured is lost: hand out again what was under way."""
-        self._jobs = [*self._under_way.values(), *self._jobs]
-        self._under_way.clear()
+    def take_back(self, *numbers: int) -> None:
+        """Whoever measured these jobs is lost (all that are under way, if none is named): hand them out again, last."""
+        self._jobs += [self._under_way.pop(number) for number in numbers or tuple(self._under_way)]
 
     def _may_ask(self) -> bool:
         """In rounds, the next round is asked for when nothing of this one is open."""

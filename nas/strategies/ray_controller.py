@@ -61,10 +61,10 @@ class Wanted:
 @final
 @dataclass(frozen=True)
 class Measured:
-    """The outcome of job `number`. No answer."""
+    """The outcome of job `number`, None when its worker died. No answer."""
 
     number: int
-    outcome: Outcome
+    outcome: Outcome | None
 
 
 @final
@@ -130,7 +130,8 @@ class Controller:
                 name="nas",
                 storage_path=folder,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=plan.cluster.retries),
+                # Tune tries again on the same worker, all times within a second, while its machine is going down.
+                failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -170,9 +171,10 @@ class _Courier(Searcher):
         return {"architecture": str(answer.architecture)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """See `Searcher.on_trial_complete`. Without a result, the worker died more often than is allowed."""
+        """See `Searcher.on_trial_complete`."""
+        outcome: Outcome | None
         if error or result is None:
-            outcome = Outcome({}, "the worker died, and so did those that tried again")
+            outcome = None
         elif "fault" in result:
             outcome = Outcome({}, result["fault"], result["seconds"])
         else:

@@ -8,6 +8,7 @@ back, and after a kill a new Tune run measures what is missing.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Protocol, final, runtime_checkable
@@ -22,7 +23,7 @@ from nas.errors import ClusterError, StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.base import AskTell, Strategy
 from nas.strategies.dispatch import Dispatcher
-from nas.strategies.problem import Problem, Trial
+from nas.strategies.problem import Outcome, Problem, Trial
 from nas.strategies.ray_controller import FINISHED, Controller, Ended, Measured, Plan, Request
 
 PATIENCE = 30.0
@@ -119,11 +120,12 @@ class WithRaytune(Strategy):
             with connected(self.ray, self.workers):
                 try:
                     yield from _serve(dispatcher, plan, ray.put(problem.measure))
-                except RayActorError:
+                    assert dispatcher.finished, "Ray Tune ended before the budget was spent"
+                    return
+                except RayActorError as fault:
                     dispatcher.take_back()
-            if dispatcher.finished:
-                return
-        raise ClusterError("ray: found that Tune died, and each time that it was started again; its logs say why")
+                    *_, reason = str(fault).strip().splitlines()
+        raise ClusterError(f"ray: found that Tune died, however often it was started: {reason.strip()}")
 
 
 def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> Iterator[Trial]:
@@ -131,10 +133,11 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
     remote: Any = ray.remote(Controller)
     controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [measure])
     running = controller.run.remote()
+    lost: Counter[int] = Counter()
     try:
         for request in _requests(controller, plan.cluster):
             if isinstance(request, Measured):
-                yield from dispatcher.settle(request.number, request.outcome)
+                yield from _settle(dispatcher, request, lost, plan.cluster.retries)
             else:
                 job = dispatcher.next()
                 controller.answer.remote(FINISHED if dispatcher.finished else job)
@@ -146,14 +149,28 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
         ray.kill(controller)
 
 
+def _settle(dispatcher: Dispatcher, found: Measured, lost: Counter[int], retries: int) -> list[Trial]:
+    """Trials of an outcome: none yet, if its worker died and another may try again."""
+    outcome = found.outcome
+    if outcome is None:
+        lost[found.number] += 1
+        if lost[found.number] <= retries:
+            dispatcher.take_back(found.number)
+            return []
+        outcome = Outcome({}, f"the worker died ({lost[found.number]} times)")
+    return dispatcher.settle(found.number, outcome)
+
+
 def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:
     """What Tune wants, until it ends. Raises `ClusterError` when the last machine that could hold a worker is lost."""
-    due = time.monotonic() + PATIENCE
+    looked = time.monotonic()
     while True:
-        waiting = controller.request.remote()
-        while not ray.wait([waiting], timeout=PATIENCE)[0] or time.monotonic() > due:
-            require_room(cluster)
-            due = time.monotonic() + PATIENCE
+        waiting, ready = controller.request.remote(), False
+        while not ready:
+            ready = bool(ray.wait([waiting], timeout=PATIENCE)[0])
+            if time.monotonic() - looked > PATIENCE:
+                require_room(cluster)
+                looked = time.monotonic()
         request = ray.get(waiting)
         if isinstance(request, Ended):
             return

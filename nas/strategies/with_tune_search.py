@@ -14,6 +14,7 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, final
 
 import numpy as np
@@ -41,15 +42,15 @@ FIXED = ("space", "metric", "mode", *SEEDS)
 class WithTuneSearch(AskTell):
     """A searcher of Ray Tune proposes.
 
-    algorithm its name in Tune; its package must be installed too (optuna, hyperopt, nevergrad)
-    options   arguments of its class, such as {n_initial_points: 10} for hyperopt or {optimizer: OnePlusOne} for
-              nevergrad
+    algorithm   its name in Tune; its package must be installed too (optuna, hyperopt, nevergrad)
+    options     arguments of its class, such as {n_initial_points: 10} for hyperopt or {optimizer: OnePlusOne} for
+                nevergrad
     """
 
     algorithm: str = "optuna"
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    examples = ({"trials": 100, "algorithm": "optuna"},)
+    examples = ({"trials": 60, "algorithm": "optuna"},)
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a searcher that there is not, that does not take its options or several objectives,
@@ -80,37 +81,36 @@ class WithTuneSearch(AskTell):
                 f"{', '.join(SEVERAL)}"
             )
         given |= {name: problem.seed for name in SEEDS if name in takes}
-        metrics = [objective.metric for objective in problem.objectives]
-        modes = ["max" if objective.maximise else "min" for objective in problem.objectives]
-        one = len(metrics) == 1
+        metric: Any = [objective.metric for objective in problem.objectives]
+        mode: Any = ["max" if objective.maximise else "min" for objective in problem.objectives]
+        if len(problem.objectives) == 1:
+            (metric,), (mode,) = metric, mode
         space = {name: tune.choice(range(len(choice.values))) for name, choice in problem.space.items()}
         try:
             with _seeded(problem.rng(0)):
                 searcher = kind(**_resolved(self.algorithm, given))
-                searcher.set_search_properties(metrics[0] if one else metrics, modes[0] if one else modes, space)
+                searcher.set_search_properties(metric, mode, space)
         except (AssertionError, ImportError, TypeError, ValueError) as fault:
             reason = " ".join(str(fault).split())
             raise StrategyError(f"algorithm: found '{self.algorithm}' with {dict(self.options)}: {reason}") from fault
         return searcher
 
     def _kind(self) -> type[Searcher]:
+        importers: Mapping[str, Any] = SEARCH_ALG_IMPORT
         if self.algorithm in OURS:
-            raise StrategyError(
-                f"algorithm: found '{self.algorithm}'; allowed: our strategy 'uniform', which keeps the limit"
-            )
-        if self.algorithm not in SEARCH_ALG_IMPORT:
-            known = sorted(set(SEARCH_ALG_IMPORT) - set(OURS))
+            raise StrategyError(f"algorithm: found '{self.algorithm}'; allowed: our 'uniform', which keeps the limit")
+        if self.algorithm not in importers:
+            known = sorted(set(importers) - set(OURS))
             hint = nearest(self.algorithm, known)
             raise StrategyError(f"algorithm: found '{self.algorithm}'; allowed: {', '.join(known)}{hint}")
-        kind: type[Searcher] = SEARCH_ALG_IMPORT[self.algorithm]()
+        kind: type[Searcher] = importers[self.algorithm]()
         return kind
 
 
 def _resolved(algorithm: str, options: dict[str, Any]) -> dict[str, Any]:
     """Nevergrad wants its optimizer as an object; YAML has names."""
     if algorithm == "nevergrad" and isinstance(name := options.get("optimizer"), str):
-        from nevergrad.optimizers import registry
-
+        registry: Mapping[str, Any] = import_module("nevergrad").optimizers.registry
         if name not in registry:
             raise ValueError(f"no optimizer '{name}'{nearest(name, registry)}")
         return {**options, "optimizer": registry[name]}

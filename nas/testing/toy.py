@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,15 +177,22 @@ class Toy:
 class ToyMeasure:
     """A toy's measure that travels to other processes, and knows shares of images: on a part of them it errs by up to
     `noise`. Every `fails`-th architecture raises; a `lethal` file that is not there is made, and the process killed.
+    Measuring takes `seconds`, and is noted in the file `calls`, with the process.
     """
 
     toy: Toy
     noise: float = 0.0
     fails: int = 0
     lethal: str = ""
+    seconds: float = 0.0
+    calls: str = ""
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """Whole."""
+        if self.calls:
+            with Path(self.calls).open("a") as file:
+                file.write(f"{architecture.digest} {os.getpid()}\n")
+        time.sleep(self.seconds)
         if self.lethal and not Path(self.lethal).exists():
             Path(self.lethal).touch()
             os.kill(os.getpid(), signal.SIGKILL)

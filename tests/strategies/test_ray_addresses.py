@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.errors import StrategyError
+from nas.errors import ClusterError
 from nas.testing.toy import Toy
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.strategies.with_raytune import Cluster, WithRaytune
+from nas.cluster import Cluster
+from nas.strategies.with_raytune import WithRaytune
 
 NOBODY = "127.0.0.1:9"
 
@@ -23,12 +24,12 @@ NOBODY = "127.0.0.1:9"
         ("auto", "no cluster answers"),
         (NOBODY, "no cluster answers"),
         ("nowhere", "no cluster answers"),
-        ("ray://127.0.0.1:10001", "ray job submit"),
+        (f"ray://{NOBODY}", "no cluster answers|pip install 'ray.client.'"),
     ],
 )
 def test_the_check_says_so_at_once(address: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", NOBODY)  # `auto` would find a cluster that other tests started
-    with pytest.raises(StrategyError, match=message):
+    with pytest.raises(ClusterError, match=message):
         WithRaytune(ray=Cluster(address=address)).check(Toy().problem(trials=1))
 
 
