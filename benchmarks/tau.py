@@ -3,8 +3,8 @@
     python -m benchmarks.tau fashion_mnist.npz [--seeds 3] [--rule sandwich]
 
 A small ViT on Fashion-MNIST at 16 x 16 pixels: one base model per seed (20 epochs), a supernet from it by each rule, 6
-passes over the same 3,000 images, and 16 architectures within the limit, each retrained 6 epochs from its shared weights
-(`nas tau`), with plain cross-entropy, so that no other network has a part in it. 1,500 more images serve as
+passes over the same 3,000 images, and 16 architectures within the limit, each retrained 6 epochs from its shared
+weights (`nas tau`), with plain cross-entropy, so that no other network has a part in it. 1,500 more images serve as
 search-validation split, so that few architectures are tied. The passes are equal, the cost is not: a step runs 1
 sub-network (uniform), the largest and 1 (adjoined), or the largest, the smallest and 2 (sandwich); `supernet_seconds`
 says what that took. Runs lie in `runs/tau`, and what is done there is not done again.
@@ -23,7 +23,6 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
 from nas import Study
-from nas.studies.environment import commit
 from nas.studies.rank_truth import RankTruth
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 
@@ -96,18 +95,19 @@ def _space() -> dict[str, Any]:
 
 def _write(rule: str, seed: int, study: Study, truth: RankTruth) -> None:
     """Adds the architectures and the statistics of a run to the tables, in place of older ones of it."""
-    supernet = study.record.result("supernet")
+    supernet, commit = study.record.result("supernet"), study.record.identity["commit"]
     about = {
         "supernet_seconds": round(float(supernet["seconds"]), 1),
         "supernet_largest": supernet["validation"]["accuracy"],
         "images": truth.images,
         **truth.ties,
-        "commit": commit(),
+        "commit": commit,
     }
-    statistics = truth.summary.melt("statistic")
-    names = statistics["statistic"] + statistics["variable"].map({"value": "", "low": " low", "high": " high"})
-    found = dict(zip(names, statistics["value"].round(5), strict=True))
-    _append("tau", truth.table.assign(rule=rule, seed=seed, commit=commit()), rule, seed)
+    found = {}
+    for row in truth.summary.round(5).to_dict("records"):
+        name = row["statistic"]
+        found |= {name: row["value"], f"{name} low": row["low"], f"{name} high": row["high"]}
+    _append("tau", truth.table.assign(rule=rule, seed=seed, commit=commit), rule, seed)
     _append("tau_seeds", pd.DataFrame([{"rule": rule, "seed": seed, **found, **about}]), rule, seed)
 
 

@@ -163,7 +163,7 @@ def tau(  # noqa: PLR0913  (one per option)
         bool, typer.Option("--from-scratch", help="Start from fresh weights, not from the shared ones.")
     ] = False,
     workers: Annotated[int, typer.Option(metavar="N", help="Retrain N at a time, on Ray.")] = 1,
-    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Ray's: local, auto or HOST:PORT.")] = "local",
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Of Ray: local, auto or HOST:PORT.")] = "local",
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both accuracies, as SVG.")] = None,
 ) -> None:

@@ -25,19 +25,23 @@ def on_ray(
 ) -> Iterator[Mapping[str, Any]]:
     """What `work` finds for each architecture, in the order in which they come back; at most `workers` at a time.
 
-    Ray must be there (`nas.cluster.connected`). What `work` raises is raised here; `RunError` when a
-    worker dies, and so do those that try again.
+    Ray must be there (`nas.cluster.connected`). What `work` raises is raised here; `RunError` when a worker dies, and
+    so do those that try again.
     """
     packed = ray.put(pack(work))
     task = ray.remote(_done).options(num_cpus=cluster.cpus, num_gpus=cluster.gpus, max_retries=cluster.retries)
     waiting = list(reversed(architectures))
     running: dict[Any, Architecture] = {}
-    while waiting or running:
-        while waiting and len(running) < workers:
-            architecture = waiting.pop()
-            running[task.remote(packed, architecture, max(1, int(cluster.cpus)))] = architecture
-        (done,), _ = ray.wait(list(running), num_returns=1)
-        yield _result(done, running.pop(done))
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                architecture = waiting.pop()
+                running[task.remote(packed, architecture, max(1, int(cluster.cpus)))] = architecture
+            (done,), _ = ray.wait(list(running), num_returns=1)
+            yield _result(done, running.pop(done))
+    finally:
+        for unfinished in running:
+            ray.cancel(unfinished, force=True)
 
 
 def _done(packed: Packed, architecture: Architecture, threads: int) -> Mapping[str, Any]:

@@ -62,7 +62,7 @@ def ranked(table: pd.DataFrame) -> pd.DataFrame:
     return ordered.reset_index(drop=True)
 
 
-def summary(table: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> pd.DataFrame:
+def summary(table: pd.DataFrame, seed: int) -> pd.DataFrame:
     """One row per statistic: `statistic`, `value`, and `low` to `high`, a 95 % percentile bootstrap interval over the
     architectures (rows).
 
@@ -72,7 +72,7 @@ def summary(table: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> pd.Da
     columns = ranked(table)[["shared_accuracy", "macs", "retrained_accuracy"]]
     rankings = Rankings(*columns.to_numpy(np.float64).T)
     found = rankings.statistics(np.arange(len(table)))
-    draws = np.random.default_rng(seed).integers(0, len(table), (resamples, len(table)))
+    draws = np.random.default_rng(seed).integers(0, len(table), (RESAMPLES, len(table)))
     drawn = pd.DataFrame([rankings.statistics(draw) for draw in draws]).fillna(0.0)
     ends = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     rows = [

@@ -6,6 +6,7 @@ import builtins
 import multiprocessing
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tau_fakes import tau_and_die
 
 from nas.errors import NasError, RunError
 from nas.searchspaces import Architecture
+from nas.studies import rank_statistics
 from nas.studies.rank_truth import RankTruth, found_in
 from nas.studies.report.facts import Facts
 from nas.studies.retraining import Retraining
@@ -24,6 +26,13 @@ from nas.studies.study import Study
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["nas.studies.study", "nas.studies.tau"])
 FEW = {"architectures": 4, "epochs": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_resamples() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rank_statistics, "RESAMPLES", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
