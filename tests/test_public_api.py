@@ -33,6 +33,7 @@ SIGNATURES = {
     "Study.run": "(self, *, quiet: bool = False) -> Record",
     "Study.trials": "(self) -> pd.DataFrame",
     "Study.pareto": "(self) -> pd.DataFrame",
+    "Study.running": "(self) -> pd.DataFrame",
     "load": "(folder: str | Path) -> nn.Module",
 }
 
