@@ -171,7 +171,7 @@ def workers_of(driver: int) -> list[int]:
             title = (place / "cmdline").read_bytes()
         except OSError:  # it has just ended
             continue
-        if title.startswith(b"ray::") and b"_Worker" in title:
+        if title.startswith(b"ray::") and not any(word in title for word in (b"Agent", b"IDLE")):
             titled.append(int(place.name))
 
     def below_driver(pid: int) -> bool:
