@@ -81,7 +81,7 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A search space, a study or the folder of a run.")],
     settings: Settings = None,
 ) -> None:
-    """Show choices and costs, before anything trains."""
+    """Show choices and costs, before anything trains; of a run also who runs it, and the trials under way."""
     from nas.studies.report.terminal import terminal
     from nas.studies.showing import show as shown
 
