@@ -138,7 +138,8 @@ class Supervisor:
         self.seconds = time.perf_counter() - started
 
     def _driver(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", "nas.cli", "run", str(self.record.folder), "--quiet"])
+        command = [sys.executable, "-m", "nas.cli", "run", str(self.record.folder), "--quiet"]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)  # Ray tells of every death at length
 
     def _wait(self, driver: subprocess.Popen[bytes]) -> None:
         """Until it is time for the next kill."""
@@ -171,7 +172,7 @@ def workers_of(driver: int) -> list[int]:
             title = (place / "cmdline").read_bytes()
         except OSError:  # it has just ended
             continue
-        if title.startswith(b"ray::") and not any(word in title for word in (b"Agent", b"IDLE")):
+        if title.startswith(b"ray::") and any(word in title for word in (b"Trainable", b"_Worker")):
             titled.append(int(place.name))
 
     def below_driver(pid: int) -> bool:
