@@ -81,7 +81,7 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A search space, a study or the folder of a run.")],
     settings: Settings = None,
 ) -> None:
-    """Show choices and costs, before anything trains."""
+    """Show choices and costs, before anything trains; of a run also who runs it, and the trials under way."""
     from nas.studies.report.terminal import terminal
     from nas.studies.showing import show as shown
 
@@ -253,8 +253,9 @@ def _fail(message: str) -> int:
 def _stoppable(again: str = "") -> Iterator[None]:
     """Ctrl-C and SIGTERM end the process at once, with a line that says how to continue.
 
-    Files and trials are whole at any moment, so there is nothing to clean up. An exception would be no better, and is
-    lost when the signal comes while Python runs a destructor or a callback of a weak reference.
+    Files and trials are whole at any moment, so there is nothing to clean up or to save: what is lost is the epoch, or
+    the trials, under way. An exception would be no better, and is lost when the signal comes while Python runs a
+    destructor or a callback of a weak reference.
     """
     advice = f"; everything finished is kept, continue with: {again}" if again else ""
 

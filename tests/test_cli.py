@@ -237,9 +237,8 @@ def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.Capture
 
 
 SWALLOWED = """
-import sys, time, weakref
+import sys, time, types
 from nas import cli
-from nas.studies.study import Study
 
 class Thing:
     def __del__(self):
@@ -247,22 +246,24 @@ class Thing:
         for _ in range(1000):
             time.sleep(0.01)
 
-def run(study, quiet):
-    Thing()
-    print("went on", flush=True)
+class Study:
+    def from_yaml(*_, **__):
+        return Study()
 
-Study.run = run
-sys.argv[1:] = ["run", {path!r}, "--quiet"]
+    def run(self, quiet):
+        Thing()
+        print("went on", flush=True)
+
+sys.modules["nas.studies.study"] = types.SimpleNamespace(Study=Study)
+sys.argv[1:] = ["run", "study.yaml", "--quiet"]
 sys.exit(cli.main())
 """
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_a_destructor_is_not_lost(tmp_path: Path, sent: signal.Signals, code: int) -> None:
-    (tmp_path / "small.yaml").write_text(STUDY.format(space=SPACE))
-    script = SWALLOWED.format(path=str(tmp_path / "small.yaml"))
+def test_a_signal_in_a_destructor_is_not_lost(sent: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SWALLOWED], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"
@@ -278,10 +279,7 @@ def test_a_command_leaves_the_signals_as_they_were(capsys: pytest.CaptureFixture
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.parametrize(
-    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
-def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals, code: int, word: str) -> None:
+def test_a_stopped_run_says_how_to_continue(tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text(STUDY.format(space=SPACE).replace("base: {epochs: 1}", "base: {epochs: 9999}"))
     command = [sys.executable, "-m", "nas.cli", "run", str(tmp_path / "long.yaml"), "--folder", str(tmp_path / "run")]
     process = subprocess.Popen(
@@ -292,11 +290,11 @@ def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(sent)
+    process.send_signal(signal.SIGTERM)
     asked = time.monotonic()
     _, error = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
-    assert process.returncode == code
-    assert f"{word}; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
+    assert process.returncode == 143
+    assert f"terminated; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
     assert "Traceback" not in error
     assert isinstance(read(tmp_path / "run" / "study.yaml").data, dict)

@@ -37,6 +37,7 @@ SIGNATURES = {
         "(self, *, architectures: int = 12, epochs: int | None = None, loss: str | None = None,"
         " from_scratch: bool = False, workers: int = 1, address: str = local) -> RankTruth"
     ),
+    "Study.running": "(self) -> pd.DataFrame",
     "load": "(folder: str | Path) -> nn.Module",
 }
 

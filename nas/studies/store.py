@@ -140,7 +140,8 @@ class Store:
             if sqlite and not there <= set(METADATA.tables):
                 return
             found = connection.execute(sa.select(VERSION.c.version)).scalar() if VERSION.name in there else None
-        if found == SCHEMA or found not in (None, *READABLE):
+        whole = found == SCHEMA and set(METADATA.tables) <= there
+        if whole or found not in (None, *READABLE):
             return
         try:
             with self._engine.begin() as connection:

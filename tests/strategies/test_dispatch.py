@@ -118,3 +118,12 @@ def test_nothing_is_measured_twice_in_a_tiny_space(size: int | None) -> None:
     jobs = work(Dispatcher(Uniform(trials=TRIALS), asked, size), toy, workers=3, luck=0)
     assert len(asked.history) == TRIALS
     assert len(jobs) == len({job.architecture for job in jobs}) == sum(not trial.cached for trial in asked.history)
+
+
+def test_what_is_handed_out_was_begun() -> None:
+    toy = Toy()
+    asked = problem(toy)
+    begun: list[tuple[int, str]] = []
+    asked.begin = lambda number, architecture: begun.append((number, architecture.digest))
+    jobs = work(Dispatcher(STRATEGIES["evolution"], asked, 5), toy, workers=1, luck=0)
+    assert begun == [(job.number, job.architecture.digest) for job in jobs]

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -130,23 +129,6 @@ def outcome(study: Study) -> dict[str, Any]:
         "trials": trials.to_dict("list"),
         "winner": record.result("explore")["winner"],
     }
-
-
-class Stop(BaseException):
-    """The end of a run, in this process."""
-
-
-def run_up_to(stage: str, study: Study) -> Study:
-    """Runs the stages before this one, in this process."""
-
-    def stop(_: object) -> None:
-        raise Stop
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(f"nas.studies.stages.{stage}.run", stop)
-        with pytest.raises(Stop):
-            study.run(quiet=True)
-    return study
 
 
 def run_and_die(

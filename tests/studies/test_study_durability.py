@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from studies_fakes import TINY, outcome, run_and_die
+from studies_partial import found, run_up_to
 
 from nas.errors import RunError, StoreError
 from nas.studies.folder import STAGES, RunFolder
@@ -43,12 +44,12 @@ def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, 
 
 def test_a_search_killed_in_the_middle_keeps_its_trials_and_goes_on(finished: Study, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    assert killed(folder, writes=-1, trials=5)
+    assert killed(folder, trials=5)
     assert len(Study.open(folder).trials()) == 5
-    assert killed(folder, writes=-1, trials=14)  # within the uniform baseline
+    assert killed(folder, trials=14)  # within the uniform baseline
     assert len(Study.open(folder).trials()) == 19
-    assert not killed(folder, writes=-1)
-    assert outcome(Study.open(folder)) == outcome(finished)
+    assert killed(folder, stage="extract")
+    assert found(Study.open(folder)) == found(finished)
 
 
 def test_a_finished_run_does_nothing_when_run_again(finished: Study) -> None:
@@ -69,7 +70,7 @@ def test_a_study_that_failed_in_prepare_can_be_mended(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a database"):
         wrong.run(quiet=True)
     mended = Study.from_yaml(TINY, folder=tmp_path / "run")
-    assert mended.run(quiet=True).settings["store"] is None
+    assert run_up_to("base", mended).record.settings["store"] is None
     assert (tmp_path / "run" / "trials.sqlite").is_file()
 
 
@@ -89,8 +90,7 @@ def test_the_remedy_for_a_lost_store_works(finished: Study, tmp_path: Path, dama
     (folder / "trials.sqlite").unlink(missing_ok=True)
     for stage in ("explore", "extract", "retrain", "report"):
         shutil.rmtree(folder / stage, ignore_errors=True)
-    Study.open(folder).run(quiet=True)
-    assert outcome(Study.open(folder)) == outcome(finished)
+    assert found(run_up_to("extract", Study.open(folder))) == found(finished)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"{name: 1}"])

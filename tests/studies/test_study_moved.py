@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies_fakes import TINY, run_and_die, run_and_hold, run_up_to
+from studies_fakes import TINY, run_and_die, run_and_hold
+from studies_partial import found, run_up_to
 
 from nas.errors import RunError
 from nas.studies.record import Record
@@ -28,21 +29,13 @@ def started(target: Any, folder: Path, **options: Any) -> BaseProcess:
     return process
 
 
-def found(study: Study) -> dict[str, Any]:
-    """What a search found: it must not depend on where, and by how many drivers."""
-    return {
-        "winner": study.record.result("explore")["winner"],
-        **study.trials().drop(columns="seconds").to_dict("list"),
-    }
-
-
 def test_a_copy_of_a_run_is_refused_while_its_driver_lives_and_then_continues(finished: Study, tmp_path: Path) -> None:
     """The way of a run to another machine, with a store that both see."""
     folder, copy = tmp_path / "run", tmp_path / "copy"
     process = started(run_and_hold, folder, trials=5, overrides=[f"store=sqlite:///{tmp_path / 'shared.sqlite'}"])
     try:
         deadline = time.monotonic() + 120
-        while not (folder / "holding").exists() or len(Study.open(folder).running().dropna()) == 0:
+        while not (folder / "holding").exists() or Record.open(folder).running().dropna().empty:
             assert process.is_alive()
             assert time.monotonic() < deadline
             time.sleep(0.02)
