@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nas.errors import StoreError
 
 ALLOWED = "a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database"
-_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
+_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """Drivers whose package is called otherwise."""
 
 
