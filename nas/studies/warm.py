@@ -7,13 +7,33 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from nas.errors import RunError, SpaceError
+from nas.errors import ConfigError, RunError, SpaceError, StoreError
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.searchspaces.reader import Document
 from nas.strategies import Trial
 from nas.studies.folder import read_json
 from nas.studies.record import Record
 from nas.studies.results import Earlier, Prior
 from nas.supernets import Cost
+
+
+def priors(
+    document: Document, paths: Sequence[str], space: SearchSpace, cost: Cost, limit: Limit | None
+) -> list[Trial]:
+    """The trials of all runs that the study names, each architecture once. Raises `ConfigError` with what is wrong with
+    any of them.
+    """
+    found: dict[str, Trial] = {}
+    faults = []
+    for i, path in enumerate(paths):
+        try:
+            for trial in prior_of(path, space, cost, limit):
+                found.setdefault(trial.architecture.digest, trial)
+        except (RunError, StoreError) as fault:
+            faults.append(document.refused(("warm_start", i), fault, "the folder of a run"))
+    if faults:
+        raise ConfigError(faults)
+    return list(found.values())
 
 
 def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
