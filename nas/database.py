@@ -25,7 +25,7 @@ REMEDY = (
 )
 """What to do about a table of trials that is damaged."""
 _LATER = "run the same command again: it continues, nothing recorded is lost"
-_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
+_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """Drivers whose package is called otherwise."""
 
 

@@ -19,18 +19,7 @@ from pydantic import TypeAdapter
 
 from nas import importance, strategies
 from nas.database import hidden, located
-from nas.errors import (
-    ClusterError,
-    ConfigError,
-    DataError,
-    Fault,
-    LimitError,
-    NasError,
-    RunError,
-    StoreError,
-    StrategyError,
-    nearest,
-)
+from nas.errors import ClusterError, ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
@@ -38,7 +27,7 @@ from nas.searchspaces.reader import Document, attempt, read
 from nas.strategies import Objective, Problem, Strategy, Trial
 from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
 from nas.studies.counting import cost_of
-from nas.studies.warm import prior_of
+from nas.studies.warm import priors
 from nas.supernets import Cost
 from nas.training import DataSpec, Facts, inspect_data, rules
 from nas.training.rules.base import SupernetRule
@@ -109,7 +98,7 @@ def resolve(
     assert space is not None
     assert cost is not None
     settings = _settings(config, strategy, rule, criterion)
-    prior = [] if "prepare" in finished else _prior(document, config, space, cost, limit)
+    prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit)
     return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts, prior)
 
 
@@ -218,18 +207,12 @@ def _absolute(document: Document, near: Path, finished: Collection[str]) -> tupl
             place = str(_place_of(url, near)) if journal else located(url, lambda text: _found(text, near))
             document = _swapped(document, keys, place)
         except StoreError as fault:
-            faults.append(_refused(document, keys, fault, ""))
+            faults.append(document.refused(keys, fault))
     return document, faults
 
 
 def _place_of(text: str, near: Path) -> Path:
     return (_found(text, near) or Path(text).expanduser()).resolve()
-
-
-def _refused(document: Document, keys: tuple[str | int, ...], fault: NasError, allowed: str) -> Fault:
-    """The fault of a value that was refused by an error, which may say what is allowed."""
-    found, _, better = str(fault).partition("; allowed: ")
-    return document.fault(keys, found, better or allowed)
 
 
 def _titled(document: Document, path_or_text: str | Path) -> Document:
@@ -365,23 +348,8 @@ def _unfit(
         try:
             check()
         except (ClusterError, StrategyError, StoreError) as fault:
-            faults.append(_refused(document, (key,), fault, "what fits the space, the limit and the objectives"))
+            faults.append(document.refused((key,), fault, "what fits the space, the limit and the objectives"))
     return faults
-
-
-def _prior(document: Document, config: StudyConfig, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
-    """Trials of the earlier runs that the study names, each architecture once."""
-    found: dict[str, Trial] = {}
-    faults = []
-    for i, path in enumerate(config.warm_start):
-        try:
-            for trial in prior_of(path, space, cost, limit):
-                found.setdefault(trial.architecture.digest, trial)
-        except (RunError, StoreError) as fault:
-            faults.append(_refused(document, ("warm_start", i), fault, "the folder of a run"))
-    if faults:
-        raise ConfigError(faults)
-    return list(found.values())
 
 
 def _settings(config: StudyConfig, strategy: Any, rule: Any, criterion: Any) -> dict[str, Any]:

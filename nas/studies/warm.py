@@ -1,4 +1,7 @@
-"""Trials of earlier runs that a search may learn from (`warm_start:`), kept in the run's folder once it has begun."""
+"""Trials of earlier runs that a search may learn from (`warm_start:`), kept in the run's folder once it has begun.
+
+Their metrics were measured on the weights of other supernets: hints of what is good, no measurements of this run.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,33 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from nas.errors import RunError, SpaceError
+from nas.errors import ConfigError, RunError, SpaceError, StoreError
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.searchspaces.reader import Document
 from nas.strategies import Trial
 from nas.studies.folder import read_json
 from nas.studies.record import Record
 from nas.studies.results import Earlier, Prior
 from nas.supernets import Cost
+
+
+def priors(
+    document: Document, paths: Sequence[str], space: SearchSpace, cost: Cost, limit: Limit | None
+) -> list[Trial]:
+    """The trials of all runs that the study names, each architecture once. Raises `ConfigError` with what is wrong with
+    any of them.
+    """
+    found: dict[str, Trial] = {}
+    faults = []
+    for i, path in enumerate(paths):
+        try:
+            for trial in prior_of(path, space, cost, limit):
+                found.setdefault(trial.architecture.digest, trial)
+        except (RunError, StoreError) as fault:
+            faults.append(document.refused(("warm_start", i), fault, "the folder of a run"))
+    if faults:
+        raise ConfigError(faults)
+    return list(found.values())
 
 
 def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
@@ -32,11 +55,14 @@ def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> 
             f"here {here.get(differing[0], 'none')}); allowed: runs with the same choices and values"
         )
     done = [trial for trial in record.stored() if trial.state == "done"]
-    found = {trial.architecture.digest: trial for trial in reversed(done) if _fits(trial.architecture, space, limit)}
+    found: dict[str, Trial] = {}
+    for trial in done:
+        if _fits(trial.architecture, space, limit):
+            found.setdefault(trial.architecture.digest, _counted(trial, cost))
     if not found:
         raise RunError(f"'{path}', of whose {len(done)} finished trials none fits; allowed: runs with trials within "
                        "the limit")  # fmt: skip
-    return [_counted(trial, cost) for trial in reversed(found.values())]
+    return list(found.values())
 
 
 def plain(prior: Sequence[Trial]) -> dict[str, Any]:
