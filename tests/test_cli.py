@@ -174,6 +174,7 @@ def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run:
 
 
 def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     shown = said(capsys, "export", run, "--optuna", f"sqlite:///{tmp_path / 'optuna.db'}")
     assert shown.count(": 6 trials") == 2
 
