@@ -92,7 +92,7 @@ def need(preset: Path) -> None:
 @pytest.mark.parametrize("path", FILES["studies"], ids=name)
 def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SEEN.add(path)
-    need(ROOT / YAML(typ="safe").load(path.read_text())["strategy"])
+    need(ROOT / YAML(typ="safe").load(path.read_text())["strategy"]["use"])
     monkeypatch.chdir(ROOT)
     data = [f"data.path={digits_npz(tmp_path)}", "data.train_images=500"] if path.stem != "digits" else []
     study = Study.from_yaml(path, overrides=[*SHRUNKEN, *data], folder=tmp_path / "run")
