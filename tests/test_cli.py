@@ -190,8 +190,13 @@ def test_tau_prints_writes_and_draws_both_rankings(
 
 
 def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     shown = said(capsys, "export", run, "--optuna", f"sqlite:///{tmp_path / 'optuna.db'}")
     assert shown.count(": 6 trials") == 2
+
+
+UNIFORM = ("--set", "strategy=uniform")
+"""A strategy that needs no extra."""
 
 
 @pytest.mark.parametrize(
@@ -202,9 +207,15 @@ def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path,
         (["run", "nosuch.yaml"], "nosuch.yaml: found no such file"),
         (["pareto", "nosuch"], "nosuch: no run here"),
         (["show", str(SPACE), "--set", "choices.heads.size=[9]"], "--set choices.heads.size"),
-        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "limit.macs=1%"], "no architecture has macs <= "),
-        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "dat.name=x"], "dat: found an unknown key"),
-        (["run", str(ROOT / "studies" / "fashion_mnist.yaml"), "--set", "data.path=no.npz"], "no.npz does not exist"),
+        (
+            ["run", str(ROOT / "studies" / "digits.yaml"), *UNIFORM, "--set", "limit.macs=1%"],
+            "no architecture has macs <= ",
+        ),
+        (["run", str(ROOT / "studies" / "digits.yaml"), *UNIFORM, "--set", "dat.name=x"], "dat: found an unknown key"),
+        (
+            ["run", str(ROOT / "studies" / "fashion_mnist.yaml"), *UNIFORM, "--set", "data.path=no.npz"],
+            "no.npz does not exist",
+        ),
     ],
 )
 def test_a_users_fault_is_a_line_and_code_2(

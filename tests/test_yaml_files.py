@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import timm
 import torch
+from ruamel.yaml import YAML
 
-from nas import SearchSpace, Study, Supernet
+from nas import SearchSpace, Study, Supernet, strategies
+from nas.errors import StrategyError
 
 ROOT = Path(__file__).parents[1]
 FILES = {folder: sorted((ROOT / folder).glob("*.yaml")) for folder in ("searchspaces", "strategies", "studies")}
@@ -79,9 +81,18 @@ def digits_npz(folder: Path) -> Path:
     return target
 
 
+def need(preset: Path) -> None:
+    """Skip where the package of a preset's strategy is not installed."""
+    try:
+        strategies.find(YAML(typ="safe").load(preset.read_text())["use"])
+    except StrategyError as absent:
+        pytest.skip(str(absent))
+
+
 @pytest.mark.parametrize("path", FILES["studies"], ids=name)
 def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SEEN.add(path)
+    need(ROOT / YAML(typ="safe").load(path.read_text())["strategy"]["use"])
     monkeypatch.chdir(ROOT)
     data = [f"data.path={digits_npz(tmp_path)}", "data.train_images=500"] if path.stem != "digits" else []
     study = Study.from_yaml(path, overrides=[*SHRUNKEN, *data], folder=tmp_path / "run")
@@ -93,6 +104,7 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("path", FILES["strategies"], ids=name)
 def test_strategies_search_the_digits(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SEEN.add(path)
+    need(path)
     monkeypatch.chdir(ROOT)
     overrides = [f"strategy=strategies/{path.name}", *SHRUNKEN, "data.train_images=300", "baseline=4"]
     if path.stem in ("evolution", "autoformer"):

@@ -56,9 +56,9 @@ class WithNni(AskTell):
     experiment: Experiment = field(default_factory=Experiment)
 
     examples = (
-        {"trials": 150, "population": 20, "sample": 6},
-        {"trials": 150, "sampler": "tpe"},
-        {"trials": 150, "sampler": "evolution", "population": 20},
+        {"trials": 80, "population": 20, "sample": 6},
+        {"trials": 80, "sampler": "tpe"},
+        {"trials": 80, "sampler": "evolution", "population": 20},
     )
 
     def check(self, problem: Problem) -> None:
@@ -137,8 +137,12 @@ def _tpe(_: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generat
     """
     arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
     space = format_search_space(_choices(problem))
-    rows = [(_named(problem, trial), -_fitness(problem, trial)) for trial in done]
-    history = {key: [tpe_tuner.Record(row[key[0]], loss) for row, loss in rows] for key in space}
+    table = problem.space.to_table([trial.architecture for trial in done])
+    found = losses(done, problem.objectives)[:, 0].tolist()
+    history = {
+        key: [tpe_tuner.Record(at, loss) for at, loss in zip(column, found, strict=True)]
+        for key, column in zip(space, table.T.tolist(), strict=True)
+    }
     return _row({key[0]: at for key, at in tpe_tuner.suggest(arguments, rng, space, history).items()})
 
 

@@ -19,7 +19,17 @@ from pydantic import TypeAdapter
 
 from nas import importance, strategies
 from nas.database import hidden, located
-from nas.errors import ClusterError, ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
+from nas.errors import (
+    ClusterError,
+    ConfigError,
+    DataError,
+    Fault,
+    LimitError,
+    NasError,
+    StoreError,
+    StrategyError,
+    nearest,
+)
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
@@ -244,8 +254,13 @@ def _plugin(
         near = nearest(use, allowed) if isinstance(use, str) else ""
         faults.append(replace(document.fault(place, found, ", ".join(allowed) + near), key=".".join(given)))
         return None
+    try:
+        kind = find(use)
+    except NasError as absent:
+        faults.append(document.fault(given, f"'{use}' ({absent})", "what is installed"))
+        return None
     options = _swapped(document, keys, {key: option for key, option in value.items() if key not in ("use", "name")})
-    made, wrong = attempt(options, find(use), keys)
+    made, wrong = attempt(options, kind, keys)
     faults.extend(wrong)
     return made
 

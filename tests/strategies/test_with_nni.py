@@ -27,12 +27,6 @@ from nas.strategies.with_nni import WithNni
 SAMPLERS: tuple[Any, ...] = ("regularized_evolution", "tpe", "evolution", "random")
 
 
-class TestRandom(StrategySuite):
-    """Not among the examples, since it does not learn; it passes, since moving what is too large helps it."""
-
-    strategies = (WithNni(trials=60, sampler="random"),)
-
-
 @pytest.fixture(scope="module")
 def toy() -> Toy:
     return Toy(COUPLED)
@@ -62,6 +56,13 @@ def test_nni_prints_nothing_and_leaves_global_generators_alone(
     assert len({trial.architecture for trial in trials}) > 8
     assert global_generators() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_random_is_feasible_and_continues_too() -> None:
+    """It is not among the examples, since it does not learn."""
+    suite, strategy = StrategySuite(), WithNni(sampler="random")
+    suite.test_proposes_only_canonical_architectures_within_the_limit(strategy, COUPLED)
+    suite.test_killed_search_continues_to_the_same_result(strategy, 5, (ACCURACY,))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS[:3])
