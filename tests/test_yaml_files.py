@@ -109,6 +109,8 @@ def test_strategies_search_the_digits(path: Path, tmp_path: Path, monkeypatch: p
     overrides = [f"strategy=strategies/{path.name}", *SHRUNKEN, "data.train_images=300", "baseline=4"]
     if path.stem in ("evolution", "autoformer"):
         overrides += ["strategy.population=3", "strategy.sample=2"]
+    if path.stem == "halving":
+        overrides += ["objectives={accuracy: max}"]
     if path.stem in ONE_TRIAL:
         overrides = [text.replace("strategy.trials=4", "seed=0") for text in overrides] + ONE_TRIAL[path.stem]
     study = Study.from_yaml(ROOT / "studies" / "digits.yaml", overrides=overrides, folder=tmp_path / "run")

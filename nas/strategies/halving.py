@@ -43,19 +43,20 @@ class Halving(Strategy):
     )
 
     def check(self, problem: Problem) -> None:
-        """Raise `StrategyError` for several objectives, a measure without shares, or what the searcher refuses."""
+        """Raise `StrategyError` for several objectives, and for what the searcher refuses."""
         if len(problem.objectives) > 1:
+            found = ", ".join(objective.metric for objective in problem.objectives)
             raise StrategyError(
-                f"{problem.strategy}: found {len(problem.objectives)} objectives; who goes on is decided by one; "
-                "allowed: 1 objective, or a strategy without racing"
+                f"{problem.strategy}: found {len(problem.objectives)} objectives ({found}); one decides who goes on, "
+                "such as objectives: {accuracy: max}"
             )
-        if not isinstance(problem.measure, Staged):
-            raise StrategyError(f"{problem.strategy}: what measures here knows no shares of images to race on")
         proposing(self.searcher).check(problem)
 
     def search(self, problem: Problem) -> Iterator[Trial]:
-        """See `Strategy.search`."""
+        """See `Strategy.search`. Raises `StrategyError`, too, for a measure that cannot be stopped early."""
         self.check(problem)
+        if not isinstance(problem.measure, Staged):
+            raise StrategyError(f"{problem.strategy}: what measures here knows no shares of images to race on")
         return self._search(problem)
 
     def _search(self, problem: Problem) -> Iterator[Trial]:

@@ -26,6 +26,7 @@ TAIL = {
     "feasible": "bool",
     "seconds": "float64",
     "state": "str",
+    "share": "float64",
     "digest": "str",
     "cached": "bool",
     "error": "str",
@@ -49,7 +50,8 @@ def trials_frame(
     trials: Sequence[Trial], *, study: str, choices: Sequence[str], bounds: Mapping[str, tuple[float, float]]
 ) -> pd.DataFrame:
     """One row per trial: study, strategy, seed, number, a column per choice, metrics, macs, flops (2 x macs), params,
-    feasible (within `bounds`, cost -> (least, most)), seconds, state, digest, cached, error.
+    feasible (within `bounds`, cost -> (least, most)), seconds, state, share (of the images that the metrics are of),
+    digest, cached, error.
 
     A metric that a failed trial lacks is NaN. No trials give the same columns with no rows.
     """
@@ -93,6 +95,7 @@ def _row(
         "feasible": all(low <= trial.costs[cost] <= high for cost, (low, high) in bounds.items()),
         "seconds": trial.seconds,
         "state": trial.state,
+        "share": trial.share,
         "digest": trial.architecture.digest,
         "cached": trial.cached,
         "error": trial.error or "",
@@ -166,6 +169,15 @@ def best_so_far(frame: pd.DataFrame, objective: Objective) -> pd.Series:
     values = frame[objective.metric].where(fit)
     best = values.cummax() if objective.maximise else values.cummin()
     return best.ffill()
+
+
+def candidates_per_hour(frame: pd.DataFrame) -> dict[str, float]:
+    """Per strategy: how many architectures one worker measures in an hour. Trials that repeat one took no time and do
+    not count; a strategy that measured nothing is left out.
+    """
+    measured = frame[~frame["cached"] & (frame["seconds"] > 0)]
+    groups = measured.groupby("strategy", sort=False)["seconds"]
+    return {str(name): float(3600 * len(seconds) / seconds.sum()) for name, seconds in groups}
 
 
 def _finished(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:

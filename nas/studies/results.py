@@ -219,6 +219,8 @@ class Explore:
     seconds: float
     uniform: Found | None = None
     adopted: bool = False
+    stopped: int = 0
+    candidates_per_hour: Numbers = field(default_factory=dict)
     relaxation: list[EpochRow] = field(default_factory=list)
 
 

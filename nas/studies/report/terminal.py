@@ -24,15 +24,13 @@ def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
 def summary(console: Console, facts: Facts) -> None:
     """Prints the summary of a finished run."""
     record = facts.record
-    explored, extracted = record.result("explore"), record.result("extract")
+    extracted = record.result("extract")
     console.print()
     console.print(results_table(facts.rows, record.name))
     console.print(f"winner, retrained: [bold]{facts.headline}[/bold]", highlight=False, soft_wrap=True)
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in facts.hypervolumes.items())
     console.print(
-        f"search: {explored['trials']} trials, {explored['measured']} measured; limit "
-        f"{record.result('prepare')['limit']['text']};"
-        f" hypervolume {volumes}",
+        f"search: {facts.search}; limit {record.result('prepare')['limit']['text']}; hypervolume {volumes}",
         highlight=False,
         soft_wrap=True,
     )

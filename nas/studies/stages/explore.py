@@ -16,6 +16,7 @@ from nas import strategies
 from nas.searchspaces import Architecture
 from nas.strategies import Objective, Problem, Strategy, Trial, winner
 from nas.studies.examples import EXAMPLES, save_examples
+from nas.studies.frames import candidates_per_hour, trials_frame
 from nas.studies.reading import BASELINE
 from nas.studies.session import CHECKPOINT, Session
 from nas.studies.store import Store
@@ -48,6 +49,10 @@ def run(session: Session) -> dict[str, Any]:
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
+    found["stopped"] = sum(trial.state == "stopped" for trial in trials)
+    found["candidates_per_hour"] = candidates_per_hour(
+        trials_frame(trials, study=config.name, choices=list(choices), bounds={})
+    )
     found["adopted"] = session.source(config.strategy_name) == "explore"
     found["relaxation"] = session.relaxation()
     return found
