@@ -47,6 +47,10 @@ class TrainingError(NasError):
     """Training that cannot go on, such as a loss that is not a number."""
 
 
+class ClusterError(NasError):
+    """A Ray cluster that does not answer, or that cannot be used."""
+
+
 class StrategyError(NasError):
     """A strategy that is unknown, or that cannot search this problem."""
 
