@@ -69,9 +69,14 @@ def run(
         )
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        found = Study.open(study) if study.is_dir() else Study.from_yaml(study, overrides=settings or (), folder=folder)
-        found.run(quiet=quiet)
+        def whole() -> None:
+            given = settings or ()
+            found = Study.open(study) if study.is_dir() else Study.from_yaml(study, overrides=given, folder=folder)
+            found.run(quiet=quiet)
+
+        torchrun.lead(whole)
 
 
 @app.command()
@@ -143,10 +148,14 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
         from nas.studies.report.terminal import results_table, terminal
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        study = Study.open(run)
-        row = study.retrain(digest=digest, number=number)
-    terminal().print(results_table([row], study.resolved.config.name))
+        def whole() -> None:
+            study = Study.open(run)
+            row = study.retrain(digest=digest, number=number)
+            terminal().print(results_table([row], study.resolved.config.name))
+
+        torchrun.lead(whole)
 
 
 @app.command()

@@ -38,6 +38,8 @@ PLUGINS: tuple[Keys, ...] = (("strategy",), ("importance",), ("supernet", "rule"
 """Keys whose value is a name, a preset's file, or a mapping with `use:`."""
 FILES: tuple[Keys, ...] = (("data", "path"), ("base", "checkpoint"))
 """Keys whose value is a path."""
+FREE = ("folder.", "threads.", "ray.", "base.workers.", "supernet.workers.", "retrain.workers.")
+"""Keys, each with a dot behind it, that may change while a run is continued: where it lies, and who computes."""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 SUFFIXES = (".yaml", ".yml")
@@ -95,10 +97,9 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs, as `key: stored, now asked`; not the folder and the number of threads, which may."""
-    free = ("folder", "threads")
-    before, now = (_flat({k: v for k, v in s.items() if k not in free}) for s in (stored, settings))
-    keys = dict.fromkeys([*before, *now])
+    """What differs, as `key: stored, now asked`; not what is in `FREE`, which may."""
+    before, now = _flat(stored), _flat(settings)
+    keys = [key for key in dict.fromkeys([*before, *now]) if not f"{key}.".startswith(FREE)]
     return [hidden(f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})")
             for key in keys if before.get(key) != now.get(key)]  # fmt: skip
 

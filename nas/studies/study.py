@@ -22,6 +22,7 @@ from torch import nn
 
 from nas.errors import RunError
 from nas.searchspaces import Architecture
+from nas.studies import trainers
 from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
 from nas.studies.measuring import row_of
@@ -82,6 +83,8 @@ class Study:
         """
         console = terminal(stderr=True, quiet=quiet)
         with self.folder.lock():
+            open_stages = [stage for stage in STAGES if self.folder.result(stage) is None]
+            trainers.check(self.resolved.config, open_stages)
             self._begin()
             for stage in STAGES:
                 if self.folder.result(stage) is None:
@@ -130,6 +133,7 @@ class Study:
         """
         self.folder.need("supernet")
         architecture, strategy = self._named(digest, number)
+        trainers.check(self.resolved.config, ("retrain",))
         with self.folder.lock():
             session = self._session()
             place = self.folder.stage("retrain") / self._role(architecture)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -57,7 +57,7 @@ class Session:
     on_epoch: Callable[[Epoch], object] | None = None
     title: str = "training"
     progress: bool = True
-    ranks: Ranks = Ranks()
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 def fit(

@@ -29,7 +29,7 @@ from nas.training.data.split import Trainable
 from nas.training.fit import Session, fit
 from nas.training.history import Epoch, History
 from nas.training.job import Job
-from nas.training.ranks import RankLost, Ranks
+from nas.training.ranks import LostRankError, Ranks
 from nas.training.recipe import Recipe
 from nas.training.step import Step
 
@@ -51,7 +51,7 @@ class OnRay:
     cluster: Cluster
 
     def __call__(
-        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, session: Session = Session()
+        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, session: Session
     ) -> History:
         """See `fit`. Raises `ClusterError` when no cluster answers, `TrainingError` when workers keep dying."""
         with tempfile.TemporaryDirectory(prefix="nas-ray-") as folder:
@@ -68,7 +68,7 @@ class OnRay:
     def _train(self, job: Job, path: Path, session: Session, folder: str) -> None:
         """Until the checkpoint at `path` is that of the last epoch."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        keeper = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
+        keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
         trainer = self._trainer({"job": [ray.put(job.packed())], "keeper": keeper}, folder)
         run = _Background(trainer)
         title, done, told = f"{session.title} ({self.workers} workers)", checkpoint.epochs_done(path), 0
@@ -185,7 +185,7 @@ def _work(config: Mapping[str, Any]) -> None:
             session = _first(session, job, path, keeper)
         try:
             job.fit(session)
-        except RankLost:
+        except LostRankError:
             if ray.get(keeper.fault.remote()) is None:
                 raise  # a worker died: Ray starts all of them again
         except NasError as fault:
@@ -209,6 +209,8 @@ def _first(session: Session, job: Job, path: Path, keeper: Any) -> Session:
 
 
 def _reason(fault: BaseException) -> str:
-    """The first line that says something."""
-    lines = [line.strip() for line in str(fault).splitlines() if line.strip()]
-    return (lines[0] if lines else type(fault).__name__)[:200]
+    """The cause in one line: of the ranks that failed, not one that failed because it lost another."""
+    failures: Mapping[int, BaseException] = getattr(fault, "worker_failures", {0: fault})
+    causes = [getattr(failure, "_base_exc", failure) for failure in failures.values()]
+    cause = next((cause for cause in causes if not isinstance(cause, LostRankError)), fault)
+    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0][:200]}"

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @final
-class RankLost(TrainingError):
+class LostRankError(TrainingError):
     """Another rank is gone, so that this one cannot go on; the training can, from its last checkpoint."""
 
 
@@ -65,7 +65,7 @@ class Ranks:
         message = torch.cat(pieces)
         with _reached():
             distributed.all_reduce(message)
-        told, users, *gradients = message.split([len(piece) for piece in pieces])
+        told, users, *gradients = torch.split(message, [len(piece) for piece in pieces])
         for parameter, gradient, n in zip(parameters, gradients, users.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if n else None
         return [float(loss) for loss in told.tolist()]
@@ -99,7 +99,7 @@ def _reached() -> Iterator[None]:
         yield
     except RuntimeError as fault:
         reason = str(fault).partition("\n")[0][:200]
-        raise RankLost(
+        raise LostRankError(
             f"a process that trains together with this one is gone ({reason}); run again: the training goes on from "
             "its last checkpoint"
         ) from fault

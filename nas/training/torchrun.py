@@ -17,7 +17,7 @@ from nas.training.fit import Session
 from nas.training.fit import fit as fit_here
 from nas.training.history import History
 from nas.training.job import Job
-from nas.training.ranks import RankLost, Ranks
+from nas.training.ranks import LostRankError, Ranks
 from nas.training.recipe import Recipe
 from nas.training.step import Step
 
@@ -48,9 +48,7 @@ def lead(work: Callable[[], object]) -> None:
     distributed.destroy_process_group()
 
 
-def fit(
-    module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, session: Session = Session()
-) -> History:
+def fit(module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, session: Session) -> History:
     """`fit` on all ranks: called by the first one."""
     device = torch.device(session.device).type
     job = Job(module, step, data, recipe, seed, session.refresh, None, session.title, torch.get_num_threads())
@@ -70,7 +68,7 @@ def _join() -> None:
 def _serve() -> None:
     """Takes part in one training after the other. What goes wrong in one is said by the first rank."""
     ranks = Ranks.joined()
-    with suppress(RankLost):
+    with suppress(LostRankError):
         while (told := ranks.shared(None)) is not None:
             packed, device = told
             job = Job.unpacked(packed)
