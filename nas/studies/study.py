@@ -82,9 +82,8 @@ class Study:
         Raises `RunError` when the folder holds a run with other settings, or when another process is running it.
         """
         console = terminal(stderr=True, quiet=quiet)
+        trainers.check(self.resolved.config, [stage for stage in STAGES if self.folder.result(stage) is None])
         with self.folder.lock():
-            open_stages = [stage for stage in STAGES if self.folder.result(stage) is None]
-            trainers.check(self.resolved.config, open_stages)
             self._begin()
             for stage in STAGES:
                 if self.folder.result(stage) is None:
