@@ -52,10 +52,24 @@ def check(config: StudyConfig, stages: Iterable[str]) -> None:
         _check_torchrun(config.device, asked)
         return
     for stage, n in asked.items():
+        _check_gpus(config, stage, n)
         try:
             cluster.check(config.ray, n)
         except ClusterError as fault:
             raise RunError(f"{stage}.workers: found {n}, but {fault}") from fault
+
+
+def _check_gpus(config: StudyConfig, stage: str, n: int) -> None:
+    gpus, here = config.ray.gpus, torch.cuda.device_count()
+    if gpus != int(gpus):
+        raise RunError(f"ray.gpus: found {gpus:g}; allowed for {stage}: whole GPUs, which workers cannot share")
+    if config.ray.address == "local" and n * gpus > here:
+        raise RunError(f"ray.gpus: found {gpus:g} for each of {n} workers of {stage}, but this machine has {here} GPUs")
+    if config.device != "cpu" and here and not gpus:
+        raise RunError(
+            f"ray.gpus: found 0 with device: {config.device} on a machine with GPUs, so that the workers of {stage} "
+            "would train without; allowed: ray.gpus: 1, or device: cpu"
+        )
 
 
 def _check_torchrun(device: str, asked: dict[str, int]) -> None:

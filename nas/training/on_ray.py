@@ -7,6 +7,7 @@ retry of all from the last checkpoint; in the end, the driver loads the last one
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ from nas.training.step import Step
 
 PATIENCE = 365 * 24 * 3600
 """Seconds that ranks wait for each other, the first of which evaluates between epochs: Ray sees who dies."""
+ENVIRONMENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
+"""A minute is not always enough for a worker to import torch."""
 GLANCE = 0.2
 """Seconds between two looks at how the training goes."""
 
@@ -42,7 +45,7 @@ GLANCE = 0.2
 @final
 @dataclass(frozen=True)
 class OnRay:
-    """`fit`, on several workers of a Ray cluster; it is called like `fit`.
+    """`fit`, on several workers of a Ray cluster; it is called like `fit`, and waits until the cluster has room.
 
     Step, `session.refresh` and `session.evaluate` must be picklable.
     """
@@ -67,6 +70,7 @@ class OnRay:
 
     def _train(self, job: Job, path: Path, session: Session, folder: str) -> None:
         """Until the checkpoint at `path` is that of the last epoch."""
+        os.environ.update(ENVIRONMENT)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
         trainer = self._trainer({"job": [ray.put(job.packed())], "keeper": keeper}, folder)

@@ -75,6 +75,13 @@ def test_workers_on_ray_under_torchrun_exclude_each_other(tmp_path: Path, monkey
         study.run(quiet=True)
 
 
+@pytest.mark.parametrize("gpus", ["0.5", "64"])
+def test_gpus_that_workers_cannot_have(gpus: str, tmp_path: Path) -> None:
+    settings = ["base.workers=2", f"ray.gpus={gpus}"]
+    with pytest.raises(RunError, match=rf"ray\.gpus: found {gpus}"):
+        Study.from_yaml(TINY, overrides=settings, folder=tmp_path / "run").run(quiet=True)
+
+
 def test_one_worker_is_the_plain_loop_and_a_run_goes_on_with_another_number() -> None:
     one, two = resolve(TINY), resolve(TINY, ["supernet.workers=2", "ray.cpus=2"])
     assert trainer(one.config, "supernet") is fit
