@@ -67,13 +67,18 @@ def run(
         raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        changed = settings or ()
-        begun = study.is_dir()
-        found = (
-            Study.open(study, overrides=changed) if begun else Study.from_yaml(study, overrides=changed, folder=folder)
-        )
-        found.run(quiet=quiet)
+        def whole() -> None:
+            changed = settings or ()
+            found = (
+                Study.open(study, overrides=changed)
+                if study.is_dir()
+                else Study.from_yaml(study, overrides=changed, folder=folder)
+            )
+            found.run(quiet=quiet)
+
+        torchrun.lead(whole)
 
 
 @app.command()
@@ -145,10 +150,14 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
         from nas.studies.report.terminal import results_table, terminal
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        study = Study.open(run)
-        row = study.retrain(digest=digest, number=number)
-    terminal().print(results_table([row], study.resolved.config.name))
+        def whole() -> None:
+            study = Study.open(run)
+            row = study.retrain(digest=digest, number=number)
+            terminal().print(results_table([row], study.resolved.config.name))
+
+        torchrun.lead(whole)
 
 
 @app.command()

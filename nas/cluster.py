@@ -1,6 +1,7 @@
 """Ray: where workers are, what each of them gets, and a connection to them for as long as it is needed.
 
-It serves searches and training alike. Ray is an extra: import this module where it is used, not at the top.
+It serves searches and training alike. Ray is an extra, and imported when a connection is asked for: a study names its
+cluster, and needs no Ray for that.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any, final
 
-import ray
 from pydantic import AfterValidator, Field
 
 from nas.errors import ClusterError
@@ -50,8 +50,17 @@ class Cluster:
     retries: Annotated[int, Field(ge=0)] = 2
     storage: str | None = None
 
+    @property
+    def threads(self) -> int:
+        """Threads of a worker."""
+        return max(1, int(self.cpus))
+
     def check(self, workers: int) -> None:
-        """Raise `ClusterError` where `connected` would, without starting more than is needed to know."""
+        """Raise `ClusterError` where `connected` would, without starting more than is needed to know; and where Ray is
+        not installed.
+        """
+        if find_spec("ray") is None:
+            raise ClusterError("the package 'ray' is not installed: pip install 'nas[ray]'")
         if self.address != "local" or self.gpus:
             with connected(self, workers):
                 pass
@@ -64,6 +73,8 @@ def connected(cluster: Cluster, workers: int) -> Iterator[None]:
 
     Raises `ClusterError` when no cluster answers, or when it has no room for a worker.
     """
+    import ray
+
     mine = not ray.is_initialized()
     if mine:
         _connect(cluster, workers)
@@ -92,6 +103,8 @@ def require_room(cluster: Cluster) -> None:
 
 
 def _machines() -> list[dict[str, float]]:
+    import ray
+
     nodes: Any = ray.nodes  # Ray has not typed it
     return [node["Resources"] for node in nodes() if node["Alive"]]
 
@@ -102,8 +115,9 @@ def _times(have: float, need: float) -> int:
 
 
 def _connect(cluster: Cluster, workers: int) -> None:
+    import ray
+
     os.environ.update(ENVIRONMENT)
-    threads = str(max(1, int(cluster.cpus)))
     local: dict[str, Any] = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False}
     try:
         _probe(os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address)
@@ -111,7 +125,7 @@ def _connect(cluster: Cluster, workers: int) -> None:
             address=cluster.address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}},
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cluster.threads)}},
             **(local if cluster.address == "local" else {}),
         )
     except (OSError, ValueError, RuntimeError) as fault:

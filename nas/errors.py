@@ -52,7 +52,7 @@ class StrategyError(NasError):
 
 
 class ClusterError(NasError):
-    """A cluster that does not answer, or that has no room for what is asked of it."""
+    """A Ray cluster that is not installed, does not answer, or has no room for what is asked of it."""
 
 
 class StoreError(NasError):

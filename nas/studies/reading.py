@@ -51,6 +51,10 @@ FILES: tuple[Keys, ...] = (("data", "path"), ("base", "checkpoint"))
 """Keys whose value is a path; so are the items of `warm_start`."""
 URLS: tuple[Keys, ...] = (("store",), ("strategy", "storage"), ("strategy", "searcher", "storage"))
 """Keys whose value is a database's URL; Optuna's storages may also be journals, by their paths."""
+FREE = ("folder.", "threads.", "data.path.", "ray.", "base.workers.", "supernet.workers.", "retrain.workers.")
+"""Keys, each with a dot behind it, that may change while a run is continued: where it and its images lie, and who
+computes.
+"""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 SUFFIXES = (".yaml", ".yml")
@@ -113,9 +117,9 @@ def resolve(
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs, as `key: stored, now asked`; not the number of threads, and where folder and images lie."""
+    """What differs, as `key: stored, now asked`; not what is in `FREE`, which may."""
     before, now = _flat(stored), _flat(settings)
-    keys = [key for key in dict.fromkeys([*before, *now]) if key not in ("folder", "threads", "data.path")]
+    keys = [key for key in dict.fromkeys([*before, *now]) if not f"{key}.".startswith(FREE)]
     return [hidden(f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})")
             for key in keys if before.get(key) != now.get(key)]  # fmt: skip
 

@@ -5,6 +5,7 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -23,10 +24,11 @@ from nas.studies.heartbeat import Activity
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
+from nas.studies.trainers import trainer
 from nas.studies.warm import read_prior
 from nas.studies.weights import load_factoring, load_weights, save_factoring, save_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
-from nas.training import Data, Workplace, load_data
+from nas.training import Data, History, Step, Workplace, load_data
 from nas.training.adjoined import SeparateNorms
 
 WEIGHTS = "weights.safetensors"
@@ -183,6 +185,14 @@ class Session:
         }
         return supernet.blueprint(architecture, {**known, **about})
 
+    def fit(self, stage: str, module: nn.Module, step: Step, watch: training.Session) -> History:
+        """Trains by the recipe of a stage, on as many workers as it says.
+
+        Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
+        """
+        recipe = replace(getattr(self.config, stage), workers=1)
+        return trainer(self.config, stage)(module, step, self.data, recipe, seed=self.config.seed, session=watch)
+
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None
     ) -> training.Session:
@@ -190,7 +200,7 @@ class Session:
         return training.Session(
             device=self.device,
             checkpoint=checkpoint,
-            refresh=lambda module: module.refresh() if isinstance(module, Supernet | SeparateNorms) else None,
+            refresh=_refresh,
             evaluate=evaluate,
             title=title,
             progress=self.show,
@@ -206,6 +216,11 @@ def describe_data(data: Data) -> dict[str, Any]:
         "image_size": data.image_size,
         "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
     }
+
+
+def _refresh(module: nn.Module) -> None:
+    if isinstance(module, Supernet | SeparateNorms):
+        module.refresh()
 
 
 def _device(asked: str) -> torch.device:

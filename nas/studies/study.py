@@ -23,6 +23,7 @@ from torch import nn
 
 from nas.errors import RunError
 from nas.searchspaces import Architecture
+from nas.studies import trainers
 from nas.studies.drivers import GRACE, Driver
 from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
@@ -94,6 +95,7 @@ class Study:
         or in a copy of the folder with the same store.
         """
         console = terminal(stderr=True, quiet=quiet)
+        trainers.check(self.resolved.config, [stage for stage in STAGES if self.folder.result(stage) is None])
         with self.folder.lock():
             self._begin()
             first = next((stage for stage in STAGES if self.folder.result(stage) is None), None)
@@ -150,6 +152,7 @@ class Study:
         """
         self.folder.need("supernet")
         architecture, strategy = self._named(digest, number)
+        trainers.check(self.resolved.config, ("retrain",))
         with self.folder.lock():
             session = self._session()
             place = self.folder.stage("retrain") / self._role(architecture)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,31 @@ def accuracy(
     """Runs `model` (images B x C x H x W -> logits B x K), in eval mode if it is a module, over the whole split."""
     with evaluating(model), torch.inference_mode():
         return _counted(model, split.batches(batch, device=device), _Tally()).evaluation
+
+
+@runtime_checkable
+class Elastic(Protocol):
+    """A module that holds sub-networks."""
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """One of them."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class Watch:
+    """Measures a module, or one of its sub-networks, on a split, where the module is: for `Session.evaluate`."""
+
+    split: Split
+    architecture: Architecture | None = None
+
+    def __call__(self, module: nn.Module) -> Mapping[str, float]:
+        """Accuracy and loss."""
+        device = next(module.parameters()).device
+        if self.architecture is not None and isinstance(module, Elastic):
+            module = module.subnet(self.architecture)
+        return accuracy(module, self.split, device=device).metrics
 
 
 @final

@@ -15,7 +15,7 @@ from nas.studies.measuring import measure_rows
 from nas.studies.results import Training
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
-from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
+from nas.training import AdjoinedStep, DistilledStep, PlainStep, Step, Watch, accuracy
 from nas.training.adjoined import SeparateNorms
 from nas.training.gradual import stages
 
@@ -59,13 +59,8 @@ def retrain(
     )
     split, device = session.data.validation, session.device
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
-
-    def evaluate(fitted: nn.Module) -> dict[str, float]:
-        small = fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
-        return accuracy(small, split, device=device).metrics
-
-    watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
-    history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
+    watch = session.training(f"retrain {place.name}", checkpoint, Watch(split, architecture))
+    history = session.fit("retrain", module, step, watch)
     model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
     with replaced_folder(place) as partial:
         save(partial, model, session.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
