@@ -80,7 +80,7 @@ class Dispatcher:
         return trials
 
     def take_back(self, *numbers: int) -> None:
-        """Whoever measured these jobs is lost (all that are under way, if none is named): hand them out again, last."""
+        """Whoever measured these jobs is lost (all that are under way, if none is named): hand them out again."""
         self._jobs += [self._under_way.pop(number) for number in numbers or tuple(self._under_way)]
 
     def _may_ask(self) -> bool:

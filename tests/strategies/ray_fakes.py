@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import ray
 from nas.cluster import Cluster
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, Trial
+from nas.strategies import Problem, Trial, with_raytune
 from nas.strategies.ray_controller import Controller, Plan
 from nas.strategies.with_raytune import WithRaytune
 from nas.testing.toy import Toy, ToyMeasure
@@ -51,14 +51,15 @@ class Assigned:
 
     measure: ToyMeasure
 
-    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
         given = ray.get_runtime_context().get_assigned_resources()
         threads = float(os.environ["OMP_NUM_THREADS"])
-        return {**self.measure(architecture), "cpus": given["CPU"], "gpus": given["GPU"], "threads": threads}
+        for metrics in self.measure.stages(architecture, shares):
+            yield {**metrics, "cpus": given["CPU"], "gpus": given["GPU"], "threads": threads}
 
 
 class Dying(Controller):
-    """Dies, once, at its fourth answer."""
+    """Dies, once, at its fourth answer; the mark that it did is in the folder for Tune's files."""
 
     def __init__(self, plan: Plan, measure: Any) -> None:
         super().__init__(plan, measure)
@@ -73,30 +74,35 @@ class Dying(Controller):
         super().answer(answer)
 
 
-def drive(address: str, table: Path, die: int) -> None:
-    """A driver: searches, with its table of trials in a file, and dies when so many are in it."""
+def drive(address: str, folder: Path, die: int) -> None:
+    """A driver: searches, with its table of trials in a file. It dies when so many are in it, after Tune did; with 0,
+    nobody does.
+    """
 
     def record(trial: Trial) -> None:
-        with table.open("a") as file:
+        with (folder / "trials").open("a") as file:
             file.write(json.dumps([trial.number, str(trial.architecture), dict(trial.metrics)]) + "\n")
-        if len(table.read_text().splitlines()) == die:
+        if len(recorded(folder)) == die:
             os.kill(os.getpid(), signal.SIGKILL)
 
     asked = problem()
     asked.record = record
-    list(on_ray(workers=1, ray=Cluster(address=address)).search(asked))
+    if die:
+        with_raytune.Controller = Dying  # type: ignore[misc]
+    list(on_ray(workers=1, ray=Cluster(address=address, storage=str(folder))).search(asked))
 
 
-def recorded(table: Path) -> list[Trial]:
-    rows = [json.loads(line) for line in table.read_text().splitlines()]
-    return list(_trials(rows))
-
-
-def _trials(rows: list[Any]) -> Iterator[Trial]:
-    for number, text, metrics in rows:
-        architecture = Architecture.from_json(text)
-        yield Trial(number, architecture, metrics, Toy().costs(architecture), "toy", 0, 0.0)
+def recorded(folder: Path) -> list[Trial]:
+    """What a driver left behind."""
+    rows = [json.loads(line) for line in (folder / "trials").read_text().splitlines()]
+    architectures = [Architecture.from_json(text) for _, text, _ in rows]
+    return [
+        Trial(number, architecture, metrics, Toy().costs(architecture), "toy", 0, 0.0)
+        for (number, _, metrics), architecture in zip(rows, architectures, strict=True)
+    ]
 
 
 if __name__ == "__main__":
-    drive(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    import ray_fakes  # workers know this file by its name
+
+    ray_fakes.drive(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from nas.testing.toy import ACCURACY, MACS, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes  # noqa: E402
-from ray_fakes import TRIALS, Assigned, Dying, on_ray, plain, problem, recorded  # noqa: E402
+from ray_fakes import TRIALS, Assigned, on_ray, plain, problem, recorded  # noqa: E402
 
 from nas import cluster  # noqa: E402
 from nas.cluster import Cluster, room  # noqa: E402
 from nas.strategies import with_raytune  # noqa: E402
+from nas.strategies.ray_controller import Measured  # noqa: E402
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -67,21 +69,20 @@ def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worke
     assert table == found == sorted(asked.history, key=table.index)
 
 
-def test_a_search_whose_driver_is_killed_goes_on_elsewhere_to_the_same(tmp_path: Path) -> None:
-    """Killed on a Ray of its own with one worker, whose processes may still be there; continued on this one with two.
+def drive(address: str, folder: Path, die: int) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, ray_fakes.__file__, address, str(folder), str(die)]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=200)
 
-    What was measured is not measured again.
-    """
-    table = tmp_path / "trials"
-    driver = subprocess.run(
-        [sys.executable, ray_fakes.__file__, "local", str(table), "4"], check=False, capture_output=True, timeout=200
-    )
+
+def test_a_search_goes_on_to_the_same_though_tune_dies_and_then_its_driver(gcs: str, tmp_path: Path) -> None:
+    """Nothing is measured again, and what the dead had reserved is free: the search goes on with all workers."""
+    driver = drive(gcs, tmp_path, 6)
     assert driver.returncode == -signal.SIGKILL, driver.stderr
-    history = recorded(table)
-    assert len(history) == 4
-    again = problem(history=history)
-    rest = list(on_ray(workers=2).search(again))
-    assert len(rest) == TRIALS - 4
+    assert (tmp_path / "killed").exists()
+    again = problem(history=recorded(tmp_path))
+    assert len(again.history) == 6
+    rest = list(on_ray(workers=3).search(again))
+    assert len(rest) == TRIALS - 6
     assert plain(again.history) == without_ray(problem())
 
 
@@ -91,31 +92,16 @@ def test_a_driver_outside_the_cluster_searches_through_ray_client(gcs: str, tmp_
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    words = [
-        "-m",
-        "ray.util.client.server",
-        "--mode",
-        "legacy",
-        "--address",
-        gcs,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        port,
-    ]
-    table = tmp_path / "trials"
+    words = f"-m ray.util.client.server --mode legacy --address {gcs} --host 127.0.0.1 --port {port}".split()
     server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(int(port))
-        driver = subprocess.run(
-            [sys.executable, ray_fakes.__file__, f"ray://127.0.0.1:{port}", str(table), "0"],
-            check=False, capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
+        driver = drive(f"ray://127.0.0.1:{port}", tmp_path, 0)
     finally:
         server.kill()
         server.wait()
     assert driver.returncode == 0, driver.stderr
-    assert plain(recorded(table)) == without_ray(problem())
+    assert plain(recorded(tmp_path)) == without_ray(problem())
 
 
 def _wait_for(port: int) -> None:
@@ -128,33 +114,33 @@ def _wait_for(port: int) -> None:
             return
 
 
-def test_running_freely_takes_several_objectives_any_strategy_and_a_part_of_a_gpu(tmp_path: Path) -> None:
-    """Without retries, a worker that is killed costs a trial, and no more."""
-    measure = Assigned(ToyMeasure(Toy(), lethal=str(tmp_path / "killed")))
-    asked = problem(objectives=(ACCURACY, MACS), measure=measure)
-    searcher = {"use": "with_tune_search", "algorithm": "optuna"}
-    found = list(on_ray(mode="free", searcher=searcher, ray=Cluster(gpus=0.25, retries=0)).search(asked))
-    assert sorted(trial.number for trial in found) == list(range(TRIALS))
-    assert all(asked.allows(trial.architecture) for trial in found)
-    assert len({trial.architecture.digest for trial in found}) == TRIALS
-    (lost,) = (trial for trial in found if trial.state == "failed")
-    assert "the worker died" in str(lost.error)
-    given = {tuple(t.metrics[name] for name in ("cpus", "gpus", "threads")) for t in found if t.state == "done"}
-    assert given == {(1, 0.25, 1)}
-
-
-def test_racing_gives_poor_candidates_up_and_survives_a_worker(tmp_path: Path) -> None:
+def test_racing_freely_gives_poor_candidates_up_on_parts_of_a_gpu_and_survives_a_worker(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
-    asked = problem({"noise": 0.02, "lethal": str(killed)}, trials=18)
-    found = list(on_ray(trials=18, mode="free", asha=True, searcher="uniform").search(asked))
+    asked = problem(trials=18, measure=Assigned(ToyMeasure(Toy(), noise=0.02, lethal=str(killed))))
+    searcher = {"use": "with_tune_search", "algorithm": "optuna"}
+    search = on_ray(trials=18, mode="free", asha=True, searcher=searcher, ray=Cluster(gpus=0.25, retries=1))
+    found = list(search.search(asked))
     states = [trial.state for trial in found]
     assert killed.exists()
-    assert len(states) == 18
+    assert sorted(trial.number for trial in found) == list(range(18))
+    assert len({trial.architecture.digest for trial in found}) == 18
     assert set(states) == {"done", "stopped"}
     assert states.count("stopped") >= 4
     best = winner(found, (ACCURACY,), asked.limit)
     assert best.state == "done"
     assert best.value("accuracy") == Toy().measure(best.architecture)["accuracy"]
+    assert {tuple(t.metrics[name] for name in ("cpus", "gpus", "threads")) for t in found} == {(1, 0.25, 1)}
+
+
+def test_workers_that_die_more_often_than_there_are_retries_cost_a_trial() -> None:
+    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), problem(), 5)
+    job = dispatcher.next()
+    assert job is not None
+    lost: Counter[int] = Counter()
+    assert with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1) == []
+    assert dispatcher.next() == job
+    (trial,) = with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1)
+    assert (trial.number, trial.state, trial.error) == (job.number, "failed", "the worker died (2 times)")
 
 
 def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,15 +151,6 @@ def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pyte
     with pytest.raises(ClusterError, match="no machine is left"):
         list(on_ray(workers=1).search(asked))
     assert 1 <= len(asked.history) < TRIALS
-
-
-def test_tune_itself_may_die(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Last, since on a Ray that stays its workers' places remain reserved."""
-    monkeypatch.setattr(with_raytune, "Controller", Dying)
-    asked = problem()
-    list(on_ray(workers=1, ray=Cluster(storage=str(tmp_path))).search(asked))
-    assert (tmp_path / "killed").exists()
-    assert plain(asked.history) == without_ray(problem())
 
 
 def test_room_is_counted_machine_by_machine_and_gpu_by_gpu() -> None:
