@@ -20,11 +20,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from nas.errors import StoreError
 
 ALLOWED = "a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database"
-REMEDY = (
-    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
-)
-"""What to do about a table of trials that is damaged."""
-_LATER = "run the same command again: it continues, nothing recorded is lost"
 _PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
 """Drivers whose package is called otherwise."""
 
@@ -57,6 +52,13 @@ def hidden(text: str) -> str:
     return re.sub(r"([?&]password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text))
 
 
+REMEDY = (
+    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
+)
+"""What to do about a table of trials that is damaged."""
+_LATER = "run the same command again: it continues, nothing recorded is lost"
+
+
 def shown(url: str) -> str:
     """What messages call the store behind a URL: its file, or the URL without its password."""
     return str(sqlite_path(url) or hidden(url))
@@ -68,7 +70,7 @@ def faults(name: str) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError) as fault:
-        reason = hidden(str(getattr(fault, "orig", None) or fault))
+        reason = " ".join(hidden(str(getattr(fault, "orig", None) or fault)).split())
         raise StoreError(f"{name}: {reason}; {_advice(reason)}") from fault
     except SQLAlchemyError as fault:
         raise StoreError(f"{name}: {hidden(str(fault))}") from fault
