@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, final
@@ -25,6 +26,9 @@ from nas.strategies.problem import State, Trial
 from nas.studies.drivers import Drivers
 from nas.studies.results import Counted, said
 from nas.studies.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION
+
+PAUSES = (0.05, 0.2, 0.5)
+"""Seconds until tables are made again: of two processes that make them at the same instant, one may fail."""
 
 
 @final
@@ -46,13 +50,16 @@ class Store:
         added. A file of another program is refused before anything is written.
         """
         store = cls(connect(url, write=True), shown(url), driver)
-        sqlite = store._engine.dialect.name == "sqlite"
         with faults(store.name):
-            store._make(sqlite)
+            for pause in (*PAUSES, None):
+                try:
+                    store._make()
+                    break
+                except DBAPIError:
+                    if pause is None:
+                        raise
+                    time.sleep(pause)
         store._check()
-        if sqlite:
-            with faults(store.name), store._engine.connect() as connection:
-                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
         return store
 
     @classmethod
@@ -88,8 +95,9 @@ class Store:
             try:
                 connection.execute(TRIALS.insert().values(row))
             except IntegrityError as fault:
+                reason = " ".join(str(fault.orig).split())
                 raise StoreError(
-                    f"{self.name}: this trial is in the table already ({fault.orig}): is another run writing under the "
+                    f"{self.name}: this trial is in the table already ({reason}): is another run writing under the "
                     "same id?"
                 ) from fault
 
@@ -130,30 +138,29 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make(self, sqlite: bool, attempts: int = 3) -> None:
-        """Makes what is missing, unless the tables are of another version, or an SQLite file has others.
+    def _make(self) -> None:
+        """Makes what is missing, unless the tables are of another version, or an SQLite file has others (see `_check`).
 
-        Another process may do so at the same moment; then this one looks again.
+        Raises `DBAPIError`, also when another process makes it at the same instant.
         """
+        sqlite = self._engine.dialect.name == "sqlite"
         with self._engine.connect() as connection:
             there = set(sa.inspect(connection).get_table_names())
             if sqlite and not there <= set(METADATA.tables):
                 return
             found = connection.execute(sa.select(VERSION.c.version)).scalar() if VERSION.name in there else None
-        whole = found == SCHEMA and set(METADATA.tables) <= there
-        if whole or found not in (None, *READABLE):
+        if found not in (None, *READABLE):
             return
-        try:
+        if found != SCHEMA or not set(METADATA.tables) <= there:
             with self._engine.begin() as connection:
                 if sqlite:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")  # or each table would be made by itself
                 METADATA.create_all(connection)
                 if connection.execute(sa.update(VERSION).values(version=SCHEMA)).rowcount == 0:
                     connection.execute(VERSION.insert().values(version=SCHEMA))
-        except DBAPIError:
-            if attempts == 1:
-                raise
-            self._make(sqlite, attempts - 1)
+        if sqlite:
+            with self._engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
 
     def _hold(self, connection: Connection, run: str) -> None:
         """Within a transaction that writes: the run is still its driver's until the transaction ends."""
