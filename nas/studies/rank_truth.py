@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nas.studies.folder import TAU, read_json, write_json
-from nas.studies.results import Ranks, Relearning
+from nas.studies.rank_results import Ranks, Relearning
 
 
 @final

@@ -44,7 +44,7 @@ class Retraining:
         assert not len(self.data.test), "no ranking may see the test split"
 
     def __call__(self, architecture: Architecture) -> Mapping[str, Any]:
-        """A `nas.studies.results.Relearned`: the history, and what was measured on the search-validation split."""
+        """A `nas.studies.rank_results.Relearned`: the history, and what was measured on the search-validation split."""
         supernet = self._supernet()
         module, step = start(
             self.spec,

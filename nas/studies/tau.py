@@ -17,10 +17,10 @@ from nas.errors import RunError, nearest
 from nas.searchspaces import Architecture
 from nas.studies.config import RetrainSpec
 from nas.studies.folder import TAU, read_json, write_json
+from nas.studies.rank_results import Relearned, Relearning, Sample
 from nas.studies.rank_statistics import ranked, summary, ties
 from nas.studies.rank_truth import RankTruth
 from nas.studies.report import words
-from nas.studies.results import Relearned, Relearning, Sample
 from nas.studies.retraining import Retraining
 from nas.studies.session import Session
 from nas.studies.strata import Member, stratified
