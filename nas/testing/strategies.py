@@ -27,7 +27,7 @@ from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.strategies import Objective, Strategy, Trial, find, installed, winner
-from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Toy
+from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Steady, Toy
 
 TRIALS = 28
 CONTINUE = 6
@@ -170,11 +170,11 @@ class StrategySuite:
                 return {"accuracy": float("nan")}
             return made.measure(architecture)
 
-        trials = search(strategy, measure=measure)
+        trials = search(strategy, measure=Steady(measure))
         assert len(trials) == TRIALS
         assert {trial.error for trial in trials} == {None, "RuntimeError: out of memory", "accuracy is nan"}
         half = trials[: TRIALS // 2]
-        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=measure, history=half))
+        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=Steady(measure), history=half))
         continued = digests([*half, *itertools.islice(rest, CONTINUE)])
         assert continued == digests(trials)[: TRIALS // 2 + CONTINUE]
 
@@ -187,7 +187,7 @@ class StrategySuite:
             measured.append(architecture.digest)
             return made.measure(architecture)
 
-        trials = search(strategy, TINY, measure=measure, limit=None)
+        trials = search(strategy, TINY, measure=Steady(measure), limit=None)
         assert len(trials) == TRIALS
         assert sorted(measured) == sorted(set(digests(trials)))
         assert sum(not trial.cached for trial in trials) == len(measured)
@@ -225,7 +225,7 @@ def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
 
     refusal = ""
     try:
-        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=never))
+        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=Steady(never)))
     except StrategyError as error:
         refusal = str(error)
     assert "objective" in refusal or not refusal

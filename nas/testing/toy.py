@@ -20,7 +20,7 @@ from nas.searchspaces.factors import Additive, Factor
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.problem import Objective, Problem, Staged, Trial
+from nas.strategies.problem import Objective, Problem, Trial
 
 ACCURACY = Objective("accuracy", maximise=True)
 MACS = Objective("macs", maximise=False)
@@ -128,17 +128,14 @@ class Toy:
         history: Sequence[Trial] = (),
         **more: Any,
     ) -> Problem:
-        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`. A
-        `measure` that knows no shares of images finds the same on all of them.
-        """
-        measure = measure or self.measure
+        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`."""
         return Problem(
             space=self.space,
             objectives=tuple(objectives),
             strategy="toy",
             seed=seed,
             trials=trials,
-            measure=measure if isinstance(measure, Staged) else Steady(measure),
+            measure=measure or Steady(self.measure),
             costs=self.costs,
             record=lambda _: None,
             limit=limit,

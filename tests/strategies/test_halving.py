@@ -138,14 +138,10 @@ def test_evolution_breeds_from_those_that_came_furthest() -> None:
 
 def test_what_it_cannot_race_is_refused_before_anything_is_measured() -> None:
     toy = Toy()
-    with pytest.raises(
-        StrategyError, match=r"toy: found 2 objectives \(accuracy, macs\); .*objectives: {accuracy: max}"
-    ):
+    with pytest.raises(StrategyError, match=r"found 2 objectives \(accuracy, macs\); .* {accuracy: max}"):
         Halving().search(problem(Watched(toy), toy, 4, objectives=(ACCURACY, MACS)))
-    blind = problem(Watched(toy), toy, 4)
-    blind.measure = toy.measure
     with pytest.raises(StrategyError, match="knows no shares of images"):
-        Halving().search(blind)
+        Halving().search(problem(toy.measure, toy, 4))
     options = TypeAdapter(Halving)
     for searcher, reason in (
         ("halving", "propose one architecture at a time"),
