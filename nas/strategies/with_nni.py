@@ -68,7 +68,7 @@ class WithNni(AskTell):
         if len(problem.objectives) > 1:
             raise StrategyError(
                 f"{problem.strategy}: found {len(problem.objectives)} objectives, but NNI's searchers take one; "
-                "allowed: one objective, or strategies/nsga2.yaml"
+                "allowed: one, such as --set 'objectives={accuracy: max}', or strategies/nsga2.yaml"
             )
         if self.sampler == "regularized_evolution" and find_spec("pytorch_lightning") is None:
             raise StrategyError(
