@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def _connect(cluster: Cluster, workers: int) -> None:
     local: dict[str, Any] = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False}
     try:
         _probe(os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address)
+        before = signal.getsignal(signal.SIGTERM)
         ray.init(
             address=cluster.address,
             log_to_driver=False,
@@ -128,6 +130,8 @@ def _connect(cluster: Cluster, workers: int) -> None:
             runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cluster.threads)}},
             **(local if cluster.address == "local" else {}),
         )
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(signal.SIGTERM, before)  # Ray's core takes it for itself, and aborts
     except (OSError, ValueError, RuntimeError) as fault:
         raise ClusterError(
             f"ray.address: found '{cluster.address}', but no cluster answers there ({_reason(fault)}); allowed: local, "
