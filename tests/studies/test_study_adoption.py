@@ -207,7 +207,7 @@ def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch:
         return Study(replace(made.resolved, importance=Trained()), tmp_path / "r")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nas.studies.stages.supernet._ends", lambda *_: (_ for _ in ()).throw(Stop()))
+        patched.setattr("nas.studies.stages.supernet.Ends.__call__", lambda *_: (_ for _ in ()).throw(Stop()))
         with pytest.raises(Stop):
             study().run(quiet=True)
     assert (tmp_path / "r" / "supernet" / ORDERING).exists()
