@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REUSED = 2**30
 """Bytes of activations that an `Evaluator` keeps on its device; on a cluster every worker does.
 
-DeiT-Ti leaves 0.15 MB per image and block, so that a gibibyte holds all blocks for some 500 images, or the first two for
-3,000.
+DeiT-Ti leaves 0.15 MB per image and step: a gibibyte holds the stem and twelve blocks for some 500 images, or the stem
+and one block for 3,000.
 """
 
 
