@@ -1,5 +1,5 @@
-"""One thread: on a shared machine, two torch processes on two cores fight, and runs take ten times as long. Ray's workers
-are as important as the tests that wait for them, and no test fails for its time.
+"""One thread: on a shared machine, two torch processes on two cores fight, and runs take ten times as long. Ray's
+workers are as important as the tests that wait for them, and no test fails for its time.
 """
 
 from __future__ import annotations
