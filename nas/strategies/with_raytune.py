@@ -89,14 +89,16 @@ class WithRaytune(Strategy):
     def _search(self, problem: Problem) -> Iterator[Trial]:
         size = self.round if self.mode == "deterministic" else None
         dispatcher = Dispatcher(proposing(self.searcher), problem, size)
+        known = len(problem.history)
         dispatcher.prepare()
+        yield from problem.history[known:]
         if dispatcher.finished:
             return
         plan = Plan(self.ray, self.workers, problem.objectives[0], self.rungs if self.asha else 1, self.eta)
         for _ in range(1 + self.ray.retries):
             with connected(self.ray, self.workers):
                 try:
-                    yield from _serve(dispatcher, plan, ray.put(problem.measure))
+                    yield from _serve(problem, dispatcher, plan)
                     assert dispatcher.finished, "Ray Tune ended before the budget was spent"
                     return
                 except RayActorError as fault:
@@ -105,19 +107,21 @@ class WithRaytune(Strategy):
         raise ClusterError(f"ray: found that Tune died, however often it was started: {reason.strip()}")
 
 
-def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> Iterator[Trial]:
+def _serve(problem: Problem, dispatcher: Dispatcher, plan: Plan) -> Iterator[Trial]:
     """Trials of one run of Tune, recorded here as they come. Raises `RayActorError` when Tune's process dies."""
     remote: Any = ray.remote(Controller)
-    controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [measure])
+    controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [ray.put(problem.measure)])
     running = controller.run.remote()
     lost: Counter[int] = Counter()
     try:
         for request in _requests(controller, plan.cluster):
+            known = len(problem.history)
             if isinstance(request, Measured):
-                yield from _settle(dispatcher, request, lost, plan.cluster.retries)
+                _settle(dispatcher, request, lost, plan.cluster.retries)
             else:
                 job = dispatcher.next()
                 controller.answer.remote(FINISHED if dispatcher.finished else job)
+            yield from problem.history[known:]  # proposals that repeat what was measured are among them
         ray.get(running)
     finally:
         # What a killed Tune has reserved is free only when this process leaves the cluster.
@@ -126,16 +130,16 @@ def _serve(dispatcher: Dispatcher, plan: Plan, measure: ray.ObjectRef[Any]) -> I
         ray.kill(controller)
 
 
-def _settle(dispatcher: Dispatcher, found: Measured, lost: Counter[int], retries: int) -> list[Trial]:
-    """Trials of an outcome: none yet, if its worker died and another may try again."""
+def _settle(dispatcher: Dispatcher, found: Measured, lost: Counter[int], retries: int) -> None:
+    """Take an outcome; not yet, if its worker died and another may try again."""
     outcome = found.outcome
     if outcome is None:
         lost[found.number] += 1
         if lost[found.number] <= retries:
             dispatcher.take_back(found.number)
-            return []
+            return
         outcome = Outcome({}, f"the worker died ({lost[found.number]} times)")
-    return dispatcher.settle(found.number, outcome)
+    dispatcher.settle(found.number, outcome)
 
 
 def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:

@@ -22,7 +22,7 @@ from nas.strategies import Problem, Trial, winner
 from nas.strategies.dispatch import Dispatcher
 from nas.strategies.evolution import Evolution
 from nas.strategies.problem import Outcome
-from nas.testing.toy import ACCURACY, MACS, Toy, ToyMeasure
+from nas.testing.toy import ACCURACY, MACS, TINY, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes  # noqa: E402
@@ -67,6 +67,14 @@ def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worke
     assert plain(found) == without_ray(problem({"fails": 4}))
     assert {trial.error for trial in found} == {None, "RuntimeError: no memory"}
     assert table == found == sorted(asked.history, key=table.index)
+
+
+def test_proposals_that_repeat_what_was_measured_are_trials_too() -> None:
+    toy = Toy(TINY)
+    asked = toy.problem(trials=TRIALS, measure=ToyMeasure(toy))
+    found = list(on_ray(mode="free", searcher="uniform").search(asked))
+    assert sorted(trial.number for trial in found) == list(range(TRIALS))
+    assert sum(trial.cached for trial in found) == TRIALS - len({trial.architecture.digest for trial in found}) > 0
 
 
 def drive(address: str, folder: Path, die: int) -> subprocess.CompletedProcess[str]:

@@ -47,19 +47,23 @@ class Experiment:
 def search(strategy: AskTell, options: Experiment, problem: Problem) -> Iterator[Trial]:
     """Trials, each as soon as it is known. The metrics are those after training, not those of the supernet."""
     dispatcher = Dispatcher(strategy, problem, options.round)
+    known = len(problem.history)
     dispatcher.prepare()
+    yield from problem.history[known:]
     if dispatcher.finished:
         return
     with _manager(options, problem) as manager:
         running: dict[int, tuple[Job, float]] = {}
         while not dispatcher.finished:
+            known = len(problem.history)
             while len(running) < options.workers and (job := dispatcher.next()) is not None:
                 manager.submit(job)
                 running[job.number] = job, time.perf_counter()
             if running:
                 told = manager.receive()
                 job, started = running.pop(told["number"])
-                yield from dispatcher.settle(job.number, _outcome(told, time.perf_counter() - started))
+                dispatcher.settle(job.number, _outcome(told, time.perf_counter() - started))
+            yield from problem.history[known:]  # proposals that repeat what was measured are among them
 
 
 def _outcome(told: dict[str, Any], seconds: float) -> Outcome:
