@@ -33,8 +33,6 @@ from nas.studies.folder import STAGES
 from nas.studies.record import Record
 
 ROOT = Path(__file__).parents[1]
-TRIALS_PER_KILL = 8
-"""The search must outlast its kills, which come after three new trials on average, and some while a trial lasts."""
 SHORT = ["base.epochs=4", "supernet.epochs=2", "retrain.epochs=0", "latency.seconds=0.01", "latency.batches=[1]",
          "baseline=1", "objectives={accuracy: max}"]  # fmt: skip
 """What comes before and after the search is not the matter here."""
@@ -43,7 +41,10 @@ RAY = (
     "{use: with_raytune, name: on_ray, searcher: {use: evolution, population: 8, sample: 3}, workers: 2, round: 8, "
     "trials: %d}"
 )
-SEARCHES = {"evolution, in one process": EVOLUTION, "evolution, on 2 Ray workers": RAY}
+SEARCHES = {"evolution, in one process": (EVOLUTION, 80), "evolution, on 2 Ray workers": (RAY, 30)}
+"""Each with its trials per kill: the search must outlast its kills, and goes on until the supervisor has seen that a new
+trial is there.
+"""
 
 Key = tuple[str, int]
 Row = tuple[object, ...]
@@ -57,10 +58,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "studies" / "results" / "kills.csv")
     arguments = parser.parse_args()
     rows = []
-    for number, (title, strategy) in enumerate(SEARCHES.items()):
+    for number, (title, (strategy, trials)) in enumerate(SEARCHES.items()):
         folder = arguments.folder / str(number)
         shutil.rmtree(folder, ignore_errors=True)
-        row = compare(strategy % (TRIALS_PER_KILL * arguments.kills), folder, arguments.kills, arguments.seed)
+        row = compare(strategy % (trials * arguments.kills), folder, arguments.kills, arguments.seed)
         rows.append({"search": title, **row, "cores": os.cpu_count(), "commit": commit()})
         print(rows[-1], flush=True)
     pd.DataFrame(rows).to_csv(arguments.out, index=False)
