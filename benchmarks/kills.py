@@ -42,9 +42,7 @@ RAY = (
     "trials: %d}"
 )
 SEARCHES = {"evolution, in one process": (EVOLUTION, 80), "evolution, on 2 Ray workers": (RAY, 30)}
-"""Each with its trials per kill: the search must outlast its kills, and goes on until the supervisor has seen that a new
-trial is there.
-"""
+"""Each with its trials per kill: a search must outlast its kills, and goes on until the supervisor has seen a new trial."""
 
 Key = tuple[str, int]
 Row = tuple[object, ...]
