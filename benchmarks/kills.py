@@ -42,7 +42,7 @@ RAY = (
     "trials: %d}"
 )
 SEARCHES = {"evolution, in one process": (EVOLUTION, 80), "evolution, on 2 Ray workers": (RAY, 30)}
-"""Each with its trials per kill: a search must outlast its kills, and goes on until the supervisor has seen a new trial."""
+"""Each with its trials per kill: a search must outlast its kills."""
 
 Key = tuple[str, int]
 Row = tuple[object, ...]
