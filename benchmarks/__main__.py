@@ -11,7 +11,10 @@ import torch
 
 from nas.studies.environment import commit
 
-BENCHMARKS = ("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "ray_workers")
+BENCHMARKS = (
+    *("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "reuse"),
+    *("ray_workers", "ray_cluster", "data_parallel"),
+)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,12 @@ def seconds(function: Callable[[], object]) -> float:
 def ratio(a: Callable[[], object], b: Callable[[], object], pairs: int) -> dict[str, float]:
     """Median, least and greatest a/b of `pairs` pairs after one warm-up of both, and the median seconds of each."""
     a(), b()
-    times = np.array([(seconds(a), seconds(b)) for _ in range(pairs)])
+    return compared([(seconds(a), seconds(b)) for _ in range(pairs)])
+
+
+def compared(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Median, least and greatest a/b of pairs of seconds, and the median seconds of each."""
+    times = np.array(pairs)
     ratios = times[:, 0] / times[:, 1]
     return {
         "ratio": round(float(np.median(ratios)), 3),
@@ -25,5 +30,5 @@ def ratio(a: Callable[[], object], b: Callable[[], object], pairs: int) -> dict[
         "greatest": round(float(ratios.max()), 3),
         "seconds_a": round(float(np.median(times[:, 0])), 4),
         "seconds_b": round(float(np.median(times[:, 1])), 4),
-        "pairs": pairs,
+        "pairs": len(pairs),
     }

@@ -63,15 +63,22 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
-    if study.is_dir() and (settings or folder):
-        raise RunError(
-            f"{study}: a run continues with its own settings; --set and --folder go with a study's YAML file"
-        )
+    if study.is_dir() and folder:
+        raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        found = Study.open(study) if study.is_dir() else Study.from_yaml(study, overrides=settings or (), folder=folder)
-        found.run(quiet=quiet)
+        def whole() -> None:
+            changed = settings or ()
+            found = (
+                Study.open(study, overrides=changed)
+                if study.is_dir()
+                else Study.from_yaml(study, overrides=changed, folder=folder)
+            )
+            found.run(quiet=quiet)
+
+        torchrun.lead(whole)
 
 
 @app.command()
@@ -79,7 +86,7 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A search space, a study or the folder of a run.")],
     settings: Settings = None,
 ) -> None:
-    """Show choices and costs, before anything trains."""
+    """Show choices and costs, before anything trains; of a run also who runs it, and the trials under way."""
     from nas.studies.report.terminal import terminal
     from nas.studies.showing import show as shown
 
@@ -143,10 +150,52 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
         from nas.studies.report.terminal import results_table, terminal
         from nas.studies.study import Study
+        from nas.training import torchrun
 
-        study = Study.open(run)
-        row = study.retrain(digest=digest, number=number)
-    terminal().print(results_table([row], study.resolved.config.name))
+        def whole() -> None:
+            study = Study.open(run)
+            row = study.retrain(digest=digest, number=number)
+            terminal().print(results_table([row], study.resolved.config.name))
+
+        torchrun.lead(whole)
+
+
+@app.command()
+def tau(  # noqa: PLR0913  (one per option)
+    run: Run,
+    architectures: Annotated[int, typer.Option(metavar="N", help="How many architectures are retrained.")] = 12,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of each (default: the study's).")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="LOSS", help="adjoined, distilled or plain (default: the study's).")
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Start from fresh weights, not from the shared ones.")
+    ] = False,
+    workers: Annotated[int, typer.Option(metavar="N", help="Retrain N at a time, on Ray.")] = 1,
+    address: Annotated[str, typer.Option(metavar="ADDRESS", help="Of Ray: local, auto or HOST:PORT.")] = "local",
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both accuracies, as SVG.")] = None,
+) -> None:
+    """Retrain some architectures: does the ranking with shared weights hold?"""
+    with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
+        from nas.studies.report.terminal import rank_summary, terminal
+        from nas.studies.study import Study
+
+        truth = Study.open(run).tau(
+            architectures=architectures,
+            epochs=epochs,
+            loss=loss,
+            from_scratch=scratch,
+            workers=workers,
+            address=address,
+        )
+    _write_csv(truth.table, csv)
+    if plot is not None:
+        from nas.studies.report.plots import svg
+        from nas.studies.report.rank_plot import rank_plot
+
+        plot.write_text(svg(rank_plot(truth)), encoding="utf-8")
+    rank_summary(terminal(), truth)
 
 
 @app.command()
@@ -213,8 +262,9 @@ def _fail(message: str) -> int:
 def _stoppable(again: str = "") -> Iterator[None]:
     """Ctrl-C and SIGTERM end the process at once, with a line that says how to continue.
 
-    Files and trials are whole at any moment, so there is nothing to clean up. An exception would be no better, and is
-    lost when the signal comes while Python runs a destructor or a callback of a weak reference.
+    Files and trials are whole at any moment, so there is nothing to clean up or to save: what is lost is the epoch, or
+    the trials, under way. An exception would be no better, and is lost when the signal comes while Python runs a
+    destructor or a callback of a weak reference.
     """
     advice = f"; everything finished is kept, continue with: {again}" if again else ""
 

@@ -51,6 +51,10 @@ class StrategyError(NasError):
     """A strategy that is unknown, or that cannot search this problem."""
 
 
+class ClusterError(NasError):
+    """A Ray cluster that is not installed, does not answer, or has no room for what is asked of it."""
+
+
 class StoreError(NasError):
     """A table of trials that cannot be opened, read or written."""
 

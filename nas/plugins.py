@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from importlib.metadata import entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 from nas.errors import NasError, nearest
@@ -22,7 +24,7 @@ def names(package: str) -> list[str]:
     folder = importlib.import_module(package)
     helpers = set(getattr(folder, "NOT_PLUGINS", ()))
     own = [m.name for m in pkgutil.iter_modules(folder.__path__) if m.name not in helpers and not m.ispkg]
-    return sorted({*own, *(entry.name for entry in entry_points(group=package))})
+    return sorted({*own, *(entry.name for entry in _installed(package, tuple(sys.path)))})
 
 
 def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[T]:
@@ -33,7 +35,7 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     allowed = names(package)
     if name not in allowed:
         raise error(f"no '{name}' in {package}; there are: {', '.join(allowed)}{nearest(name, allowed)}")
-    for entry in entry_points(group=package):
+    for entry in _installed(package, tuple(sys.path)):
         if entry.name == name:
             return _checked(entry.load(), base, name)
     try:
@@ -51,6 +53,12 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     ]
     assert len(own) == 1, f"{module.__name__} must define exactly one concrete {base.__name__}, not {len(own)}"
     return _checked(own[0], base, name)
+
+
+@lru_cache(maxsize=64)
+def _installed(package: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of the group. Finding them takes tens of milliseconds, and they do not change but with the path."""
+    return tuple(entry_points(group=package))
 
 
 def _checked(found: object, base: type[T], name: str) -> type[T]:

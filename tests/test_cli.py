@@ -26,6 +26,7 @@ report RUN
 retrain RUN --digest=DIGEST --trial=N
 run STUDY --set=KEY=VALUE --folder=DIR --quiet
 show PATH --set=KEY=VALUE
+tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE
 """
 STUDY = """
 space: {space}
@@ -50,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> str:
+def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path | int, code: int = 0) -> str:
     """What a command prints; on the error stream when it fails."""
     capsys.readouterr()
     assert cli.main([str(argument) for argument in arguments]) == code
@@ -173,9 +174,29 @@ def test_compare_puts_runs_side_by_side(capsys: pytest.CaptureFixture[str], run:
     assert {"commit", "seed", "test_accuracy", "latency_ms_batch_1"} <= set(frame.columns)
 
 
+def test_tau_prints_writes_and_draws_both_rankings(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    options = ("--architectures", 3, "--epochs", 1, "--loss", "plain")
+    shown = said(capsys, "tau", run, *options, "--csv", tmp_path / "tau.csv", "--plot", tmp_path / "tau.svg")
+    frame = pd.read_csv(tmp_path / "tau.csv")
+    assert all(digest in shown for digest in frame["digest"])
+    for words in ("3 architectures, retrained 1 epochs (plain) from the shared weights", "regret@3", "Of 3 pairs"):
+        assert words in shown
+    assert (tmp_path / "tau.svg").read_text().startswith("<svg")
+    assert "found 2; allowed: 3 or more" in said(capsys, "tau", run, "--architectures", 2, code=2)
+
+
 def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     shown = said(capsys, "export", run, "--optuna", f"sqlite:///{tmp_path / 'optuna.db'}")
     assert shown.count(": 6 trials") == 2
+
+
+UNIFORM = ("--set", "strategy=uniform")
+"""A strategy that needs no extra."""
 
 
 @pytest.mark.parametrize(
@@ -186,9 +207,15 @@ def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path,
         (["run", "nosuch.yaml"], "nosuch.yaml: found no such file"),
         (["pareto", "nosuch"], "nosuch: no run here"),
         (["show", str(SPACE), "--set", "choices.heads.size=[9]"], "--set choices.heads.size"),
-        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "limit.macs=1%"], "no architecture has macs <= "),
-        (["run", str(ROOT / "studies" / "digits.yaml"), "--set", "dat.name=x"], "dat: found an unknown key"),
-        (["run", str(ROOT / "studies" / "fashion_mnist.yaml"), "--set", "data.path=no.npz"], "no.npz does not exist"),
+        (
+            ["run", str(ROOT / "studies" / "digits.yaml"), *UNIFORM, "--set", "limit.macs=1%"],
+            "no architecture has macs <= ",
+        ),
+        (["run", str(ROOT / "studies" / "digits.yaml"), *UNIFORM, "--set", "dat.name=x"], "dat: found an unknown key"),
+        (
+            ["run", str(ROOT / "studies" / "fashion_mnist.yaml"), *UNIFORM, "--set", "data.path=no.npz"],
+            "no.npz does not exist",
+        ),
     ],
 )
 def test_a_users_fault_is_a_line_and_code_2(
@@ -221,9 +248,8 @@ def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.Capture
 
 
 SWALLOWED = """
-import sys, time, weakref
+import sys, time, types
 from nas import cli
-from nas.studies.study import Study
 
 class Thing:
     def __del__(self):
@@ -231,22 +257,24 @@ class Thing:
         for _ in range(1000):
             time.sleep(0.01)
 
-def run(study, quiet):
-    Thing()
-    print("went on", flush=True)
+class Study:
+    def from_yaml(*_, **__):
+        return Study()
 
-Study.run = run
-sys.argv[1:] = ["run", {path!r}, "--quiet"]
+    def run(self, quiet):
+        Thing()
+        print("went on", flush=True)
+
+sys.modules["nas.studies.study"] = types.SimpleNamespace(Study=Study)
+sys.argv[1:] = ["run", "study.yaml", "--quiet"]
 sys.exit(cli.main())
 """
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_a_destructor_is_not_lost(tmp_path: Path, sent: signal.Signals, code: int) -> None:
-    (tmp_path / "small.yaml").write_text(STUDY.format(space=SPACE))
-    script = SWALLOWED.format(path=str(tmp_path / "small.yaml"))
+def test_a_signal_in_a_destructor_is_not_lost(sent: signal.Signals, code: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SWALLOWED], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"
@@ -262,10 +290,7 @@ def test_a_command_leaves_the_signals_as_they_were(capsys: pytest.CaptureFixture
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.parametrize(
-    ("sent", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
-def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals, code: int, word: str) -> None:
+def test_a_stopped_run_says_how_to_continue(tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text(STUDY.format(space=SPACE).replace("base: {epochs: 1}", "base: {epochs: 9999}"))
     command = [sys.executable, "-m", "nas.cli", "run", str(tmp_path / "long.yaml"), "--folder", str(tmp_path / "run")]
     process = subprocess.Popen(
@@ -276,11 +301,11 @@ def test_a_stopped_run_says_how_to_continue(tmp_path: Path, sent: signal.Signals
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(sent)
+    process.send_signal(signal.SIGTERM)
     asked = time.monotonic()
     _, error = process.communicate(timeout=60)
     assert time.monotonic() - asked < 10
-    assert process.returncode == code
-    assert f"{word}; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
+    assert process.returncode == 143
+    assert f"terminated; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
     assert "Traceback" not in error
     assert isinstance(read(tmp_path / "run" / "study.yaml").data, dict)

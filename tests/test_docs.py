@@ -37,6 +37,7 @@ def test_readme_python() -> None:
 
 
 def test_readme_yaml(tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     spaces = [text for text in blocks("README.md", "yaml") if text.startswith("# space")]
     studies = [text for text in blocks("README.md", "yaml") if text.startswith("# study")]
     assert (len(spaces), len(studies)) == (1, 1)
@@ -45,6 +46,7 @@ def test_readme_yaml(tmp_path: Path) -> None:
 
 
 def test_readme_commands() -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     commands = re.findall(r"^\$ nas (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(commands) == 2
     for command in commands:

@@ -33,6 +33,11 @@ SIGNATURES = {
     "Study.run": "(self, *, quiet: bool = False) -> Record",
     "Study.trials": "(self) -> pd.DataFrame",
     "Study.pareto": "(self) -> pd.DataFrame",
+    "Study.tau": (
+        "(self, *, architectures: int = 12, epochs: int | None = None, loss: str | None = None,"
+        " from_scratch: bool = False, workers: int = 1, address: str = local) -> RankTruth"
+    ),
+    "Study.running": "(self) -> pd.DataFrame",
     "load": "(folder: str | Path) -> nn.Module",
 }
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, final
 
 from pydantic import TypeAdapter, ValidationError
 
-from nas.errors import ConfigError, Fault
+from nas.errors import ConfigError, Fault, NasError
 from nas.searchspaces.mistakes import NOTHING, faults_of, shown
 from nas.searchspaces.yaml_text import Data, Path, cut, dotted, load
 
@@ -50,6 +50,11 @@ class Document:
     def fault(self, path: Path, found: str, allowed: str) -> Fault:
         """A fault of the value at a path."""
         return Fault(self.where(path), dotted(path), found, allowed)
+
+    def refused(self, path: Path, error: NasError, allowed: str = "") -> Fault:
+        """The fault of the value at a path that an error refuses; `allowed`, unless the error says it by itself."""
+        found, _, better = str(error).partition("; allowed: ")
+        return self.fault(path, found, better or allowed)
 
     def get(self, path: Path) -> Data:
         """The value at a path, None when there is none."""

@@ -4,6 +4,8 @@ are.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nas import plugins
 from nas.errors import StrategyError
 from nas.strategies.base import AskTell, Strategy
@@ -15,19 +17,33 @@ NOT_PLUGINS = (
     "dispatch",
     "feasible",
     "nested",
+    "optuna_samplers",
+    "optuna_storage",
+    "optuna_study",
     "problem",
     "ranking",
+    "ray_controller",
     "relaxed",
+    "searcher",
     "sizing",
     "slimming",
 )
 
-__all__ = ["AskTell", "Objective", "Problem", "Strategy", "Trial", "find", "names", "winner"]
+__all__ = ["AskTell", "Objective", "Problem", "Strategy", "Trial", "find", "installed", "names", "winner"]
 
 
 def names() -> list[str]:
     """Names of all strategies: files of this folder, and entry points of the group "nas.strategies"."""
     return plugins.names(__name__)
+
+
+def installed() -> dict[str, type[Strategy]]:
+    """All strategies by name, but those that need a package which is not installed."""
+    found = {}
+    for name in names():
+        with suppress(StrategyError):
+            found[name] = find(name)
+    return found
 
 
 def find(name: str) -> type[Strategy]:

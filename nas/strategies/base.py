@@ -39,6 +39,13 @@ class Strategy(ABC):
     of their own.
     """
 
+    @property
+    def measures(self) -> bool:
+        """Whether it measures in its own way, not by `problem.measure`: what it and others know of an architecture is
+        then not the same.
+        """
+        return False
+
     def check(self, problem: Problem) -> None:  # noqa: B027  (most strategies take every problem)
         """Raise `StrategyError` when this strategy cannot search the problem, such as one with several objectives."""
 

@@ -60,6 +60,7 @@ class Dispatcher:
             return None
         job = self._jobs.pop(0)
         self._under_way[job.number] = job
+        self._problem.begin(job.number, job.architecture)
         return job
 
     def settle(self, number: int, outcome: Outcome) -> list[Trial]:
@@ -77,6 +78,10 @@ class Dispatcher:
             self._settled[trial.number] = trial
         self._learn()
         return trials
+
+    def take_back(self, *numbers: int) -> None:
+        """Whoever measured these jobs is lost (all that are under way, if none is named): hand them out again."""
+        self._jobs += [self._under_way.pop(number) for number in numbers or tuple(self._under_way)]
 
     def _may_ask(self) -> bool:
         """In rounds, the next round is asked for when nothing of this one is open."""

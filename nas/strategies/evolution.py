@@ -3,7 +3,8 @@ variant (arXiv 2107.00651).
 
 Ours differs from the paper: children may come from crossover; a child over the limit is moved to the nearest
 architecture within it instead of being thrown away; a child seen before is bred again, a few times; with several
-objectives, "best" means non-dominated rank, then crowding distance.
+objectives, "best" means non-dominated rank, then crowding distance; trials that were given up after a part of the
+images come after all others.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pydantic import Field
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.base import AskTell
 from nas.strategies.feasible import draw, first_unseen, fit, tournament
-from nas.strategies.problem import Problem, Trial, losses
-from nas.strategies.ranking import best_first
+from nas.strategies.problem import Problem, Trial
+from nas.strategies.ranking import furthest_first
 
 TRIES = 8
 """Children bred at most until one is new. The last is taken anyway; it then costs a trial, but no measurement."""
@@ -33,7 +34,8 @@ class Evolution(AskTell):
     evolution: the old die, however good they are, so that a lucky measurement does not rule for ever). `parents:
     elite` takes any of the `sample` best trials so far (AutoFormer). `crossover` is the share of children with two
     parents. `mutation` is the probability with which each choice is redrawn; by default one choice per child, on
-    average.
+    average. The best trials of earlier runs (`Problem.prior`), if there are any, are the first population; each of its
+    own trials takes the place of the worst of them.
     """
 
     population: Annotated[int, Field(ge=2)] = 50
@@ -50,11 +52,13 @@ class Evolution(AskTell):
     def ask(self, problem: Problem, number: int) -> Architecture:
         """See `AskTell.ask`."""
         rng = problem.rng(number)
-        done = [trial for trial in problem.history if trial.state == "done"]
-        if len(done) < self.population:
+        pool = [trial for trial in problem.history if trial.state != "failed"]
+        if len(pool) < self.population:
+            pool = [*_elders(problem, self.population - len(pool)), *pool]
+        if len(pool) < self.population:
             return draw(problem, rng)
-        pool = done if self.parents == "elite" else done[-self.population :]
-        order = best_first(losses(pool, problem.objectives))
+        pool = pool if self.parents == "elite" else pool[-self.population :]
+        order = furthest_first(pool, problem.objectives)
         return first_unseen(problem, lambda: self._child(problem, pool, order, rng), TRIES)
 
     def _child(self, problem: Problem, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
@@ -69,3 +73,9 @@ class Evolution(AskTell):
         if self.parents == "elite":
             return pool[order[rng.integers(min(self.sample, len(order)))]].architecture
         return pool[tournament(order, self.sample, rng)].architecture
+
+
+def _elders(problem: Problem, most: int) -> list[Trial]:
+    """The best trials of earlier runs, the worst of them first."""
+    order = furthest_first(problem.prior, problem.objectives)
+    return [problem.prior[i] for i in reversed(order[:most])]

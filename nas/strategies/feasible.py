@@ -4,17 +4,20 @@ nearest that does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.problem import Problem
+from nas.strategies.problem import Problem, Trial, losses
+from nas.strategies.ranking import best_first
 
 DRAWS = 32
 """Architectures drawn at once; the first unseen one is taken. With half of all feasible ones seen, one ask in 4e9 finds
 none.
 """
+TRIES = 8
+"""Mutations of a proposal at most until one is new. The last is taken anyway; it costs a trial, but no measurement."""
 
 
 def draw(problem: Problem, rng: np.random.Generator) -> Architecture:
@@ -49,6 +52,32 @@ def fit(
         values = np.arange(len(choice.values))
         scores.append(noise * rng.random(len(values)) - np.abs(values - at) - lean * np.abs(values - lead))
     return space.from_table(problem.limit.lattice.best(scores)[None, :])[0]
+
+
+def near(
+    problem: Problem, row: np.ndarray, rng: np.random.Generator, toward: Architecture | None = None
+) -> Architecture:
+    """The proposal (a row of indices) of a searcher that is told neither the limit nor to repeat nothing, made to fit;
+    when it was seen before, one of its mutations.
+    """
+    proposal = fit(problem, row, rng, toward)
+    if not problem.seen(proposal):
+        return proposal
+    rate = 1 / len(problem.space)
+    return first_unseen(problem, lambda: fit(problem, problem.space.mutate(proposal, rng, rate), rng, toward), TRIES)
+
+
+def leader(problem: Problem, trials: Iterable[Trial], rng: np.random.Generator) -> Architecture | None:
+    """One of the best quarter of the trials that are done, None while there is none.
+
+    A searcher that is not told the limit proposes what is too large, the more so the better it learns. So where its
+    proposals are moved to decides the search, and they are moved toward such a one.
+    """
+    done = [trial for trial in trials if trial.state == "done"]
+    if not done:
+        return None
+    order = best_first(losses(done, problem.objectives))
+    return done[order[int(rng.integers(1 + len(done) // 4))]].architecture
 
 
 def first_unseen(problem: Problem, propose: Callable[[], Architecture], tries: int) -> Architecture:

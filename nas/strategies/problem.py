@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 State = Literal["done", "stopped", "failed"]
 
+SHARE = "share"
+"""The note of a trial that saw a part of the images only."""
+
 
 @final
 @dataclass(frozen=True)
@@ -37,20 +40,39 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0
     cached: bool = False
-    stopped: bool = False
-    """Given up after a part of the images."""
+    share: float = 1.0
+    """Of the images; less when the architecture was given up, or failed, after a part of them."""
 
     @property
     def state(self) -> State:
         """The state of a trial with this outcome."""
-        return "failed" if self.error is not None else "stopped" if self.stopped else "done"
+        return "failed" if self.error is not None else "stopped" if self.share < 1 else "done"
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Any], seconds: float, *, stopped: bool = False) -> Outcome:
+    def of(cls, metrics: Mapping[str, Any], seconds: float, *, share: float = 1.0) -> Outcome:
         """The outcome of metrics that came back; a failure if one of them is not finite."""
         found = {name: float(value) for name, value in metrics.items()}
         bad = ", ".join(f"{name} is {value}" for name, value in found.items() if not math.isfinite(value))
-        return cls({}, bad, seconds) if bad else cls(found, None, seconds, stopped=stopped)
+        return cls({}, bad, seconds, share=share) if bad else cls(found, None, seconds, share=share)
+
+    @classmethod
+    def measured(cls, measure: Callable[[], Mapping[str, Any]]) -> Outcome:
+        """The outcome of measuring now. A candidate that cannot be measured must not end a search of hours."""
+        started = time.perf_counter()
+        try:
+            metrics = measure()
+        except Exception as fault:
+            return cls({}, f"{type(fault).__name__}: {fault}", time.perf_counter() - started)
+        return cls.of(metrics, time.perf_counter() - started)
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A measure that can stop early, as racing needs it (`nas.training.Measure`)."""
+
+    def stages(self, architecture: Architecture, shares: tuple[float, ...]) -> Iterator[Mapping[str, float]]:
+        """Metrics on growing shares of the images."""
+        ...
 
 
 @final
@@ -76,6 +98,11 @@ class Trial:
     error: str | None = None
     cached: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """The share of the images that it was measured on."""
+        return float(self.notes.get(SHARE, 1.0))
 
     def value(self, name: str) -> float:
         """The metric or cost called `name`; "flops" is 2 x macs. Raises `StrategyError` when this trial has none of
@@ -127,19 +154,25 @@ def _forget(supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
     """For strategies that train no weights of their own."""
 
 
+def _unseen(number: int, architecture: Architecture) -> None:
+    """Where nobody asks what is under way."""
+
+
 @final
 @dataclass(kw_only=True)
 class Problem:
     """All that a strategy may see, and the one way to measure an architecture.
 
     `history` holds the trials of this strategy by their numbers (on resume: those of the store); `evaluate` appends to
-    it. `pending` holds digests of what is being measured elsewhere, in searches that measure several at once. `known`
-    maps digests to metrics measured by others of the same run, which are then not measured again. `measure` returns the
-    metrics of an architecture (and can be pickled, where a strategy measures in other processes), `costs` counts it,
-    `record` stores a trial before the search goes on. `supernet` and `work` (what may be trained on) are there for
-    strategies that need the supernet. Such a strategy works on a copy and calls `adopt(copy, rows)` once, before it
-    evaluates: from then on its architectures are measured on that copy, and its winner is extracted from it; `rows` is
-    how it was trained (`History.rows`).
+    it. `prior` are trials of earlier runs, measured on other weights: a strategy may learn from them before its first
+    proposal, but they are not of its history. `run` names the run where several meet. `pending` holds digests of what
+    is under way, in searches that measure several at once; `elsewhere` those that other runs of a shared study have
+    measured. `known` maps digests to metrics measured by others of the same run, which are then not measured again.
+    `measure` returns the metrics of an architecture (and can be pickled, where a strategy measures in other processes),
+    `costs` counts it, `begin` hears that a trial is about to be measured, `record` stores it before the search goes on.
+    `supernet` and `work` (what may be trained on) are there for strategies that need the supernet. Such a strategy
+    works on a copy and calls `adopt(copy, rows)` once, before it evaluates: from then on its architectures are measured
+    on that copy, and its winner is extracted from it; `rows` is how it was trained (`History.rows`).
     """
 
     space: SearchSpace
@@ -152,11 +185,15 @@ class Problem:
     record: Callable[[Trial], None]
     limit: Limit | None = None
     history: list[Trial] = field(default_factory=list)
+    prior: Sequence[Trial] = ()
+    run: str = ""
     pending: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
     known: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     supernet: Supernet | None = None
     work: Workplace | None = None
     adopt: Callable[[Supernet, Sequence[Mapping[str, Any]]], None] = _forget
+    begin: Callable[[int, Architecture], None] = _unseen
 
     def __post_init__(self) -> None:
         assert self.objectives, "a problem needs an objective"
@@ -169,8 +206,8 @@ class Problem:
         return np.random.default_rng((self.seed, number))
 
     def seen(self, architecture: Architecture) -> bool:
-        """Whether this strategy has had the architecture before (done or not)."""
-        return architecture.digest in self._measured or architecture.digest in self.pending
+        """Whether this strategy has had the architecture before (done or not), or leaves it to another run."""
+        return any(architecture.digest in known for known in (self._measured, self.pending, self.elsewhere))
 
     def allows(self, architecture: Architecture) -> bool:
         """Whether the architecture is within the limit, if there is one."""
@@ -187,7 +224,7 @@ class Problem:
         found = []
         for architecture in architectures:
             self.accept(architecture)
-            outcome = self.recall(architecture) or self._measure(architecture)
+            outcome = self.recall(architecture) or self._measure(len(self.history), architecture)
             found.append(self.settle(len(self.history), architecture, outcome, notes or {}))
         return found
 
@@ -201,7 +238,7 @@ class Problem:
         """What is known of the architecture already, None if nothing."""
         before = self._measured.get(architecture.digest)
         if before is not None:
-            return Outcome(before.metrics, before.error, cached=True, stopped=before.state == "stopped")
+            return Outcome(before.metrics, before.error, cached=True, share=before.share)
         if architecture.digest in self.known:
             return Outcome(dict(self.known[architecture.digest]), cached=True)
         return None
@@ -221,7 +258,7 @@ class Problem:
             state=outcome.state,
             error=outcome.error,
             cached=outcome.cached,
-            notes=notes,
+            notes={**notes, SHARE: outcome.share} if outcome.share < 1 else notes,
         )
         if trial.error is None:
             losses([trial], self.objectives)  # an objective that nobody measures is a fault of the study
@@ -234,10 +271,6 @@ class Problem:
         self.history.append(trial)
         self._measured.setdefault(trial.architecture.digest, trial)
 
-    def _measure(self, architecture: Architecture) -> Outcome:
-        started = time.perf_counter()
-        try:
-            metrics = self.measure(architecture)
-        except Exception as fault:  # a candidate that cannot be measured must not end a search of hours
-            return Outcome({}, f"{type(fault).__name__}: {fault}", time.perf_counter() - started)
-        return Outcome.of(metrics, time.perf_counter() - started)
+    def _measure(self, number: int, architecture: Architecture) -> Outcome:
+        self.begin(number, architecture)
+        return Outcome.measured(lambda: self.measure(architecture))

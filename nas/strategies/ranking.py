@@ -4,7 +4,11 @@ doi:10.1109/4235.996017).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from nas.strategies.problem import Objective, Trial, losses
 
 
 def best_first(losses: np.ndarray) -> list[int]:
@@ -20,6 +24,17 @@ def best_first(losses: np.ndarray) -> list[int]:
     for rank in np.unique(ranks):
         crowding[ranks == rank] = crowding_distances(losses[ranks == rank])
     return [int(i) for i in np.lexsort((-crowding, ranks))]
+
+
+def furthest_first(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[int]:
+    """Indices of trials that did not fail, best first. Values on different shares of the images do not compare: those
+    that were measured on more of them come before those that were given up earlier.
+    """
+    order: list[int] = []
+    for share in sorted({trial.share for trial in trials}, reverse=True):
+        places = [place for place, trial in enumerate(trials) if trial.share == share]
+        order += [places[at] for at in best_first(losses([trials[place] for place in places], objectives))]
+    return order
 
 
 def non_dominated_ranks(losses: np.ndarray) -> np.ndarray:

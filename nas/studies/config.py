@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import AfterValidator, Field
 
+from nas.cluster import Cluster
 from nas.training import DataSpec, Recipe, RetrainLoss
 
 
@@ -52,9 +53,20 @@ Plugin = Name | Mapping[str, Any]
 """A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
 
 
+@dataclass(frozen=True)
+class StageRecipe(Recipe):
+    """What the stages that train have in common, beside the recipe.
+
+    workers   processes on Ray that train together: each runs its part of every batch, and the gradients are summed, so
+              that the result is that of one, but for rounding and for what is random in the module (dropout)
+    """
+
+    workers: Annotated[int, Field(ge=1)] = 1
+
+
 @final
 @dataclass(frozen=True)
-class BaseSpec(Recipe):
+class BaseSpec(StageRecipe):
     """`base:` how the whole model is trained, or where its weights come from.
 
     pretrained   start from timm's pretrained weights (timm looks for them in its own cache, or fetches them)
@@ -68,7 +80,7 @@ class BaseSpec(Recipe):
 
 @final
 @dataclass(frozen=True)
-class SupernetSpec(Recipe):
+class SupernetSpec(StageRecipe):
     """`supernet:` how the sub-networks learn to be good with shared weights.
 
     rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and
@@ -82,7 +94,7 @@ class SupernetSpec(Recipe):
 
 @final
 @dataclass(frozen=True)
-class RetrainSpec(Recipe):
+class RetrainSpec(StageRecipe):
     """`retrain:` how the winner learns again; the uniform baseline's winner gets the same.
 
     loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
@@ -129,12 +141,16 @@ class StudyConfig:
     objectives   what the search measures, the one that picks the winner first
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
                  with `use:`
+    warm_start   folders of earlier runs with the same choices, whose trials the strategy may learn from before its
+                 first proposal (tpe, gp, nsga2 ..., evolution). Their metrics were measured on other weights, and serve
+                 as a hint only: they are no trials of this run, and what it proposes is measured here
     seed         of everything that is random
     name         of the run, and of its folder runs/NAME (default: the file's name)
     folder       of the run, in place of runs/NAME
     store        URL of the database for the trials (default: an SQLite file in the run's folder)
     device       cpu, cuda, cuda:1 ...; auto takes a GPU where there is one
     threads      of the processor (default: what torch takes)
+    ray          where the workers of the stages base, supernet and retrain are, see `nas.cluster.Cluster`
     """
 
     space: Mapping[str, Any]
@@ -150,12 +166,14 @@ class StudyConfig:
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: LatencySpec = LatencySpec()
+    warm_start: tuple[Name, ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
     folder: Name | None = None
     store: Name | None = None
     device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
+    ray: Cluster = field(default_factory=Cluster)
 
     @property
     def strategy_name(self) -> str:

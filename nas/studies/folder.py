@@ -22,6 +22,10 @@ from nas.errors import RunError
 from nas.studies import results
 
 STAGES = tuple(results.STAGES)
+TAU = "tau"
+"""Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
+architecture.
+"""
 
 
 @final
@@ -38,6 +42,11 @@ class RunFolder:
     def study_file(self) -> Path:
         """The fully resolved study; a folder without it holds no run."""
         return self.path / "study.yaml"
+
+    @property
+    def prior_file(self) -> Path:
+        """Trials of earlier runs that this one may learn from."""
+        return self.path / "prior.json"
 
     @property
     def exists(self) -> bool:
@@ -73,9 +82,12 @@ class RunFolder:
         write_json(self.stage(stage) / "result.json", result)
 
     def forget_after(self, stage: str) -> None:
-        """Drops the results of the stages after this one: they were made from what is about to be made anew."""
-        for later in STAGES[STAGES.index(stage) + 1 :]:
-            path = self.path / later
+        """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
+        `nas tau` come after `explore`.
+        """
+        later = STAGES[STAGES.index(stage) + 1 :]
+        for name in (*later, TAU) if "extract" in later else later:
+            path = self.path / name
             if path.exists():
                 with _disk(path, "delete"):
                     shutil.rmtree(path)
@@ -116,6 +128,11 @@ def write_bytes(path: Path, content: bytes) -> None:
             partial.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def run_label(name: str, identity: Mapping[str, Any]) -> str:
+    """What a run is called where several meet: its study's name, and the beginning of its id."""
+    return f"{name}-{str(identity['id'])[:12]}"
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ Frames of several runs concatenate with `pd.concat` and go to Parquet as they ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import moocore
@@ -15,6 +16,7 @@ import pandas as pd
 
 from nas.errors import RunError
 from nas.strategies.problem import Objective, Trial
+from nas.studies.drivers import Driver
 
 HEAD = {"study": "str", "strategy": "str", "seed": "int64", "number": "int64"}
 TAIL = {
@@ -24,18 +26,32 @@ TAIL = {
     "feasible": "bool",
     "seconds": "float64",
     "state": "str",
+    "share": "float64",
     "digest": "str",
     "cached": "bool",
     "error": "str",
 }
 """Columns around those of the choices and metrics, in order, with their types."""
+RUNNING = {
+    "host": "str",
+    "pid": "int64",
+    "stage": "str",
+    "seen": "float64",
+    "stale": "bool",
+    "strategy": "str",
+    "number": "Int64",
+    "digest": "str",
+    "seconds": "float64",
+}
+"""Columns of `running_frame`."""
 
 
 def trials_frame(
     trials: Sequence[Trial], *, study: str, choices: Sequence[str], bounds: Mapping[str, tuple[float, float]]
 ) -> pd.DataFrame:
     """One row per trial: study, strategy, seed, number, a column per choice, metrics, macs, flops (2 x macs), params,
-    feasible (within `bounds`, cost -> (least, most)), seconds, state, digest, cached, error.
+    feasible (within `bounds`, cost -> (least, most)), seconds, state, share (of the images that the metrics are of),
+    digest, cached, error.
 
     A metric that a failed trial lacks is NaN. No trials give the same columns with no rows.
     """
@@ -43,6 +59,20 @@ def trials_frame(
     rows = [_row(trial, study, choices, metrics, bounds) for trial in trials]
     frame = pd.DataFrame(rows, columns=[*HEAD, *choices, *metrics, *TAIL])
     return frame.astype({**HEAD, **TAIL, **dict.fromkeys(metrics, "float64")})
+
+
+def running_frame(driver: Driver | None) -> pd.DataFrame:
+    """One row per trial under way, or one without a trial while none is: host, pid and stage of the driver, `seen` (how
+    many seconds ago it gave its last sign of life), `stale` (it has ended, as far as one look can tell, and the trials
+    under way will be measured again), and strategy, number, digest and `seconds` so far of the trial. No rows when
+    nobody runs the study.
+    """
+    rows: list[dict[str, Any]] = []
+    if driver is not None:
+        shared = {name: getattr(driver, name) for name in ("host", "pid", "stage", "stale")} | {"seen": driver.age}
+        trials = [asdict(one) | {"seconds": one.seconds + driver.age} for one in driver.under_way]
+        rows = [shared | trial for trial in trials or [{}]]
+    return pd.DataFrame(rows, columns=list(RUNNING)).astype(RUNNING)
 
 
 def _row(
@@ -65,6 +95,7 @@ def _row(
         "feasible": all(low <= trial.costs[cost] <= high for cost, (low, high) in bounds.items()),
         "seconds": trial.seconds,
         "state": trial.state,
+        "share": trial.share,
         "digest": trial.architecture.digest,
         "cached": trial.cached,
         "error": trial.error or "",
@@ -138,6 +169,15 @@ def best_so_far(frame: pd.DataFrame, objective: Objective) -> pd.Series:
     values = frame[objective.metric].where(fit)
     best = values.cummax() if objective.maximise else values.cummin()
     return best.ffill()
+
+
+def candidates_per_hour(frame: pd.DataFrame) -> dict[str, float]:
+    """Per strategy: how many architectures one worker measures in an hour. Trials that repeat one took no time and do
+    not count; a strategy that measured nothing is left out.
+    """
+    measured = frame[~frame["cached"] & (frame["seconds"] > 0)]
+    groups = measured.groupby("strategy", sort=False)["seconds"]
+    return {str(name): float(3600 * len(seconds) / seconds.sum()) for name, seconds in groups}
 
 
 def _finished(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:

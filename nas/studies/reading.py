@@ -10,7 +10,7 @@ name (`strategy: uniform`) or a preset's file (`strategy: strategies/nsga2.yaml`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -18,15 +18,26 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter
 
 from nas import importance, strategies
-from nas.errors import ConfigError, DataError, Fault, LimitError, StoreError, StrategyError, nearest
+from nas.database import hidden, located
+from nas.errors import (
+    ClusterError,
+    ConfigError,
+    DataError,
+    Fault,
+    LimitError,
+    NasError,
+    StoreError,
+    StrategyError,
+    nearest,
+)
 from nas.importance import Importance
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.mistakes import shown
 from nas.searchspaces.reader import Document, attempt, read
-from nas.strategies import Objective, Problem, Strategy
+from nas.strategies import Objective, Problem, Strategy, Trial
 from nas.studies.config import Bounds, Plugin, StudyConfig, SupernetSpec
 from nas.studies.counting import cost_of
-from nas.studies.database import hidden, located
+from nas.studies.warm import priors
 from nas.supernets import Cost
 from nas.training import DataSpec, Facts, inspect_data, rules
 from nas.training.rules.base import SupernetRule
@@ -37,7 +48,13 @@ Keys = tuple[str, ...]
 PLUGINS: tuple[Keys, ...] = (("strategy",), ("importance",), ("supernet", "rule"))
 """Keys whose value is a name, a preset's file, or a mapping with `use:`."""
 FILES: tuple[Keys, ...] = (("data", "path"), ("base", "checkpoint"))
-"""Keys whose value is a path."""
+"""Keys whose value is a path; so are the items of `warm_start`."""
+URLS: tuple[Keys, ...] = (("store",), ("strategy", "storage"), ("strategy", "searcher", "storage"))
+"""Keys whose value is a database's URL; Optuna's storages may also be journals, by their paths."""
+FREE = ("folder.", "threads.", "data.path.", "ray.", "base.workers.", "supernet.workers.", "retrain.workers.")
+"""Keys, each with a dot behind it, that may change while a run is continued: where it and its images lie, and who
+computes.
+"""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 SUFFIXES = (".yaml", ".yml")
@@ -57,16 +74,20 @@ class Resolved:
     importance: Importance
     rule: SupernetRule
     facts: Facts
+    prior: Sequence[Trial] = ()
 
 
-def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = ()) -> Resolved:
-    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50").
+def resolve(
+    path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = (), *, finished: Collection[str] = ()
+) -> Resolved:
+    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
+    files and of earlier runs, may be gone.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     near = _folder(path_or_text)
     document = _overridden(read(path_or_text), pairs(overrides), near)
-    document, faults = _absolute(document, near)
+    document, faults = _absolute(document, near, finished)
     document = _titled(document, path_or_text)
     config, own = attempt(document, StudyConfig)
     faults += [*document.faults, *own]
@@ -91,14 +112,14 @@ def resolve(path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, st
     assert space is not None
     assert cost is not None
     settings = _settings(config, strategy, rule, criterion)
-    return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts)
+    prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit)
+    return Resolved(config, settings, space, cost, limit, strategy, criterion, rule, facts, prior)
 
 
 def differences(stored: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """What differs, as `key: stored, now asked`; not the folder and the number of threads, which may."""
-    free = ("folder", "threads")
-    before, now = (_flat({k: v for k, v in s.items() if k not in free}) for s in (stored, settings))
-    keys = dict.fromkeys([*before, *now])
+    """What differs, as `key: stored, now asked`; not what is in `FREE`, which may."""
+    before, now = _flat(stored), _flat(settings)
+    keys = [key for key in dict.fromkeys([*before, *now]) if not f"{key}.".startswith(FREE)]
     return [hidden(f"{key} (there {before.get(key, 'nothing')}, now {now.get(key, 'nothing')})")
             for key in keys if before.get(key) != now.get(key)]  # fmt: skip
 
@@ -175,26 +196,37 @@ def _file(document: Document, keys: Keys, text: str, near: Path) -> Path:
     return path
 
 
-def _absolute(document: Document, near: Path) -> tuple[Document, list[Fault]]:
+def _absolute(document: Document, near: Path, finished: Collection[str]) -> tuple[Document, list[Fault]]:
     """Paths made absolute, so that the run can be continued from anywhere."""
     faults = []
     for keys in FILES:
         text = document.get(keys)
-        if not isinstance(text, str):
+        if not isinstance(text, str) or keys[0] in finished:
             continue
         path = _found(text, near)
         if path is not None:
             document = _swapped(document, keys, str(path.resolve()))
         elif keys != ("data", "path"):  # missing data has an error of its own
             faults.append(document.fault(keys, f"'{text}', which does not exist", "a file"))
-    store = document.get(("store",))
-    if isinstance(store, str) and store:
+    runs = document.get(("warm_start",))
+    if isinstance(runs, list):
+        found = [str(_place_of(text, near)) if isinstance(text, str) else text for text in runs]
+        document = _swapped(document, ("warm_start",), found)
+    for keys in URLS:
+        url = document.get(keys)
+        if not isinstance(url, str) or not url:
+            continue
+        journal = keys != ("store",) and "://" not in url
         try:
-            document = _swapped(document, ("store",), located(store, lambda text: _found(text, near)))
+            place = str(_place_of(url, near)) if journal else located(url, lambda text: _found(text, near))
+            document = _swapped(document, keys, place)
         except StoreError as fault:
-            found, _, allowed = str(fault).partition("; allowed: ")
-            faults.append(document.fault(("store",), found, allowed))
+            faults.append(document.refused(keys, fault))
     return document, faults
+
+
+def _place_of(text: str, near: Path) -> Path:
+    return (_found(text, near) or Path(text).expanduser()).resolve()
 
 
 def _titled(document: Document, path_or_text: str | Path) -> Document:
@@ -226,8 +258,13 @@ def _plugin(
         near = nearest(use, allowed) if isinstance(use, str) else ""
         faults.append(replace(document.fault(place, found, ", ".join(allowed) + near), key=".".join(given)))
         return None
+    try:
+        kind = find(use)
+    except NasError as absent:
+        faults.append(document.fault(given, f"'{use}' ({absent})", "what is installed"))
+        return None
     options = _swapped(document, keys, {key: option for key, option in value.items() if key not in ("use", "name")})
-    made, wrong = attempt(options, find(use), keys)
+    made, wrong = attempt(options, kind, keys)
     faults.extend(wrong)
     return made
 
@@ -329,8 +366,8 @@ def _unfit(
     for key, check in checks.items():
         try:
             check()
-        except StrategyError as fault:
-            faults.append(document.fault((key,), str(fault), "what fits the space, the limit and the objectives"))
+        except (ClusterError, StrategyError, StoreError) as fault:
+            faults.append(document.refused((key,), fault, "what fits the space, the limit and the objectives"))
     return faults
 
 

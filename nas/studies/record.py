@@ -10,12 +10,13 @@ from typing import Any, final
 
 import pandas as pd
 
+from nas.database import sqlite_url
 from nas.errors import RunError
 from nas.searchspaces.reader import read
 from nas.strategies.problem import Objective, Trial
-from nas.studies.database import sqlite_url
-from nas.studies.folder import STAGES, RunFolder, read_json
-from nas.studies.frames import front_objectives, hypervolume, pareto_frame, trials_frame, worst_values
+from nas.studies.drivers import Driver
+from nas.studies.folder import STAGES, RunFolder, read_json, run_label
+from nas.studies.frames import front_objectives, hypervolume, pareto_frame, running_frame, trials_frame, worst_values
 from nas.studies.results import Identity, Settings, damage
 from nas.studies.store import Store
 
@@ -63,6 +64,11 @@ class Record:
         return str(self.settings["name"])
 
     @property
+    def label(self) -> str:
+        """What the run is called where several meet."""
+        return run_label(self.name, self.identity)
+
+    @property
     def strategy(self) -> str:
         """The strategy's name."""
         return str(self.settings["strategy"]["name"])
@@ -92,6 +98,15 @@ class Record:
         """See `nas.studies.frames.trials_frame`."""
         choices = list(self.result("prepare")["space"]["choices"])
         return trials_frame(self.stored(), study=self.name, choices=choices, bounds=self.bounds)
+
+    def driver(self) -> Driver | None:
+        """Who runs the study, as far as the store knows; None when nobody does."""
+        with Store.open(self.store_url) as store:
+            return store.drivers.of(self.identity["id"])
+
+    def running(self) -> pd.DataFrame:
+        """See `nas.studies.frames.running_frame`."""
+        return running_frame(self.driver())
 
     def pareto(self, trials: pd.DataFrame | None = None) -> pd.DataFrame:
         """See `nas.studies.frames.pareto_frame`; with one objective the front is over that and MACs."""

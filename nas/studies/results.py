@@ -60,6 +60,28 @@ class Counted:
 
 @final
 @dataclass(frozen=True)
+class Earlier:
+    """A trial of another run."""
+
+    number: int
+    architecture: Values
+    metrics: Numbers
+    costs: Counted
+    strategy: str
+    seed: int
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class Prior:
+    """prior.json: what the search may learn from, see `nas.studies.warm`."""
+
+    trials: list[Earlier]
+
+
+@final
+@dataclass(frozen=True)
 class SpaceFacts:
     """The search space."""
 
@@ -197,6 +219,8 @@ class Explore:
     seconds: float
     uniform: Found | None = None
     adopted: bool = False
+    stopped: int = 0
+    candidates_per_hour: Numbers = field(default_factory=dict)
     relaxation: list[EpochRow] = field(default_factory=list)
 
 

@@ -5,6 +5,7 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -13,17 +14,21 @@ import torch
 from torch import nn
 
 from nas import training
+from nas.database import sqlite_url
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.strategies import Trial
 from nas.studies.counting import image_size_of
-from nas.studies.database import sqlite_url
-from nas.studies.folder import RunFolder, read_json, write_json
+from nas.studies.folder import RunFolder, read_json, run_label, write_json
+from nas.studies.heartbeat import Activity
 from nas.studies.reading import Resolved
 from nas.studies.results import Relaxation, Selection
 from nas.studies.store import Store
+from nas.studies.trainers import trainer
+from nas.studies.warm import read_prior
 from nas.studies.weights import load_factoring, load_weights, save_factoring, save_weights
 from nas.supernets import Blueprint, Cost, Supernet, build
-from nas.training import Data, Workplace, load_data
+from nas.training import Data, History, Step, Workplace, load_data
 from nas.training.adjoined import SeparateNorms
 
 WEIGHTS = "weights.safetensors"
@@ -41,14 +46,19 @@ that it works on.
 
 @final
 class Session:
-    """What stages work with. `show` says whether progress may be drawn on the terminal."""
+    """What stages work with. `show` says whether progress may be drawn on the terminal, `driver` who drives the run:
+    with one, trials are only written while it does.
+    """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
         self.study = study
         self.config = study.config
         self.folder = folder
         self.run_id = str(identity["id"])
+        self.label = run_label(study.config.name, identity)
         self.show = show
+        self.activity = Activity()
+        self.driver: str | None = None
         self.device = _device(study.config.device)
 
     @property
@@ -63,8 +73,17 @@ class Session:
 
     @cached_property
     def data(self) -> Data:
-        """The images in three splits."""
-        return load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        """The images in three splits. Raises `RunError` when the run was prepared with others."""
+        data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        prepared, found = self.folder.result("prepare"), describe_data(data)
+        if prepared is not None and prepared["data"] != found:
+            differ = [f"{key} {prepared['data'].get(key)}, now {found[key]}" for key in found
+                      if prepared["data"].get(key) != found[key]]  # fmt: skip
+            raise RunError(
+                f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
+                "another place by --set data.path=..."
+            )
+        return data
 
     @property
     def cost(self) -> Cost:
@@ -76,6 +95,11 @@ class Session:
         """The study's limit."""
         return self.study.limit
 
+    @cached_property
+    def prior(self) -> list[Trial]:
+        """Trials of earlier runs that the strategy may learn from."""
+        return read_prior(self.folder.prior_file) if self.config.warm_start else []
+
     @property
     def store_url(self) -> str:
         """Where the trials are."""
@@ -85,7 +109,7 @@ class Session:
         """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
         later ones are about would be gone with the table.
         """
-        return Store.create(self.store_url)
+        return Store.create(self.store_url, driver=self.driver)
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
@@ -161,6 +185,14 @@ class Session:
         }
         return supernet.blueprint(architecture, {**known, **about})
 
+    def fit(self, stage: str, module: nn.Module, step: Step, watch: training.Session) -> History:
+        """Trains by the recipe of a stage, on as many workers as it says.
+
+        Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
+        """
+        recipe = replace(getattr(self.config, stage), workers=1)
+        return trainer(self.config, stage)(module, step, self.data, recipe, seed=self.config.seed, session=watch)
+
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None
     ) -> training.Session:
@@ -168,11 +200,27 @@ class Session:
         return training.Session(
             device=self.device,
             checkpoint=checkpoint,
-            refresh=lambda module: module.refresh() if isinstance(module, Supernet | SeparateNorms) else None,
+            refresh=_refresh,
             evaluate=evaluate,
             title=title,
             progress=self.show,
         )
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """The images as plain data: what must not change while a run lasts."""
+    return {
+        "name": data.name,
+        "classes": data.classes,
+        "channels": data.channels,
+        "image_size": data.image_size,
+        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+    }
+
+
+def _refresh(module: nn.Module) -> None:
+    if isinstance(module, Supernet | SeparateNorms):
+        module.refresh()
 
 
 def _device(asked: str) -> torch.device:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from nas.errors import ConfigError, Fault
 from nas.searchspaces.reader import read
+from nas.studies.drivers import Driver
 from nas.studies.record import Record
 from nas.studies.report import words
 
@@ -29,7 +30,9 @@ def show(console: Console, path: Path, overrides: Sequence[str]) -> None:
         record = Record.open(path)
         prepared = record.result("prepare")
         _print(console, record.name, prepared["space"], prepared["limit"])
-        console.print(f"finished: {', '.join(record.finished)}", highlight=False)
+        console.print(f"finished       {', '.join(record.finished)}", highlight=False, soft_wrap=True)
+        for line in _running(record.driver()):
+            console.print(line, highlight=False, soft_wrap=True)
         return
     document = read(path)
     keys = document.data if isinstance(document.data, dict) else {}
@@ -59,6 +62,19 @@ def _study(path: Path, overrides: Sequence[str]) -> Shown:
     study = resolve(path, overrides)
     described = {"text": study.limit.describe(), "share": study.limit.share} if study.limit else None
     return study.config.name, describe_space(study.space, study.cost), described
+
+
+def _running(driver: Driver | None) -> list[str]:
+    """Who runs a study, and the trials under way."""
+    if driver is None:
+        return []
+    seen = f"last sign of life {words.seconds(driver.age)} ago"
+    state = f"stale, {seen}; run the study again to continue it" if driver.stale else seen
+    lines = [f"driver         {driver}, stage {driver.stage or 'none yet'}, {state}"]
+    for trial in driver.under_way:
+        fate = "will be measured again" if driver.stale else f"for {words.seconds(trial.seconds + driver.age)}"
+        lines.append(f"under way      {trial.strategy} {trial.number}, {trial.digest}, {fate}")
+    return lines
 
 
 def _print(console: Console, title: str, space: Mapping[str, Any], limit: Mapping[str, Any] | None) -> None:

@@ -7,78 +7,59 @@ table.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import sqlalchemy as sa
 from pydantic import Json, TypeAdapter, ValidationError
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from nas.database import REMEDY, connect, faults, shown, sqlite_path
 from nas.errors import SpaceError, StoreError
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.problem import State, Trial
-from nas.studies.database import connect, hidden, sqlite_path
+from nas.studies.drivers import Drivers
 from nas.studies.results import Counted, said
+from nas.studies.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION
 
-SCHEMA = 1
-"""Version of the table's columns; a store of another version is refused."""
-
-_METADATA = sa.MetaData()
-_VERSION = sa.Table("nas_schema", _METADATA, sa.Column("version", sa.Integer, primary_key=True))
-_TRIALS = sa.Table(
-    "nas_trials",
-    _METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("run", sa.String(32), nullable=False),
-    sa.Column("strategy", sa.String(64), nullable=False),
-    sa.Column("seed", sa.BigInteger, nullable=False),
-    sa.Column("number", sa.Integer, nullable=False),
-    sa.Column("digest", sa.String(12), nullable=False),
-    sa.Column("architecture", sa.Text, nullable=False),
-    sa.Column("metrics", sa.Text, nullable=False),
-    sa.Column("costs", sa.Text, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False),
-    sa.Column("state", sa.String(8), nullable=False),
-    sa.Column("error", sa.Text),
-    sa.Column("cached", sa.Boolean, nullable=False),
-    sa.Column("notes", sa.Text, nullable=False),
-    sa.Column("time", sa.String(32), nullable=False),
-    sa.UniqueConstraint("run", "strategy", "number"),
-)
+PAUSES = (0.05, 0.2, 0.5)
+"""Seconds until tables are made again: of two processes that make them at the same instant, one may fail."""
 
 
 @final
 class Store:
     """The table of trials behind a URL. All methods raise `StoreError`, which names the store and says what to do."""
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, driver: str | None = None) -> None:
         self._engine = engine
+        self._driver = driver
         self.name = name
+        self.drivers = Drivers(engine, name)
 
     @classmethod
-    def create(cls, url: str) -> Store:
-        """Opens a store to write to it, and makes its tables where the database lacks them.
+    def create(cls, url: str, *, driver: str | None = None) -> Store:
+        """Opens a store to write to it, and makes its tables where the database lacks them; a store of the former
+        version gets the table that it lacks. With a `driver`, only trials of runs that it drives can be changed.
 
-        Databases commit each table by itself, so a killed process may leave some of them: what is missing is added. A
-        file of another program is refused before anything is written.
+        Some databases commit each table by itself, so a killed process may leave some of them: what is missing is
+        added. A file of another program is refused before anything is written.
         """
-        store = cls(connect(url, write=True), _shown(url))
-        sqlite = store._engine.dialect.name == "sqlite"
-        with store._faults():
-            if not sqlite or set(sa.inspect(store._engine).get_table_names()) <= set(_METADATA.tables):
-                with store._engine.begin() as connection:
-                    _METADATA.create_all(connection)
-                    if connection.execute(sa.select(_VERSION.c.version)).scalar() is None:
-                        connection.execute(_VERSION.insert().values(version=SCHEMA))
+        store = cls(connect(url, write=True), shown(url), driver)
+        with faults(store.name):
+            for pause in (*PAUSES, None):
+                try:
+                    store._make()
+                    break
+                except DBAPIError:
+                    if pause is None:
+                        raise
+                    time.sleep(pause)
         store._check()
-        if sqlite:
-            with store._faults(), store._engine.connect() as connection:
-                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
         return store
 
     @classmethod
@@ -86,8 +67,8 @@ class Store:
         """Opens a store to read from it; a file that is missing or empty is a fault, not a new store."""
         path = sqlite_path(url)
         if path is not None and not (path.is_file() and path.stat().st_size):
-            raise StoreError(f"{path}: the table of trials is {'empty' if path.is_file() else 'missing'}; {_REMEDY}")
-        store = cls(connect(url, write=False), _shown(url))
+            raise StoreError(f"{path}: the table of trials is {'empty' if path.is_file() else 'missing'}; {REMEDY}")
+        store = cls(connect(url, write=False), shown(url))
         store._check()
         return store
 
@@ -109,34 +90,43 @@ class Store:
             "notes": json.dumps(dict(trial.notes)),
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
-        with self._faults(), self._engine.begin() as connection:
-            connection.execute(_TRIALS.insert().values(row))
+        with faults(self.name), self._engine.begin() as connection:
+            self._hold(connection, run)
+            try:
+                connection.execute(TRIALS.insert().values(row))
+            except IntegrityError as fault:
+                reason = " ".join(str(fault.orig).split())
+                raise StoreError(
+                    f"{self.name}: this trial is in the table already ({reason}): is another run writing under the "
+                    "same id?"
+                ) from fault
 
     def trials(self, run: str, strategy: str | None = None, *, choices: Mapping[str, Collection[Value]]) -> list[Trial]:
         """The trials of a run in the order they were recorded, of one strategy or of all.
 
         `choices`, choice -> values, are those of the run's search space: a row of another space is a damaged one.
         """
-        query = sa.select(_TRIALS).where(_TRIALS.c.run == run).order_by(_TRIALS.c.id)
+        query = sa.select(TRIALS).where(TRIALS.c.run == run).order_by(TRIALS.c.id)
         if strategy is not None:
-            query = query.where(_TRIALS.c.strategy == strategy)
+            query = query.where(TRIALS.c.strategy == strategy)
         try:
-            with self._faults(), self._engine.connect() as connection:
+            with faults(self.name), self._engine.connect() as connection:
                 rows = connection.execute(query).mappings().all()
             return [_trial(row, choices) for row in rows]
         except (ValueError, SpaceError) as fault:
             reason = said(fault) if isinstance(fault, ValidationError) else fault
-            raise StoreError(f"{self.name}: a row of run {run} is damaged ({reason}); {_REMEDY}") from fault
+            raise StoreError(f"{self.name}: a row of run {run} is damaged ({reason}); {REMEDY}") from fault
 
     def clear(self, run: str, strategy: str | None = None) -> None:
         """Deletes the trials of a run, of one strategy or of all: the supernet they were measured on is about to be
         trained anew.
         """
-        which = _TRIALS.c.run == run
+        which = TRIALS.c.run == run
         if strategy is not None:
-            which &= _TRIALS.c.strategy == strategy
-        with self._faults(), self._engine.begin() as connection:
-            connection.execute(_TRIALS.delete().where(which))
+            which &= TRIALS.c.strategy == strategy
+        with faults(self.name), self._engine.begin() as connection:
+            self._hold(connection, run)
+            connection.execute(TRIALS.delete().where(which))
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -148,59 +138,58 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _make(self) -> None:
+        """Makes what is missing, unless the tables are of another version, or an SQLite file has others (see `_check`).
+
+        Raises `DBAPIError`, also when another process makes it at the same instant.
+        """
+        sqlite = self._engine.dialect.name == "sqlite"
+        with self._engine.connect() as connection:
+            there = set(sa.inspect(connection).get_table_names())
+            if sqlite and not there <= set(METADATA.tables):
+                return
+            found = connection.execute(sa.select(VERSION.c.version)).scalar() if VERSION.name in there else None
+        if found not in (None, *READABLE):
+            return
+        if found != SCHEMA or not set(METADATA.tables) <= there:
+            with self._engine.begin() as connection:
+                if sqlite:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # or each table would be made by itself
+                METADATA.create_all(connection)
+                if connection.execute(sa.update(VERSION).values(version=SCHEMA)).rowcount == 0:
+                    connection.execute(VERSION.insert().values(version=SCHEMA))
+        if sqlite:
+            with self._engine.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))  # readers do not wait for the writer
+
+    def _hold(self, connection: Connection, run: str) -> None:
+        """Within a transaction that writes: the run is still its driver's until the transaction ends."""
+        if self._driver is not None and not self.drivers.hold(connection, run, self._driver):
+            raise StoreError(
+                f"{self.name}: another process has taken over run {run}, since this one gave no sign of life for some "
+                "time; it goes on there"
+            )
+
     def _check(self) -> None:
         """Refuses a damaged file, another program's database, and another version's table."""
-        with self._faults(), self._engine.connect() as connection:
+        with faults(self.name), self._engine.connect() as connection:
             if self._engine.dialect.name == "sqlite":
                 verdict = connection.execute(sa.text("PRAGMA quick_check")).scalar()
                 if verdict != "ok":
-                    raise StoreError(f"{self.name}: damaged or cut short ({str(verdict).splitlines()[0]}); {_REMEDY}")
+                    raise StoreError(f"{self.name}: damaged or cut short ({str(verdict).splitlines()[0]}); {REMEDY}")
             tables = set(sa.inspect(connection).get_table_names())
-            if not {_VERSION.name, _TRIALS.name} <= tables:
+            if not {VERSION.name, TRIALS.name} <= tables:
                 held = ", ".join(sorted(tables)) or "no tables"
                 raise StoreError(
                     f"{self.name}: not a table of trials of nas (it holds {held}); name another store, "
                     "or move that file away"
                 )
-            version = connection.execute(sa.select(_VERSION.c.version)).scalar()
-            if version != SCHEMA:
+            version = connection.execute(sa.select(VERSION.c.version)).scalar()
+            if version not in READABLE:
                 raise StoreError(
                     f"{self.name}: schema version {version}, this nas reads version {SCHEMA}; open it "
                     "with the nas that wrote it"
                 )
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError as fault:
-            raise StoreError(
-                f"{self.name}: this trial is in the table already ({fault.orig}): is another run writing under the "
-                "same id?"
-            ) from fault
-        except (DBAPIError, OSError) as fault:
-            reason = hidden(str(getattr(fault, "orig", None) or fault))
-            raise StoreError(f"{self.name}: {reason}; {_advice(reason)}") from fault
-        except SQLAlchemyError as fault:
-            raise StoreError(f"{self.name}: {hidden(str(fault))}") from fault
-
-
-_REMEDY = (
-    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
-)
-_LATER = "run the same command again: it continues, nothing recorded is lost"
-
-
-def _shown(url: str) -> str:
-    return str(sqlite_path(url) or hidden(url))
-
-
-def _advice(reason: str) -> str:
-    if "full" in reason or "disk I/O" in reason or "space" in reason:
-        return f"free some space and {_LATER}"
-    if "malformed" in reason or "not a database" in reason:
-        return _REMEDY
-    return f"mend that and {_LATER}"
 
 
 @final

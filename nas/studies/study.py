@@ -4,11 +4,12 @@ where it was.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -22,16 +23,23 @@ from torch import nn
 
 from nas.errors import RunError
 from nas.searchspaces import Architecture
+from nas.studies import trainers
+from nas.studies.drivers import GRACE, Driver
 from nas.studies.environment import commit, version
 from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
+from nas.studies.heartbeat import driving
 from nas.studies.measuring import row_of
-from nas.studies.reading import Resolved, differences, resolve
+from nas.studies.rank_truth import RankTruth
+from nas.studies.reading import Resolved, differences, pairs, resolve
 from nas.studies.record import Record
 from nas.studies.report import words
 from nas.studies.report.facts import Facts
+from nas.studies.report.files import write_report
 from nas.studies.report.terminal import summary, terminal
 from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.studies.stages import retrain as retraining
+from nas.studies.store import Store
+from nas.studies.warm import plain
 from nas.supernets import load, save
 
 
@@ -65,10 +73,15 @@ class Study:
         return cls(resolved, folder or config.folder or Path("runs") / config.name)
 
     @classmethod
-    def open(cls, folder: str | Path) -> Study:
-        """The study of a run that was begun. Raises `RunError` when there is none in the folder."""
+    def open(cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = ()) -> Study:
+        """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
+        its images are now. Raises `RunError` when there is no run in the folder, and for other overrides.
+        """
         record = Record.open(folder)
-        return cls(resolve(record.folder.study_file), folder)
+        if pairs(overrides).keys() - {"data.path"}:
+            raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
+                           "images are now; other settings go with a study's YAML file")  # fmt: skip
+        return cls(resolve(record.folder.study_file, overrides, finished=record.finished), folder)
 
     @property
     def record(self) -> Record:
@@ -78,14 +91,19 @@ class Study:
     def run(self, *, quiet: bool = False) -> Record:
         """Runs the stages that are not done. Run again to continue after an interruption: the result is the same.
 
-        Raises `RunError` when the folder holds a run with other settings, or when another process is running it.
+        Raises `RunError` when the folder holds a run with other settings, or when another process is running it, here
+        or in a copy of the folder with the same store.
         """
         console = terminal(stderr=True, quiet=quiet)
+        trainers.check(self.resolved.config, [stage for stage in STAGES if self.folder.result(stage) is None])
         with self.folder.lock():
             self._begin()
-            for stage in STAGES:
-                if self.folder.result(stage) is None:
-                    self._stage(stage, console, show=not quiet)
+            first = next((stage for stage in STAGES if self.folder.result(stage) is None), None)
+            if first is not None:
+                with self._driving(first, console):
+                    for stage in STAGES:
+                        if self.folder.result(stage) is None:
+                            self._stage(stage, console, show=not quiet)
         if not quiet:
             out = terminal()
             summary(out, Facts(self.record))
@@ -95,6 +113,10 @@ class Study:
     def trials(self) -> pd.DataFrame:
         """One row per trial, one column per choice: see `nas.studies.frames.trials_frame`."""
         return self.record.trials()
+
+    def running(self) -> pd.DataFrame:
+        """Who runs the study now, and the trials under way: see `nas.studies.frames.running_frame`."""
+        return self.record.running()
 
     def pareto(self) -> pd.DataFrame:
         """The front over the study's objectives (a single one: and over MACs), cheapest first, with its knee."""
@@ -130,6 +152,7 @@ class Study:
         """
         self.folder.need("supernet")
         architecture, strategy = self._named(digest, number)
+        trainers.check(self.resolved.config, ("retrain",))
         with self.folder.lock():
             session = self._session()
             place = self.folder.stage("retrain") / self._role(architecture)
@@ -145,6 +168,39 @@ class Study:
                 "params": int(session.cost.params(architecture)[0]),
             }
             return row_of(session, f"{place.name}, retrained", load(place), counted, {})
+
+    def tau(
+        self,
+        *,
+        architectures: int = 12,
+        epochs: int | None = None,
+        loss: str | None = None,
+        from_scratch: bool = False,
+        workers: int = 1,
+        address: str = "local",
+    ) -> RankTruth:
+        """Whether the ranking with shared weights holds after retraining: see `nas.studies.tau.Question` for what may
+        be asked, and `RankTruth` for its frames.
+
+        By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was. All is
+        measured on the search-validation split, and stands in the report from then on.
+        """
+        from nas.studies.tau import Question, rank_truth
+
+        question = Question(
+            architectures=architectures,
+            epochs=epochs,
+            loss=loss,
+            from_scratch=from_scratch,
+            workers=workers,
+            address=address,
+        )
+        self.folder.need("explore")
+        with self.folder.lock():
+            truth = rank_truth(self._session(), question, terminal(stderr=True))
+            if self.folder.result("report") is not None:
+                write_report(self.record)
+        return truth
 
     def _role(self, architecture: Architecture) -> str:
         explored = self.folder.result("explore") or {}
@@ -174,6 +230,8 @@ class Study:
         """
         if self.folder.exists and self.folder.result("prepare") is not None:
             self._refuse_others()
+            if self.record.settings["data"] != self.resolved.settings["data"]:
+                self._write_settings()
             return
         identity = {
             "id": uuid.uuid4().hex,
@@ -183,6 +241,11 @@ class Study:
             "threads": self.resolved.config.threads or torch.get_num_threads(),
         }
         write_json(self.folder.path / "run.json", identity)
+        if self.resolved.prior:
+            write_json(self.folder.prior_file, plain(self.resolved.prior))
+        self._write_settings()
+
+    def _write_settings(self) -> None:
         text, yaml = io.StringIO(), YAML()
         yaml.width = 120
         yaml.dump(dict(self.resolved.settings), text)
@@ -196,6 +259,21 @@ class Study:
                 "choose another folder with --folder, or delete this one"
             )
 
+    @contextlib.contextmanager
+    def _driving(self, first: str, console: Console) -> Iterator[None]:
+        """Says in the store that this process runs the study, from the stage `first` on."""
+        session = self._running
+
+        def waiting(other: Driver) -> None:
+            told = f"{other} was running this study: waiting up to {GRACE:g} s for a sign of its life"
+            console.print(told, highlight=False, soft_wrap=True)
+
+        if STAGES.index(first) > STAGES.index("explore"):
+            Store.open(session.store_url).close()  # what later stages are about is in there: it must not be made anew
+        session.driver = None
+        with driving(session.store(), session.run_id, session.activity, waiting) as session.driver:
+            yield
+
     @cached_property
     def _running(self) -> Session:
         return self._session()
@@ -204,6 +282,7 @@ class Study:
         self.folder.forget_after(stage)
         session = self._running
         session.show = show
+        session.activity.stage = stage
         started = time.perf_counter()
         result = import_module(f"nas.studies.stages.{stage}").run(session)
         taken = time.perf_counter() - started

@@ -25,6 +25,8 @@ class Selection:
     def __init__(self, table: AxisTable, family: Family, model: nn.Module) -> None:
         self._frame = table.frame
         self._orders: dict[str, list[int]] = {}
+        self.changes = 0
+        """How often an order was changed."""
         self._default = family.token_order(model) if any(map(_is_position, table.frame.axes)) else []
 
     def selects(self, axis: str) -> bool:
@@ -33,10 +35,12 @@ class Selection:
 
     def update(self, orders: Mapping[str, Tensor]) -> None:
         """Remember the orders of some axes."""
+        self.changes += 1
         self._orders |= {axis: order.tolist() for axis, order in orders.items()}
 
     def follow(self, moved: Mapping[str, Tensor]) -> None:
         """Keep remembered orders valid when the axes that they select from are permuted."""
+        self.changes += 1
         for axis, order in self._orders.items():
             new_order = moved.get(self._frame.root(axis))
             if new_order is not None:
@@ -87,6 +91,7 @@ class Selection:
             if sorted(order) != list(range(self._frame.axes.get(axis, 0))) or not self.selects(axis):
                 raise CheckpointError(f"the remembered order of '{axis}' is no order of this model's units")
         self._orders = {axis: list(order) for axis, order in state.items()}
+        self.changes += 1
 
 
 def _is_position(axis: str) -> bool:

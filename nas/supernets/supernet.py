@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, final
 
 import torch
@@ -17,8 +17,10 @@ from nas.supernets.decompositions import Directions
 from nas.supernets.extract import detach
 from nas.supernets.factoring import Factoring
 from nas.supernets.families import family_of
+from nas.supernets.families.base import Step
 from nas.supernets.gates import gated
 from nas.supernets.outline import differs, outline_of
+from nas.supernets.prefixes import Keys
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut, Where, permute
@@ -47,6 +49,8 @@ class Supernet(nn.Module):
         self._whole = Whole(model, family, self.table, self.directions)
         self.factoring = Factoring()
         self._directions: dict[str, Directions] = {}
+        self._refreshed = 0
+        self._keys = Keys(self.table)
         self.register_state_dict_post_hook(_name_as_model)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_name_as_supernet)  # type: ignore[no-untyped-call]
 
@@ -98,7 +102,7 @@ class Supernet(nn.Module):
             permute(parameter, self.table.entries[name], self.table.frame, moved)
         self.selection.follow(moved)
         self.selection.update(fixed)
-        self._directions.clear()
+        self.refresh()
 
     def orders(self, axis: str) -> bool:
         """Whether the units of an axis can be put in another order: not blocks, and not directions of matrices, which
@@ -114,7 +118,7 @@ class Supernet(nn.Module):
         own = dict(self.model.named_parameters())
         for name, value in gated(own, self.table, gates, where).items():
             own[name].copy_(value)
-        self._directions.clear()
+        self.refresh()
 
     def extract(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
         """One sub-network as a module of its own: timm's and torch's classes, parameters copied and trainable.
@@ -143,7 +147,7 @@ class Supernet(nn.Module):
     def factor_by(self, factoring: Factoring) -> None:
         """Factor matrices by another decomposition from now on. Raises ModelError for an unknown one."""
         self.factoring = factoring
-        self._directions.clear()
+        self.refresh()
 
     def directions(self, entry: Entry, weight: Tensor) -> Directions:
         """Directions along which a matrix is factored: of the whole matrix, kept until `refresh`."""
@@ -157,7 +161,25 @@ class Supernet(nn.Module):
         Directions of older weights still give a valid factoring, only not the best one; training refreshes once per
         epoch and at its end.
         """
+        self._refreshed += 1
         self._directions.clear()
+
+    def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[Hashable, Step]]:
+        """The forward of a `subnet` in steps, each with a key. Where the keys of two sub-networks agree up to a step,
+        so do their activations after it, to the last bit, as long as `version` stays the same.
+        """
+        steps = self._whole.family.steps(subnet)
+        keep = Cut(self.table.frame, self.space.sizes(architecture))
+        return list(zip(self._keys.of(steps, keep.size), steps, strict=True))
+
+    @property
+    def version(self) -> Hashable:
+        """Another value whenever sub-networks may compute something else: after a change of weights (that torch notes),
+        of orders, or of the directions along which matrices are factored.
+        """
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        weights = tuple((id(tensor), tensor.data_ptr(), tensor._version) for tensor in tensors)
+        return weights, self.selection.changes, self._refreshed
 
     def _carve(self, parameters: Mapping[str, Tensor], sizes: Mapping[str, int]) -> nn.Module:
         keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, next(self.model.parameters()).device))

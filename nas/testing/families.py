@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,14 @@ def some(space: SearchSpace, count: int = ARCHITECTURES) -> list[Architecture]:
     return [space.largest, space.smallest, *(space.sample(rng) for _ in range(count - 2))]
 
 
+def _alike(space: SearchSpace, count: int = 5) -> list[Architecture]:
+    """A random architecture, and others that differ from it in one choice."""
+    rng = np.random.default_rng(0)
+    one = space.sample(rng)
+    others = list(space.neighbours(one))
+    return [one, *(others[at] for at in rng.permutation(len(others))[:count])]
+
+
 @pytest.mark.parametrize(("model", "args", "kind"), _cases())
 class FamilySuite:
     """Slicing, extraction, counting, reordering and gates agree, with random norms and biases."""
@@ -125,6 +134,44 @@ class FamilySuite:
             for architecture in some(supernet.space):
                 difference = (supernet(x, architecture) - supernet.extract(architecture)(x)).abs().max().item()
                 assert difference == 0, f"{difference} on {architecture}"
+
+    def test_steps_are_the_forward_and_equal_keys_the_same_activations(
+        self, model: str, args: dict[str, Any], kind: str
+    ) -> None:
+        """All to the last bit; and no step writes into what it is given."""
+        supernet = make(model, args, kind)
+        x = images(args)
+        known: dict[tuple[Hashable, ...], torch.Tensor] = {}
+        shared = 0
+        with torch.inference_mode():
+            for architecture in [supernet.space.smallest, *_alike(supernet.space)]:
+                subnet = supernet.subnet(architecture)
+                activations, prefix = x, tuple[Hashable, ...]()
+                for key, step in supernet.steps(subnet, architecture):
+                    prefix = (*prefix, key)
+                    activations = step.run(activations)
+                    shared += prefix in known
+                    assert torch.equal(known.setdefault(prefix, activations), activations), f"{step.reads} differ"
+                assert torch.equal(activations, subnet(x))
+        assert shared
+
+    def test_steps_say_what_they_read(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Parameters that no step has read so far may be anything: they change no activations."""
+        if kind != next(iter(VARIANTS)):
+            pytest.skip("the same for all choices")
+        supernet = make(model, args, kind)
+        subnet = supernet.subnet(supernet.space.largest)
+        steps = [step for _, step in supernet.steps(subnet, supernet.space.largest)]
+        for last in reversed(range(len(steps))):
+            known = [path for step in steps[: last + 1] for path in step.reads]
+            y = images(args)
+            with torch.no_grad():
+                for name, parameter in subnet.named_parameters():
+                    if not any(not path or f"{name}.".startswith(f"{path}.") for path in known):
+                        parameter.fill_(float("nan"))
+                for step in steps[: last + 1]:
+                    y = step.run(y)
+            assert not y.isnan().any(), f"a step before those of {steps[last].reads} reads what it does not say"
 
     def test_counts_are_those_of_the_extracted_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""

@@ -90,8 +90,7 @@ class Bench:
 
 def _cases() -> list[Any]:
     cases = []
-    for name in strategies.names():
-        kind = strategies.find(name)
+    for name, kind in strategies.installed().items():
         if kind.needs_supernet:
             cases += [
                 pytest.param(kind(**options), model, id=f"{name}-{number}-{model}")

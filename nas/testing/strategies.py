@@ -26,8 +26,8 @@ import pytest
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Objective, Strategy, Trial, find, names, winner
-from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Toy
+from nas.strategies import Objective, Strategy, Trial, find, installed, winner
+from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Steady, Toy
 
 TRIALS = 28
 CONTINUE = 6
@@ -39,15 +39,8 @@ def all_strategies() -> list[Strategy]:
     """Every black-box strategy that is installed, once per entry of its `examples`. Those whose package is missing are
     left out.
     """
-    found: list[Strategy] = []
-    for name in names():
-        try:
-            kind = find(name)
-        except StrategyError:
-            continue
-        if not kind.needs_supernet:
-            found.extend(kind(**options) for options in kind.examples)
-    return found
+    kinds = (kind for kind in installed().values() if not kind.needs_supernet)
+    return [kind(**options) for kind in kinds for options in kind.examples]
 
 
 @cache
@@ -87,10 +80,15 @@ def search(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]
     return list(strategy.search(made.problem(**settings)))
 
 
-@cache
 def whole_search(strategy: Strategy, objectives: tuple[Objective, ...]) -> list[Trial]:
-    """An undisturbed search on the plain toy problem."""
-    return search(strategy, objectives=objectives)
+    """An undisturbed search on the plain toy problem, made once."""
+    key = f"{strategy!r} {objectives!r}"  # options may be mappings, which have no hash
+    if key not in _SEARCHED:
+        _SEARCHED[key] = search(strategy, objectives=objectives)
+    return _SEARCHED[key]
+
+
+_SEARCHED: dict[str, list[Trial]] = {}
 
 
 def digests(trials: Sequence[Trial]) -> list[str]:
@@ -119,10 +117,10 @@ class StrategySuite:
         made, limit = toy(text)
         trials = search(strategy, text)
         table = made.space.to_table([trial.architecture for trial in trials])
-        assert [trial.number for trial in trials] == list(range(TRIALS))
+        assert sorted(trial.number for trial in trials) == list(range(TRIALS))
         assert np.array_equal(made.space.canonical(table), table)
         assert np.all(limit.allows(table))
-        assert {trial.state for trial in trials} == {"done"}
+        assert "done" in {trial.state for trial in trials} <= {"done", "stopped"}
 
     def test_works_without_a_limit(self, strategy: Strategy) -> None:
         """The limit is optional."""
@@ -172,11 +170,11 @@ class StrategySuite:
                 return {"accuracy": float("nan")}
             return made.measure(architecture)
 
-        trials = search(strategy, measure=measure)
+        trials = search(strategy, measure=Steady(measure))
         assert len(trials) == TRIALS
         assert {trial.error for trial in trials} == {None, "RuntimeError: out of memory", "accuracy is nan"}
         half = trials[: TRIALS // 2]
-        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=measure, history=half))
+        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=Steady(measure), history=half))
         continued = digests([*half, *itertools.islice(rest, CONTINUE)])
         assert continued == digests(trials)[: TRIALS // 2 + CONTINUE]
 
@@ -189,7 +187,7 @@ class StrategySuite:
             measured.append(architecture.digest)
             return made.measure(architecture)
 
-        trials = search(strategy, TINY, measure=measure, limit=None)
+        trials = search(strategy, TINY, measure=Steady(measure), limit=None)
         assert len(trials) == TRIALS
         assert sorted(measured) == sorted(set(digests(trials)))
         assert sum(not trial.cached for trial in trials) == len(measured)
@@ -214,7 +212,8 @@ class StrategySuite:
 
 def _label(strategy: Strategy) -> str:
     name = type(strategy).__module__.rpartition(".")[2]
-    chosen = [str(value) for value in dataclasses.asdict(strategy).values() if isinstance(value, str)]
+    values = (v.get("use") if isinstance(v, dict) else v for v in dataclasses.asdict(strategy).values())
+    chosen = [value for value in values if isinstance(value, str)]
     return "-".join([name, *chosen])
 
 
@@ -226,7 +225,7 @@ def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
 
     refusal = ""
     try:
-        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=never))
+        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=Steady(never)))
     except StrategyError as error:
         refusal = str(error)
     assert "objective" in refusal or not refusal

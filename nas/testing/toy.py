@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,19 +126,21 @@ class Toy:
         objectives: Sequence[Objective] = (ACCURACY,),
         measure: Callable[[Architecture], Mapping[str, float]] | None = None,
         history: Sequence[Trial] = (),
+        **more: Any,
     ) -> Problem:
-        """A problem for a strategy; nothing is stored but `problem.history`."""
+        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`."""
         return Problem(
             space=self.space,
             objectives=tuple(objectives),
             strategy="toy",
             seed=seed,
             trials=trials,
-            measure=measure or self.measure,
+            measure=measure or Steady(self.measure),
             costs=self.costs,
             record=lambda _: None,
             limit=limit,
             history=list(history),
+            **more,
         )
 
     def _names(self, block: int) -> list[str]:
@@ -173,18 +176,42 @@ class Toy:
 
 @final
 @dataclass(frozen=True)
+class Steady:
+    """A measure that finds the same on any share of the images."""
+
+    measure: Callable[[Architecture], Mapping[str, float]]
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        """What it finds."""
+        return self.measure(architecture)
+
+    def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
+        """See `nas.training.Measure`."""
+        found = self.measure(architecture)
+        yield from itertools.repeat(found, len(shares))
+
+
+@final
+@dataclass(frozen=True)
 class ToyMeasure:
     """A toy's measure that travels to other processes, and knows shares of images: on a part of them it errs by up to
     `noise`. Every `fails`-th architecture raises; a `lethal` file that is not there is made, and the process killed.
+    Measuring takes `seconds`, and is noted in the file `calls`, with the process.
     """
 
     toy: Toy
     noise: float = 0.0
     fails: int = 0
     lethal: str = ""
+    seconds: float = 0.0
+    calls: str = ""
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         """Whole."""
+        if self.calls:
+            with Path(self.calls).open("a") as file:
+                file.write(f"{architecture.digest} {os.getpid()}\n")
+        time.sleep(self.seconds)
         if self.lethal and not Path(self.lethal).exists():
             Path(self.lethal).touch()
             os.kill(os.getpid(), signal.SIGKILL)

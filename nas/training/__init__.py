@@ -1,7 +1,7 @@
 """Training: data and its splits, one loop, the losses and rules that it minimises, and evaluation."""
 
 from nas.training.data import Data, DataSpec, Facts, Split, inspect_data, load_data
-from nas.training.evaluate import Evaluation, Evaluator, Measure, accuracy
+from nas.training.evaluate import Evaluation, Evaluator, Measure, Watch, accuracy
 from nas.training.fit import Session, fit
 from nas.training.history import Epoch, History
 from nas.training.losses import adjoined_loss, cross_entropy, distillation_loss, divergence, ramp
@@ -28,6 +28,7 @@ __all__ = [
     "Split",
     "Step",
     "StepContext",
+    "Watch",
     "Workplace",
     "accuracy",
     "adjoined_loss",

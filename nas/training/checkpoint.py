@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -40,17 +40,34 @@ class Progress:
 def save(path: Path, progress: Progress, history: History) -> None:
     """Replaces the checkpoint at `path`. `CheckpointError` when it cannot be written; the one before then stays."""
     header = {"format": FORMAT, "identity": json.dumps(dict(progress.identity)), "history": json.dumps(history.rows())}
+    _replace(path, lambda beside: save_file(state(progress), beside, metadata=header), len(history))
+
+
+def keep(path: Path, content: bytes, epochs: int) -> None:
+    """Replaces the checkpoint at `path` by one that another machine saved after `epochs` epochs; see `save`."""
+    _replace(path, lambda beside: beside.write_bytes(content), epochs)
+
+
+def epochs_done(path: Path) -> int:
+    """How many epochs the checkpoint at `path` is worth. `CheckpointError` when it is damaged."""
+    if not path.exists():
+        return 0
+    with _readable(path), safe_open(path, "pt") as file:
+        return len(json.loads(_header(path, file.metadata())["history"]))
+
+
+def _replace(path: Path, write: Callable[[Path], object], epochs: int) -> None:
     beside = path.with_name(path.name + ".writing")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(_tensors(progress), beside, metadata=header)
+        write(beside)
         with beside.open("rb+") as file:
             os.fsync(file.fileno())
         beside.replace(path)
         _flush_folder(path.parent)
     except (OSError, SafetensorError) as fault:
         raise CheckpointError(
-            f"{path}: cannot write the checkpoint of epoch {len(history)} ({fault}); "
+            f"{path}: cannot write the checkpoint of epoch {epochs} ({fault}); "
             "make room and run again: it goes on from the last one written"
         ) from None
     finally:
@@ -62,29 +79,19 @@ def resume(path: Path, progress: Progress) -> History:
     """Puts the state at `path` into `progress` and returns the epochs done; no file, no epochs."""
     if not path.exists():
         return History()
-    try:
+    with _readable(path):
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+            header = _header(path, file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no Mapping)
-        if header.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path}: not a training checkpoint of this version (found {header.get('format')!r}); "
-                "delete it to train from the start"
-            )
         identity, history = json.loads(header["identity"]), History.from_rows(json.loads(header["history"]))
         _check_identity(path, identity, progress.identity)
-        _restore(tensors, progress)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as fault:
-        reason = " ".join(str(fault).split())[:200]
-        raise CheckpointError(
-            f"{path}: damaged, or of another model ({reason}); delete it to train from the start"
-        ) from None
+        restore(tensors, progress)
     return history
 
 
-def _tensors(progress: Progress) -> dict[str, Tensor]:
-    """Everything under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY. Cloned, as safetensors refuses
-    shared memory.
+def state(progress: Progress) -> dict[str, Tensor]:
+    """All tensors under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY; on the CPU, and cloned, as
+    safetensors refuses shared memory.
     """
     found = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
     if progress.average is not None:
@@ -95,7 +102,8 @@ def _tensors(progress: Progress) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
 
 
-def _restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
+def restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
+    """Puts what `state` gave into `progress`."""
     progress.module.load_state_dict(_below("module", tensors))
     if progress.average is not None:
         progress.average.load_state_dict(_below("average", tensors))
@@ -107,6 +115,28 @@ def _restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
         state.setdefault(int(index), {})[key] = value
     groups = progress.optimiser.state_dict()["param_groups"]
     progress.optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Whatever a damaged file makes others raise, as ours."""
+    try:
+        yield
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as fault:
+        reason = " ".join(str(fault).split())[:200]
+        raise CheckpointError(
+            f"{path}: damaged, or of another model ({reason}); delete it to train from the start"
+        ) from None
+
+
+def _header(path: Path, header: Mapping[str, str] | None) -> Mapping[str, str]:
+    found = header or {}
+    if found.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: not a training checkpoint of this version (found {found.get('format')!r}); "
+            "delete it to train from the start"
+        )
+    return found
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from nas.training.data import Split
 from nas.training.packing import Packed, pack, unpack
+from nas.training.reuse import REUSED, Prefixes
 
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture
@@ -47,17 +48,51 @@ def accuracy(
         return _counted(model, split.batches(batch, device=device), _Tally()).evaluation
 
 
+@runtime_checkable
+class Elastic(Protocol):
+    """A module that holds sub-networks."""
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """One of them."""
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class Watch:
+    """Measures a module, or one of its sub-networks, on a split, where the module is: for `Session.evaluate`."""
+
+    split: Split
+    architecture: Architecture | None = None
+
+    def __call__(self, module: nn.Module) -> Mapping[str, float]:
+        """Accuracy and loss."""
+        device = next(module.parameters()).device
+        if self.architecture is not None and isinstance(module, Elastic):
+            module = module.subnet(self.architecture)
+        return accuracy(module, self.split, device=device).metrics
+
+
 @final
 class Evaluator:
     """Measures sub-networks of one supernet on one split. The images are normalised and put on the device once.
 
-    It can be pickled; see `nas.training.packing` for how its tensors then travel.
+    Sub-networks that begin alike share what they compute there: up to `reuse` bytes of activations are kept on the
+    device (see `nas.training.reuse`; 0 keeps none). It can be pickled, without the activations; see
+    `nas.training.packing` for how its tensors then travel.
     """
 
     def __init__(
-        self, supernet: Supernet, split: Split, *, device: torch.device | str = "cpu", batch: int = 512
+        self,
+        supernet: Supernet,
+        split: Split,
+        *,
+        device: torch.device | str = "cpu",
+        batch: int = 512,
+        reuse: int = REUSED,
     ) -> None:
-        self._supernet, self._split, self._device, self._batch = supernet, split, device, batch
+        self._supernet, self._split, self._device, self._batch, self._reuse = supernet, split, device, batch, reuse
+        self.prefixes = Prefixes(supernet, images=len(split), budget=reuse)
         self._whole: tuple[Tensor, Tensor] | None = None
         if split.images.numel() * 4 <= CACHED:
             self._whole = next(split.batches(len(split), device=device))
@@ -69,14 +104,13 @@ class Evaluator:
 
     def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Evaluation]:
         """On growing shares of the images, the first ones of the split; what one has seen is not run again for the
-        next.
+        next. Slices are made anew for each, so that many sub-networks may wait for their next share.
         """
         tally = _Tally()
-        with evaluating(self._supernet), torch.inference_mode():
-            small = self._supernet.subnet(architecture)
         for share in shares:
             stop = max(1, round(share * len(self._split)))
             with evaluating(self._supernet), torch.inference_mode():
+                small = self.prefixes.runner(architecture, tally.n)
                 tally = _counted(small, self._part(tally.n, stop), tally)
             yield tally.evaluation
 
@@ -88,12 +122,12 @@ class Evaluator:
         return zip(images, labels, strict=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (pack((self._supernet, self._split, str(self._device), self._batch)),)
+        return _unpacked, (pack((self._supernet, self._split, str(self._device), self._batch, self._reuse)),)
 
 
 def _unpacked(packed: Packed) -> Evaluator:
-    supernet, split, device, batch = unpack(packed)
-    return Evaluator(supernet.to(device), split, device=device, batch=batch)
+    supernet, split, device, batch, reuse = unpack(packed)
+    return Evaluator(supernet.to(device), split, device=device, batch=batch, reuse=reuse)
 
 
 @final

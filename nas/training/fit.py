@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -27,6 +27,7 @@ from nas.training.history import Epoch, History
 from nas.training.losses import cross_entropy
 from nas.training.mixing import mix, mixer
 from nas.training.optimiser import adamw, learning_rate
+from nas.training.ranks import Ranks
 from nas.training.recipe import Recipe
 from nas.training.step import Step, StepContext
 
@@ -45,6 +46,8 @@ class Session:
     on_epoch     called with each finished epoch, after its checkpoint is on the disk
     title        what the progress bar says
     progress     show a bar, if the output is a terminal
+    ranks        processes that train together, of which this is one: each calls `fit` with the same module, step, data,
+                 recipe and seed, but only the first has a checkpoint and evaluates
     """
 
     device: torch.device | str = "cpu"
@@ -54,6 +57,7 @@ class Session:
     on_epoch: Callable[[Epoch], object] | None = None
     title: str = "training"
     progress: bool = True
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 def fit(
@@ -74,7 +78,7 @@ def fit(
     """
     module.to(session.device)
     run = _Run(module, step, data, recipe, seed, session)
-    history = checkpoint.resume(session.checkpoint, run.progress) if session.checkpoint else History()
+    history = run.resumed()
     with _deterministic(run.device), Bar(session.title, recipe.epochs, len(history), session.progress) as bar:
         for epoch in range(len(history), recipe.epochs):
             row = run.epoch(epoch, bar)
@@ -116,13 +120,23 @@ class _Run:
         average = self.average.module if self.average is not None else None
         self.progress = checkpoint.Progress(module, self.optimiser, average, identity)
 
+    def resumed(self) -> History:
+        """The epochs that are done, with the state that they left, on all ranks."""
+        path, ranks = self.session.checkpoint, self.session.ranks
+        history = checkpoint.resume(path, self.progress) if path else History()
+        history, state = ranks.shared((history, checkpoint.state(self.progress) if history else {}))
+        if state and ranks.rank:
+            checkpoint.restore(state, self.progress)
+        return history
+
     def epoch(self, epoch: int, bar: Bar) -> Epoch:
         """One pass over the training split, and the evaluation after it."""
         start = time.perf_counter()
         self.module.train()
+        self.session.ranks.level(self.module)
         _refresh(self.session, self.module)
         total, rate = 0.0, 0.0
-        with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch), self.device):
+        with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.session.ranks.rank), self.device):
             for update, group in enumerate(self._groups(epoch)):
                 rate = learning_rate(self.recipe, epoch * self.updates + update, self.updates)
                 loss = self._update(group, epoch, update, rate)
@@ -150,37 +164,47 @@ class _Run:
         """One optimiser step at learning rate `rate`; returns the mean loss of the images in `group`."""
         self.optimiser.zero_grad(set_to_none=True)
         images_in_group = sum(len(images) for images, _ in group)
-        loss = 0.0
+        losses = [0.0] * len(group)
         for place, (images, labels) in enumerate(group):
             step = update * self.recipe.accumulate + place
-            loss += self._descend(images, labels, len(images) / images_in_group, self._context(epoch, step))
+            losses[place] = self._descend(images, labels, len(images) / images_in_group, self._context(epoch, step))
+            if not math.isfinite(losses[place]):
+                break  # the other ranks wait for this one's gradients, and then all of them know
+        losses = self.session.ranks.summed(self.module, losses)
+        for place, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise self._diverged(f"the loss is {loss}", epoch, update * self.recipe.accumulate + place)
         self._clip(epoch, update)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate * parameters["pace"]
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.module, step=epoch * self.updates + update + 1)
-        return loss
+        return sum(losses)
 
     def _descend(self, images: Tensor, labels: Tensor, share: float, context: StepContext) -> float:
-        """Adds the gradients of one batch, part by part; returns its loss times `share` of the optimiser step."""
+        """Adds the gradients of this rank's part of one batch; returns its loss times `share` of the optimiser step.
+
+        A loss that is not a number is returned at once.
+        """
         targets = labels
         if self.mixup is not None:
             images, targets = mix(
                 self.mixup, images, labels, seeds.derive(self.seed, seeds.MIXING, context.epoch, context.step)
             )
-        parts = iter(self.step(images, targets, context))
-        loss = 0.0
+        images, targets, mine = self.session.ranks.part(images, targets)  # after mixing, which pairs images of a batch
+        share, loss = share * mine, 0.0
+        parts = iter(self.step(images, targets, context) if len(images) else ())
         while True:
             with self._autocast():
                 part = next(parts, None)
             if part is None:
                 return loss
             value = float(part.detach()) * share
-            if not math.isfinite(value):
-                raise self._diverged(f"the loss is {value}", context.epoch, context.step)
-            torch.autograd.backward(part * share)
             loss += value
+            if not math.isfinite(value):
+                return loss
+            torch.autograd.backward(part * share)
 
     def _clip(self, epoch: int, update: int) -> None:
         if self.recipe.clip is None:

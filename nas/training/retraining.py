@@ -65,7 +65,7 @@ class AdjoinedStep:
 @final
 @dataclass(frozen=True)
 class DistilledStep:
-    """Distillation from `teacher`, a frozen module on the training device, into the module that is fitted."""
+    """Distillation from `teacher`, a frozen module, into the module that is fitted."""
 
     teacher: nn.Module
     weight: float = 0.5
@@ -77,7 +77,7 @@ class DistilledStep:
     def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
         with torch.no_grad():
-            teacher = self.teacher(images)
+            teacher = self.teacher.to(images.device)(images)  # it may have come from another process, on the CPU
         yield distillation_loss(
             context.module(images),
             teacher,

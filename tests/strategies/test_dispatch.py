@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from nas.searchspaces.limit import Limit
-from nas.strategies import AskTell, Problem, Trial
+from nas.strategies import AskTell, Problem, Trial, find, installed
 from nas.strategies.dispatch import Dispatcher, Job
 from nas.strategies.evolution import Evolution
 from nas.strategies.problem import Outcome
 from nas.strategies.uniform import Uniform
-from nas.strategies.with_optuna import WithOptuna
 from nas.testing.toy import ACCURACY, MACS, TINY, Toy
 
 TRIALS = 22
 STRATEGIES: dict[str, AskTell] = {
     "uniform": Uniform(trials=TRIALS),
     "evolution": Evolution(trials=TRIALS, population=6, sample=3),
-    "tpe": WithOptuna(trials=TRIALS, sampler="tpe", startup=5),
-    "nsga2": WithOptuna(trials=TRIALS, sampler="nsga2", population=4),
 }
+if "with_optuna" in installed():
+    STRATEGIES["tpe"] = find("with_optuna")(trials=TRIALS, sampler="tpe", startup=5)  # type: ignore[call-arg, assignment]
+    STRATEGIES["nsga2"] = find("with_optuna")(trials=TRIALS, sampler="nsga2", population=4)  # type: ignore[call-arg, assignment]
 Measure = Callable[[Toy, Job], Outcome]
 
 
@@ -118,3 +118,12 @@ def test_nothing_is_measured_twice_in_a_tiny_space(size: int | None) -> None:
     jobs = work(Dispatcher(Uniform(trials=TRIALS), asked, size), toy, workers=3, luck=0)
     assert len(asked.history) == TRIALS
     assert len(jobs) == len({job.architecture for job in jobs}) == sum(not trial.cached for trial in asked.history)
+
+
+def test_what_is_handed_out_was_begun() -> None:
+    toy = Toy()
+    asked = problem(toy)
+    begun: list[tuple[int, str]] = []
+    asked.begin = lambda number, architecture: begun.append((number, architecture.digest))
+    jobs = work(Dispatcher(STRATEGIES["evolution"], asked, 5), toy, workers=1, luck=0)
+    assert begun == [(job.number, job.architecture.digest) for job in jobs]

@@ -11,6 +11,7 @@ from nas.searchspaces.limit import Limit
 from nas.strategies import Trial
 from nas.strategies.evolution import Evolution
 from nas.strategies.feasible import fit
+from nas.strategies.uniform import Uniform
 from nas.testing.toy import Toy
 
 
@@ -86,3 +87,25 @@ def test_repair_goes_to_the_nearest_and_spreads_over_ties(toy: Toy) -> None:
     assert len(set(fits)) > 5
     inside = toy.space.smallest
     assert fit(problem, inside, rng) == inside
+
+
+@pytest.mark.parametrize("parents", ["young", "elite"])
+def test_the_best_of_earlier_runs_are_the_first_population(parents: Any) -> None:
+    toy = Toy()
+    earlier = list(Uniform().search(toy.problem(trials=30, seed=7)))
+    best = sorted(earlier, key=lambda trial: -trial.value("accuracy"))[:6]
+    strategy = Evolution(population=6, sample=6, crossover=0, mutation=0, parents=parents)
+    problem = toy.problem(trials=6, prior=earlier)
+    child = strategy.ask(problem, 0)
+    assert min(differences(toy, child, parent.architecture) for parent in best) == 1, "bred, not drawn"
+    list(strategy.search(problem))
+    again = toy.problem(trials=6, prior=earlier, history=problem.history[:4])
+    assert strategy.ask(again, 4) == problem.history[4].architecture
+    full = toy.problem(trials=7, prior=earlier, history=problem.history)
+    assert strategy.ask(full, 6) == strategy.ask(toy.problem(trials=7, history=problem.history), 6), (
+        "then they are dead"
+    )
+
+
+def differences(toy: Toy, a: Architecture, b: Architecture) -> int:
+    return int((toy.space.to_table([a]) != toy.space.to_table([b])).sum())

@@ -72,6 +72,15 @@ def test_what_was_measured_before_is_cached(toy: Toy) -> None:
     assert trials[3].seconds == 0.0 < trials[2].seconds
 
 
+def test_only_what_is_measured_is_begun(toy: Toy) -> None:
+    first, second = draw(toy, 2)
+    begun: list[tuple[int, Architecture]] = []
+    problem = toy.problem(trials=9)
+    problem.begin = lambda number, architecture: begun.append((number, architecture))
+    problem.evaluate([first, first, second])
+    assert begun == [(0, first), (2, second)]
+
+
 @pytest.mark.parametrize(
     ("metrics", "error"),
     [

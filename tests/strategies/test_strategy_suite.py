@@ -8,7 +8,7 @@ import pytest
 
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
-from nas.strategies import AskTell, Problem, Strategy, Trial
+from nas.strategies import AskTell, Problem, Strategy, Trial, installed
 from nas.strategies.feasible import draw
 from nas.testing.strategies import StrategySuite, all_strategies
 from nas.testing.toy import ACCURACY, PLAIN
@@ -20,8 +20,14 @@ class TestStrategies(StrategySuite):
 
 def test_the_suite_finds_them_all() -> None:
     found = {type(strategy).__module__.rpartition(".")[2] for strategy in all_strategies()}
-    assert found >= {"uniform", "evolution", "with_optuna"}
-    assert {getattr(s, "sampler", None) for s in all_strategies()} == {None, "tpe", "gp", "nsga2"}
+    extras = {"with_optuna", "with_nni"} & set(installed())
+    assert found >= {"uniform", "evolution", *extras}
+    samplers = [(type(s).__module__.rpartition(".")[2], getattr(s, "sampler", None)) for s in all_strategies()]
+    if "with_optuna" in extras:
+        assert all(("with_optuna", sampler) in samplers for sampler in ("tpe", "gp", "nsga2", "nsga3"))
+        assert any(isinstance(sampler, dict) for _, sampler in samplers)
+    if "with_nni" in extras:
+        assert all(("with_nni", sampler) in samplers for sampler in ("regularized_evolution", "tpe", "evolution"))
 
 
 counter = itertools.count()

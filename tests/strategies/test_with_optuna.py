@@ -5,18 +5,21 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import optuna
 import pytest
 
 import nas.strategies
 from nas.errors import StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, with_optuna
-from nas.strategies.with_optuna import WithOptuna
+from nas.strategies import Problem
+from nas.strategies.uniform import Uniform
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
-SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2")
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
+from nas.strategies import with_optuna  # noqa: E402
+from nas.strategies.with_optuna import WithOptuna  # noqa: E402
+
+SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
 def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
@@ -77,7 +80,7 @@ def test_a_rebuilt_study_is_the_kept_one_and_asks_the_same(sampler: Any, toy: To
 
 
 def generation(trial: optuna.trial.FrozenTrial) -> Any:
-    return trial.system_attrs.get("NSGAIISampler:generation")
+    return next((value for key, value in trial.system_attrs.items() if key.endswith("Sampler:generation")), None)
 
 
 def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit: Limit) -> None:
@@ -90,17 +93,28 @@ def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit:
     assert 4 * 3 < done < 23
 
 
-def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[optuna.samplers.TPESampler] = []
-
-    def spy(**options: Any) -> optuna.samplers.TPESampler:
-        made.append(optuna.samplers.TPESampler(**options))
-        return made[-1]
-
-    monkeypatch.setattr(with_optuna, "TPESampler", spy)
+def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit) -> None:
     study = kept(WithOptuna(sampler="tpe", startup=3), toy.problem(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
-    assert len(made) == 6
-    assert all(sampler._is_multivariate(study) for sampler in made)
+    sampler = WithOptuna(sampler="tpe").sampling().make(0)
+    assert isinstance(sampler, optuna.samplers.TPESampler)
+    assert sampler._is_multivariate(study)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3"])
+def test_trials_of_earlier_runs_are_told_before_the_first_proposal(sampler: Any, toy: Toy, limit: Limit) -> None:
+    earlier = list(Uniform().search(toy.problem(trials=12, limit=limit, seed=5)))
+    strategy = WithOptuna(sampler=sampler, startup=10, population=4)
+    problem = toy.problem(trials=6, limit=limit, prior=earlier)
+    study = kept(strategy, problem)
+    assert [told.value for told in study.trials[:12]] == [trial.value("accuracy") for trial in earlier]
+    assert len(study.trials) == 12 + 6
+    if sampler != "tpe":
+        assert [generation(told) for told in study.trials] == [number // 4 for number in range(18)]
+    cold = list(strategy.search(toy.problem(trials=6, limit=limit)))
+    assert [t.architecture for t in problem.history] != [t.architecture for t in cold]
+    for number in (0, 3, 5):
+        past = toy.problem(trials=6, limit=limit, prior=earlier, history=problem.history[:number])
+        assert strategy.ask(past, number) == problem.history[number].architecture
 
 
 def test_optuna_neither_prints_nor_warns_nor_stays_silenced(

@@ -1,15 +1,22 @@
-"""Searches on Ray, on workers of this machine: the same as without, whatever dies or fails. Ray starts once."""
+"""Searches on Ray: the same as without, whatever dies or fails. Ray starts once, with a GPU that is not there."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from nas.errors import StrategyError
+from nas.errors import ClusterError, StrategyError
 from nas.searchspaces.limit import Limit
 from nas.strategies import Problem, Trial, winner
 from nas.strategies.dispatch import Dispatcher
@@ -18,40 +25,27 @@ from nas.strategies.problem import Outcome
 from nas.testing.toy import ACCURACY, MACS, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.strategies.with_raytune import Cluster, WithRaytune, _connect  # noqa: E402
+import ray_fakes  # noqa: E402
+from ray_fakes import TRIALS, Assigned, on_ray, plain, problem, recorded  # noqa: E402
+
+from nas import cluster  # noqa: E402
+from nas.cluster import Cluster, room  # noqa: E402
+from nas.strategies import with_raytune  # noqa: E402
+from nas.strategies.ray_controller import Measured  # noqa: E402
 
 pytestmark = pytest.mark.timeout(240)
-TRIALS = 12
-SEARCHER = {"use": "evolution", "population": 4, "sample": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _workers() -> Iterator[None]:
-    _connect(Cluster(), 3)
-    yield
+def gcs() -> Iterator[str]:
+    """Address of a Ray with three CPUs and a GPU."""
+    environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}}
+    ray.init("local", num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, runtime_env=environment)
+    yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
 
-def on_ray(**options: Any) -> WithRaytune:
-    return WithRaytune(**{"trials": TRIALS, "searcher": SEARCHER, "round": 5} | options)
-
-
-def problem(measure: Mapping[str, Any] | None = None, **options: Any) -> Problem:
-    toy = Toy()
-    given: dict[str, Any] = {
-        "trials": TRIALS,
-        "limit": Limit(toy, macs="60%"),
-        "measure": ToyMeasure(toy, **measure or {}),
-    }
-    return toy.problem(**given | options)
-
-
-def plain(trials: list[Trial]) -> list[tuple[Any, ...]]:
-    ordered = sorted(trials, key=lambda trial: trial.number)
-    return [(t.number, t.architecture.digest, dict(t.metrics), t.error, t.cached) for t in ordered]
-
-
-def without_ray(asked: Problem) -> list[Trial]:
+def without_ray(asked: Problem) -> list[Any]:
     """The same rounds, one job after the other in this process."""
     dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), asked, 5)
     while (job := dispatcher.next()) is not None:
@@ -60,56 +54,108 @@ def without_ray(asked: Problem) -> list[Trial]:
         except RuntimeError as fault:
             outcome = Outcome({}, f"RuntimeError: {fault}")
         dispatcher.settle(job.number, outcome)
-    return asked.history
+    return plain(asked.history)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_rounds_are_the_same_on_any_number_of_workers(workers: int, tmp_path: Path) -> None:
-    """Also with candidates that fail, and with a worker that is killed: that costs a retry."""
+def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worker_dies(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
-    recorded: list[Trial] = []
+    table: list[Trial] = []
     asked = problem({"fails": 4, "lethal": str(killed)})
-    asked.record = recorded.append
-    found = list(on_ray(workers=workers).search(asked))
+    asked.record = table.append
+    found = list(on_ray(workers=3).search(asked))
     assert killed.exists()
-    assert plain(found) == plain(without_ray(problem({"fails": 4})))
+    assert plain(found) == without_ray(problem({"fails": 4}))
     assert {trial.error for trial in found} == {None, "RuntimeError: no memory"}
-    assert recorded == found == sorted(asked.history, key=recorded.index)
+    assert table == found == sorted(asked.history, key=table.index)
 
 
-def test_a_search_that_was_stopped_continues_to_the_same() -> None:
-    asked = problem()
-    running = on_ray().search(asked)
-    list(itertools.islice(running, 3))
-    running.close()  # type: ignore[attr-defined]
-    assert 3 <= len(asked.history) < TRIALS
-    again = problem(history=asked.history)
-    list(on_ray().search(again))
-    assert plain(again.history) == plain(without_ray(problem()))
+def drive(address: str, folder: Path, die: int) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, ray_fakes.__file__, address, str(folder), str(die)]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=200)
 
 
-def test_running_freely_takes_several_objectives_and_any_strategy(tmp_path: Path) -> None:
-    """Without retries, a worker that is killed costs a trial, and no more."""
-    asked = problem({"lethal": str(tmp_path / "killed")}, objectives=(ACCURACY, MACS))
-    searcher = {"use": "with_optuna", "sampler": "nsga2", "population": 4}
-    found = list(on_ray(mode="free", searcher=searcher, ray=Cluster(retries=0)).search(asked))
-    assert sorted(trial.number for trial in found) == list(range(TRIALS))
-    assert all(asked.allows(trial.architecture) for trial in found)
-    assert len({trial.architecture.digest for trial in found}) == TRIALS
-    (lost,) = (trial for trial in found if trial.state == "failed")
-    assert "the worker died" in str(lost.error)
+def test_a_search_goes_on_to_the_same_though_tune_dies_and_then_its_driver(gcs: str, tmp_path: Path) -> None:
+    """Nothing is measured again, and what the dead had reserved is free: the search goes on with all workers."""
+    driver = drive(gcs, tmp_path, 6)
+    assert driver.returncode == -signal.SIGKILL, driver.stderr
+    assert (tmp_path / "killed").exists()
+    again = problem(history=recorded(tmp_path))
+    assert len(again.history) == 6
+    rest = list(on_ray(workers=3).search(again))
+    assert len(rest) == TRIALS - 6
+    assert plain(again.history) == without_ray(problem())
 
 
-def test_racing_gives_poor_candidates_up() -> None:
-    asked = problem({"noise": 0.02}, trials=24)
-    found = list(on_ray(trials=24, mode="free", asha=True, searcher="uniform").search(asked))
+def test_a_driver_outside_the_cluster_searches_through_ray_client(gcs: str, tmp_path: Path) -> None:
+    """Its table of trials stays with it."""
+    pytest.importorskip("grpc", reason="Ray Client is an extra: pip install 'ray[client]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    words = f"-m ray.util.client.server --mode legacy --address {gcs} --host 127.0.0.1 --port {port}".split()
+    server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(int(port))
+        driver = drive(f"ray://127.0.0.1:{port}", tmp_path, 0)
+    finally:
+        server.kill()
+        server.wait()
+    assert driver.returncode == 0, driver.stderr
+    assert plain(recorded(tmp_path)) == without_ray(problem())
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_racing_freely_gives_poor_candidates_up_on_parts_of_a_gpu_and_survives_a_worker(tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    asked = problem(trials=18, measure=Assigned(ToyMeasure(Toy(), noise=0.02, lethal=str(killed))))
+    searcher = {"use": "with_tune_search", "algorithm": "optuna"}
+    search = on_ray(trials=18, mode="free", asha=True, searcher=searcher, ray=Cluster(gpus=0.25, retries=1))
+    found = list(search.search(asked))
     states = [trial.state for trial in found]
-    assert len(states) == 24
+    assert killed.exists()
+    assert sorted(trial.number for trial in found) == list(range(18))
+    assert len({trial.architecture.digest for trial in found}) == 18
     assert set(states) == {"done", "stopped"}
-    assert states.count("stopped") >= 6
+    assert states.count("stopped") >= 4
     best = winner(found, (ACCURACY,), asked.limit)
     assert best.state == "done"
     assert best.value("accuracy") == Toy().measure(best.architecture)["accuracy"]
+    assert {tuple(t.metrics[name] for name in ("cpus", "gpus", "threads")) for t in found} == {(1, 0.25, 1)}
+
+
+def test_workers_that_die_more_often_than_there_are_retries_cost_a_trial() -> None:
+    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), problem(), 5)
+    job = dispatcher.next()
+    assert job is not None
+    lost: Counter[int] = Counter()
+    assert with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1) == []
+    assert dispatcher.next() == job
+    (trial,) = with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1)
+    assert (trial.number, trial.state, trial.error) == (job.number, "failed", "the worker died (2 times)")
+
+
+def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for ever; and what it had reserved is free again, or the next test would wait."""
+    monkeypatch.setattr(with_raytune, "PATIENCE", 0.0)
+    asked = problem()
+    asked.record = lambda _: monkeypatch.setattr(cluster, "_machines", lambda: [])
+    with pytest.raises(ClusterError, match="no machine is left"):
+        list(on_ray(workers=1).search(asked))
+    assert 1 <= len(asked.history) < TRIALS
+
+
+def test_room_is_counted_machine_by_machine_and_gpu_by_gpu() -> None:
+    assert [room(Cluster(cpus=cpus)) for cpus in (0.5, 1, 2, 4)] == [6, 3, 1, 0]
+    assert [room(Cluster(cpus=0.1, gpus=gpus)) for gpus in (0.1, 0.3, 0.4, 1, 2)] == [10, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -125,3 +171,10 @@ def test_options_that_exclude_each_other_are_refused(options: dict[str, Any], me
     toy = Toy()
     with pytest.raises(StrategyError, match=message):
         on_ray(**options).search(toy.problem(trials=TRIALS, limit=Limit(toy, macs="60%"), **given))
+
+
+def test_a_worker_that_fits_no_machine_is_refused_before_anything_trains() -> None:
+    with pytest.raises(ClusterError, match=r"found 1 CPUs and 2 GPUs .* 'local' has \(3 CPUs and 1 GPUs\)"):
+        on_ray(ray=Cluster(gpus=2)).check(problem())
+    with pytest.raises(ValueError, match="a whole number"):
+        TypeAdapter(Cluster).validate_python({"gpus": 1.5})

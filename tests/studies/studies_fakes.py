@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from nas.importance import Importance, Scored
 from nas.searchspaces import Architecture
 from nas.strategies import Problem, Strategy, Trial
 from nas.strategies.uniform import Uniform
+from nas.studies.study import Study
 from nas.supernets import Supernet
 from nas.training import History, Recipe, StepContext, Workplace, fit
 
@@ -108,9 +111,31 @@ def trial(number: int = 0, accuracy: float | None = 0.5, **changes: Any) -> Tria
     return Trial(**{**values, **changes})
 
 
-def run_and_die(folder: Path, *, writes: int, trials: int | None = None, overrides: Sequence[str] = ()) -> None:
-    """Runs the tiny study, and kills itself (SIGKILL) just before the n-th file gets its name, or when n trials are
-    stored.
+def outcome(study: Study) -> dict[str, Any]:
+    """All that must not depend on how often a run was interrupted."""
+    record = study.record
+    rows = [
+        {key: value for key, value in row.items() if "latency" not in key} for row in record.result("retrain")["rows"]
+    ]
+    weights = {
+        str(path.relative_to(study.folder.path)): json.loads(path.read_text())["sha256"]
+        for path in study.folder.path.glob("*/*/model.json")
+    }
+    assert {f"{stage}/winner/model.json" for stage in ("extract", "retrain")} <= set(weights)
+    trials = study.trials().drop(columns=["seconds"])
+    return {
+        "rows": rows,
+        "weights": weights,
+        "trials": trials.to_dict("list"),
+        "winner": record.result("explore")["winner"],
+    }
+
+
+def run_and_die(
+    folder: Path, *, writes: int = -1, trials: int | None = None, stage: str = "-", overrides: Sequence[str] = ()
+) -> None:
+    """Runs the tiny study, and kills itself (SIGKILL) just before the n-th file gets its name, or the first one of a
+    stage, or when n trials are stored.
     """
     from nas.studies.store import Store
     from nas.studies.study import Study
@@ -121,7 +146,7 @@ def run_and_die(folder: Path, *, writes: int, trials: int | None = None, overrid
     def before(event: str, arguments: Any) -> None:
         if event == "os.rename" and str(arguments[1]).startswith(str(folder)):  # Python renames its .pyc files, too
             seen[event] += 1
-            if seen[event] == writes:
+            if seen[event] == writes or str(arguments[1]).startswith(f"{folder}/{stage}/"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def recorded(store: Store, run: str, trial: Trial) -> None:
@@ -134,6 +159,36 @@ def run_and_die(folder: Path, *, writes: int, trials: int | None = None, overrid
     sys.addaudithook(before)
     Store.record = recorded  # type: ignore[method-assign, assignment]
     study.run(quiet=True)
+
+
+def run_and_hold(folder: Path, *, trials: int, overrides: Sequence[str] = ()) -> None:
+    """Runs the tiny study until n trials are stored and the next one is measured, and then only shows signs of life."""
+    from nas.studies import drivers
+    from nas.studies.store import Store
+    from nas.studies.study import Study
+
+    record, stored = Store.record, 0
+
+    def recorded(store: Store, run: str, trial: Trial) -> None:
+        nonlocal stored
+        if stored == trials:
+            (folder / "holding").touch()
+            time.sleep(600)
+        record(store, run, trial)
+        stored += 1
+
+    drivers.BEAT = 0.05
+    Store.record = recorded  # type: ignore[method-assign, assignment]
+    Study.from_yaml(TINY, overrides=overrides, folder=folder).run(quiet=True)
+
+
+def claim_and_die(url: str, run: str) -> None:
+    """Becomes the driver of a run, and kills itself (SIGKILL)."""
+    from nas.studies.drivers import Driver
+    from nas.studies.store import Store
+
+    Store.create(url).drivers.claim(run, Driver(), lambda _: None)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def make_and_die(url: str, statements: int) -> None:

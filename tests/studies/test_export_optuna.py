@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import optuna
 import pytest
 
 from nas.errors import StoreError
 from nas.studies.export_optuna import export
 from nas.studies.study import Study
+
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
 
 
 def test_an_export_holds_the_trials_as_optuna_knows_them(finished: Study, tmp_path: Path) -> None:
@@ -15,7 +16,7 @@ def test_an_export_holds_the_trials_as_optuna_knows_them(finished: Study, tmp_pa
     found = export(finished.record, url)
     assert list(found.values()) == [12, 12]
     name = next(iter(found))
-    assert name.startswith("tiny-evolution-")
+    assert name == f"{finished.record.label}-evolution"
     study = optuna.load_study(study_name=name, storage=url)
     mine = finished.record.stored("evolution")
     assert [t.params for t in study.trials] == [dict(t.architecture) for t in mine]
@@ -33,5 +34,5 @@ def test_exporting_again_adds_nothing(finished: Study, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["nosuchdb://x", "sqlite:////nosuch/folder/x.db"])
 def test_a_storage_that_cannot_be_written_is_an_error_of_a_line(finished: Study, url: str) -> None:
-    with pytest.raises(StoreError, match="Optuna cannot write there"):
+    with pytest.raises(StoreError, match=r"storage '.*; allowed: a database that answers"):
         export(finished.record, url)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from studies_fakes import TINY, Learning, Trained
+from studies_partial import Stop, run_up_to
 
 from nas.strategies import Trial
 from nas.studies.folder import write_json
@@ -84,7 +85,7 @@ def test_one_architecture_of_two_supernets_is_retrained_twice(learned: Study) ->
 
 def test_one_architecture_of_one_supernet_is_retrained_once(tmp_path: Path) -> None:
     overrides = [*QUICK, "strategy.trials=2", "baseline=2", "retrain.epochs=0"]
-    record = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run").run(quiet=True)
+    record = run_up_to("report", Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")).record
     explored = record.result("explore")
     assert (explored["adopted"], explored["measured"]) == (False, 2)
     assert record.result("retrain")["twins"]
@@ -111,7 +112,7 @@ def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned
 @pytest.mark.parametrize("loss", ["plain", "adjoined"])
 def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(tmp_path: Path, loss: str) -> None:
     study = learning(tmp_path / "run", f"retrain.loss={loss}", "retrain.epochs=0", "baseline=4")
-    study.run(quiet=True)
+    run_up_to("report", study)
     other = next(t.architecture for t in study.record.stored("uniform")[1:] if t.number)
     images, _ = next(session_of(study).data.validation.batches(8))
     study.retrain(digest=other.digest)
@@ -122,10 +123,6 @@ def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(t
         best = study.record.stored("evolution")[0].architecture
         assert torch.equal(found, expected)
         assert torch.equal(winner, session_of(study).supernet("evolution")(images, best))
-
-
-class Stop(BaseException):
-    """A kill."""
 
 
 @pytest.mark.parametrize(("before", "strategy"), [(True, "evolution"), (False, "evolution"), (False, "uniform")])
@@ -145,8 +142,8 @@ def test_a_run_killed_around_adoption_ends_as_one_that_was_not(
         with pytest.raises(Stop):
             learning(tmp_path / "run").run(quiet=True)
     assert (tmp_path / "run" / "explore" / WEIGHTS).exists()
-    again = learning(tmp_path / "run").run(quiet=True)
-    assert outcome(again) == outcome(learned.record)
+    again = run_up_to("report", learning(tmp_path / "run"))
+    assert outcome(again.record) == outcome(learned.record)
 
 
 def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
@@ -162,7 +159,7 @@ def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
         with pytest.raises(Stop):
             learning(tmp_path / "run").run(quiet=True)
     assert session_of(learning(tmp_path / "run")).source("evolution") == "supernet"
-    assert outcome(learning(tmp_path / "run").run(quiet=True)) == outcome(learned.record)
+    assert outcome(run_up_to("report", learning(tmp_path / "run")).record) == outcome(learned.record)
 
 
 @pytest.mark.parametrize("lost", ["explore", "supernet"])
@@ -172,7 +169,7 @@ def test_a_stage_that_was_deleted_is_redone_with_fresh_weights(learned: Study, t
     stale = folder / "explore" / WEIGHTS
     if lost == "supernet":
         stale.write_bytes(b"stale")
-    assert outcome(learning(folder).run(quiet=True)) == outcome(learned.record)
+    assert outcome(run_up_to("report", learning(folder)).record) == outcome(learned.record)
     assert load_file(stale).keys() == load_file(learned.folder.path / "explore" / WEIGHTS).keys()
 
 
@@ -180,7 +177,7 @@ def test_a_store_that_was_lost_takes_the_adopted_supernet_with_it(learned: Study
     folder = shutil.copytree(learned.folder.path, tmp_path / "run")
     (folder / "trials.sqlite").unlink()
     (folder / "explore" / "result.json").unlink()
-    assert outcome(learning(folder).run(quiet=True)) == outcome(learned.record)
+    assert outcome(run_up_to("report", learning(folder)).record) == outcome(learned.record)
 
 
 def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
@@ -210,7 +207,7 @@ def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch:
         return Study(replace(made.resolved, importance=Trained()), tmp_path / "r")
 
     with monkeypatch.context() as patched:
-        patched.setattr("nas.studies.stages.supernet._ends", lambda *_: (_ for _ in ()).throw(Stop()))
+        patched.setattr("nas.studies.stages.supernet.Ends.__call__", lambda *_: (_ for _ in ()).throw(Stop()))
         with pytest.raises(Stop):
             study().run(quiet=True)
     assert (tmp_path / "r" / "supernet" / ORDERING).exists()
@@ -244,7 +241,10 @@ def test_results_of_older_runs_lack_the_new_keys_and_are_read(learned: Study, tm
 def test_separate_norms_are_retrained_and_saved(tmp_path: Path) -> None:
     def weights(*overrides: str) -> dict[str, torch.Tensor]:
         folder = tmp_path / str(len(overrides))
-        Study.from_yaml(TINY, overrides=[*QUICK, "strategy=uniform", *overrides], folder=folder).run(quiet=True)
+        study = Study.from_yaml(
+            TINY, overrides=[*QUICK, "strategy=uniform", "strategy.trials=1", *overrides], folder=folder
+        )
+        run_up_to("report", study)
         return load_file(folder / "retrain" / "winner" / "model.safetensors")
 
     shared, own = weights(), weights("retrain.separate_norms=true")

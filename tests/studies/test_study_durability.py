@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import multiprocessing
 import shutil
 import signal
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies_fakes import TINY, run_and_die
+from studies_fakes import TINY, outcome, run_and_die
+from studies_partial import found, run_up_to
 
 from nas.errors import RunError, StoreError
 from nas.studies.folder import STAGES, RunFolder
@@ -34,26 +34,6 @@ def until_killed(folder: Path, writes: int) -> str:
     return next(stage for stage in STAGES if RunFolder(folder).result(stage) is None)
 
 
-def outcome(study: Study) -> dict[str, Any]:
-    """All that must not depend on how often a run was interrupted."""
-    record = study.record
-    rows = [
-        {key: value for key, value in row.items() if "latency" not in key} for row in record.result("retrain")["rows"]
-    ]
-    weights = {
-        str(path.relative_to(study.folder.path)): json.loads(path.read_text())["sha256"]
-        for path in study.folder.path.glob("*/*/model.json")
-    }
-    assert {f"{stage}/winner/model.json" for stage in ("extract", "retrain")} <= set(weights)
-    trials = study.trials().drop(columns=["seconds"])
-    return {
-        "rows": rows,
-        "weights": weights,
-        "trials": trials.to_dict("list"),
-        "winner": record.result("explore")["winner"],
-    }
-
-
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     reached = [until_killed(folder, writes) for writes in (2, 4, 4, 3, 8, 8, 4)]
@@ -64,12 +44,12 @@ def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, 
 
 def test_a_search_killed_in_the_middle_keeps_its_trials_and_goes_on(finished: Study, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    assert killed(folder, writes=-1, trials=5)
+    assert killed(folder, trials=5)
     assert len(Study.open(folder).trials()) == 5
-    assert killed(folder, writes=-1, trials=14)  # within the uniform baseline
+    assert killed(folder, trials=14)  # within the uniform baseline
     assert len(Study.open(folder).trials()) == 19
-    assert not killed(folder, writes=-1)
-    assert outcome(Study.open(folder)) == outcome(finished)
+    assert killed(folder, stage="extract")
+    assert found(Study.open(folder)) == found(finished)
 
 
 def test_a_finished_run_does_nothing_when_run_again(finished: Study) -> None:
@@ -90,7 +70,7 @@ def test_a_study_that_failed_in_prepare_can_be_mended(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a database"):
         wrong.run(quiet=True)
     mended = Study.from_yaml(TINY, folder=tmp_path / "run")
-    assert mended.run(quiet=True).settings["store"] is None
+    assert run_up_to("base", mended).record.settings["store"] is None
     assert (tmp_path / "run" / "trials.sqlite").is_file()
 
 
@@ -110,8 +90,7 @@ def test_the_remedy_for_a_lost_store_works(finished: Study, tmp_path: Path, dama
     (folder / "trials.sqlite").unlink(missing_ok=True)
     for stage in ("explore", "extract", "retrain", "report"):
         shutil.rmtree(folder / stage, ignore_errors=True)
-    Study.open(folder).run(quiet=True)
-    assert outcome(Study.open(folder)) == outcome(finished)
+    assert found(run_up_to("extract", Study.open(folder))) == found(finished)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"{name: 1}"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nas.searchspaces import Architecture
 from nas.strategies import Objective, Trial
 from nas.studies.frames import (
     best_so_far,
+    candidates_per_hour,
     front_objectives,
     hypervolume,
     knee,
@@ -38,13 +40,24 @@ def test_a_frame_has_one_column_per_choice_between_head_and_tail() -> None:
     found = trials_frame([trial(0), trial(1, None)], study="s", choices=CHOICES, bounds={"macs": (0, 1005)})
     assert list(found.columns) == [
         "study", "strategy", "seed", "number", "heads.0", "mlp.0", "accuracy", "loss", "macs", "flops", "params",
-        "feasible", "seconds", "state", "digest", "cached", "error",
+        "feasible", "seconds", "state", "share", "digest", "cached", "error",
     ]  # fmt: skip
     shown = ["heads.0", "mlp.0", "accuracy", "macs", "flops"]
     assert found[shown].iloc[0].to_list() == [1, 0.25, 0.5, 1000, 2000]
     assert found["feasible"].tolist() == [True, False]
     assert found["state"].tolist() == ["done", "failed"]
     assert found["accuracy"].isna().tolist() == [False, True]
+
+
+def test_candidates_per_hour_count_what_was_measured_and_the_time_it_took() -> None:
+    mine = [replace(trial(n, strategy="mine"), seconds=s) for n, s in enumerate((2.0, 4.0, 0.0))]
+    mine[2] = replace(mine[2], cached=True)
+    stopped = replace(trial(3, strategy="halved"), seconds=0.5, state="stopped", notes={"share": 0.25})
+    repeated = replace(trial(4, strategy="repeats"), seconds=0.0, cached=True)
+    found = trials_frame([*mine, stopped, repeated], study="s", choices=CHOICES, bounds={})
+    assert candidates_per_hour(found) == {"mine": 1200.0, "halved": 7200.0}
+    assert found["share"].tolist() == [1, 1, 1, 0.25, 1]
+    assert candidates_per_hour(found[:0]) == {}
 
 
 def test_a_frame_of_nothing_has_the_same_types() -> None:

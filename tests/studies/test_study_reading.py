@@ -62,6 +62,7 @@ def test_faults_of_the_files_that_a_study_names_are_reported_with_its_own(tmp_pa
 
 
 def test_a_study_of_the_repository_runs_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
     monkeypatch.chdir(tmp_path)
     assert resolve(ROOT / "studies" / "digits.yaml").config.strategy_name == "nsga2"
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from nas.strategies import Objective
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
 from nas.studies.report.page import _settings, page
+from nas.studies.report.terminal import summary
 from nas.studies.report.trajectories import panels, trajectories
 from nas.studies.study import Study
 
@@ -43,6 +45,19 @@ def test_the_page_stands_alone_and_says_what_was_found(finished: Study) -> None:
         "Settings",
     ):
         assert f"<h2>{title}</h2>" in text
+
+
+def test_page_and_terminal_say_how_many_candidates_an_hour(finished: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    explored, frame = finished.record.result("explore"), finished.trials()
+    measured = frame[(frame["strategy"] == "evolution") & ~frame["cached"]]
+    speed = 3600 * len(measured) / measured["seconds"].sum()
+    assert explored["candidates_per_hour"]["evolution"] == pytest.approx(speed)
+    said = f"candidates per hour of measuring: evolution {words.amount(speed)}, uniform "
+    assert said in (finished.folder.path / "report" / "report.html").read_text()
+    summary(Console(width=400), Facts(finished.record))
+    lines = [line for line in capsys.readouterr().out.splitlines() if said in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"search: {explored['trials']} trials, {explored['measured']} measured; ")
 
 
 def test_the_same_run_gives_the_same_page(finished: Study) -> None:

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from studies_fakes import make_and_die, trial
 
+from nas.database import located, sqlite_url
 from nas.errors import StoreError
-from nas.studies.database import located, sqlite_url
 from nas.studies.store import Store
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
@@ -143,7 +143,7 @@ def test_an_url_that_means_nothing_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("statements", [1, 2, 3])
 def test_a_store_whose_making_was_killed_is_completed(url: str, statements: int) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=make_and_die, args=(url, statements))
+    process = multiprocessing.get_context("fork").Process(target=make_and_die, args=(url, statements))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import pandas as pd
 
+from nas.studies.rank_truth import RankTruth, found_in
 from nas.studies.record import Record
 from nas.studies.report import words
 
@@ -99,6 +100,16 @@ class Facts:
         named = {"importance": self.importance, "supernet": supernet, self.record.strategy: self.relaxation}
         return {name: len(rows) for name, rows in named.items() if rows}
 
+    @property
+    def search(self) -> str:
+        """How many architectures were measured, and how fast."""
+        explored = self.record.result("explore")
+        part = f" ({explored['stopped']} on a part of the images)" if explored.get("stopped") else ""
+        speeds = explored.get("candidates_per_hour", {}).items()
+        speed = ", ".join(f"{name} {words.amount(value)}" for name, value in speeds)
+        hourly = f"; candidates per hour of measuring: {speed}" if speed else ""
+        return f"{explored['trials']} trials, {explored['measured']} measured{part}{hourly}"
+
     @cached_property
     def baseline_trials(self) -> int:
         """Trials of the uniform baseline."""
@@ -108,6 +119,11 @@ class Facts:
     def adopted(self) -> bool:
         """Whether the strategy's architectures were measured on a supernet of its own."""
         return bool(self.record.result("explore").get("adopted", False))
+
+    @cached_property
+    def ranks(self) -> Sequence[RankTruth]:
+        """What `nas tau` found, once per recipe and number of architectures."""
+        return found_in(self.record.folder.path)
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from nas.database import hidden
 from nas.searchspaces.yaml_text import dotted
-from nas.studies.database import hidden
 from nas.studies.environment import describe
 from nas.studies.examples import EXAMPLES, load_examples
 from nas.studies.report import plots, words
 from nas.studies.report.facts import Facts
+from nas.studies.report.rank_plot import rank_plot
 from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
 
@@ -32,6 +33,7 @@ def page(facts: Facts) -> str:
         "ms": words.milliseconds,
         "seconds": words.seconds,
         "architectures": words.architectures,
+        "statistic": words.statistic,
     }
     folder = files("nas.studies.report")
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
@@ -71,6 +73,8 @@ def _figures(facts: Facts) -> dict[str, Markup]:
         total = chosen["winner"]["full"][f"queries.{next(iter(facts.notes['positions']))}"]
         examples = load_examples(record.folder.path / "explore" / EXAMPLES)
         drawn["tokens"] = tokens(facts.notes["positions"], total, facts.notes["grid"], examples)
+    for truth in facts.ranks:
+        drawn[truth.name] = rank_plot(truth)
     if facts.histories:
         drawn["curves"] = plots.curves(facts.histories)
     return {name: Markup(plots.svg(figure)) for name, figure in drawn.items()}

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from nas.studies.rank_truth import RankTruth
 from nas.studies.report import words
 from nas.studies.report.facts import Facts
 
@@ -23,15 +24,13 @@ def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
 def summary(console: Console, facts: Facts) -> None:
     """Prints the summary of a finished run."""
     record = facts.record
-    explored, extracted = record.result("explore"), record.result("extract")
+    extracted = record.result("extract")
     console.print()
     console.print(results_table(facts.rows, record.name))
     console.print(f"winner, retrained: [bold]{facts.headline}[/bold]", highlight=False, soft_wrap=True)
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in facts.hypervolumes.items())
     console.print(
-        f"search: {explored['trials']} trials, {explored['measured']} measured; limit "
-        f"{record.result('prepare')['limit']['text']};"
-        f" hypervolume {volumes}",
+        f"search: {facts.search}; limit {record.result('prepare')['limit']['text']}; hypervolume {volumes}",
         highlight=False,
         soft_wrap=True,
     )
@@ -69,6 +68,35 @@ def results_table(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
             style="bold" if row["model"] == "winner, retrained" else None,
         )
     return table
+
+
+def rank_table(truth: RankTruth) -> Table:
+    """The architectures as shared weights rank them, with their ranks after retraining (ties share the middle)."""
+    table = Table(title=truth.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("rank", "digest", "MACs", "FLOPs", "params", "shared acc.", "retrained acc.", "rank, retrained"):
+        table.add_column(column, justify="left" if column == "digest" else "right", no_wrap=True)
+    ranks = truth.table["retrained_accuracy"].rank(ascending=False)
+    for place, row in enumerate(truth.table.to_dict("records")):
+        table.add_row(
+            str(place + 1),
+            row["digest"],
+            *(words.amount(row[cost]) for cost in ("macs", "flops", "params")),
+            words.percent(row["shared_accuracy"]),
+            words.percent(row["retrained_accuracy"]),
+            f"{ranks[place]:g}",
+        )
+    return table
+
+
+def rank_summary(console: Console, truth: RankTruth) -> None:
+    """Prints what was found, and how far to trust it."""
+    console.print(rank_table(truth))
+    for row in truth.summary.to_dict("records"):
+        name = str(row["statistic"])
+        value, low, high = (words.statistic(row[column], name) for column in ("value", "low", "high"))
+        unit = " points" if name.startswith("regret") else ""
+        console.print(f"{name:12} {value:>6}{unit}, 95 % interval {low} to {high}", highlight=False)
+    console.print(truth.caption, highlight=False, soft_wrap=True)
 
 
 def comparison_table(frame: pd.DataFrame) -> Table:

@@ -56,6 +56,13 @@ def architectures(count: str | int) -> str:
     return f"{number // 10 ** (exponent - 1) / 10:.1f}e+{exponent}"
 
 
+def statistic(value: float, name: str) -> str:
+    """A tau with two decimals; a regret in percentage points."""
+    if math.isnan(value):
+        return "undefined"
+    return f"{100 * value:.2f}" if name.startswith("regret") else f"{value:.2f}"
+
+
 def batches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Batch sizes at which the rows of a results table were timed."""
     prefix = "latency_ms_batch_"

@@ -8,7 +8,7 @@ from typing import Any
 from nas.studies.session import CHECKPOINT, WEIGHTS, Session
 from nas.studies.weights import save_weights
 from nas.supernets.checkpoint import load_weights as load_checkpoint
-from nas.training import PlainStep, accuracy, fit
+from nas.training import PlainStep, Watch, accuracy
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def run(session: Session) -> dict[str, Any]:
     if config.base.checkpoint:
         load_checkpoint(model, Path(config.base.checkpoint))
     split = session.data.validation
-    watch = session.training("base", place / CHECKPOINT, lambda m: accuracy(m, split, device=session.device).metrics)
-    history = fit(model, PlainStep(), session.data, config.base, seed=config.seed, session=watch)
+    watch = session.training("base", place / CHECKPOINT, Watch(split))
+    history = session.fit("base", model, PlainStep(), watch)
     found = accuracy(model.to(session.device), split, device=session.device)
     save_weights(place / WEIGHTS, model)
     return {"history": history.rows(), "validation": found.metrics}

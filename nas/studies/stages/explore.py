@@ -16,6 +16,7 @@ from nas import strategies
 from nas.searchspaces import Architecture
 from nas.strategies import Objective, Problem, Strategy, Trial, winner
 from nas.studies.examples import EXAMPLES, save_examples
+from nas.studies.frames import candidates_per_hour, trials_frame
 from nas.studies.reading import BASELINE
 from nas.studies.session import CHECKPOINT, Session
 from nas.studies.store import Store
@@ -48,6 +49,10 @@ def run(session: Session) -> dict[str, Any]:
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
+    found["stopped"] = sum(trial.state == "stopped" for trial in trials)
+    found["candidates_per_hour"] = candidates_per_hour(
+        trials_frame(trials, study=config.name, choices=list(choices), bounds={})
+    )
     found["adopted"] = session.source(config.strategy_name) == "explore"
     found["relaxation"] = session.relaxation()
     return found
@@ -86,6 +91,10 @@ def _problem(
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
+    def record(trial: Trial) -> None:
+        store.record(session.run_id, trial)
+        session.activity.end(name, trial.number)
+
     def measured_on(supernet: Supernet) -> Measure:
         return Measure(Evaluator(supernet, session.data.validation, device=session.device))
 
@@ -109,10 +118,13 @@ def _problem(
         trials=strategy.trials,
         measure=measured_on(supernet if session.source(name) == "supernet" else session.supernet(name)),
         costs=costs,
-        record=lambda trial: store.record(session.run_id, trial),
+        record=record,
+        begin=lambda number, architecture: session.activity.begin(name, number, architecture),
         limit=session.limit,
         history=store.trials(session.run_id, name, choices=choices),
-        known={trial.architecture.digest: trial.metrics for trial in others},
+        prior=session.prior,
+        run=session.label,
+        known={} if session.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
         work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
         adopt=adopt,

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.searchspaces import SearchSpace
 from nas.studies.record import plain_bounds
-from nas.studies.session import Session
+from nas.studies.session import Session, describe_data
 from nas.supernets import Cost
 
 
@@ -23,13 +23,7 @@ def run(session: Session) -> dict[str, Any]:
             "text": limit.describe() if limit else "none",
             "share": limit.share if limit else 1.0,
         },
-        "data": {
-            "name": data.name,
-            "classes": data.classes,
-            "channels": data.channels,
-            "image_size": data.image_size,
-            "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
-        },
+        "data": describe_data(data),
         "device": session.device.type,
     }
 

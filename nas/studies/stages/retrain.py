@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from nas.searchspaces import Architecture
+from nas.studies.config import RetrainSpec
 from nas.studies.folder import read_json, replaced_folder, write_json
 from nas.studies.measuring import measure_rows
 from nas.studies.results import Training
 from nas.studies.session import Session
 from nas.supernets import Supernet, load, save
-from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Step, accuracy, fit
+from nas.training import AdjoinedStep, DistilledStep, PlainStep, Step, Watch, accuracy
 from nas.training.adjoined import SeparateNorms
 from nas.training.gradual import stages
 
@@ -48,16 +50,17 @@ def retrain(
         return read_json(finished, Training, remedy="delete it and run again")
     config = session.config
     supernet = session.supernet(strategy)
-    module, step = _start(session, supernet, architecture, extracted)
+    module, step = start(
+        config.retrain,
+        supernet,
+        architecture,
+        extracted=lambda: load(extracted).to(session.device),
+        teacher=session.base_model,
+    )
     split, device = session.data.validation, session.device
     checkpoint = place.with_name(f"{place.name}-training.safetensors")
-
-    def evaluate(fitted: nn.Module) -> dict[str, float]:
-        small = fitted.subnet(architecture) if isinstance(fitted, Supernet | SeparateNorms) else fitted
-        return accuracy(small, split, device=device).metrics
-
-    watch = session.training(f"retrain {place.name}", checkpoint, evaluate)
-    history: History = fit(module, step, session.data, config.retrain, seed=config.seed, session=watch)
+    watch = session.training(f"retrain {place.name}", checkpoint, Watch(split, architecture))
+    history = session.fit("retrain", module, step, watch)
     model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
     with replaced_folder(place) as partial:
         save(partial, model, session.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
@@ -68,14 +71,20 @@ def retrain(
     return result
 
 
-def _start(session: Session, supernet: Supernet, architecture: Architecture, extracted: Path) -> tuple[nn.Module, Step]:
-    """What is trained, and what it minimises."""
-    spec = session.config.retrain
+def start(
+    spec: RetrainSpec,
+    supernet: Supernet,
+    architecture: Architecture,
+    *,
+    extracted: Callable[[], nn.Module],
+    teacher: Callable[[], nn.Module],
+) -> tuple[nn.Module, Step]:
+    """What is trained, and what it minimises; `extracted` and `teacher` are asked for where they are needed."""
     if spec.loss == "adjoined":
         pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        first = stages(session.space, architecture) if spec.gradual else ()
-        return pair, AdjoinedStep(architecture, session.space.largest, spec.detach, spec.small_ce, first)
-    module = load(extracted).to(session.device)
+        first = stages(supernet.space, architecture) if spec.gradual else ()
+        return pair, AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce, first)
+    module = extracted()
     if spec.loss == "distilled":
-        return module, DistilledStep(session.base_model(), spec.weight, spec.temperature)
+        return module, DistilledStep(teacher(), spec.weight, spec.temperature)
     return module, PlainStep()

@@ -4,11 +4,14 @@ together.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import nn
 
 from nas.studies.session import CHECKPOINT, ORDERING, Session
 from nas.supernets import Supernet
-from nas.training import Evaluator, fit
+from nas.training import Evaluator, Split
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -22,16 +25,25 @@ def run(session: Session) -> dict[str, Any]:
     supernet = Supernet(session.base_model(), session.space)
     work = session.workplace("importance", place / ORDERING)
     ordered = session.study.importance.apply(supernet, work)
-    evaluator = Evaluator(supernet, session.data.validation, device=session.device)
-    watch = session.training("supernet", place / CHECKPOINT, lambda _: _ends(supernet, evaluator))
+    ends = Ends(session.data.validation)
+    watch = session.training("supernet", place / CHECKPOINT, ends)
     step = session.study.rule.step(session.space, session.limit if config.supernet.within_limit else None)
-    history = fit(supernet, step, session.data, config.supernet, seed=config.seed, session=watch)
-    found = _ends(supernet, evaluator)
+    history = session.fit("supernet", supernet, step, watch)
+    found = ends(supernet)
     session.save_supernet("supernet", supernet)
     return {"history": history.rows(), "validation": found, "importance": ordered.history.rows()}
 
 
-def _ends(supernet: Supernet, evaluator: Evaluator) -> dict[str, float]:
-    """Validation accuracy of the largest and of the smallest sub-network."""
-    space = supernet.space
-    return {"accuracy": evaluator(space.largest).accuracy, "smallest": evaluator(space.smallest).accuracy}
+@final
+@dataclass(frozen=True)
+class Ends:
+    """Accuracy of the largest and of the smallest sub-network on a split."""
+
+    split: Split
+
+    def __call__(self, supernet: nn.Module) -> dict[str, float]:
+        """See `nas.training.Session.evaluate`."""
+        assert isinstance(supernet, Supernet)
+        evaluator = Evaluator(supernet, self.split, device=next(supernet.parameters()).device, reuse=0)
+        space = supernet.space
+        return {"accuracy": evaluator(space.largest).accuracy, "smallest": evaluator(space.smallest).accuracy}

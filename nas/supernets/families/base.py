@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.supernets.axes import AxisTable, Frame, Row, bind
 
 SizeOf = Callable[[str], int]
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """A part of a model's forward: from images to activations, from activations to activations, or on to logits.
+
+    `reads` are the paths of modules, or names of parameters, that it computes with; "" is the whole model.
+    """
+
+    run: Callable[[Tensor], Tensor]
+    reads: tuple[str, ...]
 
 
 class Family(ABC):
@@ -51,6 +64,14 @@ class Family(ABC):
     def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
         """`block` computed only for the tokens at `index`; the others pass it by, and serve as keys and values."""
         raise NotImplementedError(f"{type(self).__name__} computes all tokens of a block")
+
+    def steps(self, model: nn.Module) -> list[Step]:
+        """The forward of a model, or of one carved from it, in steps: run one after the other, they give its very bits.
+
+        Sub-networks that agree in their first steps share what these compute (`nas.training.reuse`). A family that
+        does not say has a single step, which is shared by nobody.
+        """
+        return [Step(model, ("",))]
 
     def table(self, model: nn.Module, chosen: Container[str] = ()) -> AxisTable:
         """The axis table of `model` for a space that chooses the axes `chosen`, see `AxisTable.choosing`."""

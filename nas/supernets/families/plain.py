@@ -14,13 +14,16 @@ import torch
 from timm.layers.attention import Attention
 from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
-from torch import nn
+from torch import Tensor, nn
 
 from nas.supernets.axes import Frame, Row
-from nas.supernets.families.base import Family, SizeOf
+from nas.supernets.families.base import Family, SizeOf, Step
 from nas.supernets.queries import partial
 
 POOLS = ("token", "avg", "avgmax", "max")
+STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")
+TAIL = ("norm", "fc_norm", "head", "head_dist")
+"""What is before the blocks, and after them."""
 
 
 class Plain(Family):
@@ -165,3 +168,18 @@ class Plain(Family):
     def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
         """See `nas.supernets.queries`."""
         return partial(block, index, device)
+
+    def steps(self, model: nn.Module) -> list[Step]:
+        """Tokens, blocks, head: see timm's `VisionTransformer.forward`."""
+        vit: Any = model
+
+        def stem(images: Tensor) -> Tensor:
+            tokens: Tensor = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
+            return tokens
+
+        def tail(tokens: Tensor) -> Tensor:
+            logits: Tensor = vit.forward_head(vit.norm(tokens))
+            return logits
+
+        blocks = [Step(block, (f"blocks.{index}",)) for index, block in vit.blocks.named_children()]
+        return [Step(stem, STEM), *blocks, Step(tail, TAIL)]

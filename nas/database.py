@@ -1,10 +1,13 @@
-"""Databases by URL: where an SQLite file lies, what of a URL may be printed, and engines that write or only read."""
+"""Databases by URL: where an SQLite file lies, what of a URL may be printed, engines that write or only read, and what
+to do about their faults.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,12 +15,17 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from nas.errors import StoreError
 
 ALLOWED = "a URL such as sqlite:////data/trials.sqlite or postgresql://user@host/database"
-_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary"}
+REMEDY = (
+    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
+)
+"""What to do about a table of trials that is damaged."""
+_LATER = "run the same command again: it continues, nothing recorded is lost"
+_PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """Drivers whose package is called otherwise."""
 
 
@@ -49,6 +57,31 @@ def hidden(text: str) -> str:
     return re.sub(r"([?&]password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text))
 
 
+def shown(url: str) -> str:
+    """What messages call the store behind a URL: its file, or the URL without its password."""
+    return str(sqlite_path(url) or hidden(url))
+
+
+@contextlib.contextmanager
+def faults(name: str) -> Iterator[None]:
+    """Turns the faults of a database into a `StoreError` that names the store and says what to do."""
+    try:
+        yield
+    except (DBAPIError, OSError) as fault:
+        reason = " ".join(hidden(str(getattr(fault, "orig", None) or fault)).split())
+        raise StoreError(f"{name}: {reason}; {_advice(reason)}") from fault
+    except SQLAlchemyError as fault:
+        raise StoreError(f"{name}: {hidden(str(fault))}") from fault
+
+
+def _advice(reason: str) -> str:
+    if "full" in reason or "disk I/O" in reason or "space" in reason:
+        return f"free some space and {_LATER}"
+    if "malformed" in reason or "not a database" in reason:
+        return REMEDY
+    return f"mend that and {_LATER}"
+
+
 def connect(url: str, *, write: bool) -> Engine:
     """An engine. To read, an SQLite file is opened such that nothing is written, not even beside it on read-only media.
 
@@ -60,7 +93,7 @@ def connect(url: str, *, write: bool) -> Engine:
         engine = sa.create_engine(_reading(parsed) if sqlite and not write else parsed)
     except ModuleNotFoundError as absent:
         package = _PACKAGES.get(str(absent.name), absent.name)
-        raise StoreError(f"store '{hidden(url)}' needs a driver that is missing: pip install {package}") from absent
+        raise StoreError(f"database '{hidden(url)}' needs a driver that is missing: pip install {package}") from absent
     except SQLAlchemyError as fault:
         raise _meaningless(url, fault) from fault
     if sqlite:
@@ -75,13 +108,15 @@ def _parsed(url: str) -> URL:
     except (SQLAlchemyError, ValueError) as fault:
         raise _meaningless(url, fault) from fault
     if sqlite and parsed.database in (None, "", ":memory:"):
-        raise StoreError(f"store '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, "
-                         "such as sqlite:///trials.sqlite")  # fmt: skip
+        raise StoreError(
+            f"database '{url}': in memory, but a run continues from its trials; allowed: the URL of a file, such as "
+            "sqlite:///trials.sqlite"
+        )
     return parsed
 
 
 def _meaningless(url: str, fault: Exception) -> StoreError:
-    return StoreError(f"store '{hidden(url)}': {hidden(str(fault))}; allowed: {ALLOWED}")
+    return StoreError(f"database '{hidden(url)}': {hidden(str(fault))}; allowed: {ALLOWED}")
 
 
 def _reading(url: URL) -> URL:

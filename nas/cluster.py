@@ -1,0 +1,158 @@
+"""Ray: where workers are, what each of them gets, and a connection to them for as long as it is needed.
+
+It serves searches and training alike. Ray is an extra, and imported when a connection is asked for: a study names its
+cluster, and needs no Ray for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, Any, final
+
+from pydantic import AfterValidator, Field
+
+from nas.errors import ClusterError
+
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+ON_HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
+"""Options of an actor that stays on the machine whose loss ends the cluster anyway."""
+
+
+def _sharable(gpus: float) -> float:
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError("a part of a GPU, or a whole number of them")
+    return gpus
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where the workers are, and what each gets.
+
+    address   local (this machine, set up and taken down by the search), auto (the cluster that this machine is part
+              of), the cluster's HOST:PORT, or ray://HOST:PORT for a machine that is not part of it (Ray Client)
+    cpus      processor cores of a worker, and its threads
+    gpus      GPUs of a worker; 0.25 puts four on one
+    retries   how often work is done again when its worker dies
+    storage   folder for Ray's own files that all machines see; only clusters of several machines may ask for one
+    """
+
+    address: Annotated[str, Field(min_length=1)] = "local"
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0), AfterValidator(_sharable)] = 0
+    retries: Annotated[int, Field(ge=0)] = 2
+    storage: str | None = None
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker."""
+        return max(1, int(self.cpus))
+
+    def check(self, workers: int) -> None:
+        """Raise `ClusterError` where `connected` would, without starting more than is needed to know; and where Ray is
+        not installed.
+        """
+        if find_spec("ray") is None:
+            raise ClusterError("the package 'ray' is not installed: pip install 'nas[ray]'")
+        if self.address != "local" or self.gpus:
+            with connected(self, workers):
+                pass
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster, workers: int) -> Iterator[None]:
+    """Ray until the block ends: started for so many workers, or joined; what runs in this process already is used, and
+    stays.
+
+    Raises `ClusterError` when no cluster answers, or when it has no room for a worker.
+    """
+    import ray
+
+    mine = not ray.is_initialized()
+    if mine:
+        _connect(cluster, workers)
+    try:
+        require_room(cluster)
+        yield
+    finally:
+        if mine:
+            ray.shutdown()
+
+
+def room(cluster: Cluster) -> int:
+    """How many workers the machines of the connected cluster hold, were they idle."""
+    needs = {"CPU": cluster.cpus, "GPU": cluster.gpus}
+    return sum(min(_times(found.get(n, 0), needs[n]) for n in needs if needs[n]) for found in _machines())
+
+
+def require_room(cluster: Cluster) -> None:
+    """Raise `ClusterError` when no machine of the connected cluster can hold a worker, which would wait for ever."""
+    if room(cluster) == 0:
+        found = "; ".join(f"{m.get('CPU', 0):g} CPUs and {m.get('GPU', 0):g} GPUs" for m in _machines())
+        raise ClusterError(
+            f"ray: found {cluster.cpus:g} CPUs and {cluster.gpus:g} GPUs per worker; allowed: what one machine of the "
+            f"cluster at '{cluster.address}' has ({found or 'no machine is left'})"
+        )
+
+
+def _machines() -> list[dict[str, float]]:
+    import ray
+
+    nodes: Any = ray.nodes  # Ray has not typed it
+    return [node["Resources"] for node in nodes() if node["Alive"]]
+
+
+def _times(have: float, need: float) -> int:
+    """How often `need` fits; a part of a GPU must lie on one of them."""
+    return int(have) * int(1 / need + 1e-9) if need < 1 else int(have / need + 1e-9)
+
+
+def _connect(cluster: Cluster, workers: int) -> None:
+    import ray
+
+    os.environ.update(ENVIRONMENT)
+    local: dict[str, Any] = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False}
+    try:
+        _probe(os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address)
+        before = signal.getsignal(signal.SIGTERM)
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cluster.threads)}},
+            **(local if cluster.address == "local" else {}),
+        )
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(signal.SIGTERM, before)  # Ray's core takes it for itself, and aborts
+    except (OSError, ValueError, RuntimeError) as fault:
+        raise ClusterError(
+            f"ray.address: found '{cluster.address}', but no cluster answers there ({_reason(fault)}); allowed: local, "
+            "auto on a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server. "
+            "One that wants a token: set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token or RAY_AUTH_TOKEN"
+        ) from fault
+
+
+def _probe(address: str) -> None:
+    """Raise `OSError` or `ValueError` for a HOST:PORT where nobody listens, at once: Ray would try for minutes."""
+    if address in ("local", "auto"):
+        return
+    if address.startswith("ray://") and find_spec("grpc") is None:
+        raise ClusterError(f"ray.address: '{address}' needs the package 'grpcio', which is not installed: pip install "
+                           "'ray[client]'")  # fmt: skip
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5):
+        pass
+
+
+def _reason(fault: Exception) -> str:
+    """One line: the first, or the last of those that begin with a heading for a traceback."""
+    first, *more = str(fault).strip().splitlines() or [type(fault).__name__]
+    return more[-1] if more and first.endswith(":") else first

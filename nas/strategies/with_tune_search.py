@@ -1,0 +1,168 @@
+"""Searchers that come with Ray Tune, by name: optuna, hyperopt, nevergrad and whatever else the installed Ray knows.
+
+No Ray is started: a searcher is asked and told in this process, so that it works alone, and as the `searcher` of
+`with_raytune` on a cluster. What it suggests is made to fit the limit, and it is told what was measured there. Every
+start replays the history, with the seeds of then: a searcher that was lost is thus rebuilt as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, final
+
+import numpy as np
+from ray import tune
+from ray.tune.search import SEARCH_ALG_IMPORT, Searcher
+
+from nas.errors import StrategyError, nearest
+from nas.searchspaces.architecture import Architecture
+from nas.strategies.base import AskTell, Proposer
+from nas.strategies.feasible import draw, leader, near
+from nas.strategies.problem import Problem, Trial
+
+OURS = ("random", "variant_generator")
+"""Tune's random search knows no limit; `uniform` does."""
+SEVERAL = ("optuna",)
+"""Searchers for several objectives."""
+SEEDS = ("seed", "random_state_seed", "random_state")
+"""What searchers call their seed. Those that have none draw from numpy's global generator."""
+FIXED = ("space", "metric", "mode", *SEEDS)
+"""Options that the study decides."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WithTuneSearch(AskTell):
+    """A searcher of Ray Tune proposes.
+
+    algorithm   its name in Tune; its package must be installed too (optuna, hyperopt, nevergrad)
+    options     arguments of its class, such as {n_initial_points: 10} for hyperopt or {optimizer: OnePlusOne} for
+                nevergrad
+    """
+
+    algorithm: str = "optuna"
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    examples = ({"trials": 60, "algorithm": "optuna"},)
+
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` for a searcher that there is not, that does not take its options or several objectives,
+        or whose package is not installed.
+        """
+        self.made(problem)
+
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        """See `AskTell.ask`. Rebuilds the searcher each time; a search keeps it."""
+        return self.resumed(problem).ask(number)
+
+    def proposer(self, problem: Problem) -> Proposer:
+        """See `AskTell.proposer`."""
+        return _Session(self, problem)
+
+    def made(self, problem: Problem) -> Searcher:
+        """A new searcher for the problem. Raises as `check` does."""
+        kind, given = self._kind(), dict(self.options)
+        takes = inspect.signature(kind).parameters
+        allowed = [name for name in takes if name not in FIXED]
+        if unknown := sorted(set(given) - set(allowed)):
+            raise StrategyError(
+                f"options of '{self.algorithm}': found {', '.join(unknown)}; allowed: {', '.join(allowed)}"
+            )
+        if len(problem.objectives) > 1 and self.algorithm not in SEVERAL:
+            raise StrategyError(
+                f"algorithm: found '{self.algorithm}' with {len(problem.objectives)} objectives; allowed: 1, or one of "
+                f"{', '.join(SEVERAL)}"
+            )
+        given |= {name: problem.seed for name in SEEDS if name in takes}
+        metric: Any = [objective.metric for objective in problem.objectives]
+        mode: Any = ["max" if objective.maximise else "min" for objective in problem.objectives]
+        if len(problem.objectives) == 1:
+            (metric,), (mode,) = metric, mode
+        space = {name: tune.choice(range(len(choice.values))) for name, choice in problem.space.items()}
+        try:
+            with _seeded(problem.rng(0)):
+                searcher = kind(**_resolved(self.algorithm, given))
+                searcher.set_search_properties(metric, mode, space)
+        except (AssertionError, ImportError, TypeError, ValueError) as fault:
+            reason = " ".join(str(fault).split())
+            raise StrategyError(f"algorithm: found '{self.algorithm}' with {dict(self.options)}: {reason}") from fault
+        return searcher
+
+    def _kind(self) -> type[Searcher]:
+        importers: Mapping[str, Any] = SEARCH_ALG_IMPORT
+        if self.algorithm in OURS:
+            raise StrategyError(f"algorithm: found '{self.algorithm}'; allowed: our 'uniform', which keeps the limit")
+        if self.algorithm not in importers:
+            known = sorted(set(importers) - set(OURS))
+            hint = nearest(self.algorithm, known)
+            raise StrategyError(f"algorithm: found '{self.algorithm}'; allowed: {', '.join(known)}{hint}")
+        kind: type[Searcher] = importers[self.algorithm]()
+        return kind
+
+
+def _resolved(algorithm: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Nevergrad wants its optimizer as an object; YAML has names."""
+    if algorithm == "nevergrad" and isinstance(name := options.get("optimizer"), str):
+        registry: Mapping[str, Any] = import_module("nevergrad").optimizers.registry
+        if name not in registry:
+            raise ValueError(f"no optimizer '{name}'{nearest(name, registry)}")
+        return {**options, "optimizer": registry[name]}
+    return options
+
+
+@final
+class _Session(Proposer):
+    """One searcher, asked and told trial by trial."""
+
+    def __init__(self, strategy: WithTuneSearch, problem: Problem) -> None:
+        super().__init__(strategy, problem)
+        self._searcher = strategy.made(problem)
+        self._open: set[int] = set()
+
+    def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
+        """See `Proposer.ask`."""
+        rng = self.problem.rng(number)
+        with _seeded(rng):
+            suggested = self._searcher.suggest(str(number))
+        if not isinstance(suggested, Mapping):  # it waits for results, or has come to its end
+            return answer or draw(self.problem, rng)
+        self._open.add(number)
+        row = np.array([suggested[name] for name in self.problem.space], dtype=np.int64)
+        return answer or near(self.problem, row, rng, leader(self.problem, self.problem.history, rng))
+
+    def tell(self, trial: Trial) -> None:
+        """See `Proposer.tell`."""
+        if trial.number not in self._open:
+            return
+        self._open.remove(trial.number)
+        failed = trial.state == "failed"
+        values = {} if failed else {o.metric: trial.value(o.metric) for o in self.problem.objectives}
+        with _seeded(self.problem.rng(trial.number)):
+            self._searcher.on_trial_complete(
+                str(trial.number), None if failed else {**values, "training_iteration": 1}, error=failed
+            )
+
+
+@contextlib.contextmanager
+def _seeded(rng: np.random.Generator) -> Iterator[None]:
+    """Python's and numpy's global generators as `rng` says, and afterwards as they were; and no chatter meanwhile."""
+    python, state, logged = random.getstate(), np.random.get_state(), logging.root.manager.disable  # noqa: NPY002
+    seed = int(rng.integers(2**32))
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (searchers draw from it)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(state)  # noqa: NPY002
+        logging.disable(logged)

@@ -1,0 +1,53 @@
+"""Where two sub-networks begin alike: for each step of a forward, a key of all that decides what it computes.
+
+A step computes with slices, and what is sliced is decided by sizes of axes: those that the axis table names for its
+parameters, and those that they lie within. Tokens that stay also depend on the tokens that stayed before, which the
+keys of the steps before it hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from functools import cached_property
+from typing import final
+
+from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.families.base import SizeOf, Step
+
+
+@final
+class Keys:
+    """Keys of steps, for one table."""
+
+    def __init__(self, table: AxisTable) -> None:
+        self._table = table
+        self._axes: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def of(self, steps: Sequence[Step], size: SizeOf) -> list[Hashable]:
+        """One key per step; `size` is that of an axis in the sub-network."""
+        return [(step.reads, tuple(map(size, self._deciding(step.reads)))) for step in steps]
+
+    def _deciding(self, reads: tuple[str, ...]) -> tuple[str, ...]:
+        """Axes whose sizes decide about the parameters below the paths `reads`."""
+        if reads not in self._axes:
+            found: dict[str, None] = {}
+            for name, axes in self._named.items():
+                if any(not path or f"{name}.".startswith(f"{path}.") for path in reads):
+                    found |= dict.fromkeys(axes)
+            self._axes[reads] = tuple(found)
+        return self._axes[reads]
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[str, ...]]:
+        return {name: self._axes_of(entry) for name, entry in self._table.entries.items()}
+
+    def _axes_of(self, entry: Entry) -> tuple[str, ...]:
+        within, axes = self._table.frame.within, self._table.frame.axes
+        todo = [*entry.atoms, entry.at, entry.rank, entry.query, entry.queries]
+        found: dict[str, None] = {}
+        while todo:
+            axis = todo.pop()
+            if axis in axes and axis not in found:
+                found[axis] = None
+                todo += within.get(axis, "").split()
+        return tuple(found)

@@ -1,0 +1,32 @@
+"""Runs that end early, in this process, and what must not depend on how a search got to its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nas.studies.study import Study
+
+
+class Stop(BaseException):
+    """A kill."""
+
+
+def run_up_to(stage: str, study: Study) -> Study:
+    """Runs the stages before this one."""
+
+    def stop(_: object) -> None:
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(f"nas.studies.stages.{stage}.run", stop)
+        with pytest.raises(Stop):
+            study.run(quiet=True)
+    return study
+
+
+def found(study: Study) -> dict[str, Any]:
+    """What a search found: it must not depend on where, by how many drivers, and how often it was killed."""
+    trials = study.trials().drop(columns="seconds").to_dict("list")
+    return {"winner": study.record.result("explore")["winner"], **trials}

@@ -1,0 +1,97 @@
+"""tau, regret and their intervals, against values computed by hand and by scipy."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import kendalltau
+
+from nas.studies import rank_statistics
+from nas.studies.rank_statistics import ranked, regret, summary, tau_b, ties
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_statistics, "RESAMPLES", 50)
+
+
+def table(shared: list[float], retrained: list[float], macs: list[int] | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "digest": [f"{n:012x}" for n in range(len(shared))],
+            "macs": macs or list(range(1, len(shared) + 1)),
+            "shared_accuracy": shared,
+            "retrained_accuracy": retrained,
+        }
+    )
+
+
+def by_hand(first: list[float], second: list[float]) -> float:
+    """(concordant - discordant) / sqrt(pairs not tied in the first x pairs not tied in the second)."""
+    signs = np.array(
+        [
+            (np.sign(first[i] - first[j]), np.sign(second[i] - second[j]))
+            for i, j in itertools.combinations(range(len(first)), 2)
+        ]
+    )
+    return float((signs[:, 0] * signs[:, 1]).sum() / np.sqrt(np.abs(signs).sum(axis=0).prod()))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tau"),
+    [
+        ([1, 2, 3, 4], [1, 2, 3, 4], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, 3, 4], [1, 3, 2, 4], 4 / 6),  # one of six pairs is discordant
+        ([1, 1, 2, 3], [1, 2, 3, 3], 4 / 5),  # four concordant; one pair tied in each, five of six are left
+    ],
+)
+def test_tau_b_by_hand(first: list[float], second: list[float], tau: float) -> None:
+    assert tau_b(np.array(first), np.array(second)) == pytest.approx(tau)
+    assert by_hand(first, second) == pytest.approx(tau)
+
+
+def test_tau_b_is_not_defined_where_one_side_does_not_vary() -> None:
+    assert np.isnan(tau_b(np.array([1, 1, 1]), np.array([1, 2, 3])))
+    found = summary(table([0.5, 0.5, 0.5], [0.6, 0.7, 0.8]), seed=0).set_index("statistic")
+    assert np.isnan(found.loc["tau", "value"])  # type: ignore[arg-type]
+    assert list(found.loc["tau", ["low", "high"]]) == [0, 0]
+
+
+def test_regret_is_what_the_first_k_miss() -> None:
+    retrained = np.array([0.70, 0.80, 0.75, 0.90])
+    assert [regret(retrained, k) for k in (1, 2, 3, 4, 9)] == pytest.approx([0.2, 0.1, 0.1, 0.0, 0.0])
+
+
+def test_ties_are_ranked_as_a_winner_is_chosen_and_counted() -> None:
+    frame = table([0.5, 0.6, 0.6, 0.6], [0.7, 0.7, 0.8, 0.7], macs=[1, 9, 4, 4])
+    assert [int(digest, 16) for digest in ranked(frame)["digest"]] == [2, 3, 1, 0]
+    assert ties(frame) == {"pairs": 6, "tied_shared": 3, "tied_retrained": 3}
+
+
+def test_the_summary_is_of_the_ranked_rows_whatever_their_order() -> None:
+    frame = table([0.5, 0.7, 0.6, 0.4], [0.50, 0.55, 0.60, 0.45])
+    found = summary(frame, seed=0).set_index("statistic")["value"]
+    assert found["tau"] == pytest.approx(kendalltau(frame["shared_accuracy"], frame["retrained_accuracy"]).statistic)
+    assert found["tau of MACs"] == pytest.approx(kendalltau(frame["macs"], frame["retrained_accuracy"]).statistic)
+    assert found["regret@1"] == pytest.approx(0.05)
+    assert found["regret@3"] == pytest.approx(0)
+    pd.testing.assert_frame_equal(summary(frame.iloc[::-1], 0), summary(frame, 0))
+
+
+def test_the_interval_is_a_seeded_percentile_bootstrap_over_architectures() -> None:
+    rng = np.random.default_rng(0)
+    shared = rng.integers(0, 10, 9) / 10
+    frame = table(list(shared), list(shared + rng.normal(0, 0.1, 9)))
+    found = summary(frame, seed=3).set_index("statistic")
+    ordered = ranked(frame)
+    x, y = ordered["shared_accuracy"].to_numpy(), ordered["retrained_accuracy"].to_numpy()
+    draws = np.random.default_rng(3).integers(0, 9, (50, 9))
+    taus = [by_hand(list(x[draw]), list(y[draw])) for draw in draws]
+    assert list(found.loc["tau", ["low", "high"]]) == pytest.approx(list(np.percentile(taus, [2.5, 97.5])))
+    regrets = [y[draw].max() - y[sorted(set(draw))[:3]].max() for draw in draws]
+    assert list(found.loc["regret@3", ["low", "high"]]) == pytest.approx(list(np.percentile(regrets, [2.5, 97.5])))
+    assert not summary(frame, seed=4).equals(summary(frame, seed=3))

@@ -1,0 +1,175 @@
+"""Two processes that train together, and what they train."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from test_fit_supernet import make_supernet
+from torch import Tensor, distributed, nn
+from training_fakes import make_data, make_net
+
+from nas.training import AdjoinedStep, DistilledStep, PlainStep, Recipe, Session, Step, StepContext, fit
+from nas.training.adjoined import SeparateNorms
+from nas.training.ranks import Ranks
+from nas.training.rules import find
+
+RECIPE = Recipe(epochs=2, lr=1e-2, batch=8, accumulate=2, warmup=1, mixup=0.4, cutmix=0.3, augment="crop", clip=None)
+IMAGES = 25
+"""The last step takes a batch of 8 and one of a single image: of two ranks, the first then has none."""
+UNEVEN = 53
+"""For networks with a batch norm, which a part of one image would stop: the last batch has 5."""
+CLIPPED = {"uniform": replace(RECIPE, clip=0.05, ema=0.8)}
+"""Apart, since a gradient that is cut to a length has lost its own."""
+
+
+def together(function: Callable[..., Any], folder: Path, *given: Any, size: int = 2) -> list[Any]:
+    """Calls function(ranks, *given) in `size` processes of one gloo group; what each returned, or raised."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nas.supernets", "nas.training"])
+    processes = [context.Process(target=_rank, args=(function, folder, rank, size, given)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert not process.is_alive(), "a rank waits for ever"
+    found = [folder / f"rank{rank}.pt" for rank in range(size)]
+    return [torch.load(path, weights_only=False) if path.exists() else None for path in found]
+
+
+def _rank(function: Callable[..., Any], folder: Path, rank: int, size: int, given: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=size)
+    try:
+        found = function(Ranks.joined(), *given)
+    except Exception as fault:
+        found = fault
+    torch.save(found, folder / f"rank{rank}.pt")
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A step in double precision, so that only mistakes differ, not roundings."""
+
+    step: Step
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        yield from self.step(images.double(), targets.double() if targets.is_floating_point() else targets, context)
+
+
+def task(kind: str) -> tuple[nn.Module, Step]:
+    """What a stage of a study trains, and what it minimises."""
+    supernet = make_supernet()
+    small, large = supernet.space.smallest, supernet.space.largest
+    if kind in ("uniform", "sandwich", "adjoined"):
+        return supernet, find(kind)().step(supernet.space)
+    if kind == "gradual":
+        return SeparateNorms(supernet, small), AdjoinedStep(small, large, small_ce=True, stages=(large,))
+    if kind == "distilled":
+        return supernet.extract(small), DistilledStep(supernet.extract(large).double())
+    return supernet.model, PlainStep()
+
+
+KINDS = ("uniform", "sandwich", "adjoined", "gradual", "distilled", "plain")
+
+
+def refreshed(module: nn.Module) -> None:
+    refresh = getattr(module, "refresh", None)
+    if refresh is not None:
+        refresh()
+
+
+def trained(ranks: Ranks) -> dict[str, Any]:
+    """For each kind: losses of the epochs, gradients of the last step, weights in the end."""
+    found = {}
+    for kind in KINDS:
+        module, step = task(kind)
+        session = Session(ranks=ranks, progress=False, refresh=refreshed)
+        recipe = CLIPPED.get(kind, RECIPE)
+        history = fit(module.double(), Exact(step), make_data(IMAGES), recipe, seed=0, session=session)
+        gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
+        found[kind] = [row.loss for row in history], gradients, module.state_dict()
+    return found
+
+
+def sampled(ranks: Ranks) -> list[str]:
+    """The sub-networks that run in training by the sandwich rule, in order."""
+    supernet = make_supernet()
+    seen: list[str] = []
+    supernet.register_forward_pre_hook(lambda _, given: seen.append(given[1].digest))
+    step = find("sandwich")().step(supernet.space)
+    fit(supernet, step, make_data(48), RECIPE, seed=0, session=Session(ranks=ranks, progress=False))
+    return seen
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """Becomes not a number on one rank, in the last batch but one."""
+
+    rank: int
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        loss = context.criterion(context.module(images), targets)
+        last = context.epoch == 1 and context.step == context.steps - 2
+        yield loss * float("nan") if last and self.rank == Ranks.joined().rank else loss
+
+
+def spoilt(ranks: Ranks, folder: Path) -> None:
+    path = folder / "spoilt.safetensors" if ranks.rank == 0 else None
+    session = Session(ranks=ranks, progress=False, checkpoint=path)
+    fit(make_net(), Spoilt(1), make_data(UNEVEN), Recipe(epochs=2, batch=8, accumulate=3), seed=0, session=session)
+
+
+def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
+    """Weights and rows of a training that stops after some epochs, or goes on to its end. With dropout and a batch
+    norm, whose statistics are of what a rank saw.
+    """
+    net = make_net()
+
+    def stop(row: Any) -> None:
+        if row.epoch == after:
+            raise RuntimeError("enough")
+
+    session = Session(
+        ranks=ranks, progress=False, checkpoint=None if ranks.rank else path, on_epoch=stop,
+        evaluate=None if ranks.rank else lambda m: {"bias": float(m.head.bias.sum())},
+    )  # fmt: skip
+    recipe = Recipe(epochs=4, lr=1e-2, batch=8, warmup=1, mixup=0.4, ema=0.8, augment="crop")
+    history = fit(net, PlainStep(), make_data(UNEVEN), recipe, seed=0, session=session)
+    return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
+
+
+def deserted(ranks: Ranks) -> None:
+    """The second rank dies."""
+
+    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        if ranks.rank and context.step == 2:
+            os._exit(9)
+        yield from PlainStep()(images, targets, context)
+
+    session = Session(ranks=ranks, progress=False)
+    fit(make_net(), step, make_data(UNEVEN), RECIPE, seed=0, session=session)
+
+
+@dataclass(frozen=True)
+class Ominous:
+    """Kills the second rank in the second epoch, once (afterwards, `scene` is there), and in the third makes its loss
+    no number.
+    """
+
+    step: Step
+    scene: Path
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        now = (context.epoch, context.step) if Ranks.joined().rank else None
+        if now == (1, 2) and not self.scene.exists():
+            self.scene.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        for part in self.step(images, targets, context):
+            yield part * float("nan") if now == (2, 1) else part

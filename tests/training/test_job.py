@@ -1,0 +1,44 @@
+"""Jobs: a call of `fit` that other processes can make, with the same result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ranks_fakes import KINDS, RECIPE, Exact, refreshed, task
+from test_fit_supernet import make_supernet
+from torch import nn
+from training_fakes import make_data, same_weights
+
+from nas.searchspaces import Limit
+from nas.training import Session, Step
+from nas.training.job import Job
+from nas.training.rules import find
+
+
+def job(module: nn.Module, step: Step) -> Job:
+    return Job(module, step, make_data(25), replace(RECIPE, epochs=1), 0, refreshed, total, "there", 1)
+
+
+def total(module: nn.Module) -> dict[str, float]:
+    return {"sum": sum(float(parameter.detach().sum()) for parameter in module.parameters())}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "limited"])
+def test_what_stages_train_trains_the_same_after_its_travels(kind: str) -> None:
+    def made() -> tuple[nn.Module, Step]:
+        if kind != "limited":
+            module, step = task(kind)
+            return module.double(), Exact(step)
+        supernet = make_supernet()
+        return supernet, find("uniform")().step(supernet.space, Limit(supernet.cost, macs="80%"))
+
+    here = job(*made())
+    packed = job(*made()).packed()
+    for array in packed.arrays:
+        array.flags.writeable = False  # as Ray maps them
+    there = Job.unpacked(packed)
+    assert not hasattr(there.data, "validation")
+    histories = [one.fit(Session(evaluate=one.evaluate)) for one in (here, there)]
+    assert [(row.loss, row.metrics) for row in histories[0]] == [(row.loss, row.metrics) for row in histories[1]]
+    assert same_weights(here.module, there.module)

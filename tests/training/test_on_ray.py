@@ -1,0 +1,92 @@
+"""Training on Ray workers: what one process finds, whatever dies. Ray starts once, and takes some seconds to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ranks_fakes import Ominous, refreshed
+from test_fit_supernet import make_supernet
+from training_fakes import distance, make_data, make_net
+
+from nas.cluster import Cluster, connected
+from nas.errors import CheckpointError, ClusterError, TrainingError
+from nas.training import Epoch, PlainStep, Recipe, Session, Watch, fit
+from nas.training.rules import find
+
+ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
+from nas.training.on_ray import OnRay, _Keeper  # noqa: E402
+
+pytestmark = pytest.mark.timeout(600)
+RECIPE = Recipe(epochs=3, lr=5e-3, batch=8, warmup=1, ema=0.5, mixup=0.2, augment="crop")
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def _workers() -> Iterator[None]:
+    """Two workers, who can import the steps of the tests."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *([before] if before else [])])
+    with connected(Cluster(), 2):
+        yield
+    os.environ["PYTHONPATH"] = before or ""
+
+
+@pytest.mark.usefixtures("_workers")
+def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
+    """One is killed in the second epoch, which costs a retry; in the third, one's loss is not a number, which is said
+    as without Ray, and not tried again. What they left is then continued by a single worker.
+    """
+    data, alone, there = make_data(45), make_supernet(), make_supernet()
+    session = Session(refresh=refreshed, evaluate=Watch(data.validation, alone.space.smallest), progress=False)
+    step = find("sandwich")().step(alone.space)
+    expected = fit(alone, step, data, RECIPE, seed=0, session=session)
+    seen: list[Epoch] = []
+    path, scene = tmp_path / "run" / "training.safetensors", tmp_path / "scene"
+    session = replace(session, checkpoint=path, on_epoch=seen.append)
+    said = f"training: the loss is nan in epoch 3, step 2 of 6; the checkpoint of epoch 2 is kept in {path}; lower lr"
+    with pytest.raises(TrainingError, match=re.escape(said)):
+        OnRay(2, Cluster())(there, Ominous(step, scene), data, RECIPE, seed=0, session=session)
+    assert scene.exists()
+    assert [row.epoch for row in seen] == [1, 2]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    found = fit(there, step, data, RECIPE, seed=0, session=session)
+    assert list(found) == seen
+    assert [row.loss for row in found] == pytest.approx([row.loss for row in expected], abs=1e-4)
+    assert [dict(row.metrics) for row in found] == [pytest.approx(dict(row.metrics), abs=1e-4) for row in expected]
+    assert distance(list(alone.parameters()), list(there.parameters())) < 1e-4
+
+
+def test_a_finished_training_needs_no_ray_and_a_damaged_one_says_so_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "training.safetensors"
+    session = Session(checkpoint=path, progress=False)
+    first = fit(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session)
+    nowhere = OnRay(2, Cluster(address=NOBODY))
+    assert nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session) == first
+    path.write_bytes(b"PK")
+    with pytest.raises(CheckpointError, match="damaged"):
+        nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session)
+
+
+def test_what_the_keeper_keeps(tmp_path: Path) -> None:
+    keeper = _Keeper(tmp_path / "training.safetensors")
+    assert keeper.read() is None
+    rows = [Epoch(epoch, 0.5, 0.1, 1.0) for epoch in (1, 2)]
+    assert [keeper.write(bytes([row.epoch]), row) for row in rows] == [None, None]
+    assert (keeper.read(), keeper.epochs(), keeper.rows(1)) == (b"\x02", 2, rows[1:])
+    keeper.fail(CheckpointError("/there/x: damaged"), Path("/there/x"))
+    assert str(keeper.fault()) == f"{tmp_path}/training.safetensors: damaged"
+    (tmp_path / "file").touch()
+    assert isinstance(_Keeper(tmp_path / "file" / "training.safetensors").write(b"", rows[0]), CheckpointError)
+
+
+def test_addresses_where_no_cluster_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", NOBODY)  # `auto` would find a cluster that other tests started
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    for address in ("auto", NOBODY, "nowhere"):
+        with pytest.raises(ClusterError, match=f"found '{address}', but no cluster answers there"):
+            Cluster(address=address).check(2)

@@ -1,0 +1,78 @@
+"""Ranks: two processes that train together find what one finds, and fail together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from ranks_fakes import IMAGES, KINDS, deserted, interrupted, sampled, spoilt, together, trained
+
+from nas.errors import TrainingError
+from nas.training.ranks import LostRankError, Ranks
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_two_ranks_find_the_gradients_and_the_weights_of_one(tmp_path: Path) -> None:
+    """All that stages train, with mixing, clipping and averaging; the last batch has an image for one rank only."""
+    alone = trained(Ranks())
+    first, second = together(trained, tmp_path)
+    for kind in KINDS:
+        losses, gradients, weights = alone[kind]
+        for found in (first[kind], second[kind]):
+            assert found[0] == pytest.approx(losses, abs=1e-9), kind  # divergences are in single precision
+            assert {name for name, gradient in found[1].items() if gradient is None} == {
+                name for name, gradient in gradients.items() if gradient is None
+            }
+            for name, gradient in gradients.items():
+                if gradient is not None:
+                    assert float((found[1][name] - gradient).abs().max()) < 1e-12, (kind, name)
+            assert max(float((found[2][name] - weights[name]).abs().max()) for name in weights) < 1e-12, kind
+        assert all(torch.equal(first[kind][2][name], second[kind][2][name]) for name in weights), kind
+
+
+def test_the_same_sub_networks_run_on_all_ranks(tmp_path: Path) -> None:
+    first, second = together(sampled, tmp_path)
+    assert first == second == sampled(Ranks())
+    assert len(set(first)) > 4
+
+
+def test_a_loss_that_is_not_a_number_on_one_rank_ends_all_with_the_same_words(tmp_path: Path) -> None:
+    first, second = together(spoilt, tmp_path, tmp_path)
+    assert isinstance(first, TrainingError)
+    assert isinstance(second, TrainingError)
+    kept = f"; the checkpoint of epoch 1 is kept in {tmp_path / 'spoilt.safetensors'}"
+    assert f"the loss is nan in epoch 2, step 6 of 7{kept}" in str(first)
+    assert str(first).replace(kept, "") == str(second)
+
+
+def test_resumed_on_as_many_ranks_ends_with_the_same_bits(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("stopped", "resumed", "whole")]
+    for folder in folders:
+        folder.mkdir()
+    path = tmp_path / "training.safetensors"
+    assert [str(fault) for fault in together(interrupted, folders[0], path, 2)] == ["enough", "enough"]
+    resumed, _ = together(interrupted, folders[1], path, None)
+    whole, _ = together(interrupted, folders[2], tmp_path / "other.safetensors", None)
+    assert resumed[1] == whole[1]
+    assert resumed[0].keys() == whole[0].keys()
+    assert all(torch.equal(resumed[0][name], whole[0][name]) for name in whole[0])
+
+
+def test_a_rank_that_dies_ends_the_others(tmp_path: Path) -> None:
+    first, second = together(deserted, tmp_path)
+    assert isinstance(first, LostRankError)
+    assert "gone" in str(first)
+    assert "\n" not in str(first)
+    assert second is None
+
+
+def test_parts_are_the_batch(tmp_path: Path) -> None:
+    images, targets = torch.arange(IMAGES), torch.arange(IMAGES) % 3
+    for size in (1, 2, 3, 64):
+        parts = [Ranks(rank, size).part(images, targets) for rank in range(size)]
+        assert torch.equal(torch.cat([part[0] for part in parts]), images)
+        assert torch.equal(torch.cat([part[1] for part in parts]), targets)
+        assert sum(share for _, _, share in parts) == pytest.approx(1)
+        assert max(len(part[0]) for part in parts) - min(len(part[0]) for part in parts) <= 1
