@@ -37,7 +37,7 @@ from benchmarks.presets import RECIPE, ROOT, read
 from nas import Study
 from nas.errors import StrategyError
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.strategies import Objective, Problem, Strategy, Trial, find
+from nas.strategies import Objective, Problem, Strategy, find
 from nas.studies.environment import commit
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 from nas.training import Evaluator, Measure
@@ -159,7 +159,7 @@ class Bench:
         trials = list(strategy.search(problem))
         taken = time.process_time() - started - measure.seconds
         points = [
-            Point(self._worth(trial), trial.value("accuracy"), trial.costs["macs"], state=trial.state)
+            Point(0.0 if trial.cached else trial.share, trial.value("accuracy"), trial.costs["macs"], trial.state)
             for trial in sorted(trials, key=lambda trial: trial.number)
         ]
         return self._row(name, seed, points, taken)
@@ -184,17 +184,8 @@ class Bench:
             trial.set_constraint("macs", macs / most - 1)
             study.tell(trial, [accuracy, macs])
             taken += time.process_time() - started
-            points.append(Point(1.0, accuracy, macs, state="done" if macs <= most else "over"))
+            points.append(Point(1.0, accuracy, macs, "done" if macs <= most else "over"))
         return self._row(name, seed, points, taken)
-
-    def _worth(self, trial: Trial) -> float:
-        """Evaluations that a trial cost."""
-        if trial.cached:
-            return 0.0
-        if trial.state == "done":
-            return 1.0
-        seen = [metrics["loss"] for metrics in self.measure.shared(trial.architecture)]
-        return SHARES[seen.index(trial.metrics["loss"])]
 
     def _row(self, name: str, seed: int, points: Sequence[Point], seconds: float) -> dict[str, Any]:
         spent = np.cumsum([point.worth for point in points])
