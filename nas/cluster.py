@@ -146,7 +146,7 @@ def _probe(address: str) -> None:
         return
     if address.startswith("ray://") and find_spec("grpc") is None:
         raise ClusterError(f"ray.address: '{address}' needs the package 'grpcio', which is not installed: pip install "
-                           "'ray[client]'")  # fmt: skip
+                           "'nas[ray]'")  # fmt: skip
     host, _, port = address.removeprefix("ray://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=5):
         pass

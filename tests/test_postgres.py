@@ -12,19 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 import sqlalchemy as sa
-from sharing import TRIALS, in_processes, share
 
 from nas.errors import StoreError
 from nas.searchspaces.architecture import Architecture
 from nas.strategies import Trial
-from nas.strategies.optuna_storage import opened
-from nas.strategies.with_optuna import WithOptuna
-from nas.studies import store as store_module
 from nas.studies.store import Store
+from nas.studies.tables import METADATA
 from nas.testing.toy import Toy
+
+optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
+from sharing import TRIALS, in_processes, share  # noqa: E402
+
+from nas.strategies.optuna_storage import opened  # noqa: E402
+from nas.strategies.with_optuna import WithOptuna  # noqa: E402
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 INITDB = str(BINARIES[-1]) if BINARIES else shutil.which("initdb")
@@ -126,7 +128,7 @@ def test_processes_make_one_store_at_the_same_instant(url: str) -> None:
 
 def test_a_store_that_another_process_makes_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instant between looking and making, for certain."""
-    create = store_module._METADATA.create_all
+    create = METADATA.create_all
     seen = []
 
     def late(connection: Any) -> None:
@@ -136,7 +138,7 @@ def test_a_store_that_another_process_makes_meanwhile(url: str, monkeypatch: pyt
             create(connection, checkfirst=False)  # as if it had looked before
         create(connection)
 
-    monkeypatch.setattr(store_module._METADATA, "create_all", late)
+    monkeypatch.setattr(METADATA, "create_all", late)
     with Store.create(url) as store:
         store.record("a", trial(0))
         assert store.trials("a", choices=CHOICES) == [trial(0)]

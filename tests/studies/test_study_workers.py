@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from studies_fakes import TINY
 
+from nas import cluster
 from nas.errors import ConfigError, RunError
 from nas.studies.reading import differences, resolve
 from nas.studies.record import Record
@@ -46,7 +46,7 @@ def test_no_workers_at_all(stage: str) -> None:
 def test_without_ray_the_missing_package_is_said_before_anything_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
     study = Study.from_yaml(TINY, overrides=["supernet.workers=2"], folder=tmp_path / "run")
     with pytest.raises(RunError, match=r"supernet\.workers: found 2, but the package 'ray' is not installed: pip ins"):
         study.run(quiet=True)
