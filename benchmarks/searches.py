@@ -77,7 +77,6 @@ SEARCHES: Mapping[str, Search] = {
     "tpe": Search("tpe", {}),
     "tpe, 2 objectives": Search("tpe", {}, BOTH),
     "gp": Search("gp", {}, trials=AT[0]),
-    "gp, 2 objectives": Search("gp", {}, BOTH, trials=AT[0]),
     "nni, regularized evolution": Search("nni", {"sampler": "regularized_evolution"}),
     "nni, tpe": Search("nni", {"sampler": "tpe"}),
     "nni, evolution": Search("nni", {"sampler": "evolution"}),
