@@ -1,5 +1,5 @@
-"""Run the benchmarks of this folder (or those that are named) and write `benchmarks/results.csv`, with the commit that was
-measured. Rows of benchmarks that are not run stay.
+"""Run the benchmarks of this folder (or those that are named) and write `benchmarks/results.csv`, with the commit that
+was measured. Rows of benchmarks that are not run stay.
 
     python -m benchmarks [reuse ray_workers ...]
 """
