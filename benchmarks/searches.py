@@ -275,17 +275,16 @@ def summarise(file: Path) -> None:
 
 @in_style
 def _plot(summary: pd.DataFrame) -> Figure:
-    """A line per search: its hypervolume after each of `AT` evaluations, with the spread over seeds."""
+    """A row per search: its hypervolume after each of `AT` evaluations, with the spread over seeds."""
     figure, axes = axes_of(7.2, 4.8, 1, 2, sharey=True)
     for axis, budget in zip(axes[0], AT, strict=True):
         known = summary.dropna(subset=f"hypervolume_{budget}_mean").sort_values(f"hypervolume_{budget}_mean")
         places = [summary.index.get_loc(name) for name in known.index]
-        axis.barh(places, known[f"hypervolume_{budget}_mean"], xerr=known[f"hypervolume_{budget}_std"],
-                  color=CURVES[1], height=0.6)  # fmt: skip
+        axis.errorbar(known[f"hypervolume_{budget}_mean"], places, xerr=known[f"hypervolume_{budget}_std"], fmt="o",
+                      color=CURVES[1], markersize=5)  # fmt: skip
         axis.set_title(f"after {budget:,} evaluations")
         axis.set_xlabel("hypervolume, share of the true front's")
         axis.set_yticks(range(len(summary)), summary.index)
-        axis.set_xlim(left=max(0.0, summary.filter(like="hypervolume").filter(like="mean").min().min() - 0.1))
     axes[0, 0].invert_yaxis()
     return figure
 
