@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from nas.studies.environment import commit
+from nas.system.environment import commit
 
 BENCHMARKS = (
     *("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "reuse"),

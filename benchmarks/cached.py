@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from nas.evaluation import Measure
 from nas.searchspaces import Architecture
-from nas.training import Measure
 
 SHARES = (1 / 9, 1 / 3, 1.0)
 """Shares of the images on which every architecture is measured: those of racing with eta 3 and 3 rungs."""

@@ -19,7 +19,7 @@ from nas.searchspaces import SearchSpace
 from nas.strategies.dan import Dan, DanStep
 from nas.supernets import Supernet
 from nas.training import StepContext
-from nas.training.relaxation import Relaxation
+from nas.training.objectives.relaxation import Relaxation
 
 MODELS = {
     "ViT, 8 heads": ("vit_tiny_patch16_224", {"img_size": 112, "num_heads": 8, "depth": 8}),

@@ -16,11 +16,12 @@ import torch
 
 from benchmarks.models import FOLDER
 from benchmarks.pairs import compared
-from nas.cluster import Cluster, connected
+from nas.data import Data, Split
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
-from nas.training import Data, Recipe, Session, Split, fit
-from nas.training.on_ray import OnRay
+from nas.system.cluster import Cluster, connected
+from nas.training import Recipe, Runtime, fit
+from nas.training.parallel.ray_train import OnRay
 from nas.training.rules import find
 
 PAIRS = 3
@@ -72,8 +73,8 @@ def _epoch(case: Case, workers: int) -> tuple[float, float]:
     torch.manual_seed(0)
     net = Supernet(timm.create_model(space.model, **space.model_args), space)
     trainer = fit if workers == 1 else OnRay(workers, Cluster())
-    recipe, session = Recipe(epochs=EPOCHS, batch=case.batch, lr=1e-4), Session(progress=False)
+    recipe, runtime = Recipe(epochs=EPOCHS, batch=case.batch, lr=1e-4), Runtime(progress=False)
     start = time.perf_counter()
-    history = trainer(net, find("sandwich")().step(space), data, recipe, seed=0, session=session)
+    history = trainer(net, find("sandwich")().step(space), data, recipe, seed=0, runtime=runtime)
     taken = time.perf_counter() - start
     return float(np.median([row.seconds for row in history][1:])), taken - history.seconds

@@ -22,12 +22,14 @@ import torch
 from benchmarks.methods import RESULTS
 from benchmarks.pairs import ratio
 from benchmarks.presets import ROOT, read
+from nas.data import Data, DataSpec, load_data
+from nas.evaluation import accuracy
 from nas.importance.directions import OfDirections
 from nas.searchspaces import SearchSpace
-from nas.studies.environment import commit
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS, directions, relative_error
-from nas.training import Data, DataSpec, PlainStep, Recipe, Session, Workplace, accuracy, fit, load_data
+from nas.system.environment import commit
+from nas.training import PlainStep, Recipe, Runtime, Workplace, fit
 
 BASE = Recipe(epochs=20, lr=3e-3)
 SHARE = 0.5
@@ -40,7 +42,7 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
     space = _space()
     torch.manual_seed(seed)
     model = build(space.model, space.model_args)
-    fit(model, PlainStep(), data, BASE, seed=seed, session=Session(progress=False))
+    fit(model, PlainStep(), data, BASE, seed=seed, runtime=Runtime(progress=False))
     whole = accuracy(model, data.test).accuracy
     for method in METHODS:
         net = Supernet(model, space)

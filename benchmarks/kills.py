@@ -27,10 +27,10 @@ import pandas as pd
 
 from nas import Study
 from nas.errors import NasError
-from nas.strategies import Trial
-from nas.studies.environment import commit
-from nas.studies.folder import STAGES
-from nas.studies.record import Record
+from nas.search import Trial
+from nas.studies.run.folder import STAGES
+from nas.studies.run.record import Record
+from nas.system.environment import commit
 
 ROOT = Path(__file__).parents[1]
 SHORT = ["base.epochs=4", "supernet.epochs=2", "retrain.epochs=0", "latency.seconds=0.01", "latency.batches=[1]",

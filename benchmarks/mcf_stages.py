@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.methods import RESULTS, Bench
+from nas.data import DataSpec, load_data
+from nas.evaluation import accuracy
 from nas.importance import Importance, Scored
 from nas.importance.ffn_votes import FfnVotes, irregular
 from nas.importance.magnitude import Magnitude
 from nas.searchspaces import Architecture, SearchSpace
-from nas.studies.environment import commit
 from nas.supernets import Supernet
-from nas.training import DataSpec, accuracy, load_data
+from nas.system.environment import commit
 
 KEEP = 0.6
 REGULAR = {"CRS": ("fc1_in", "fc2_in"), "X-T": ("fc1_in", "mlp")}

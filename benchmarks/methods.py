@@ -26,26 +26,17 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
+from nas.data import Data, DataSpec, load_data
+from nas.evaluation import Evaluator, accuracy
 from nas.importance import Importance
+from nas.search import Objective, Problem, find, winner
+from nas.search.sizing import Sizing, criterion
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.strategies import Objective, Problem, find, winner
-from nas.strategies.sizing import Sizing, criterion
-from nas.studies.environment import commit
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS as METHODS_OF_FACTORING
-from nas.training import (
-    AdjoinedStep,
-    Data,
-    DataSpec,
-    Evaluator,
-    PlainStep,
-    Recipe,
-    Session,
-    accuracy,
-    fit,
-    load_data,
-)
-from nas.training.gradual import stages
+from nas.system.environment import commit
+from nas.training import AdjoinedStep, PlainStep, Recipe, Runtime, fit
+from nas.training.objectives.gradual import stages
 from nas.training.rules.sandwich import Sandwich
 from nas.training.workplace import Workplace
 
@@ -175,9 +166,9 @@ class Bench:
     winners: dict[tuple[str, int], Architecture] = field(default_factory=dict)
     """Of (method, limit), as far as they are known."""
 
-    def session(self, title: str) -> Session:
+    def runtime(self, title: str) -> Runtime:
         """A training that continues where it was killed."""
-        return Session(checkpoint=self.folder / f"{title}.safetensors", title=title, progress=False)
+        return Runtime(checkpoint=self.folder / f"{title}.safetensors", title=title, progress=False)
 
     def space(self, name: str) -> SearchSpace:
         """One of SPACES on this model."""
@@ -190,7 +181,7 @@ class Bench:
         space = self.space(next(iter(STUDIES[self.name].values())).space)
         torch.manual_seed(self.seed)
         model = build(space.model, space.model_args)
-        fit(model, PlainStep(), self.data, BASE, seed=self.seed, session=self.session("base"))
+        fit(model, PlainStep(), self.data, BASE, seed=self.seed, runtime=self.runtime("base"))
         return model
 
     def prepared(self, method: Method) -> tuple[Supernet, Mapping[str, Any], float]:
@@ -217,14 +208,14 @@ class Bench:
                 self.data,
                 SEARCH,
                 seed=self.seed,
-                session=self.session(f"sandwich-{method.importance is None}"),
+                runtime=self.runtime(f"sandwich-{method.importance is None}"),
             )
             passes += SEARCH.epochs * SANDWICH_RUNS
         return supernet, scores, passes
 
     def workplace(self, title: str) -> Workplace:
         """Where a search may train."""
-        return Workplace(self.data.without_test(), self.seed, self.session(title))
+        return Workplace(self.data.without_test(), self.seed, self.runtime(title))
 
 
 def method_title(method: Method) -> str:
@@ -302,7 +293,7 @@ def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     before = accuracy(supernet.extract(architecture), bench.data.test).accuracy
     first = stages(supernet.space, architecture) if STUDIES[bench.name][name].gradual else ()
     step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True, stages=first)
-    fit(supernet, step, bench.data, RETRAIN, seed=bench.seed, session=Session(progress=False))
+    fit(supernet, step, bench.data, RETRAIN, seed=bench.seed, runtime=Runtime(progress=False))
     small = supernet.extract(architecture).eval()
     base = bench.base().eval()
     images = next(bench.data.test.batches(64))[0]
@@ -330,7 +321,7 @@ def base_rows(bench: Bench) -> Iterator[dict[str, Any]]:
     model = bench.base()
     common = {"limit": 100, "macs_share": 1.0, "params_share": 1.0, "speedup_batch_64": 1.0, "search_passes": 0.0}
     yield {"method": "base", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
-    fit(model, PlainStep(), bench.data, RETRAIN, seed=bench.seed, session=Session(progress=False))
+    fit(model, PlainStep(), bench.data, RETRAIN, seed=bench.seed, runtime=Runtime(progress=False))
     yield {"method": "base, longer", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
 
 

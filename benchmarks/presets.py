@@ -18,10 +18,10 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from nas import Study, strategies
-from nas.studies.compare import compare
+from nas import Study, search
 from nas.studies.report.comparison import comparison
 from nas.studies.report.plots import svg
+from nas.studies.run.compare import compare
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies" / "results"
@@ -56,7 +56,7 @@ def main() -> None:
 def _run(preset: str, data: Path, seed: int, base: Mapping[str, Any], name: str | None = None) -> Study:
     """The study of one preset, run in the folder `name`."""
     options = read(ROOT / "strategies" / f"{preset}.yaml")
-    searches = not strategies.find(options["use"]).needs_supernet
+    searches = not search.find(options["use"]).needs_supernet
     trials = {"trials": TRIALS} if searches else {}
     if "training" in options:
         options["training"] = RECIPE | ({"lr": options["training"]["lr"]} if preset == "patch_slimming" else {})

@@ -18,10 +18,10 @@ from typing import Any
 
 from ray.cluster_utils import Cluster as Machines
 
-from nas.cluster import Cluster
+from nas.search import Trial, winner
 from nas.searchspaces import Limit
-from nas.strategies import Trial, winner
-from nas.strategies.with_raytune import WithRaytune
+from nas.strategies.with_raytune.strategy import WithRaytune
+from nas.system.cluster import Cluster
 from nas.testing.toy import ACCURACY, Toy, ToyMeasure
 
 TRIALS = 60

@@ -13,13 +13,14 @@ import torch
 
 from benchmarks.models import supernet
 from benchmarks.pairs import ratio, seconds
-from nas.cluster import Cluster, connected
+from nas.data import Split
+from nas.evaluation import Evaluator, Measure
+from nas.search import Objective, Problem
 from nas.searchspaces import Limit
-from nas.strategies import Objective, Problem
 from nas.strategies.evolution import Evolution
-from nas.strategies.with_raytune import WithRaytune
+from nas.strategies.with_raytune.strategy import WithRaytune
+from nas.system.cluster import Cluster, connected
 from nas.testing.toy import Toy, ToyMeasure
-from nas.training import Evaluator, Measure, Split
 
 TRIALS = 20
 IMAGES = 48

@@ -14,11 +14,12 @@ import torch
 
 from benchmarks.models import FOLDER, supernet
 from benchmarks.pairs import ratio
+from nas.data import Split
+from nas.evaluation import Evaluator
+from nas.search import Objective, Problem
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.strategies import Objective, Problem
 from nas.strategies.evolution import Evolution
 from nas.supernets import Supernet, build
-from nas.training import Evaluator, Split
 
 PAIRS = 3
 CANDIDATES = {"small ViT": 200, "DeiT-Ti": 20}

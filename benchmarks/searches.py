@@ -36,11 +36,11 @@ from benchmarks.cached import SHARES, Cached
 from benchmarks.presets import RECIPE, ROOT, read
 from nas import Study
 from nas.errors import StrategyError
+from nas.evaluation import Evaluator, Measure
+from nas.search import Objective, Problem, Strategy, find
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.strategies import Objective, Problem, Strategy, find
-from nas.studies.environment import commit
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
-from nas.training import Evaluator, Measure
+from nas.system.environment import commit
 
 RESULTS = ROOT / "studies" / "results"
 RUN = Path("runs") / "searches"
@@ -116,12 +116,12 @@ class Bench:
     def __init__(self, data: Path) -> None:
         study = Study.from_yaml(json.dumps(_study(data)), folder=RUN)
         study.run()
-        session = study._session(show=False)
-        supernet = session.supernet()
-        self.space, self.cost = session.space, session.cost
-        assert session.limit is not None
-        self.limit: Limit = session.limit
-        self.measure = Cached(Measure(Evaluator(supernet, session.data.validation)), str((RUN / "measured").resolve()))
+        workshop = study._workshop(show=False)
+        supernet = workshop.supernet()
+        self.space, self.cost = workshop.space, workshop.cost
+        assert workshop.limit is not None
+        self.limit: Limit = workshop.limit
+        self.measure = Cached(Measure(Evaluator(supernet, workshop.data.validation)), str((RUN / "measured").resolve()))
         rows = _all(self.space)
         self.rows = rows[self.limit.allows(rows)]
         found = [self.measure(a)["accuracy"] for a in self.space.from_table(self.rows)]

@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
 from nas import Study
-from nas.studies.rank_truth import RankTruth
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
+from nas.studies.run.rank_truth import RankTruth
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies" / "results"

@@ -67,7 +67,7 @@ def run(
         raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
     with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
         from nas.studies.study import Study
-        from nas.training import torchrun
+        from nas.training.parallel import torchrun
 
         def whole() -> None:
             changed = settings or ()
@@ -88,7 +88,7 @@ def show(
 ) -> None:
     """Show choices and costs, before anything trains; of a run also who runs it, and the trials under way."""
     from nas.studies.report.terminal import terminal
-    from nas.studies.showing import show as shown
+    from nas.studies.show import show as shown
 
     shown(terminal(), path, settings or ())
 
@@ -103,7 +103,7 @@ def pareto(
     trials: Annotated[bool, typer.Option("--trials", help="All trials instead of the front.")] = False,
 ) -> None:
     """Print the Pareto front of a run; its knee is marked."""
-    from nas.studies.record import Record
+    from nas.studies.run.record import Record
 
     record = Record.open(run)
     frame = record.trials() if trials else record.pareto()
@@ -119,14 +119,14 @@ def pareto(
 @app.command()
 def report(run: Run) -> None:
     """Write the report of a run anew and print its summary."""
-    from nas.studies.record import Record
-    from nas.studies.report.facts import Facts
     from nas.studies.report.files import write_report
+    from nas.studies.report.findings import Findings
     from nas.studies.report.terminal import summary, terminal
+    from nas.studies.run.record import Record
 
     record = Record.open(run)
     page = write_report(record)
-    summary(terminal(), Facts(record))
+    summary(terminal(), Findings(record))
     typer.echo(f"report: {page}")
 
 
@@ -150,7 +150,7 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
         from nas.studies.report.terminal import results_table, terminal
         from nas.studies.study import Study
-        from nas.training import torchrun
+        from nas.training.parallel import torchrun
 
         def whole() -> None:
             study = Study.open(run)
@@ -204,8 +204,8 @@ def export(
     optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],
 ) -> None:
     """Copy the trials into an Optuna storage, for optuna-dashboard."""
-    from nas.studies.export_optuna import export as exported
-    from nas.studies.record import Record
+    from nas.studies.run.export_optuna import export as exported
+    from nas.studies.run.record import Record
 
     for name, trials in exported(Record.open(run), optuna).items():
         typer.echo(f"{name}: {trials} trials")
@@ -218,9 +218,9 @@ def compare(
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy over MACs, as SVG.")] = None,
 ) -> None:
     """Print the results of several runs in one table, and draw them in one plot."""
-    from nas.studies.compare import compare as compared
-    from nas.studies.record import Record
     from nas.studies.report.terminal import comparison_table, terminal
+    from nas.studies.run.compare import compare as compared
+    from nas.studies.run.record import Record
 
     frame = compared([Record.open(run) for run in runs])
     _write_csv(frame, csv)
@@ -296,7 +296,7 @@ def _print_trials(frame: pd.DataFrame, title: str) -> None:
     from rich import box
     from rich.table import Table
 
-    from nas.studies.report import words
+    from nas import words
     from nas.studies.report.terminal import terminal
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)

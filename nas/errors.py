@@ -43,6 +43,14 @@ class DataError(NasError):
     """A data set that is missing, unreadable or too small for its splits."""
 
 
+class TaskError(NasError):
+    """A task that is unknown, or that cannot do what is asked of it."""
+
+
+class QuantityError(NasError):
+    """A quantity that is unknown, or a value of one that cannot be read."""
+
+
 class TrainingError(NasError):
     """Training that cannot go on, such as a loss that is not a number."""
 

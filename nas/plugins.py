@@ -1,7 +1,7 @@
 """Plug-in folders: what a user names in YAML is a file in one of our folders, or an entry point of another package.
 
-YAML thus never imports code by its dotted path. A plug-in module holds exactly one concrete subclass of its folder's
-base class.
+YAML thus never imports code by its dotted path. A plug-in is a module, or a package, that holds exactly one concrete
+subclass of its folder's base class. A module whose name begins with an underscore is the folder's own, and no plug-in.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ T = TypeVar("T")
 
 
 def names(package: str) -> list[str]:
-    """Names of the plug-ins of `package` ("nas.strategies"): its modules, and the entry points of that group."""
+    """Names of the plug-ins of `package` ("nas.strategies"): its modules and packages, and the entry points of that
+    group.
+    """
     folder = importlib.import_module(package)
-    helpers = set(getattr(folder, "NOT_PLUGINS", ()))
-    own = [m.name for m in pkgutil.iter_modules(folder.__path__) if m.name not in helpers and not m.ispkg]
+    own = [module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_")]
     return sorted({*own, *(entry.name for entry in _installed(package, tuple(sys.path)))})
 
 
 def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[T]:
-    """The plug-in class called `name`. `NOT_PLUGINS` in the package lists its modules that are no plug-ins.
+    """The plug-in class called `name`.
 
     Raises `error` with the nearest name when there is none, or when a package that the plug-in needs is not installed.
     """
@@ -49,7 +50,7 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     own = [
         c
         for _, c in inspect.getmembers(module, inspect.isclass)
-        if c.__module__ == module.__name__ and issubclass(c, base) and not inspect.isabstract(c)
+        if f"{c.__module__}.".startswith(f"{module.__name__}.") and issubclass(c, base) and not inspect.isabstract(c)
     ]
     assert len(own) == 1, f"{module.__name__} must define exactly one concrete {base.__name__}, not {len(own)}"
     return _checked(own[0], base, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies.with_optuna import WithOptuna
+from nas.strategies.with_optuna.strategy import WithOptuna
 from nas.testing.toy import Toy
 
 TRIALS = 12
@@ -40,8 +40,8 @@ def share(url: str, run: str, barrier: Any, found: Any) -> None:
     strategy = WithOptuna(sampler="nsga2", population=5, storage=url, study="both")
     problem = toy.problem(trials=TRIALS, limit=Limit(toy, macs="60%"), measure=measure, run=run)
     barrier.wait(60)
-    session: Any = strategy.proposer(problem)
+    proposer: Any = strategy.proposer(problem)
     barrier.wait(60)
     for number in range(TRIALS):
-        session.tell(problem.evaluate([session.ask(number)])[0])
-    found.put((run, len(session._feasible.trials) - TRIALS, [t.architecture.digest for t in problem.history]))
+        proposer.tell(problem.evaluate([proposer.ask(number)])[0])
+    found.put((run, len(proposer._feasible.trials) - TRIALS, [t.architecture.digest for t in problem.history]))

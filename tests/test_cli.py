@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from nas import cli
-from nas.searchspaces.reader import read
+from nas.documents.document import read
 from nas.supernets import load
 
 ROOT = Path(__file__).parents[1]
@@ -154,7 +154,7 @@ def test_extract_writes_a_model_that_loads(
 
 
 def test_retrain_takes_any_architecture_of_the_run(capsys: pytest.CaptureFixture[str], run: Path) -> None:
-    from nas.studies.record import Record
+    from nas.studies.run.record import Record
 
     record = Record.open(run)
     chosen = {record.result("explore")[role]["digest"] for role in ("winner", "uniform")}

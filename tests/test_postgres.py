@@ -16,17 +16,17 @@ import pytest
 import sqlalchemy as sa
 
 from nas.errors import StoreError
+from nas.search import Trial
 from nas.searchspaces.architecture import Architecture
-from nas.strategies import Trial
-from nas.studies.store import Store
-from nas.studies.tables import METADATA
+from nas.studies.store.store import Store
+from nas.studies.store.tables import METADATA
 from nas.testing.toy import Toy
 
 optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
 from sharing import TRIALS, in_processes, share  # noqa: E402
 
-from nas.strategies.optuna_storage import opened  # noqa: E402
-from nas.strategies.with_optuna import WithOptuna  # noqa: E402
+from nas.strategies.with_optuna.storage import opened  # noqa: E402
+from nas.strategies.with_optuna.strategy import WithOptuna  # noqa: E402
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 INITDB = str(BINARIES[-1]) if BINARIES else shutil.which("initdb")

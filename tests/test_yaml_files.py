@@ -10,7 +10,7 @@ import timm
 import torch
 from ruamel.yaml import YAML
 
-from nas import SearchSpace, Study, Supernet, strategies
+from nas import SearchSpace, Study, Supernet, search
 from nas.errors import StrategyError
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +84,7 @@ def digits_npz(folder: Path) -> Path:
 def need(preset: Path) -> None:
     """Skip where the package of a preset's strategy is not installed."""
     try:
-        strategies.find(YAML(typ="safe").load(preset.read_text())["use"])
+        search.find(YAML(typ="safe").load(preset.read_text())["use"])
     except StrategyError as absent:
         pytest.skip(str(absent))
 

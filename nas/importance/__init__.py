@@ -6,9 +6,7 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import StrategyError
-from nas.importance.base import Importance, Scored
-
-NOT_PLUGINS = ("base", "recording", "units")
+from nas.importance._base import Importance, Scored
 
 __all__ = ["Importance", "Scored", "find", "names"]
 

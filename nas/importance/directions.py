@@ -10,12 +10,13 @@ from typing import Annotated, final
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.importance.base import Importance, Scored
-from nas.importance.recording import inputs_of
+from nas.importance._base import Importance, Scored
+from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.outline import family
+from nas.searchspaces.axis_names import dimension
 from nas.supernets import Supernet
 from nas.supernets.decompositions import Method, energies
 from nas.supernets.factoring import Factoring
@@ -39,17 +40,18 @@ class OfDirections(Importance):
     images: Annotated[int, Field(ge=1)] = 256
     batch: Annotated[int, Field(ge=1)] = 64
 
+    @override
     def check(self, space: SearchSpace) -> None:
-        """See `Importance.check`."""
-        chosen = sorted({family(axis) for axis in space.axes})
+        chosen = sorted({dimension(axis) for axis in space.axes})
         if not any(name.endswith("_rank") for name in chosen):
             raise StrategyError(
                 f"directions: the space chooses {', '.join(chosen)}, no rank; add a choice such as rank: {{rank: "
                 "[0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2]}"
             )
 
+    @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """See `Importance.score`. The supernet's way of factoring changes."""
+        """The supernet's way of factoring changes."""
         self.check(supernet.space)
         matrices = {e.rank: e for e in supernet.table.entries.values() if e.rank in supernet.space.axes}
         names = [entry.parameter for entry in matrices.values()]

@@ -15,12 +15,13 @@ from typing import Annotated, Any, final
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.importance.base import Importance, Scored
-from nas.importance.recording import inputs_of
+from nas.importance._base import Importance, Scored
+from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.outline import family, index
+from nas.searchspaces.axis_names import dimension, index
 from nas.supernets import Supernet
 from nas.training.workplace import Workplace
 
@@ -50,14 +51,15 @@ class FfnVotes(Importance):
     critical: Annotated[float, Field(gt=0, le=1)] = 1.0
     shared: bool = False
 
+    @override
     def check(self, space: SearchSpace) -> None:
-        """See `Importance.check`."""
-        chosen = sorted({family(axis) for axis in space.axes})
+        chosen = sorted({dimension(axis) for axis in space.axes})
         if not set(chosen) & set(LAYERS):
             raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(LAYERS)}")
 
+    @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """See `Importance.score`. `shared` permutes the embedding, which leaves the model's function as it is."""
+        """`shared` permutes the embedding, which leaves the model's function as it is."""
         self.check(supernet.space)
         votes, outputs = self.votes(supernet, work)
         scores: dict[str, Tensor] = {}
@@ -113,7 +115,7 @@ def _shared(supernet: Supernet, scores: dict[str, Tensor]) -> dict[str, Tensor]:
     within = supernet.table.frame.within
     groups: dict[str, list[str]] = {}
     for axis in scores:
-        if family(axis) == "fc1_in":
+        if dimension(axis) == "fc1_in":
             groups.setdefault(within[axis], []).append(axis)
     for parent, axes in groups.items():
         total = torch.stack([scores[axis] for axis in axes]).sum(0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from nas.importance.base import Importance, Scored
+from typing_extensions import override
+
+from nas.importance._base import Importance, Scored
 from nas.supernets import Supernet
 from nas.training.workplace import Workplace
 
@@ -15,6 +17,6 @@ from nas.training.workplace import Workplace
 class Given(Importance):
     """No scores, so that nothing is reordered."""
 
-    def score(self, supernet: Supernet, work: Workplace) -> Scored:  # noqa: ARG002  (the interface)
-        """See `Importance.score`."""
+    @override
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
         return Scored({})

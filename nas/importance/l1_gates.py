@@ -16,15 +16,16 @@ from typing import Annotated, final
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from nas.errors import ModelError, StrategyError
-from nas.importance.base import Importance, Scored
+from nas.importance._base import Importance, Scored
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.outline import family
+from nas.searchspaces.axis_names import dimension
 from nas.supernets import Supernet
 from nas.supernets.slicing import Where
 from nas.training import Recipe, StepContext
-from nas.training.relaxation import Relaxation, relax
+from nas.training.objectives.relaxation import Relaxation, relax
 from nas.training.workplace import Workplace
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -48,8 +49,9 @@ class L1Gates(Importance):
     gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
     where: Where = "produced"
 
+    @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """See `Importance.score`. Trains the supernet in place and folds the gates into it.
+        """Trains the supernet in place and folds the gates into it.
 
         Raises `StrategyError` when no axis that the space chooses has an exact gate there, `TrainingError` when a loss
         is not a number.
@@ -67,10 +69,10 @@ class L1Gates(Importance):
         return [axis for axis in supernet.space.outline.axes if axis in self._fitting(supernet.space)
                 and self._gateable(axis, supernet)]  # fmt: skip
 
+    @override
     def check(self, space: SearchSpace) -> None:
-        """See `Importance.check`."""
         if not self._fitting(space):
-            families = ", ".join(sorted(set(map(family, space.axes))))
+            families = ", ".join(sorted(set(map(dimension, space.axes))))
             fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"
             raise StrategyError(
                 f"l1_gates: the space chooses {families}, none of which has a gate where it is {self.where}; {fits} "
@@ -83,7 +85,9 @@ class L1Gates(Importance):
         """
         own = "head_dim" if self.where == "produced" else ""
         inputs = self.where == "consumed"
-        return {a for a in space.axes if family(a) in ("heads", "mlp", own) or (inputs and family(a).endswith("_in"))}
+        return {
+            a for a in space.axes if dimension(a) in ("heads", "mlp", own) or (inputs and dimension(a).endswith("_in"))
+        }
 
     def _gateable(self, axis: str, supernet: Supernet) -> bool:
         try:

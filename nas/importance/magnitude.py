@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
+from typing_extensions import override
 
-from nas.importance.base import Importance, Scored
-from nas.importance.units import per_unit
+from nas.importance._base import Importance, Scored
+from nas.importance._units import per_unit
 from nas.supernets import Supernet
 from nas.training.workplace import Workplace
 
@@ -24,6 +25,6 @@ class Magnitude(Importance):
     """
 
     @torch.no_grad()
-    def score(self, supernet: Supernet, work: Workplace) -> Scored:  # noqa: ARG002  (the interface)
-        """See `Importance.score`."""
+    @override
+    def score(self, supernet: Supernet, work: Workplace) -> Scored:
         return Scored(per_unit(supernet, {n: p.detach().abs() for n, p in supernet.model.named_parameters()}))

@@ -16,14 +16,15 @@ from typing import Annotated, Any, Literal, final
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from typing_extensions import override
 
+from nas import seeds
 from nas.errors import StrategyError
-from nas.importance.base import Importance, Scored
-from nas.importance.recording import inputs_of
+from nas.importance._base import Importance, Scored
+from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.outline import family, index
+from nas.searchspaces.axis_names import dimension, index
 from nas.supernets import Supernet, build
-from nas.training import seeds
 from nas.training.workplace import Workplace
 
 Paths = Literal["exact", "summed", "mean"]
@@ -50,9 +51,9 @@ class PatchImpact(Importance):
     rollout: bool = False
     measure: Literal["impact", "attention", "random"] = "impact"
 
+    @override
     def check(self, space: SearchSpace) -> None:
-        """See `Importance.check`."""
-        chosen = {family(axis) for axis in space.axes}
+        chosen = {dimension(axis) for axis in space.axes}
         if not chosen & {"tokens", "queries"}:
             raise StrategyError(
                 f"patch_impact: the space chooses {', '.join(sorted(chosen))}, no tokens or queries; windowed models, "
@@ -61,12 +62,13 @@ class PatchImpact(Importance):
         with torch.device("meta"):
             _refuse_pooled(space.model, build(space.model, space.model_args))
 
+    @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """See `Importance.score`. Only the class token is computed in the last block, all tokens in the others."""
+        """Only the class token is computed in the last block, all tokens in the others."""
         self.check(supernet.space)
         last = list(supernet.table.frame.blocks)[-1]
         impacts = self.impacts(supernet, work, {last: range(supernet.table.frame.protected[f"queries.{last}"])})
-        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if family(a) in ("tokens", "queries")})
+        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if dimension(a) in ("tokens", "queries")})
 
     def impacts(self, supernet: Supernet, work: Workplace, masks: Masks) -> dict[str, Tensor]:
         """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks. Random
@@ -155,4 +157,4 @@ def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:
     """Scores of an axis: a block computes by its own impacts, and sees by those of the block before it."""
     blocks = list(impacts)
     place = blocks.index(index(axis))
-    return impacts[blocks[place if family(axis) == "queries" else max(0, place - 1)]].mean(0)
+    return impacts[blocks[place if dimension(axis) == "queries" else max(0, place - 1)]].mean(0)

@@ -9,12 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from typing_extensions import override
 
-from nas.importance.base import Importance, Scored
-from nas.importance.units import per_unit
+from nas import seeds
+from nas.evaluation.evaluate import evaluating
+from nas.importance._base import Importance, Scored
+from nas.importance._units import per_unit
 from nas.supernets import Supernet
-from nas.training import seeds
-from nas.training.evaluate import evaluating
 from nas.training.workplace import Workplace
 
 
@@ -30,8 +31,8 @@ class Taylor(Importance):
     images: Annotated[int, Field(ge=1)] = 1024
     batch: Annotated[int, Field(ge=1)] = 64
 
+    @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """See `Importance.score`."""
         device = next(supernet.parameters()).device
         seed = seeds.derive(work.seed, seeds.SAMPLING)
         scores: dict[str, Tensor] = {}

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import LimitError, nearest
-from nas.searchspaces.factors import Additive
-from nas.searchspaces.lattice import Lattice
+from nas.searchspaces.counting.factors import Additive
+from nas.searchspaces.counting.lattice import Lattice
 from nas.searchspaces.space import Indices, SearchSpace
 
 Bound = float | str | Sequence[float | str | None]

@@ -1,8 +1,4 @@
-"""What a search space knows of a model: the names of its axes and how many units each has. No weights, no torch.
-
-An axis is called FAMILY or FAMILY.INDEX. The index "3" is block 3 of a ViT, "2.5" is block 5 in stage 2 of a Swin,
-and "2", in a model that has stages, is the whole stage 2.
-"""
+"""What a search space knows of a model: the names of its axes and how many units each has. No weights, no torch."""
 
 from __future__ import annotations
 
@@ -11,22 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, final
 
+from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
+
 Level = Literal["block", "stage", "model"]
-
-
-def family(axis: str) -> str:
-    """The family of an axis: "heads" of "heads.2.5"."""
-    return axis.partition(".")[0]
-
-
-def index(axis: str) -> str:
-    """The index of an axis: "2.5" of "heads.2.5", empty for an axis that the model has once."""
-    return axis.partition(".")[2]
-
-
-def position(index: str) -> tuple[int, ...]:
-    """An index as numbers, so that block "2.10" comes after block "2.9"."""
-    return tuple(int(part) for part in index.split(".")) if index else ()
 
 
 @final
@@ -45,11 +28,11 @@ class Outline:
     be chosen.
     """
     elastic: frozenset[str] = frozenset()
-    """Families that may be chosen in this model; all of them when left out."""
+    """Dimensions that may be chosen in this model; all of them when left out."""
 
     def __post_init__(self) -> None:
         if not self.elastic:
-            object.__setattr__(self, "elastic", frozenset(map(family, self.axes)))
+            object.__setattr__(self, "elastic", frozenset(map(dimension, self.axes)))
         for axis, size in self.axes.items():
             assert size >= 1, f"axis {axis} of {self.model} has {size} units"
         parents = {parent for packed in self.within.values() for parent in packed.split()}
@@ -62,11 +45,11 @@ class Outline:
         return any("." in index(axis) for axis in self.axes)
 
     @cached_property
-    def families(self) -> dict[str, tuple[str, ...]]:
-        """Family -> its axes, first block first."""
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Dimension -> its axes, first block first."""
         axes: dict[str, list[str]] = {}
         for axis in self.axes:
-            axes.setdefault(family(axis), []).append(axis)
+            axes.setdefault(dimension(axis), []).append(axis)
         return {name: tuple(sorted(members, key=lambda a: position(index(a)))) for name, members in axes.items()}
 
     def level(self, axis: str) -> Level:
@@ -78,5 +61,5 @@ class Outline:
 
     def block(self, axis: str) -> str | None:
         """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""
-        switch = f"depth.{index(axis)}"
+        switch = axis_name(DEPTH, index(axis))
         return switch if switch in self.axes and switch != axis else None

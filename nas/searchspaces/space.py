@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.documents.document import Document, read
+from nas.documents.text import cut
 from nas.errors import SpaceError, nearest
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.choices.base import Choice
-from nas.searchspaces.factors import Factor, Table
-from nas.searchspaces.lattice import Lattice
-from nas.searchspaces.loading import Parts, load
+from nas.searchspaces.choices._base import Choice
+from nas.searchspaces.counting.factors import Factor, Table
+from nas.searchspaces.counting.lattice import Lattice
+from nas.searchspaces.counting.rules import Rules
+from nas.searchspaces.from_yaml import Parts, load
 from nas.searchspaces.outline import Outline
-from nas.searchspaces.reader import Document, read
-from nas.searchspaces.rules import Rules
-from nas.searchspaces.yaml_text import cut
 
 if TYPE_CHECKING:
     from nas.searchspaces.limit import Limit

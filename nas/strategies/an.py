@@ -15,14 +15,15 @@ from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from nas.errors import StrategyError
+from nas.search.problem import Problem
+from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.choices.base import Choice
-from nas.searchspaces.outline import family
+from nas.searchspaces.axis_names import dimension
+from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.base import AskTell
-from nas.strategies.problem import Problem
 
 WHOLE = frozenset({"depth", "tokens", "queries"})
 """Families that alpha does not divide."""
@@ -49,8 +50,9 @@ class An(AskTell):
             raise StrategyError(f"{problem.strategy}: give an alpha, such as 2, or the study a limit")
         self.architecture(problem)
 
-    def ask(self, problem: Problem, number: int) -> Architecture:  # noqa: ARG002  (the interface)
-        """See `AskTell.ask`: the same architecture every time."""
+    @override
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        """The same architecture every time."""
         return self.architecture(problem)
 
     def architecture(self, problem: Problem) -> Architecture:
@@ -82,7 +84,7 @@ def _shares(space: SearchSpace) -> list[Fraction]:
 
 def _share(choice: Choice, value: int) -> Fraction:
     """The greatest share of units that a value keeps on any of the choice's axes."""
-    if any(family(axis) in WHOLE for axis in choice.axes):
+    if any(dimension(axis) in WHOLE for axis in choice.axes):
         return Fraction(1)
     return max(Fraction(choice.sizes[value][axis], choice.sizes[-1][axis]) for axis in choice.axes)
 
@@ -90,7 +92,7 @@ def _share(choice: Choice, value: int) -> Fraction:
 def _index(choice: Choice, share: Fraction) -> int:
     """The largest value that keeps at most `share`; a choice that alpha does not divide takes its last one."""
     fits = [i for i in range(len(choice.values)) if _share(choice, i) <= share]
-    if any(family(axis) in WHOLE for axis in choice.axes):
+    if any(dimension(axis) in WHOLE for axis in choice.axes):
         return len(choice.values) - 1
     return fits[-1] if fits else 0
 

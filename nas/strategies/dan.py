@@ -22,13 +22,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.strategies.nested import NestedGates, refuse_inexact
-from nas.strategies.problem import Problem
-from nas.strategies.relaxed import Relaxed, noise_generator
+from nas.search.nested_gates import NestedGates, refuse_inexact
+from nas.search.problem import Problem
+from nas.search.relaxed import Relaxed, noise_generator
 from nas.training import Recipe, StepContext, divergence, ramp
-from nas.training.relaxation import Relaxation
+from nas.training.objectives.relaxation import Relaxation
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Noise = Literal["gumbel", "normal", "none"]
@@ -72,16 +73,18 @@ class Dan(Relaxed):
                 "limit: {macs: 50%}, or a target such as 0.5"
             )
 
+    @override
     def parameters(self, problem: Problem) -> dict[str, Tensor]:
-        """See `Relaxed.parameters`: no preference."""
+        """No preference."""
         return {name: torch.zeros(len(choice.values)) for name, choice in problem.space.items()}
 
+    @override
     def step(self, problem: Problem, relaxation: Relaxation) -> DanStep:
-        """See `Relaxed.step`."""
         return DanStep(self, relaxation, self.target_of(problem))
 
+    @override
     def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
-        """See `Relaxed.scores`: log-probabilities, so that the best sum is the most probable architecture."""
+        """Log-probabilities, so that the best sum is the most probable architecture."""
         return [parameters[name].double().log_softmax(0).numpy() for name in problem.space]
 
     def trajectory(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:

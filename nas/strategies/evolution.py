@@ -14,12 +14,13 @@ from typing import Annotated, Literal, final
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
+from nas.search.feasible import draw, first_unseen, made_feasible, tournament
+from nas.search.problem import Problem, Trial
+from nas.search.ranking import furthest_first
+from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell
-from nas.strategies.feasible import draw, first_unseen, fit, tournament
-from nas.strategies.problem import Problem, Trial
-from nas.strategies.ranking import furthest_first
 
 TRIES = 8
 """Children bred at most until one is new. The last is taken anyway; it then costs a trial, but no measurement."""
@@ -49,8 +50,8 @@ class Evolution(AskTell):
         {"trials": 150, "population": 20, "sample": 6, "parents": "elite"},
     )
 
+    @override
     def ask(self, problem: Problem, number: int) -> Architecture:
-        """See `AskTell.ask`."""
         rng = problem.rng(number)
         pool = [trial for trial in problem.history if trial.state != "failed"]
         if len(pool) < self.population:
@@ -67,7 +68,7 @@ class Evolution(AskTell):
         parent = child = self._parent(pool, order, rng)
         if rng.random() < self.crossover:
             child = space.crossover(child, self._parent(pool, order, rng), rng)
-        return fit(problem, space.mutate(child, rng, rate), rng, toward=parent)
+        return made_feasible(problem, space.mutate(child, rng, rate), rng, toward=parent)
 
     def _parent(self, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
         if self.parents == "elite":

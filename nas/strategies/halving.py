@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, final
 
 from pydantic import Field
+from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.strategies.base import Strategy
-from nas.strategies.dispatch import Dispatcher, Job
-from nas.strategies.problem import Objective, Outcome, Problem, Staged, Trial
-from nas.strategies.searcher import SearcherOptions, proposing
+from nas.search.dispatch import Dispatcher, Job
+from nas.search.problem import Objective, Outcome, Problem, Staged, Trial
+from nas.search.searcher import SearcherOptions, proposing
+from nas.search.strategy import Strategy
 
 
 @final
@@ -52,8 +53,9 @@ class Halving(Strategy):
             )
         proposing(self.searcher).check(problem)
 
+    @override
     def search(self, problem: Problem) -> Iterator[Trial]:
-        """See `Strategy.search`. Raises `StrategyError`, too, for a measure that cannot be stopped early."""
+        """Raises `StrategyError`, too, for a measure that cannot be stopped early."""
         self.check(problem)
         if not isinstance(problem.measure, Staged):
             raise StrategyError(f"{problem.strategy}: what measures here knows no shares of images to race on")

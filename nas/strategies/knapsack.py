@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from typing_extensions import override
 
+from nas.search.problem import Problem
+from nas.search.sizing import Scores, Sizing, scored
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.problem import Problem
-from nas.strategies.sizing import Scores, Sizing, scored
 
 
 @final
@@ -21,8 +22,9 @@ from nas.strategies.sizing import Scores, Sizing, scored
 class Knapsack(Sizing):
     """Sizes with the greatest sum of kept scores among all architectures within the limit."""
 
+    @override
     def size(self, problem: Problem, scores: Scores) -> Architecture:
-        """See `Sizing.size`. Choices without scores prefer their largest value, before all else."""
+        """Choices without scores prefer their largest value, before all else."""
         space = problem.space
         sums = {axis: np.concatenate(([0.0], np.cumsum(np.abs(values)))) for axis, values in scores.items()}
         known = scored(space, scores)

@@ -13,13 +13,14 @@ from typing import Annotated, Literal, final
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from nas.errors import StrategyError
+from nas.search.problem import Problem
+from nas.search.sizing import Scores, Sizing, scored
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.choices.base import Choice
-from nas.searchspaces.outline import family
-from nas.strategies.problem import Problem
-from nas.strategies.sizing import Scores, Sizing, scored
+from nas.searchspaces.axis_names import dimension
+from nas.searchspaces.choices._base import Choice
 
 Ranking = Literal["global", "global_per_kind", "per_layer", "energy"]
 
@@ -52,8 +53,9 @@ class Threshold(Sizing):
                 "or a ratio, such as 0.5"
             )
 
+    @override
     def size(self, problem: Problem, scores: Scores) -> Architecture:
-        """See `Sizing.size`: the first threshold, from the lowest, at which ratio and limit are kept."""
+        """The first threshold, from the lowest, at which ratio and limit are kept."""
         table = self.table(problem, scores)
         allowed = np.ones(len(table), bool) if problem.limit is None else problem.limit.allows(table)
         if not allowed.any():
@@ -104,7 +106,8 @@ def _ranks(scores: Scores, ranking: Ranking) -> dict[str, np.ndarray]:
         return {axis: _tail(np.abs(values)) for axis, values in scores.items()}
     pools: dict[str, list[str]] = {}
     for axis in scores:
-        pools.setdefault({"global": "", "global_per_kind": family(axis), "per_layer": axis}[ranking], []).append(axis)
+        pool = {"global": "", "global_per_kind": dimension(axis), "per_layer": axis}[ranking]
+        pools.setdefault(pool, []).append(axis)
     return {axis: ranks for pool in pools.values() for axis, ranks in _pooled(scores, pool).items()}
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
+from nas.search.feasible import draw
+from nas.search.problem import Problem
+from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell
-from nas.strategies.feasible import draw
-from nas.strategies.problem import Problem
 
 
 @final
@@ -18,6 +20,6 @@ class Uniform(AskTell):
 
     guided = False
 
+    @override
     def ask(self, problem: Problem, number: int) -> Architecture:
-        """See `AskTell.ask`."""
         return draw(problem, problem.rng(number))

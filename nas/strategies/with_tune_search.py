@@ -20,12 +20,13 @@ from typing import Any, final
 import numpy as np
 from ray import tune
 from ray.tune.search import SEARCH_ALG_IMPORT, Searcher
+from typing_extensions import override
 
 from nas.errors import StrategyError, nearest
+from nas.search.feasible import draw, leader, near
+from nas.search.problem import Problem, Trial
+from nas.search.strategy import AskTell, Proposer
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.base import AskTell, Proposer
-from nas.strategies.feasible import draw, leader, near
-from nas.strategies.problem import Problem, Trial
 
 OURS = ("random", "variant_generator")
 """Tune's random search knows no limit; `uniform` does."""
@@ -58,13 +59,14 @@ class WithTuneSearch(AskTell):
         """
         self.made(problem)
 
+    @override
     def ask(self, problem: Problem, number: int) -> Architecture:
-        """See `AskTell.ask`. Rebuilds the searcher each time; a search keeps it."""
+        """Rebuilds the searcher each time; a search keeps it."""
         return self.resumed(problem).ask(number)
 
+    @override
     def proposer(self, problem: Problem) -> Proposer:
-        """See `AskTell.proposer`."""
-        return _Session(self, problem)
+        return _TuneProposer(self, problem)
 
     def made(self, problem: Problem) -> Searcher:
         """A new searcher for the problem. Raises as `check` does."""
@@ -118,7 +120,7 @@ def _resolved(algorithm: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 @final
-class _Session(Proposer):
+class _TuneProposer(Proposer):
     """One searcher, asked and told trial by trial."""
 
     def __init__(self, strategy: WithTuneSearch, problem: Problem) -> None:
@@ -126,8 +128,8 @@ class _Session(Proposer):
         self._searcher = strategy.made(problem)
         self._open: set[int] = set()
 
+    @override
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
-        """See `Proposer.ask`."""
         rng = self.problem.rng(number)
         with _seeded(rng):
             suggested = self._searcher.suggest(str(number))
@@ -137,8 +139,8 @@ class _Session(Proposer):
         row = np.array([suggested[name] for name in self.problem.space], dtype=np.int64)
         return answer or near(self.problem, row, rng, leader(self.problem, self.problem.history, rng))
 
+    @override
     def tell(self, trial: Trial) -> None:
-        """See `Proposer.tell`."""
         if trial.number not in self._open:
             return
         self._open.remove(trial.number)

@@ -1,6 +1,6 @@
 """Studies: a model, data, a search space, a strategy and a limit, from a YAML file to a retrained winner and a report.
 
-`Study` is loaded on first use, so that what only reads a run's folder (`nas.studies.record`) stays free of torch.
+`Study` is loaded on first use, so that what only reads a run's folder (`nas.studies.run.record`) stays free of torch.
 """
 
 from __future__ import annotations

@@ -21,26 +21,26 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from torch import nn
 
+from nas import words
 from nas.errors import RunError
 from nas.searchspaces import Architecture
-from nas.studies import trainers
-from nas.studies.drivers import GRACE, Driver
-from nas.studies.environment import commit, version
-from nas.studies.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
-from nas.studies.heartbeat import driving
-from nas.studies.measuring import row_of
-from nas.studies.rank_truth import RankTruth
-from nas.studies.reading import Resolved, differences, pairs, resolve
-from nas.studies.record import Record
-from nas.studies.report import words
-from nas.studies.report.facts import Facts
+from nas.studies.file.resolve import Resolved, differences, pairs, resolve
 from nas.studies.report.files import write_report
+from nas.studies.report.findings import Findings
 from nas.studies.report.terminal import summary, terminal
-from nas.studies.session import CHECKPOINT, ORDERING, Session
+from nas.studies.run.folder import STAGES, RunFolder, replaced_folder, write_bytes, write_json
+from nas.studies.run.prior import plain
+from nas.studies.run.rank_truth import RankTruth
+from nas.studies.run.record import Record
 from nas.studies.stages import retrain as retraining
-from nas.studies.store import Store
-from nas.studies.warm import plain
+from nas.studies.stages import trainers
+from nas.studies.stages.measuring import row_of
+from nas.studies.stages.workshop import CHECKPOINT, ORDERING, Workshop
+from nas.studies.store.drivers import GRACE, Driver
+from nas.studies.store.heartbeat import driving
+from nas.studies.store.store import Store
 from nas.supernets import load, save
+from nas.system.environment import commit, version
 
 
 @final
@@ -106,16 +106,16 @@ class Study:
                             self._stage(stage, console, show=not quiet)
         if not quiet:
             out = terminal()
-            summary(out, Facts(self.record))
+            summary(out, Findings(self.record))
             out.print(f"report: {self.folder.path / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
         return self.record
 
     def trials(self) -> pd.DataFrame:
-        """One row per trial, one column per choice: see `nas.studies.frames.trials_frame`."""
+        """One row per trial, one column per choice: see `nas.studies.run.frames.trials_frame`."""
         return self.record.trials()
 
     def running(self) -> pd.DataFrame:
-        """Who runs the study now, and the trials under way: see `nas.studies.frames.running_frame`."""
+        """Who runs the study now, and the trials under way: see `nas.studies.run.frames.running_frame`."""
         return self.record.running()
 
     def pareto(self) -> pd.DataFrame:
@@ -133,14 +133,14 @@ class Study:
         """
         self.folder.need("supernet")
         architecture, strategy = self._named(digest, number)
-        session = self._session()
-        supernet = session.supernet(strategy)
+        workshop = self._workshop()
+        supernet = workshop.supernet(strategy)
         module = supernet.extract(architecture).eval()
         if to is not None:
             if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
                 raise RunError(f"{to}: exists and is not an empty folder; choose another")
             with replaced_folder(Path(to)) as partial:
-                save(partial, module, session.blueprint(supernet, architecture, {"retrained": False}))
+                save(partial, module, workshop.blueprint(supernet, architecture, {"retrained": False}))
         return module
 
     def retrain(self, *, digest: str | None = None, number: int | None = None) -> dict[str, Any]:
@@ -154,20 +154,20 @@ class Study:
         architecture, strategy = self._named(digest, number)
         trainers.check(self.resolved.config, ("retrain",))
         with self.folder.lock():
-            session = self._session()
+            workshop = self._workshop()
             place = self.folder.stage("retrain") / self._role(architecture)
             extracted = place.with_name(f"{place.name}-start")
-            if session.config.retrain.loss != "adjoined":
-                supernet = session.supernet(strategy)
+            if workshop.config.retrain.loss != "adjoined":
+                supernet = workshop.supernet(strategy)
                 with replaced_folder(extracted) as partial:
-                    save(partial, supernet.extract(architecture), session.blueprint(supernet, architecture, {}))
-            retraining.retrain(session, architecture, extracted, place, strategy=strategy)
+                    save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, {}))
+            retraining.retrain(workshop, architecture, extracted, place, strategy=strategy)
             counted = {
                 "digest": architecture.digest,
-                "macs": int(session.cost.macs(architecture)[0]),
-                "params": int(session.cost.params(architecture)[0]),
+                "macs": int(workshop.cost.macs(architecture)[0]),
+                "params": int(workshop.cost.params(architecture)[0]),
             }
-            return row_of(session, f"{place.name}, retrained", load(place), counted, {})
+            return row_of(workshop, f"{place.name}, retrained", load(place), counted, {})
 
     def tau(
         self,
@@ -179,13 +179,13 @@ class Study:
         workers: int = 1,
         address: str = "local",
     ) -> RankTruth:
-        """Whether the ranking with shared weights holds after retraining: see `nas.studies.tau.Question` for what may
-        be asked, and `RankTruth` for its frames.
+        """Whether the ranking with shared weights holds after retraining: see `Question` of `nas.studies.tau` for what
+        may be asked, and `RankTruth` for its frames.
 
         By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was. All is
         measured on the search-validation split, and stands in the report from then on.
         """
-        from nas.studies.tau import Question, rank_truth
+        from nas.studies.tau.tau import Question, rank_truth
 
         question = Question(
             architectures=architectures,
@@ -197,7 +197,7 @@ class Study:
         )
         self.folder.need("explore")
         with self.folder.lock():
-            truth = rank_truth(self._session(), question, terminal(stderr=True))
+            truth = rank_truth(self._workshop(), question, terminal(stderr=True))
             if self.folder.result("report") is not None:
                 write_report(self.record)
         return truth
@@ -217,10 +217,10 @@ class Study:
         trial = self.record.find(digest=digest, number=number)
         return trial.architecture, trial.strategy
 
-    def _session(self, *, show: bool = True) -> Session:
+    def _workshop(self, *, show: bool = True) -> Workshop:
         identity = self.record.identity
         torch.set_num_threads(self.resolved.config.threads or int(identity["threads"]))
-        return Session(self.resolved, self.folder, identity, show=show)
+        return Workshop(self.resolved, self.folder, identity, show=show)
 
     def _begin(self) -> None:
         """Writes who this run is; study.yaml last, since it is what makes a folder a run.
@@ -262,29 +262,29 @@ class Study:
     @contextlib.contextmanager
     def _driving(self, first: str, console: Console) -> Iterator[None]:
         """Says in the store that this process runs the study, from the stage `first` on."""
-        session = self._running
+        workshop = self._running
 
         def waiting(other: Driver) -> None:
             told = f"{other} was running this study: waiting up to {GRACE:g} s for a sign of its life"
             console.print(told, highlight=False, soft_wrap=True)
 
         if STAGES.index(first) > STAGES.index("explore"):
-            Store.open(session.store_url).close()  # what later stages are about is in there: it must not be made anew
-        session.driver = None
-        with driving(session.store(), session.run_id, session.activity, waiting) as session.driver:
+            Store.open(workshop.store_url).close()  # what later stages are about is in there: it must not be made anew
+        workshop.driver = None
+        with driving(workshop.store(), workshop.run_id, workshop.activity, waiting) as workshop.driver:
             yield
 
     @cached_property
-    def _running(self) -> Session:
-        return self._session()
+    def _running(self) -> Workshop:
+        return self._workshop()
 
     def _stage(self, stage: str, console: Console, *, show: bool) -> None:
         self.folder.forget_after(stage)
-        session = self._running
-        session.show = show
-        session.activity.stage = stage
+        workshop = self._running
+        workshop.show = show
+        workshop.activity.stage = stage
         started = time.perf_counter()
-        result = import_module(f"nas.studies.stages.{stage}").run(session)
+        result = import_module(f"nas.studies.stages.{stage}").run(workshop)
         taken = time.perf_counter() - started
         self.folder.finish(stage, {**result, "seconds": taken, "commit": commit()})
         for checkpoint in (CHECKPOINT, ORDERING):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.decompositions import Directions, factoring_pays
-from nas.supernets.families.base import Family
+from nas.supernets.families._base import Family
 from nas.supernets.select import select
 from nas.supernets.slicing import Cut, cut, scale_query
 

@@ -10,45 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas import quantities
+from nas.quantities import Matrix, Multiple, Term
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
-from nas.supernets.axes import AxisTable, Entry
+from nas.supernets.axes import AxisTable
 from nas.supernets.decompositions import factoring_pays
 
-Metric = Literal["macs", "params"]
 Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
-Number = TypeVar("Number")
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A matrix that may be factored in two: the axis of its rank, and the axes of its outputs and inputs."""
-
-    rank: str
-    outputs: tuple[str, ...]
-    inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Term:
-    """factor x the sizes of `atoms` x what is counted of a matrix, for every alive block.
-
-    Counted is the whole of it (`matrix`), or what each output of its last layer reads (`inner`): the rank where it is
-    factored, else its inputs.
-    """
-
-    block: str
-    factor: int
-    atoms: tuple[str, ...]
-    matrix: Matrix | None = None
-    inner: Matrix | None = None
 
 
 @final
@@ -58,31 +33,44 @@ class Cost:
     def __init__(self, table: AxisTable, space: SearchSpace) -> None:
         self.space = space
         self.frame = table.frame
-        self._terms = {"params": _parameter_terms(table), "macs": _mac_terms(table)}
-        for metric in self._terms:
-            Additive(self.base(metric), ())  # refuses a model too large to count, before int64 tables could overflow
+        self._terms = {quantity.name: quantity.terms(table) for quantity in quantities.counted()}
+        self._multiples = {q.name: q for q in quantities.costs() if isinstance(q, Multiple)}
+        for name in self._terms:
+            Additive(self.base(name), ())  # refuses a model too large to count, before int64 tables could overflow
         self._choices = {axis: position for position, choice in enumerate(space.values()) for axis in choice.sizes[0]}
-        self._additive = {metric: self._compile(terms) for metric, terms in self._terms.items()}
+        self._additive = {name: self._compile(terms) for name, terms in self._terms.items()}
 
     def macs(self, x: Architectures) -> NDArray[np.int64]:
         """MACs per image of architectures, or of a table of them (architectures x choices, indices into `.values`)."""
-        return self._additive["macs"](self.space.as_table(x))
+        return self.of("macs", x)
 
     def flops(self, x: Architectures) -> NDArray[np.int64]:
         """Floating-point operations per image: 2 x MACs."""
-        return 2 * self.macs(x)
+        return self.of("flops", x)
 
     def params(self, x: Architectures) -> NDArray[np.int64]:
         """Number of parameters of the extracted models."""
-        return self._additive["params"](self.space.as_table(x))
+        return self.of("params", x)
 
-    def additive(self, metric: str) -> Additive:
+    def of(self, quantity: str, x: Architectures) -> NDArray[np.int64]:
+        """Any counted quantity, or a multiple of one, of architectures or a table of them, int64 (architectures,)."""
+        return self.additive(quantity)(self.space.as_table(x))
+
+    def counts(self, architecture: Architecture) -> dict[str, int]:
+        """All counted quantities of one architecture, as a trial records them."""
+        table = self.space.as_table(architecture)
+        return {name: int(additive(table)[0]) for name, additive in self._additive.items()}
+
+    def additive(self, quantity: str) -> Additive:
         """A cost as a constant and a sum of functions of few choices each."""
-        return self._additive[metric]
+        if quantity in self._multiples:
+            multiple = self._multiples[quantity]
+            return self._additive[multiple.of].times(multiple.times)
+        return self._additive[quantity]
 
-    def base(self, metric: str) -> int:
+    def base(self, quantity: str) -> int:
         """The cost of the whole model."""
-        return int(self.of_sizes(metric, {}))
+        return int(self.of_sizes(quantity, {}))
 
     def per_block(self, x: Architectures, metric: str) -> dict[str, NDArray[np.int64]]:
         """A cost split by block index; the key "" holds what lies outside all blocks."""
@@ -97,6 +85,8 @@ class Cost:
 
         With differentiable sizes it is differentiable; ranks must then be integers.
         """
+        if metric in self._multiples:
+            return self._multiples[metric].times * self.of_sizes(self._multiples[metric].of, sizes)
         return sum((self._value(term, sizes) for term in self._terms[metric]), start=0)
 
     def of_gates(self, metric: str, gates: Mapping[str, Any]) -> Any:
@@ -185,29 +175,3 @@ class Cost:
 def _either(condition: Any, yes: Any, no: Any) -> Any:
     """`yes` where `condition`, else `no`; arrays are chosen from element by element."""
     return np.where(condition, yes, no) if isinstance(condition, np.ndarray) else yes if condition else no
-
-
-def _parameter_terms(table: AxisTable) -> list[Term]:
-    return [_term(entry, ()) for entry in table.entries.values()]
-
-
-def _mac_terms(table: AxisTable) -> list[Term]:
-    matrices = [_term(entry, (entry.at,)) for entry in table.entries.values() if entry.at]
-    spared = [term for entry in table.entries.values() if entry.queries for term in _spared(entry)]
-    return matrices + spared + [Term(product.block, product.factor, product.atoms) for product in table.products]
-
-
-def _spared(entry: Entry) -> tuple[Term, Term]:
-    """A row of queries, keys and values counts all for every token; queries that are not computed are taken off."""
-    (_, *outputs), inputs = entry.dims
-    inner = Matrix(entry.rank, entry.dims[0], inputs)
-    return (
-        Term(entry.block, 1, (entry.queries, *outputs), inner=inner),
-        Term(entry.block, -1, (entry.at, *outputs), inner=inner),
-    )
-
-
-def _term(entry: Entry, times: tuple[str, ...]) -> Term:
-    if entry.rank:
-        return Term(entry.block, 1, times, Matrix(entry.rank, *entry.dims))
-    return Term(entry.block, 1, (*times, *entry.atoms))

@@ -18,6 +18,7 @@ from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from nas.errors import ModelError, nearest
 
@@ -42,8 +43,8 @@ class OfOutputs(Directions):
     outer: Tensor
     project: Tensor | None = None
 
+    @override
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-        """See `Directions.factors`."""
         outer = self.outer[:, :rank].to(weight)
         if self.project is None:
             return outer, outer.T @ weight
@@ -58,8 +59,8 @@ class OfInputs(Directions):
 
     inner: Tensor
 
+    @override
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-        """See `Directions.factors`."""
         inner = self.inner[:rank].to(weight)
         return weight @ inner.T, inner
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import final
 
 from nas.supernets.axes import AxisTable, Entry
-from nas.supernets.families.base import SizeOf, Step
+from nas.supernets.families._base import Piece, SizeOf
 
 
 @final
@@ -23,7 +23,7 @@ class Keys:
         self._table = table
         self._axes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def of(self, steps: Sequence[Step], size: SizeOf) -> list[Hashable]:
+    def of(self, steps: Sequence[Piece], size: SizeOf) -> list[Hashable]:
         """One key per step; `size` is that of an axis in the sub-network."""
         return [(step.reads, tuple(map(size, self._deciding(step.reads)))) for step in steps]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -29,6 +28,7 @@ from nas.supernets.families import family_of
 from nas.supernets.outline import build
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut
+from nas.system.files import replace_file, replacing
 
 FORMAT = 1
 WEIGHTS, RECIPE = "model.safetensors", "model.json"
@@ -55,10 +55,9 @@ _BLUEPRINT = TypeAdapter(Blueprint)
 def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
     """Write an extracted model. Each file appears whole or not at all; the JSON comes last."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights, recipe = folder / WEIGHTS, folder / RECIPE
-    half = weights.with_suffix(".tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, half)
+    with replacing(folder / WEIGHTS) as weights:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, weights)
+        checksum = _checksum(weights)
     content = {
         "format": FORMAT,
         "timm": timm.__version__,
@@ -67,12 +66,9 @@ def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
         "sizes": dict(blueprint.sizes),
         "selection": dict(blueprint.selection),
         "about": dict(blueprint.about),
-        "sha256": _checksum(half),
+        "sha256": checksum,
     }
-    _replace(half, weights)
-    half = recipe.with_suffix(".tmp")
-    half.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    _replace(half, recipe)
+    replace_file(folder / RECIPE, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def load(folder: str | Path) -> nn.Module:
@@ -145,9 +141,3 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
 def _checksum(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _replace(half: Path, whole: Path) -> None:
-    with half.open("rb") as stream:
-        os.fsync(stream.fileno())
-    half.replace(whole)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nas.errors import CheckpointError
 from nas.supernets.axes import AxisTable
-from nas.supernets.families.base import Family
+from nas.supernets.families._base import Family
 
 
 @final

@@ -17,7 +17,7 @@ from nas.supernets.decompositions import Directions
 from nas.supernets.extract import detach
 from nas.supernets.factoring import Factoring
 from nas.supernets.families import family_of
-from nas.supernets.families.base import Step
+from nas.supernets.families._base import Piece
 from nas.supernets.gates import gated
 from nas.supernets.outline import differs, outline_of
 from nas.supernets.prefixes import Keys
@@ -164,7 +164,7 @@ class Supernet(nn.Module):
         self._refreshed += 1
         self._directions.clear()
 
-    def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[Hashable, Step]]:
+    def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[Hashable, Piece]]:
         """The forward of a `subnet` in steps, each with a key. Where the keys of two sub-networks agree up to a step,
         so do their activations after it, to the last bit, as long as `version` stays the same.
         """

@@ -20,9 +20,10 @@ import pytest
 from nas.errors import ConfigError, Fault, SpaceError
 from nas.plugins import names
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.choices.base import Choice
-from nas.searchspaces.loading import KINDS, find_kind
-from nas.searchspaces.outline import Outline, family, index, position
+from nas.searchspaces.axis_names import dimension, index, position
+from nas.searchspaces.choices._base import Choice
+from nas.searchspaces.from_yaml import KINDS, find_kind
+from nas.searchspaces.outline import Outline
 from nas.searchspaces.space import SearchSpace
 
 _RANKS = {"qkv": 24, "proj": 24, "fc1": 24, "fc2": 24}
@@ -126,7 +127,7 @@ class ChoiceSuite:
         """At least the protected units and one unit stay (a block may go), at most all of them."""
         for choice, outline in self.made(kind):
             for axis in choice.axes:
-                least = 0 if family(axis) == "depth" else max(1, outline.protected.get(axis, 0))
+                least = 0 if dimension(axis) == "depth" else max(1, outline.protected.get(axis, 0))
                 for sizes in choice.sizes:
                     assert least <= sizes[axis] <= outline.axes[axis], f"{choice.name}: {axis} = {sizes[axis]}"
 
@@ -142,7 +143,7 @@ class ChoiceSuite:
                 for choice in space.values():
                     assert choice.name.partition(".")[0] == name
                     place = position(index(choice.name))
-                    own = [axis for axis in choice.axes if family(axis) == family(choice.axes[0])]
+                    own = [axis for axis in choice.axes if dimension(axis) == dimension(choice.axes[0])]
                     assert all(position(index(axis))[: len(place)] == place for axis in own)
 
     @pytest.mark.parametrize("kind", names(KINDS))

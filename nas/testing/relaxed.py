@@ -11,13 +11,15 @@ from typing import Any, final
 import pytest
 import torch
 
-from nas import strategies
+from nas import search
+from nas.data import Data, Split
 from nas.errors import ModelError, StrategyError, TrainingError
+from nas.evaluation import Evaluator
+from nas.search import Objective, Problem, Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
-from nas.strategies import Objective, Problem, Strategy, Trial
 from nas.supernets import Supernet, build
 from nas.testing.families import randomise
-from nas.training import Data, Evaluator, Session, Split
+from nas.training import Runtime
 from nas.training.workplace import Workplace
 
 SPACES = {
@@ -54,7 +56,7 @@ class Bench:
     """
 
     def __init__(
-        self, kind: str, *, seed: int = 0, session: Session | None = None, history: Sequence[Trial] = ()
+        self, kind: str, *, seed: int = 0, runtime: Runtime | None = None, history: Sequence[Trial] = ()
     ) -> None:
         space = SearchSpace.from_yaml(SPACES[kind])
         self.supernet = Supernet(randomise(build(space.model, space.model_args)), space)
@@ -74,7 +76,7 @@ class Bench:
             limit=Limit(cost, **LIMITS[kind]),
             history=list(history),
             supernet=self.supernet,
-            work=Workplace(self.data, seed, session or Session(progress=False, title="tried")),
+            work=Workplace(self.data, seed, runtime or Runtime(progress=False, title="tried")),
             adopt=self._adopt,
         )
 
@@ -90,7 +92,7 @@ class Bench:
 
 def _cases() -> list[Any]:
     cases = []
-    for name, kind in strategies.installed().items():
+    for name, kind in search.installed().items():
         if kind.needs_supernet:
             cases += [
                 pytest.param(kind(**options), model, id=f"{name}-{number}-{model}")
@@ -163,9 +165,9 @@ class RelaxedSuite:
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            Bench(kind, session=Session(progress=False, checkpoint=file, on_epoch=kill)).run(strategy)
+            Bench(kind, runtime=Runtime(progress=False, checkpoint=file, on_epoch=kill)).run(strategy)
         assert file.exists()
-        again = Bench(kind, session=Session(progress=False, checkpoint=file, on_epoch=epochs.append))
+        again = Bench(kind, runtime=Runtime(progress=False, checkpoint=file, on_epoch=epochs.append))
         again.run(strategy)
         assert len(epochs) == whole.epochs - 1
         assert again.epochs == whole.epochs

@@ -24,9 +24,9 @@ import numpy as np
 import pytest
 
 from nas.errors import StrategyError
+from nas.search import Objective, Strategy, Trial, find, installed, winner
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Objective, Strategy, Trial, find, installed, winner
 from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Steady, Toy
 
 TRIALS = 28

@@ -15,12 +15,12 @@ from typing import Any, final
 
 import numpy as np
 
+from nas.search.problem import Objective, Problem, Trial
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.factors import Additive, Factor
+from nas.searchspaces.counting.factors import Additive, Factor
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.problem import Objective, Problem, Trial
 
 ACCURACY = Objective("accuracy", maximise=True)
 MACS = Objective("macs", maximise=False)
@@ -186,7 +186,7 @@ class Steady:
         return self.measure(architecture)
 
     def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
-        """See `nas.training.Measure`."""
+        """See `nas.evaluation.Measure`."""
         found = self.measure(architecture)
         yield from itertools.repeat(found, len(shares))
 
@@ -220,7 +220,7 @@ class ToyMeasure:
         return self.toy.measure(architecture)
 
     def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
-        """See `nas.training.Measure`."""
+        """See `nas.evaluation.Measure`."""
         whole = self(architecture)
         error = self.noise * (int(architecture.digest, 16) % 1000 / 1000 - 0.5)
         for share in shares:

@@ -1,16 +1,14 @@
 """A training run on disk: one safetensors file with module, optimiser and moving average; epochs and settings as JSON
 in its header.
 
-One file, because two cannot be replaced in one step. It is written beside its place, flushed to the disk, and renamed:
-whoever reads sees the old one or the new one. Nothing is ever unpickled.
+One file, because two cannot be replaced in one step. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -21,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from nas.errors import CheckpointError
+from nas.system.files import replacing
 from nas.training.history import History
 
 FORMAT = "nas.training 1"
@@ -57,22 +56,14 @@ def epochs_done(path: Path) -> int:
 
 
 def _replace(path: Path, write: Callable[[Path], object], epochs: int) -> None:
-    beside = path.with_name(path.name + ".writing")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _flush_folder(path.parent)
+        with replacing(path) as partial:
+            write(partial)
     except (OSError, SafetensorError) as fault:
         raise CheckpointError(
             f"{path}: cannot write the checkpoint of epoch {epochs} ({fault}); "
             "make room and run again: it goes on from the last one written"
         ) from None
-    finally:
-        with suppress(OSError):  # whatever hindered writing may hinder this, and must not hide it
-            beside.unlink(missing_ok=True)
 
 
 def resume(path: Path, progress: Progress) -> History:
@@ -151,13 +142,3 @@ def _check_identity(path: Path, found: Mapping[str, Any], asked: Mapping[str, An
             f"{path}: from a run with other settings ({'; '.join(other)}); "
             "delete it to train from the start, or restore the settings"
         )
-
-
-def _flush_folder(folder: Path) -> None:
-    """The rename itself must survive a power cut; only POSIX systems can open a folder to flush it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

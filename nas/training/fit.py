@@ -18,11 +18,12 @@ import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
+from nas import seeds
+from nas.data.split import Trainable
 from nas.errors import TrainingError
-from nas.training import checkpoint, seeds
+from nas.evaluation.evaluate import evaluating
+from nas.training import checkpoint
 from nas.training.bar import Bar
-from nas.training.data.split import Trainable
-from nas.training.evaluate import evaluating
 from nas.training.history import Epoch, History
 from nas.training.losses import cross_entropy
 from nas.training.mixing import mix, mixer
@@ -34,7 +35,7 @@ from nas.training.step import Step, StepContext
 
 @final
 @dataclass(frozen=True)
-class Session:
+class Runtime:
     """Where and how a run takes place; nothing here changes what is learnt (but for the arithmetic of the device).
 
     device       "cpu", "cuda" ...
@@ -67,7 +68,7 @@ def fit(
     recipe: Recipe,
     *,
     seed: int,
-    session: Session = Session(),
+    runtime: Runtime = Runtime(),
 ) -> History:
     """Trains `module` in place on `data.train`, and returns its history; the module ends in eval mode, with the
     averaged weights if `recipe.ema`.
@@ -76,20 +77,20 @@ def fit(
     not a number (the last good checkpoint stays) and `CheckpointError` when the checkpoint is damaged, from another
     run, or cannot be written.
     """
-    module.to(session.device)
-    run = _Run(module, step, data, recipe, seed, session)
+    module.to(runtime.device)
+    run = _Run(module, step, data, recipe, seed, runtime)
     history = run.resumed()
-    with _deterministic(run.device), Bar(session.title, recipe.epochs, len(history), session.progress) as bar:
+    with _deterministic(run.device), Bar(runtime.title, recipe.epochs, len(history), runtime.progress) as bar:
         for epoch in range(len(history), recipe.epochs):
             row = run.epoch(epoch, bar)
             history = History((*history, row))
-            if session.checkpoint:
-                checkpoint.save(session.checkpoint, run.progress, history)
-            if session.on_epoch:
-                session.on_epoch(row)
+            if runtime.checkpoint:
+                checkpoint.save(runtime.checkpoint, run.progress, history)
+            if runtime.on_epoch:
+                runtime.on_epoch(row)
     if run.average is not None:
         module.load_state_dict(run.average.module.state_dict())
-    _refresh(session, module)
+    _refresh(runtime, module)
     module.eval()
     return history
 
@@ -99,17 +100,17 @@ class _Run:
     """The moving parts of one training run."""
 
     def __init__(
-        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, session: Session
+        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, runtime: Runtime
     ) -> None:
-        self.module, self.step, self.data, self.recipe, self.seed, self.session = (
+        self.module, self.step, self.data, self.recipe, self.seed, self.runtime = (
             module,
             step,
             data,
             recipe,
             seed,
-            session,
+            runtime,
         )
-        self.device = torch.device(session.device)
+        self.device = torch.device(runtime.device)
         self.optimiser = adamw(module, recipe)
         self.average = ModelEmaV3(module, decay=recipe.ema, use_warmup=True) if recipe.ema is not None else None
         self.mixup = mixer(recipe, data.classes)
@@ -122,7 +123,7 @@ class _Run:
 
     def resumed(self) -> History:
         """The epochs that are done, with the state that they left, on all ranks."""
-        path, ranks = self.session.checkpoint, self.session.ranks
+        path, ranks = self.runtime.checkpoint, self.runtime.ranks
         history = checkpoint.resume(path, self.progress) if path else History()
         history, state = ranks.shared((history, checkpoint.state(self.progress) if history else {}))
         if state and ranks.rank:
@@ -133,10 +134,10 @@ class _Run:
         """One pass over the training split, and the evaluation after it."""
         start = time.perf_counter()
         self.module.train()
-        self.session.ranks.level(self.module)
-        _refresh(self.session, self.module)
+        self.runtime.ranks.level(self.module)
+        _refresh(self.runtime, self.module)
         total, rate = 0.0, 0.0
-        with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.session.ranks.rank), self.device):
+        with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.runtime.ranks.rank), self.device):
             for update, group in enumerate(self._groups(epoch)):
                 rate = learning_rate(self.recipe, epoch * self.updates + update, self.updates)
                 loss = self._update(group, epoch, update, rate)
@@ -170,7 +171,7 @@ class _Run:
             losses[place] = self._descend(images, labels, len(images) / images_in_group, self._context(epoch, step))
             if not math.isfinite(losses[place]):
                 break  # the other ranks wait for this one's gradients, and then all of them know
-        losses = self.session.ranks.summed(self.module, losses)
+        losses = self.runtime.ranks.summed(self.module, losses)
         for place, loss in enumerate(losses):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss}", epoch, update * self.recipe.accumulate + place)
@@ -192,7 +193,7 @@ class _Run:
             images, targets = mix(
                 self.mixup, images, labels, seeds.derive(self.seed, seeds.MIXING, context.epoch, context.step)
             )
-        images, targets, mine = self.session.ranks.part(images, targets)  # after mixing, which pairs images of a batch
+        images, targets, mine = self.runtime.ranks.part(images, targets)  # after mixing, which pairs images of a batch
         share, loss = share * mine, 0.0
         parts = iter(self.step(images, targets, context) if len(images) else ())
         while True:
@@ -215,12 +216,12 @@ class _Run:
 
     def _diverged(self, what: str, epoch: int, step: int) -> TrainingError:
         kept = (
-            f"; the checkpoint of epoch {epoch} is kept in {self.session.checkpoint}"
-            if self.session.checkpoint and epoch
+            f"; the checkpoint of epoch {epoch} is kept in {self.runtime.checkpoint}"
+            if self.runtime.checkpoint and epoch
             else ""
         )
         return TrainingError(
-            f"{self.session.title}: {what} in epoch {epoch + 1}, step {step + 1} of {self.batches}{kept}; "
+            f"{self.runtime.title}: {what} in epoch {epoch + 1}, step {step + 1} of {self.batches}{kept}; "
             f"lower lr ({self.recipe.lr:g}), lengthen warmup ({self.recipe.warmup:g}) or set clip ({self.recipe.clip})"
         )
 
@@ -234,17 +235,17 @@ class _Run:
         return nullcontext()
 
     def _evaluate(self) -> dict[str, float]:
-        if self.session.evaluate is None:
+        if self.runtime.evaluate is None:
             return {}
         measured: nn.Module = self.average.module if self.average is not None else self.module
-        _refresh(self.session, measured)
+        _refresh(self.runtime, measured)
         with evaluating(measured):
-            return dict(self.session.evaluate(measured))
+            return dict(self.runtime.evaluate(measured))
 
 
-def _refresh(session: Session, module: nn.Module) -> None:
-    if session.refresh is not None:
-        session.refresh(module)
+def _refresh(runtime: Runtime, module: nn.Module) -> None:
+    if runtime.refresh is not None:
+        runtime.refresh(module)
 
 
 @contextmanager

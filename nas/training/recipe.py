@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from nas.training.data import Augment
+from nas.data import Augment
 
 
 @dataclass(frozen=True)

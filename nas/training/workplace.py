@@ -1,12 +1,12 @@
-"""Where a search or a criterion may train: data without its test split, a seed, a session (device, checkpoint)."""
+"""Where a search or a criterion may train: data without its test split, a seed, a runtime (device, checkpoint)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import final
 
-from nas.training.data import Data
-from nas.training.fit import Session
+from nas.data import Data
+from nas.training.fit import Runtime
 
 
 @final
@@ -16,7 +16,7 @@ class Workplace:
 
     data: Data
     seed: int = 0
-    session: Session = field(default_factory=Session)
+    runtime: Runtime = field(default_factory=Runtime)
 
     def __post_init__(self) -> None:
         assert not len(self.data.test), "a search must not see the test split"

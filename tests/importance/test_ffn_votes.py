@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from nas.errors import StrategyError
+from nas.importance._recording import calibration, recorded
 from nas.importance.ffn_votes import FfnVotes, irregular
-from nas.importance.recording import calibration, recorded
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
 from nas.testing.families import randomise

@@ -10,7 +10,7 @@ from nas.supernets import Supernet, build
 from nas.supernets.slicing import Where
 from nas.testing.families import randomise
 from nas.testing.relaxed import noise_data
-from nas.training import Recipe, Session
+from nas.training import Recipe, Runtime
 from nas.training.workplace import Workplace
 
 MODEL = "vit_tiny_patch16_224"
@@ -30,7 +30,7 @@ def test_what_has_no_gate_has_no_score(where: Where, choices: str) -> None:
     """Blocks, head dimensions as inputs, and inputs as outputs keep their order; the rest is scored."""
     space = SearchSpace.from_yaml(f"{{model: {MODEL}, choices: {{{choices}}}}}", model_args=ARGS)
     supernet = Supernet(randomise(build(MODEL, ARGS)), space)
-    work = Workplace(noise_data(), 0, Session(progress=False))
+    work = Workplace(noise_data(), 0, Runtime(progress=False))
     found = L1Gates(training=Recipe(epochs=1, batch=24, warmup=0), where=where).apply(supernet, work)
     assert set(found.scores) == {"mlp.0", "mlp.1"}
     for scores in found.scores.values():

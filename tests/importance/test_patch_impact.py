@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nas.errors import StrategyError
+from nas.importance._recording import calibration, recorded
 from nas.importance.patch_impact import PatchImpact, attention, reaches
-from nas.importance.recording import calibration, recorded
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
 from nas.testing.families import randomise

@@ -14,7 +14,7 @@ from nas.supernets import Supernet, build
 from nas.supernets.slicing import Where
 from nas.testing.families import randomise
 from nas.testing.relaxed import Bench
-from nas.training import Recipe, Session
+from nas.training import Recipe, Runtime
 from nas.training.workplace import Workplace
 
 ARGS = {
@@ -57,7 +57,7 @@ def test_extracted_is_masked_with_signed_gates(kind: str, sites: str) -> None:
 
 
 def workplace(bench: Bench) -> Workplace:
-    return Workplace(bench.data, 0, Session(progress=False))
+    return Workplace(bench.data, 0, Runtime(progress=False))
 
 
 def test_gates_shrink_under_their_penalty_and_scores_are_what_was_folded() -> None:

@@ -83,10 +83,10 @@ from nas.searchspaces.choices.base import Choice, ChoiceKind
 class Halve(ChoiceKind):
     halve: str
     def choices(self, name, outline, report):
-        if self.halve not in outline.families:
+        if self.halve not in outline.dimensions:
             report.fault("halve", self.halve, "an axis")
             return []
-        whole = {a: outline.axes[a] for a in outline.families[self.halve]}
+        whole = {a: outline.axes[a] for a in outline.dimensions[self.halve]}
         half = {a: size // 2 for a, size in whole.items()}
         return [Choice(name, "halve", ("half", 1), (half, whole))]
     @classmethod

@@ -11,8 +11,8 @@ from space_fakes import FakeCost, deit, space_of
 
 from nas.errors import LimitError, SpaceError
 from nas.searchspaces import Additive, Factor
-from nas.searchspaces.elimination import steps
-from nas.searchspaces.lattice import Lattice
+from nas.searchspaces.counting.elimination import steps
+from nas.searchspaces.counting.lattice import Lattice
 
 INFINITE = (-math.inf, math.inf)
 

@@ -1,12 +1,13 @@
 import pytest
 from space_fakes import deit, swin
 
-from nas.searchspaces.outline import Outline, family, index, position
+from nas.searchspaces.axis_names import dimension, index, position
+from nas.searchspaces.outline import Outline
 
 
 def test_axes_are_named_family_dot_index():
-    assert [family("heads.2.5"), index("heads.2.5"), position("2.5")] == ["heads", "2.5", (2, 5)]
-    assert [family("embed"), index("embed"), position("")] == ["embed", "", ()]
+    assert [dimension("heads.2.5"), index("heads.2.5"), position("2.5")] == ["heads", "2.5", (2, 5)]
+    assert [dimension("embed"), index("embed"), position("")] == ["embed", "", ()]
 
 
 def test_levels_and_stages():

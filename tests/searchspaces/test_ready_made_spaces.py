@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from space_fakes import FakeCost, deit, swin
 
+from nas.documents.document import read
 from nas.searchspaces import Limit, Outline, SearchSpace
-from nas.searchspaces.reader import read
 
 FOLDER = Path(__file__).parents[2] / "searchspaces"
 FILES = sorted(FOLDER.glob("*.yaml"))

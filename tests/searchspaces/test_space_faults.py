@@ -6,7 +6,7 @@ from space_fakes import deit, small, swin, text
 
 from nas.errors import ConfigError, ModelError
 from nas.searchspaces import Outline, SearchSpace
-from nas.searchspaces import loading as loading_module
+from nas.searchspaces import from_yaml as loading_module
 
 
 def faults(yaml: str, outline: Outline | None = None) -> list[str]:
@@ -191,7 +191,7 @@ def test_top_level(yaml, message):
 
 
 def test_options_are_named_where_they_were_given(tmp_path):
-    from nas.searchspaces.reader import read
+    from nas.documents.document import read
 
     document = read(text("m", heads="{size: [1, 2]}")).override({"choices.heads.size": "[1, 9]"})
     with pytest.raises(ConfigError) as caught:
@@ -200,7 +200,7 @@ def test_options_are_named_where_they_were_given(tmp_path):
 
 
 def test_an_inline_space_keeps_its_path(tmp_path):
-    from nas.searchspaces.reader import read
+    from nas.documents.document import read
 
     document = read("seed: 1\nspace:\n  model: m\n  choices: {heads: {size: [9]}}\n")
     with pytest.raises(ConfigError) as caught:

@@ -13,7 +13,7 @@ def loads_heavy(statement: str) -> bool:
     return subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
 
 
-@pytest.mark.parametrize("module", ["nas.searchspaces", "nas.searchspaces.reader", "nas.searchspaces.choices.keep"])
+@pytest.mark.parametrize("module", ["nas.searchspaces", "nas.documents.document", "nas.searchspaces.choices.keep"])
 def test_search_spaces_load_no_torch(module):
     assert not loads_heavy(f"import {module}")
 

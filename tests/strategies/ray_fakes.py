@@ -13,12 +13,13 @@ from typing import Any
 
 import ray
 
-from nas.cluster import Cluster
+from nas.search import Problem, Trial
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, Trial, with_raytune
-from nas.strategies.ray_controller import Controller, Plan
-from nas.strategies.with_raytune import WithRaytune
+from nas.strategies.with_raytune import strategy
+from nas.strategies.with_raytune.controller import Controller, Plan
+from nas.strategies.with_raytune.strategy import WithRaytune
+from nas.system.cluster import Cluster
 from nas.testing.toy import Toy, ToyMeasure
 
 TRIALS = 12
@@ -88,7 +89,7 @@ def drive(address: str, folder: Path, die: int) -> None:
     asked = problem()
     asked.record = record
     if die:
-        with_raytune.Controller = Dying  # type: ignore[misc]
+        strategy.Controller = Dying  # type: ignore[misc]
     list(on_ray(workers=1, ray=Cluster(address=address, storage=str(folder))).search(asked))
 
 

@@ -11,14 +11,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from nas.errors import StrategyError
+from nas.search.nested_gates import NestedGates
 from nas.searchspaces import Limit, SearchSpace
 from nas.strategies.dan import Dan, DanStep
-from nas.strategies.nested import NestedGates
 from nas.supernets import Supernet, build
 from nas.testing.families import images, make, randomise
 from nas.testing.relaxed import Bench
 from nas.training import StepContext
-from nas.training.relaxation import Relaxation
+from nas.training.objectives.relaxation import Relaxation
 
 VIT = ("vit_tiny_patch16_224", {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 4})
 SWIN = ("swin_tiny_patch4_window7_224", {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)})

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.search import Trial
+from nas.search.feasible import made_feasible
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Trial
 from nas.strategies.evolution import Evolution
-from nas.strategies.feasible import fit
 from nas.strategies.uniform import Uniform
 from nas.testing.toy import Toy
 
@@ -43,7 +43,9 @@ def children(toy: Toy, strategy: Evolution, history: list[Trial], n: int = 30) -
 
 def test_the_old_die_however_good_they_are(toy: Toy) -> None:
     """The best of all, larger than everything, is no parent any more once it is old."""
-    young = [fit(toy.problem(trials=1), row, np.random.default_rng(0)) for row in np.eye(12, dtype=np.int64)[:10]]
+    young = [
+        made_feasible(toy.problem(trials=1), row, np.random.default_rng(0)) for row in np.eye(12, dtype=np.int64)[:10]
+    ]
     history = past(toy, [toy.space.largest, *young])
     bred = children(toy, Evolution(population=10, sample=10, crossover=0.0), history)
     assert all(steps(toy, child, toy.space.smallest) <= 6 for child in bred)
@@ -80,13 +82,13 @@ def test_repair_goes_to_the_nearest_and_spreads_over_ties(toy: Toy) -> None:
     problem = toy.problem(trials=1, limit=limit)
     row = toy.space.to_table([toy.space.largest])[0]
     rng = np.random.default_rng(0)
-    fits = [fit(problem, row, rng) for _ in range(40)]
+    fits = [made_feasible(problem, row, rng) for _ in range(40)]
     distances = {int((row - toy.space.to_table([a])[0]).sum()) for a in fits}
     nearest = toy.space.nearest(toy.space.largest, limit)
     assert distances == {int((row - toy.space.to_table([nearest])[0]).sum())}
     assert len(set(fits)) > 5
     inside = toy.space.smallest
-    assert fit(problem, inside, rng) == inside
+    assert made_feasible(problem, inside, rng) == inside
 
 
 @pytest.mark.parametrize("parents", ["young", "elite"])

@@ -15,10 +15,10 @@ import torch
 from nas.importance.l1_gates import L1Gates, L1Step
 from nas.importance.patch_impact import PatchImpact
 from nas.strategies.dan import Dan, DanStep
-from nas.strategies.slimming import Growth, Slimming
+from nas.strategies.tolerance.slimming import Growth, Slimming
 from nas.testing.relaxed import Bench
 from nas.training import Recipe, Step
-from nas.training.relaxation import Relaxation, relax
+from nas.training.objectives.relaxation import Relaxation, relax
 
 KINDS = ("vit", "swin")
 FOLDER = Path(__file__).parent / "golden"

@@ -12,12 +12,12 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import StrategyError
+from nas.search import Problem, Trial, winner
+from nas.search.ranking import furthest_first
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, Trial, winner
 from nas.strategies.evolution import Evolution
 from nas.strategies.halving import Halving
-from nas.strategies.ranking import furthest_first
 from nas.testing.toy import ACCURACY, MACS, TINY, Toy, ToyMeasure
 
 EVOLUTION = {"use": "evolution", "population": 12, "sample": 4}

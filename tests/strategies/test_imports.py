@@ -20,4 +20,4 @@ def test_black_box_strategies_load_no_torch(module: str) -> None:
 
 
 def test_the_gradient_half_does() -> None:
-    assert loads_torch("nas.strategies.relaxed")
+    assert loads_torch("nas.search.relaxed")

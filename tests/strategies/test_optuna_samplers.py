@@ -12,11 +12,11 @@ from optuna.samplers import NSGAIIISampler, QMCSampler, TPESampler
 from pydantic import TypeAdapter
 from scipy.stats import qmc
 
+from nas.documents.document import attempt, read
 from nas.errors import StrategyError
 from nas.searchspaces.limit import Limit
-from nas.searchspaces.reader import attempt, read
-from nas.strategies.optuna_samplers import PACKAGES, offered, plain_options, sampling
-from nas.strategies.with_optuna import WithOptuna
+from nas.strategies.with_optuna.samplers import PACKAGES, offered, plain_options, sampling
+from nas.strategies.with_optuna.strategy import WithOptuna
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
 INSTALLED = [name for name in offered() if importlib.util.find_spec(PACKAGES.get(name, "optuna"))]

@@ -22,9 +22,9 @@ from sharing import TRIALS, in_processes, share
 from nas.errors import StoreError, StrategyError
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import optuna_storage
-from nas.strategies.optuna_storage import journal_path, opened
-from nas.strategies.with_optuna import WithOptuna
+from nas.strategies.with_optuna import storage
+from nas.strategies.with_optuna.storage import journal_path, opened
+from nas.strategies.with_optuna.strategy import WithOptuna
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
 
@@ -143,7 +143,7 @@ def test_a_torn_line_of_a_journal_is_cut_before_the_next_is_written(tmp_path: Pa
 def test_the_lock_of_a_killed_writer_is_taken_over(
     tmp_path: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(optuna_storage, "PATIENCE", 3)
+    monkeypatch.setattr(storage, "PATIENCE", 3)
     monkeypatch.chdir(tmp_path)
     Path("sub").mkdir()
     strategy = WithOptuna(sampler="nsga2", storage="sub/optuna.log")

@@ -31,7 +31,7 @@ def test_a_preset_is_documented_and_parses(path: Path) -> None:
     assert max(map(len, text.splitlines())) <= 120
     options = dict(YAML(typ="safe").load(text))
     try:
-        kind = nas.strategies.find(options.pop("use"))
+        kind = nas.search.find(options.pop("use"))
     except StrategyError as absent:
         pytest.skip(str(absent))
     strategy = TypeAdapter(kind).validate_python(options)
@@ -42,4 +42,4 @@ def test_a_preset_is_documented_and_parses(path: Path) -> None:
 
 def test_unknown_strategies_are_named_with_the_nearest() -> None:
     with pytest.raises(StrategyError, match=r"no 'evolutio' in .*did you mean 'evolution'"):
-        nas.strategies.find("evolutio")
+        nas.search.find("evolutio")

@@ -11,8 +11,8 @@ from nas.errors import ClusterError
 from nas.testing.toy import Toy
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.cluster import Cluster
-from nas.strategies.with_raytune import WithRaytune
+from nas.strategies.with_raytune.strategy import WithRaytune
+from nas.system.cluster import Cluster
 
 NOBODY = "127.0.0.1:9"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from nas.errors import StrategyError
+from nas.search import AskTell, Problem, Strategy, Trial, installed
+from nas.search.feasible import draw
 from nas.searchspaces.architecture import Architecture
-from nas.strategies import AskTell, Problem, Strategy, Trial, installed
-from nas.strategies.feasible import draw
 from nas.testing.strategies import StrategySuite, all_strategies
 from nas.testing.toy import ACCURACY, PLAIN
 

@@ -12,9 +12,9 @@ import torch
 
 from nas.errors import StrategyError
 from nas.searchspaces import Limit
-from nas.strategies.tolerance import TUNING, Tolerance
+from nas.strategies.tolerance.strategy import TUNING, Tolerance
 from nas.testing.relaxed import Bench
-from nas.training import Session
+from nas.training import Runtime
 
 IMPACT = {"use": "patch_impact", "images": 32}
 
@@ -53,8 +53,8 @@ def test_a_killed_search_ends_the_same(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Bench("tokens", session=Session(progress=False, checkpoint=file, on_epoch=kill)).run(options)
-    again = Bench("tokens", session=Session(progress=False, checkpoint=file, on_epoch=blocks.append))
+        Bench("tokens", runtime=Runtime(progress=False, checkpoint=file, on_epoch=kill)).run(options)
+    again = Bench("tokens", runtime=Runtime(progress=False, checkpoint=file, on_epoch=blocks.append))
     (found,) = again.run(options)
     assert len(blocks) == 1, "of two blocks, one was done"
     assert (found.architecture, found.notes, found.metrics) == (expected.architecture, expected.notes, expected.metrics)

@@ -9,25 +9,24 @@ import pytest
 
 import nas.strategies
 from nas.errors import StrategyError
+from nas.search import Problem
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem
 from nas.strategies.uniform import Uniform
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
 optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
-from nas.strategies import with_optuna  # noqa: E402
-from nas.strategies.with_optuna import WithOptuna  # noqa: E402
+from nas.strategies.with_optuna.strategy import WithOptuna  # noqa: E402
 
 SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
 def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
     """Search, and return the study that was kept meanwhile."""
-    session = with_optuna._Session(strategy, problem)
+    proposer = strategy._StudyProposer(strategy, problem)
     for number in range(len(problem.history), problem.trials):
-        session.tell(problem.evaluate([session.ask(number)])[0])
-    return session._study
+        proposer.tell(problem.evaluate([proposer.ask(number)])[0])
+    return proposer._study
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +130,11 @@ def test_optuna_neither_prints_nor_warns_nor_stays_silenced(
 
 
 def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "nas.strategies.with_optuna")
-    monkeypatch.delattr(nas.strategies, "with_optuna")
+    monkeypatch.delitem(sys.modules, "nas.strategies.with_optuna.strategy")
+    monkeypatch.delattr(nas.strategies, "strategy")
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(StrategyError, match=r"'with_optuna' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
-        nas.strategies.find("with_optuna")
+    with pytest.raises(StrategyError, match=r"'strategy' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
+        nas.search.find("strategy")
 
 
 def test_a_space_of_one_architecture_is_searched_too() -> None:

@@ -17,21 +17,21 @@ import pytest
 from pydantic import TypeAdapter
 
 from nas.errors import ClusterError, StrategyError
+from nas.search import Problem, Trial, winner
+from nas.search.dispatch import Dispatcher
+from nas.search.problem import Outcome
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem, Trial, winner
-from nas.strategies.dispatch import Dispatcher
 from nas.strategies.evolution import Evolution
-from nas.strategies.problem import Outcome
 from nas.testing.toy import ACCURACY, MACS, TINY, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes  # noqa: E402
 from ray_fakes import TRIALS, Assigned, on_ray, plain, problem, recorded  # noqa: E402
 
-from nas import cluster  # noqa: E402
-from nas.cluster import Cluster, room  # noqa: E402
-from nas.strategies import with_raytune  # noqa: E402
-from nas.strategies.ray_controller import Measured  # noqa: E402
+from nas.strategies.with_raytune import strategy  # noqa: E402
+from nas.strategies.with_raytune.controller import Measured  # noqa: E402
+from nas.system import cluster  # noqa: E402
+from nas.system.cluster import Cluster, room  # noqa: E402
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -146,17 +146,17 @@ def test_workers_that_die_more_often_than_there_are_retries_cost_a_trial() -> No
     job = dispatcher.next()
     assert job is not None
     lost: Counter[int] = Counter()
-    with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1)
+    strategy._settle(dispatcher, Measured(job.number, None), lost, 1)
     assert not asked.history
     assert dispatcher.next() == job
-    with_raytune._settle(dispatcher, Measured(job.number, None), lost, 1)
+    strategy._settle(dispatcher, Measured(job.number, None), lost, 1)
     (trial,) = asked.history
     assert (trial.number, trial.state, trial.error) == (job.number, "failed", "the worker died (2 times)")
 
 
 def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait for ever; and what it had reserved is free again, or the next test would wait."""
-    monkeypatch.setattr(with_raytune, "PATIENCE", 0.0)
+    monkeypatch.setattr(strategy, "PATIENCE", 0.0)
     asked = problem()
     asked.record = lambda _: monkeypatch.setattr(cluster, "_machines", lambda: [])
     with pytest.raises(ClusterError, match="no machine is left"):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from nas.errors import StrategyError
+from nas.search import Problem
+from nas.search.dispatch import Dispatcher
+from nas.search.problem import Outcome
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
-from nas.strategies import Problem
-from nas.strategies.dispatch import Dispatcher
-from nas.strategies.problem import Outcome
 from nas.testing.toy import ACCURACY, MACS, Toy
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
@@ -38,10 +38,10 @@ def problem(**options: Any) -> Problem:
 @pytest.mark.parametrize("objectives", [(ACCURACY,), (ACCURACY, MACS)], ids=["one", "two"])
 def test_the_searcher_is_told_what_was_measured(objectives: Any) -> None:
     asked = problem(objectives=objectives)
-    session = WithTuneSearch().proposer(asked)
+    proposer = WithTuneSearch().proposer(asked)
     for number in range(TRIALS):
-        session.tell(asked.evaluate([session.ask(number)])[0])
-    study = session._searcher._ot_study  # type: ignore[attr-defined]
+        proposer.tell(asked.evaluate([proposer.ask(number)])[0])
+    study = proposer._searcher._ot_study  # type: ignore[attr-defined]
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"][: len(objectives)]
     for told, trial in zip(study.trials, asked.history, strict=True):
         assert told.values == (None if trial.error else [trial.value(o.metric) for o in objectives])

@@ -33,18 +33,18 @@ for path in sorted(pathlib.Path("nas").rglob("*.py")):
 """
 
 MESSAGES = """
-from nas import strategies
+from nas import search
 from nas.errors import StrategyError
-for name in strategies.names():
+for name in search.names():
     try:
-        strategies.find(name)
+        search.find(name)
     except StrategyError as absent:
         print(name, str(absent), sep=": ")
 """
 
 COMMAND = "from nas.cli import main; sys.exit(main(sys.argv[1:]))"
 EXTRAS = {"with_optuna": "optuna", "with_raytune": "ray", "with_tune_search": "ray", "with_nni": "nni"}
-ON_RAY = {"nas.training.on_ray", "nas.studies.on_ray"}
+ON_RAY = {"nas.training.parallel.ray_train", "nas.studies.tau.on_ray"}
 """Modules outside the strategies that may need one; they are imported when workers are asked for."""
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from nas.importance import Importance, Scored
+from nas.search import Problem, Strategy, Trial
 from nas.searchspaces import Architecture
-from nas.strategies import Problem, Strategy, Trial
 from nas.strategies.uniform import Uniform
 from nas.studies.study import Study
 from nas.supernets import Supernet
@@ -57,7 +57,7 @@ def train(supernet: Supernet, work: Workplace) -> History:
     def watch(_: nn.Module) -> Mapping[str, float]:
         return {"mlp.0": 0.5, "mlp.1": 0.75, "heads.0": 0.5, "heads.1": 1.0, "macs": 0.6}
 
-    return fit(supernet, step, work.data, RELAXED, seed=work.seed, session=replace(work.session, evaluate=watch))
+    return fit(supernet, step, work.data, RELAXED, seed=work.seed, runtime=replace(work.runtime, evaluate=watch))
 
 
 def backwards(supernet: Supernet) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ def run_and_die(
     """Runs the tiny study, and kills itself (SIGKILL) just before the n-th file gets its name, or the first one of a
     stage, or when n trials are stored.
     """
-    from nas.studies.store import Store
+    from nas.studies.store.store import Store
     from nas.studies.study import Study
 
     seen = {"os.rename": 0, "record": 0}
@@ -163,8 +163,8 @@ def run_and_die(
 
 def run_and_hold(folder: Path, *, trials: int, overrides: Sequence[str] = ()) -> None:
     """Runs the tiny study until n trials are stored and the next one is measured, and then only shows signs of life."""
-    from nas.studies import drivers
-    from nas.studies.store import Store
+    from nas.studies.store import drivers
+    from nas.studies.store.store import Store
     from nas.studies.study import Study
 
     record, stored = Store.record, 0
@@ -184,8 +184,8 @@ def run_and_hold(folder: Path, *, trials: int, overrides: Sequence[str] = ()) ->
 
 def claim_and_die(url: str, run: str) -> None:
     """Becomes the driver of a run, and kills itself (SIGKILL)."""
-    from nas.studies.drivers import Driver
-    from nas.studies.store import Store
+    from nas.studies.store.drivers import Driver
+    from nas.studies.store.store import Store
 
     Store.create(url).drivers.claim(run, Driver(), lambda _: None)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -195,7 +195,7 @@ def make_and_die(url: str, statements: int) -> None:
     """Makes a store, and kills itself (SIGKILL) after the n-th statement that writes to it."""
     import sqlalchemy as sa
 
-    from nas.studies.store import Store
+    from nas.studies.store.store import Store
 
     seen = 0
 

@@ -15,8 +15,8 @@ def tau_and_die(folder: Path, retrained: int, **question: Any) -> None:
     """Asks a run, and kills itself (SIGKILL) when that many more architectures are retrained, the last one not yet
     written.
     """
-    from nas.studies.retraining import Retraining
     from nas.studies.study import Study
+    from nas.studies.tau.retraining import Retraining
 
     seen = 0
     retrain = Retraining.__call__

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import StoreError
-from nas.studies.export_optuna import export
+from nas.studies.run.export_optuna import export
 from nas.studies.study import Study
 
 optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")

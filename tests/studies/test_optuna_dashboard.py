@@ -9,8 +9,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from nas.strategies.optuna_storage import opened
-from nas.studies.export_optuna import export
+from nas.strategies.with_optuna.storage import opened
+from nas.studies.run.export_optuna import export
 from nas.studies.study import Study
 
 dashboard = pytest.importorskip("optuna_dashboard", reason="the package optuna-dashboard is not installed")

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from nas.studies import rank_statistics
-from nas.studies.rank_statistics import ranked, regret, summary, tau_b, ties
+from nas.studies.tau import statistics
+from nas.studies.tau.statistics import ranked, regret, summary, tau_b, ties
 
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank_statistics, "RESAMPLES", 50)
+    monkeypatch.setattr(statistics, "RESAMPLES", 50)
 
 
 def table(shared: list[float], retrained: list[float], macs: list[int] | None = None) -> pd.DataFrame:

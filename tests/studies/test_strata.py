@@ -11,8 +11,8 @@ from studies_fakes import TINY
 
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit
-from nas.studies.reading import resolve
-from nas.studies.strata import POOL, bands, stratified
+from nas.studies.file.resolve import resolve
+from nas.studies.tau.strata import POOL, bands, stratified
 
 STUDY = resolve(TINY)
 COST = STUDY.cost

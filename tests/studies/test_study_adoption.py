@@ -14,15 +14,15 @@ from safetensors.torch import load_file
 from studies_fakes import TINY, Learning, Trained
 from studies_partial import Stop, run_up_to
 
-from nas.strategies import Trial
-from nas.studies.folder import write_json
-from nas.studies.record import Record
-from nas.studies.report.facts import Facts
-from nas.studies.session import CHECKPOINT, ORDERING, WEIGHTS, Session
-from nas.studies.store import Store
+from nas.evaluation import Evaluator
+from nas.search import Trial
+from nas.studies.report.findings import Findings
+from nas.studies.run.folder import write_json
+from nas.studies.run.record import Record
+from nas.studies.stages.workshop import CHECKPOINT, ORDERING, WEIGHTS, Workshop
+from nas.studies.store.store import Store
 from nas.studies.study import Study
 from nas.supernets import load
-from nas.training import Evaluator
 
 QUICK = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1", "baseline=1"]
 
@@ -33,8 +33,8 @@ def learning(folder: Path, *overrides: str) -> Study:
     return Study(replace(study.resolved, strategy=Learning()), folder)
 
 
-def session_of(study: Study) -> Session:
-    return Session(study.resolved, study.folder, study.record.identity, show=False)
+def session_of(study: Study) -> Workshop:
+    return Workshop(study.resolved, study.folder, study.record.identity, show=False)
 
 
 def outcome(record: Record) -> dict[str, Any]:
@@ -58,19 +58,19 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
     assert explored["winner"]["digest"] == explored["uniform"]["digest"]
     assert explored["measured"] == 2  # nothing that was measured on one supernet serves for the other
     assert explored["winner"]["metrics"] != explored["uniform"]["metrics"]
-    session = session_of(learned)
+    workshop = session_of(learned)
     for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
-        supernet = session.supernet(strategy)
-        found = Evaluator(supernet, session.data.validation)(learned.record.stored(strategy)[0].architecture)
+        supernet = workshop.supernet(strategy)
+        found = Evaluator(supernet, workshop.data.validation)(learned.record.stored(strategy)[0].architecture)
         assert explored[role]["metrics"] == pytest.approx(found.metrics)
         assert extracted[role]["validation"] == pytest.approx(found.metrics)
         assert extracted[role]["difference"] == 0
 
 
 def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
-    session = session_of(learned)
-    assert (session.source("evolution"), session.source("uniform")) == ("explore", "supernet")
-    own, adopted = session.supernet("uniform"), session.supernet("evolution")
+    workshop = session_of(learned)
+    assert (workshop.source("evolution"), workshop.source("uniform")) == ("explore", "supernet")
+    own, adopted = workshop.supernet("uniform"), workshop.supernet("evolution")
     stored = load_file(learned.folder.path / "supernet" / WEIGHTS)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in own.state_dict().items())
     assert not torch.equal(own.model.get_parameter("head.weight"), adopted.model.get_parameter("head.weight"))
@@ -155,7 +155,7 @@ def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
             raise Stop
 
     with monkeypatch.context() as patched:
-        patched.setattr("nas.studies.session.write_json", dying)
+        patched.setattr("nas.studies.stages.workshop.write_json", dying)
         with pytest.raises(Stop):
             learning(tmp_path / "run").run(quiet=True)
     assert session_of(learning(tmp_path / "run")).source("evolution") == "supernet"
@@ -181,13 +181,13 @@ def test_a_store_that_was_lost_takes_the_adopted_supernet_with_it(learned: Study
 
 
 def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
-    session = session_of(learned)
-    work = session.workplace("search", learned.folder.path / "nosuch")
+    workshop = session_of(learned)
+    work = workshop.workplace("search", learned.folder.path / "nosuch")
     assert (len(work.data.test), len(work.data.test.images)) == (0, 0)
-    assert work.data.train is session.data.train
-    assert work.data.validation is session.data.validation
-    assert len(session.data.test) > 0
-    assert (work.seed, work.session.title) == (4, "search")
+    assert work.data.train is workshop.data.train
+    assert work.data.validation is workshop.data.validation
+    assert len(workshop.data.test) > 0
+    assert (work.seed, work.workshop.title) == (4, "search")
 
 
 @pytest.mark.parametrize(("overrides", "trials"), [([], 100), (["baseline=3"], 3)])
@@ -196,9 +196,9 @@ def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides:
 
     study = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")
     resolved = replace(study.resolved, strategy=Learning())
-    assert baseline_trials(Session(resolved, study.folder, {"id": "x"}, show=False)) == trials
+    assert baseline_trials(Workshop(resolved, study.folder, {"id": "x"}, show=False)) == trials
     expected = 12 if trials == 100 else trials
-    assert baseline_trials(Session(study.resolved, study.folder, {"id": "x"}, show=False)) == expected
+    assert baseline_trials(Workshop(study.resolved, study.folder, {"id": "x"}, show=False)) == expected
 
 
 def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,13 +213,13 @@ def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch:
     assert (tmp_path / "r" / "supernet" / ORDERING).exists()
     record = study().run(quiet=True)
     assert [row["epoch"] for row in record.result("supernet")["importance"]] == [1, 2]
-    assert Facts(record).passes == {"importance": 2, "supernet": 1}
-    assert "importance" in Facts(record).histories
+    assert Findings(record).passes == {"importance": 2, "supernet": 1}
+    assert "importance" in Findings(record).histories
     assert not (tmp_path / "r" / "supernet" / ORDERING).exists()
 
 
 def test_the_report_tells_the_relaxed_training(learned: Study) -> None:
-    facts = Facts(learned.record)
+    facts = Findings(learned.record)
     assert facts.passes == {"supernet": 1, "evolution": 2}
     assert "search (evolution)" in facts.histories
     text = (learned.folder.path / "report" / "report.html").read_text()
@@ -234,7 +234,7 @@ def test_results_of_older_runs_lack_the_new_keys_and_are_read(learned: Study, tm
     for stage, keys in (("explore", ("relaxation", "adopted")), ("supernet", ("importance",))):
         old = {k: v for k, v in learned.record.result(stage).items() if k not in keys}
         write_json(folder / stage / "result.json", old)
-    facts = Facts(Record.open(folder))
+    facts = Findings(Record.open(folder))
     assert (facts.relaxation, facts.importance, facts.adopted) == ([], [], False)
 
 

@@ -14,14 +14,14 @@ import pytest
 import sqlalchemy as sa
 from studies_fakes import claim_and_die, trial
 
-from nas.database import sqlite_url
 from nas.errors import RunError, StoreError
-from nas.studies import drivers
-from nas.studies.drivers import Driver, UnderWay
-from nas.studies.frames import RUNNING, running_frame
-from nas.studies.heartbeat import Activity, driving
-from nas.studies.showing import _running
-from nas.studies.store import Store
+from nas.studies.run.frames import RUNNING, running_frame
+from nas.studies.show import _running
+from nas.studies.store import drivers
+from nas.studies.store.drivers import Driver, UnderWay
+from nas.studies.store.heartbeat import Activity, driving
+from nas.studies.store.store import Store
+from nas.system.database import sqlite_url
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
 ELSEWHERE = {"host": "elsewhere", "machine": "another"}

@@ -11,8 +11,8 @@ from studies_fakes import TINY, outcome, run_and_die
 from studies_partial import found, run_up_to
 
 from nas.errors import RunError, StoreError
-from nas.studies.folder import STAGES, RunFolder
-from nas.studies.record import Record
+from nas.studies.run.folder import STAGES, RunFolder
+from nas.studies.run.record import Record
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -7,7 +7,7 @@ import pytest
 from safetensors import SafetensorError
 
 from nas.errors import RunError
-from nas.studies.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.run.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

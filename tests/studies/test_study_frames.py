@@ -9,9 +9,9 @@ import pytest
 from studies_fakes import trial
 
 from nas.errors import RunError
+from nas.search import Objective, Trial
 from nas.searchspaces import Architecture
-from nas.strategies import Objective, Trial
-from nas.studies.frames import (
+from nas.studies.run.frames import (
     best_so_far,
     candidates_per_hour,
     front_objectives,

@@ -16,7 +16,7 @@ from studies_fakes import TINY, run_and_die, run_and_hold
 from studies_partial import found, run_up_to
 
 from nas.errors import RunError
-from nas.studies.record import Record
+from nas.studies.run.record import Record
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")

@@ -8,7 +8,7 @@ from studies_fakes import TINY
 from nas.errors import ConfigError
 from nas.strategies.evolution import Evolution
 from nas.strategies.uniform import Uniform
-from nas.studies.reading import differences, resolve
+from nas.studies.file.resolve import differences, resolve
 from nas.studies.study import Study
 from nas.training.rules.sandwich import Sandwich
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nas.strategies import Objective
-from nas.studies.report import plots, words
-from nas.studies.report.facts import Facts
+from nas import words
+from nas.search import Objective
+from nas.studies.report import plots
+from nas.studies.report.findings import Findings
 from nas.studies.report.page import _settings, page
 from nas.studies.report.terminal import summary
 from nas.studies.report.trajectories import panels, trajectories
@@ -54,14 +55,14 @@ def test_page_and_terminal_say_how_many_candidates_an_hour(finished: Study, caps
     assert explored["candidates_per_hour"]["evolution"] == pytest.approx(speed)
     said = f"candidates per hour of measuring: evolution {words.amount(speed)}, uniform "
     assert said in (finished.folder.path / "report" / "report.html").read_text()
-    summary(Console(width=400), Facts(finished.record))
+    summary(Console(width=400), Findings(finished.record))
     lines = [line for line in capsys.readouterr().out.splitlines() if said in line]
     assert len(lines) == 1
     assert lines[0].startswith(f"search: {explored['trials']} trials, {explored['measured']} measured; ")
 
 
 def test_the_same_run_gives_the_same_page(finished: Study) -> None:
-    assert page(Facts(finished.record)) == page(Facts(finished.record))
+    assert page(Findings(finished.record)) == page(Findings(finished.record))
 
 
 def test_the_results_files_hold_the_rows_with_commit_and_seed(finished: Study) -> None:

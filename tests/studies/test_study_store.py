@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from studies_fakes import make_and_die, trial
 
-from nas.database import located, sqlite_url
 from nas.errors import StoreError
-from nas.studies.store import Store
+from nas.studies.store.store import Store
+from nas.system.database import located, sqlite_url
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
 

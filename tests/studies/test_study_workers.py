@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from studies_fakes import TINY
 
-from nas import cluster
 from nas.errors import ConfigError, RunError
-from nas.studies.reading import differences, resolve
-from nas.studies.record import Record
+from nas.studies.file.resolve import differences, resolve
+from nas.studies.run.record import Record
+from nas.studies.stages.trainers import trainer
 from nas.studies.study import Study
-from nas.studies.trainers import trainer
+from nas.system import cluster
 from nas.training import fit
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "nas.cli"]

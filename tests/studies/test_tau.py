@@ -17,21 +17,21 @@ from tau_fakes import tau_and_die
 
 from nas.errors import NasError, RunError
 from nas.searchspaces import Architecture
-from nas.studies import rank_statistics
-from nas.studies.rank_truth import RankTruth, found_in
-from nas.studies.report.facts import Facts
-from nas.studies.retraining import Retraining
+from nas.studies.report.findings import Findings
+from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.study import Study
+from nas.studies.tau import statistics
+from nas.studies.tau.retraining import Retraining
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["nas.studies.study", "nas.studies.tau"])
+PROCESSES.set_forkserver_preload(["nas.studies.study", "nas.studies.tau.tau"])
 FEW = {"architectures": 4, "epochs": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rank_statistics, "RESAMPLES", 20)
+        patch.setattr(statistics, "RESAMPLES", 20)
         yield
 
 
@@ -73,13 +73,13 @@ def test_accuracies_are_of_the_search_validation_split(run: Study) -> None:
     assert len(seen)
     for row in seen.to_dict("records"):
         assert row["shared_accuracy"] == trials.loc[[row["digest"]], "accuracy"].iloc[0]
-    session = run._session(show=False)
+    workshop = run._session(show=False)
     winner = run.record.result("explore")["winner"]
     work = Retraining(
-        supernet=session.supernet(winner["strategy"]),
-        spec=session.config.retrain,
-        data=session.data.without_test(),
-        seed=session.config.seed,
+        supernet=workshop.supernet(winner["strategy"]),
+        spec=workshop.config.retrain,
+        data=workshop.data.without_test(),
+        seed=workshop.config.seed,
         device="cpu",
     )
     architecture = Architecture(winner["architecture"])
@@ -95,7 +95,7 @@ def test_the_report_shows_the_answers_that_there_are(run: Study, finished: Study
     assert "Of 6 pairs" in page
     assert "regret@3 (points)" in page
     assert title not in (finished.folder.path / "report" / "report.html").read_text()
-    assert Facts(finished.record).ranks == []
+    assert Findings(finished.record).ranks == []
 
 
 def test_other_recipes_lie_beside_each_other(run: Study, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_workers_without_ray_are_refused(run: Study, monkeypatch: pytest.MonkeyP
     real = builtins.__import__
 
     def without_ray(name: str, *rest: Any) -> Any:
-        if name in ("nas.cluster", "nas.studies.on_ray"):
+        if name in ("nas.system.cluster", "nas.studies.tau.on_ray"):
             raise ModuleNotFoundError("No module named 'ray'", name="ray")
         return real(name, *rest)
 

@@ -16,8 +16,8 @@ from nas.studies.study import Study
 from nas.testing.toy import Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.cluster import Cluster, connected  # noqa: E402
-from nas.studies.on_ray import on_ray  # noqa: E402
+from nas.studies.tau.on_ray import on_ray  # noqa: E402
+from nas.system.cluster import Cluster, connected  # noqa: E402
 
 FEW = {"architectures": 3, "epochs": 1}
 

@@ -14,11 +14,11 @@ import pytest
 from studies_fakes import TINY, run_and_die
 
 from nas.errors import ConfigError, RunError
-from nas.strategies.optuna_storage import opened
-from nas.studies.export_optuna import export
-from nas.studies.reading import resolve
+from nas.strategies.with_optuna.storage import opened
+from nas.studies.file.resolve import resolve
+from nas.studies.run.export_optuna import export
+from nas.studies.run.prior import plain, read_prior
 from nas.studies.study import Study
-from nas.studies.warm import plain, read_prior
 
 OPTUNA = ["strategy={use: with_optuna, sampler: nsga2, population: 3, trials: 6}", "baseline=1"]
 COLD = ["strategy={use: evolution, trials: 6, population: 4, sample: 2}", "seed=5"]

@@ -15,8 +15,8 @@ from test_fit_supernet import make_supernet
 from torch import Tensor, distributed, nn
 from training_fakes import make_data, make_net
 
-from nas.training import AdjoinedStep, DistilledStep, PlainStep, Recipe, Session, Step, StepContext, fit
-from nas.training.adjoined import SeparateNorms
+from nas.training import AdjoinedStep, DistilledStep, PlainStep, Recipe, Runtime, Step, StepContext, fit
+from nas.training.objectives.separate_norms import SeparateNorms
 from nas.training.ranks import Ranks
 from nas.training.rules import find
 
@@ -90,9 +90,9 @@ def trained(ranks: Ranks) -> dict[str, Any]:
     found = {}
     for kind in KINDS:
         module, step = task(kind)
-        session = Session(ranks=ranks, progress=False, refresh=refreshed)
+        runtime = Runtime(ranks=ranks, progress=False, refresh=refreshed)
         recipe = CLIPPED.get(kind, RECIPE)
-        history = fit(module.double(), Exact(step), make_data(IMAGES), recipe, seed=0, session=session)
+        history = fit(module.double(), Exact(step), make_data(IMAGES), recipe, seed=0, runtime=runtime)
         gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
         found[kind] = [row.loss for row in history], gradients, module.state_dict()
     return found
@@ -104,7 +104,7 @@ def sampled(ranks: Ranks) -> list[str]:
     seen: list[str] = []
     supernet.register_forward_pre_hook(lambda _, given: seen.append(given[1].digest))
     step = find("sandwich")().step(supernet.space)
-    fit(supernet, step, make_data(48), RECIPE, seed=0, session=Session(ranks=ranks, progress=False))
+    fit(supernet, step, make_data(48), RECIPE, seed=0, runtime=Runtime(ranks=ranks, progress=False))
     return seen
 
 
@@ -122,8 +122,8 @@ class Spoilt:
 
 def spoilt(ranks: Ranks, folder: Path) -> None:
     path = folder / "spoilt.safetensors" if ranks.rank == 0 else None
-    session = Session(ranks=ranks, progress=False, checkpoint=path)
-    fit(make_net(), Spoilt(1), make_data(UNEVEN), Recipe(epochs=2, batch=8, accumulate=3), seed=0, session=session)
+    runtime = Runtime(ranks=ranks, progress=False, checkpoint=path)
+    fit(make_net(), Spoilt(1), make_data(UNEVEN), Recipe(epochs=2, batch=8, accumulate=3), seed=0, runtime=runtime)
 
 
 def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
@@ -136,12 +136,12 @@ def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
         if row.epoch == after:
             raise RuntimeError("enough")
 
-    session = Session(
+    runtime = Runtime(
         ranks=ranks, progress=False, checkpoint=None if ranks.rank else path, on_epoch=stop,
         evaluate=None if ranks.rank else lambda m: {"bias": float(m.head.bias.sum())},
     )  # fmt: skip
     recipe = Recipe(epochs=4, lr=1e-2, batch=8, warmup=1, mixup=0.4, ema=0.8, augment="crop")
-    history = fit(net, PlainStep(), make_data(UNEVEN), recipe, seed=0, session=session)
+    history = fit(net, PlainStep(), make_data(UNEVEN), recipe, seed=0, runtime=runtime)
     return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
 
 
@@ -153,8 +153,8 @@ def deserted(ranks: Ranks) -> None:
             os._exit(9)
         yield from PlainStep()(images, targets, context)
 
-    session = Session(ranks=ranks, progress=False)
-    fit(make_net(), step, make_data(UNEVEN), RECIPE, seed=0, session=session)
+    runtime = Runtime(ranks=ranks, progress=False)
+    fit(make_net(), step, make_data(UNEVEN), RECIPE, seed=0, runtime=runtime)
 
 
 @dataclass(frozen=True)

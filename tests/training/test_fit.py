@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from training_fakes import distance, make_data, make_net, noting, same_weights
 
 from nas.errors import TrainingError
-from nas.training import Epoch, History, PlainStep, Recipe, Session, Step, StepContext, accuracy, fit
+from nas.evaluation import accuracy
+from nas.training import Epoch, History, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.mixing import mix, mixer
 from nas.training.optimiser import adamw, learning_rate
 
 RECIPE = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1, smoothing=0.1)
 
 
-def trained(recipe: Recipe = RECIPE, seed: int = 0, n: int = 45, **session: Any) -> tuple[nn.Module, History]:
+def trained(recipe: Recipe = RECIPE, seed: int = 0, n: int = 45, **runtime: Any) -> tuple[nn.Module, History]:
     net = make_net()
-    return net, fit(net, PlainStep(), make_data(n), recipe, seed=seed, session=Session(progress=False, **session))
+    return net, fit(net, PlainStep(), make_data(n), recipe, seed=seed, runtime=Runtime(progress=False, **runtime))
 
 
 def test_it_learns() -> None:
@@ -76,7 +77,7 @@ def test_a_step_runs_under_deterministic_algorithms() -> None:
         seen.append(torch.are_deterministic_algorithms_enabled())
         yield context.criterion(context.module(images), targets)
 
-    fit(make_net(), step, make_data(), Recipe(epochs=1), seed=0, session=Session(progress=False))
+    fit(make_net(), step, make_data(), Recipe(epochs=1), seed=0, runtime=Runtime(progress=False))
     assert seen
     assert all(seen)
 
@@ -87,7 +88,7 @@ def test_accumulated_batches_equal_one_large_batch() -> None:
     for recipe in (Recipe(epochs=2, batch=16, warmup=0), Recipe(epochs=2, batch=8, accumulate=2, warmup=0)):
         net = make_net(dropout=0.0)
         net.norm = nn.Identity()  # type: ignore[assignment]  # batch statistics would differ
-        history = fit(net, PlainStep(), data, recipe, seed=0, session=Session(progress=False))
+        history = fit(net, PlainStep(), data, recipe, seed=0, runtime=Runtime(progress=False))
         nets.append((net, history))
     assert distance(list(nets[0][0].parameters()), list(nets[1][0].parameters())) < 1e-5
     assert nets[0][1][-1].loss == pytest.approx(nets[1][1][-1].loss, rel=1e-5)
@@ -102,7 +103,7 @@ def test_parts_of_a_loss_add_up() -> None:
     steps: list[Step] = [PlainStep(), halves]
     for net, step in zip(nets, steps, strict=True):
         net.norm = nn.Identity()  # type: ignore[assignment]
-        fit(net, step, make_data(), RECIPE, seed=0, session=Session(progress=False))
+        fit(net, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
     assert distance(list(nets[0].parameters()), list(nets[1].parameters())) < 1e-5
 
 
@@ -113,7 +114,7 @@ def test_progress_and_steps_run_from_0_to_1() -> None:
         seen.append(context)
         yield context.criterion(context.module(images), targets)
 
-    fit(make_net(), step, make_data(20), Recipe(epochs=2, batch=8), seed=3, session=Session(progress=False))
+    fit(make_net(), step, make_data(20), Recipe(epochs=2, batch=8), seed=3, runtime=Runtime(progress=False))
     assert [(c.epoch, c.step, c.steps, c.seed) for c in seen] == [(e, s, 3, 3) for e in range(2) for s in range(3)]
     assert [c.progress for c in seen] == pytest.approx([k / 6 for k in range(6)])
 
@@ -172,7 +173,7 @@ def test_clipping_bounds_the_gradient() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watched)
-        fit(net, step, make_data(), Recipe(epochs=1, batch=8, clip=0.5), seed=0, session=Session(progress=False))
+        fit(net, step, make_data(), Recipe(epochs=1, batch=8, clip=0.5), seed=0, runtime=Runtime(progress=False))
     assert norms
     assert max(norms) <= 0.5 + 1e-4
 
@@ -239,10 +240,10 @@ def test_a_loss_that_is_no_number_names_the_place_and_keeps_the_checkpoint(tmp_p
     with pytest.raises(
         TrainingError, match=r"the loss is nan in epoch 2, step 3 of 6; the checkpoint of epoch 1 is kept"
     ):
-        fit(net, step, make_data(), RECIPE, seed=0, session=Session(progress=False, checkpoint=path))
+        fit(net, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False, checkpoint=path))
     assert all(torch.isfinite(p).all() for p in net.parameters())
     resumed = make_net()
-    history = fit(resumed, PlainStep(), make_data(), RECIPE, seed=0, session=Session(progress=False, checkpoint=path))
+    history = fit(resumed, PlainStep(), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False, checkpoint=path))
     assert len(history) == 3
     undisturbed, _ = trained()
     assert same_weights(resumed, undisturbed)
@@ -253,7 +254,7 @@ def test_a_gradient_that_is_no_number() -> None:
         yield context.module(images).mul(0).sum().sqrt()  # the root's slope at 0 is infinite, times 0
 
     with pytest.raises(TrainingError, match="gradient's norm is nan in epoch 1, step 1"):
-        fit(make_net(), step, make_data(), RECIPE, seed=0, session=Session(progress=False))
+        fit(make_net(), step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
 
 
 def test_no_epochs_no_change() -> None:
@@ -275,7 +276,7 @@ def test_bar_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytes
         make_data(),
         RECIPE,
         seed=0,
-        session=Session(title="base", evaluate=lambda _: {"top1": 0.5}),
+        runtime=Runtime(title="base", evaluate=lambda _: {"top1": 0.5}),
     )
     out, err = capfd.readouterr()
     assert out == ""

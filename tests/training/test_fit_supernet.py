@@ -10,9 +10,10 @@ import torch
 from torch import nn
 from training_fakes import make_data, same_weights
 
+from nas.evaluation import Evaluator, accuracy
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build, outline
-from nas.training import AdjoinedStep, Evaluator, History, Recipe, Session, accuracy, fit
+from nas.training import AdjoinedStep, History, Recipe, Runtime, fit
 from nas.training.rules import find
 
 NAME = "vit_tiny_patch16_224"
@@ -50,14 +51,14 @@ def train(
         if row.epoch == stop_after:
             raise KeyboardInterrupt
 
-    session = Session(
+    runtime = Runtime(
         checkpoint=path,
         refresh=lambda m: m.refresh(),  # type: ignore[operator]
         evaluate=smallest_accuracy,
         on_epoch=stop,
         progress=False,
     )
-    return net, fit(net, find(rule)().step(net.space), make_data(images), recipe, seed=0, session=session)
+    return net, fit(net, find(rule)().step(net.space), make_data(images), recipe, seed=0, runtime=runtime)
 
 
 @pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined"])
@@ -80,7 +81,7 @@ def test_the_sandwich_trains_largest_and_smallest_and_the_winner_is_retrained() 
     before = measure(net.space.smallest)
     step = AdjoinedStep(net.space.smallest, net.space.largest, small_ce=True)
     recipe = Recipe(epochs=5, lr=5e-3, batch=16, warmup=1)
-    fit(net, step, make_data(150), recipe, seed=0, session=Session(progress=False))
+    fit(net, step, make_data(150), recipe, seed=0, runtime=Runtime(progress=False))
     after = measure(net.space.smallest)
     assert after.loss < before.loss
     assert after == accuracy(net.extract(net.space.smallest), make_data().test)

@@ -11,13 +11,13 @@ from torch import nn
 from training_fakes import make_data, same_weights
 
 from nas.searchspaces import Limit
-from nas.training import Session, Step
-from nas.training.job import Job
+from nas.training import Runtime, Step
+from nas.training.parallel.fit_call import FitCall
 from nas.training.rules import find
 
 
-def job(module: nn.Module, step: Step) -> Job:
-    return Job(module, step, make_data(25), replace(RECIPE, epochs=1), 0, refreshed, total, "there", 1)
+def job(module: nn.Module, step: Step) -> FitCall:
+    return FitCall(module, step, make_data(25), replace(RECIPE, epochs=1), 0, refreshed, total, "there", 1)
 
 
 def total(module: nn.Module) -> dict[str, float]:
@@ -37,8 +37,8 @@ def test_what_stages_train_trains_the_same_after_its_travels(kind: str) -> None:
     packed = job(*made()).packed()
     for array in packed.arrays:
         array.flags.writeable = False  # as Ray maps them
-    there = Job.unpacked(packed)
+    there = FitCall.unpacked(packed)
     assert not hasattr(there.data, "validation")
-    histories = [one.fit(Session(evaluate=one.evaluate)) for one in (here, there)]
+    histories = [one.fit(Runtime(evaluate=one.evaluate)) for one in (here, there)]
     assert [(row.loss, row.metrics) for row in histories[0]] == [(row.loss, row.metrics) for row in histories[1]]
     assert same_weights(here.module, there.module)

@@ -13,13 +13,14 @@ from ranks_fakes import Ominous, refreshed
 from test_fit_supernet import make_supernet
 from training_fakes import distance, make_data, make_net
 
-from nas.cluster import Cluster, connected
 from nas.errors import CheckpointError, ClusterError, TrainingError
-from nas.training import Epoch, PlainStep, Recipe, Session, Watch, fit
+from nas.evaluation import Watch
+from nas.system.cluster import Cluster, connected
+from nas.training import Epoch, PlainStep, Recipe, Runtime, fit
 from nas.training.rules import find
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
-from nas.training.on_ray import OnRay, _Keeper  # noqa: E402
+from nas.training.parallel.ray_train import OnRay, _Keeper  # noqa: E402
 
 pytestmark = pytest.mark.timeout(600)
 RECIPE = Recipe(epochs=3, lr=5e-3, batch=8, warmup=1, ema=0.5, mixup=0.2, augment="crop")
@@ -42,19 +43,19 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     as without Ray, and not tried again. What they left is then continued by a single worker.
     """
     data, alone, there = make_data(45), make_supernet(), make_supernet()
-    session = Session(refresh=refreshed, evaluate=Watch(data.validation, alone.space.smallest), progress=False)
+    runtime = Runtime(refresh=refreshed, evaluate=Watch(data.validation, alone.space.smallest), progress=False)
     step = find("sandwich")().step(alone.space)
-    expected = fit(alone, step, data, RECIPE, seed=0, session=session)
+    expected = fit(alone, step, data, RECIPE, seed=0, runtime=runtime)
     seen: list[Epoch] = []
     path, scene = tmp_path / "run" / "training.safetensors", tmp_path / "scene"
-    session = replace(session, checkpoint=path, on_epoch=seen.append)
+    runtime = replace(runtime, checkpoint=path, on_epoch=seen.append)
     said = f"training: the loss is nan in epoch 3, step 2 of 6; the checkpoint of epoch 2 is kept in {path}; lower lr"
     with pytest.raises(TrainingError, match=re.escape(said)):
-        OnRay(2, Cluster())(there, Ominous(step, scene), data, RECIPE, seed=0, session=session)
+        OnRay(2, Cluster())(there, Ominous(step, scene), data, RECIPE, seed=0, runtime=runtime)
     assert scene.exists()
     assert [row.epoch for row in seen] == [1, 2]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    found = fit(there, step, data, RECIPE, seed=0, session=session)
+    found = fit(there, step, data, RECIPE, seed=0, runtime=runtime)
     assert list(found) == seen
     assert [row.loss for row in found] == pytest.approx([row.loss for row in expected], abs=1e-4)
     assert [dict(row.metrics) for row in found] == [pytest.approx(dict(row.metrics), abs=1e-4) for row in expected]
@@ -63,13 +64,13 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
 
 def test_a_finished_training_needs_no_ray_and_a_damaged_one_says_so_at_once(tmp_path: Path) -> None:
     path = tmp_path / "training.safetensors"
-    session = Session(checkpoint=path, progress=False)
-    first = fit(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session)
+    runtime = Runtime(checkpoint=path, progress=False)
+    first = fit(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime)
     nowhere = OnRay(2, Cluster(address=NOBODY))
-    assert nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session) == first
+    assert nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime) == first
     path.write_bytes(b"PK")
     with pytest.raises(CheckpointError, match="damaged"):
-        nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, session=session)
+        nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime)
 
 
 def test_what_the_keeper_keeps(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import torch
 
 from nas.importance.l1_gates import L1Gates, L1Step
 from nas.testing.relaxed import Bench
-from nas.training import Recipe, Session
+from nas.training import Recipe, Runtime
+from nas.training.objectives.relaxation import Relaxation, relax
 from nas.training.optimiser import adamw
-from nas.training.relaxation import Relaxation, relax
 from nas.training.workplace import Workplace
 
 RECIPE = Recipe(epochs=3, lr=1e-3, batch=16, warmup=0, weight_decay=0.1)
@@ -23,10 +23,10 @@ def relaxation(bench: Bench) -> Relaxation:
                                        for axis in sorted(bench.supernet.space.axes)}, 7.0)  # fmt: skip
 
 
-def trained(recipe: Recipe = RECIPE, session: Session | None = None) -> tuple[Relaxation, list[float]]:
+def trained(recipe: Recipe = RECIPE, runtime: Runtime | None = None) -> tuple[Relaxation, list[float]]:
     bench = Bench("vit")
     module = relaxation(bench)
-    work = Workplace(bench.data, 0, session or Session(progress=False))
+    work = Workplace(bench.data, 0, runtime or Runtime(progress=False))
     history = relax(module, L1Step(L1Gates(), module), work, recipe, lambda _: {})
     return module, [row.loss for row in history]
 
@@ -62,8 +62,8 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None
 
     file = tmp_path / "training.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        trained(session=Session(progress=False, checkpoint=file, on_epoch=kill))
-    again, found = trained(session=Session(progress=False, checkpoint=file))
+        trained(runtime=Runtime(progress=False, checkpoint=file, on_epoch=kill))
+    again, found = trained(runtime=Runtime(progress=False, checkpoint=file))
     assert found == losses
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from training_fakes import FakeSupernet, make_data, make_net, same_weights
 
+from nas.evaluation import accuracy
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.architecture import Architecture
 from nas.supernets import Supernet, build
@@ -18,15 +19,14 @@ from nas.training import (
     Epoch,
     PlainStep,
     Recipe,
-    Session,
+    Runtime,
     StepContext,
-    accuracy,
     adjoined_loss,
     cross_entropy,
     distillation_loss,
     fit,
 )
-from nas.training.adjoined import SeparateNorms, norm_parameters
+from nas.training.objectives.separate_norms import SeparateNorms, norm_parameters
 
 LARGE, SMALL = Architecture({"width": 8}), Architecture({"width": 4})
 RECIPE = Recipe(epochs=10, lr=2e-2, batch=8, warmup=1)
@@ -48,7 +48,7 @@ def test_adjoined_step_trains_two_sub_networks_of_shared_weights() -> None:
     assert net.ran == [LARGE, SMALL]
     large, small = net.subnet(LARGE)(images), net.subnet(SMALL)(images)
     torch.testing.assert_close(found, adjoined_loss(large, small, labels, 0.4, criterion=cross_entropy(0.1)))
-    fit(net, AdjoinedStep(SMALL, LARGE), make_data(), RECIPE, seed=0, session=Session(progress=False))
+    fit(net, AdjoinedStep(SMALL, LARGE), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
     assert accuracy(net.subnet(SMALL), make_data().test).accuracy == 1.0
 
 
@@ -63,7 +63,7 @@ def test_distilled_step_holds_the_teacher_fixed() -> None:
         student(images), teacher(images), labels, weight=0.7, temperature=2.0, criterion=cross_entropy(0.1)
     )
     torch.testing.assert_close(found, expected)
-    fit(student, step, make_data(), RECIPE, seed=0, session=Session(progress=False))
+    fit(student, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
@@ -75,12 +75,12 @@ def disagreement(a: nn.Module, b: nn.Module, images: Tensor) -> float:
 
 def test_a_distilled_student_of_weight_one_comes_to_agree_with_its_teacher() -> None:
     teacher = make_net(1)
-    fit(teacher, PlainStep(), make_data(), RECIPE, seed=0, session=Session(progress=False))
+    fit(teacher, PlainStep(), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
     student = make_net(2)
     data = make_data()
     images = data.test.normalised(data.test.images)
     gap = disagreement(teacher, student.eval(), images)
-    fit(student, DistilledStep(teacher, weight=1.0), data, RECIPE, seed=0, session=Session(progress=False))
+    fit(student, DistilledStep(teacher, weight=1.0), data, RECIPE, seed=0, runtime=Runtime(progress=False))
     assert disagreement(teacher, student, images) < 0.5 * gap
     assert not same_weights(teacher, student)
 
@@ -150,7 +150,7 @@ def test_retraining_with_separate_norms_is_another_training(ema: float | None) -
         net = make_vit()
         module = SeparateNorms(net, net.space.smallest) if separate else net
         step = AdjoinedStep(net.space.smallest, net.space.largest)
-        fit(module, step, make_data(), recipe, seed=0, session=Session(progress=False))
+        fit(module, step, make_data(), recipe, seed=0, runtime=Runtime(progress=False))
         return module.extract(net.space.smallest), net
 
     (own, own_net), (shared, shared_net) = trained(True), trained(False)
@@ -169,9 +169,9 @@ def test_separate_norms_resume_from_their_checkpoint(tmp_path: Path) -> None:
             if epoch.epoch == stop:
                 raise KeyboardInterrupt
 
-        session = Session(checkpoint=checkpoint, progress=False, on_epoch=on_epoch)
+        runtime = Runtime(checkpoint=checkpoint, progress=False, on_epoch=on_epoch)
         recipe = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1)
-        fit(pair, AdjoinedStep(net.space.smallest, net.space.largest), make_data(), recipe, seed=0, session=session)
+        fit(pair, AdjoinedStep(net.space.smallest, net.space.largest), make_data(), recipe, seed=0, runtime=runtime)
         return pair
 
     place = tmp_path / "training.safetensors"

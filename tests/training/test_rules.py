@@ -12,8 +12,9 @@ from torch import Tensor
 from training_fakes import WIDTHS, FakeSpace, FakeSupernet, make_data, same_weights
 
 from nas.errors import TrainingError
+from nas.evaluation import Evaluator
 from nas.searchspaces.architecture import Architecture
-from nas.training import Evaluator, Recipe, Session, StepContext, adjoined_loss, cross_entropy, divergence, fit
+from nas.training import Recipe, Runtime, StepContext, adjoined_loss, cross_entropy, divergence, fit
 from nas.training.rules import SupernetRule, find, names
 from nas.training.rules.adjoined import Adjoined
 from nas.training.rules.sandwich import Sandwich
@@ -117,7 +118,7 @@ def test_every_sub_network_learns_and_the_seed_decides(rule: SupernetRule) -> No
     nets = [FakeSupernet(), FakeSupernet()]
     before = Evaluator(cast(Any, nets[0]), data.test)(SMALL).loss
     for net in nets:
-        fit(net, rule.step(cast(Any, FakeSpace())), data, recipe, seed=0, session=Session(progress=False))
+        fit(net, rule.step(cast(Any, FakeSpace())), data, recipe, seed=0, runtime=Runtime(progress=False))
     assert same_weights(*nets)
     measure = Evaluator(cast(Any, nets[0]), data.test)
     assert measure(LARGE).accuracy == 1.0
@@ -134,5 +135,5 @@ def test_parts_are_differentiated_one_at_a_time() -> None:
             filled.append(net.model.head.weight.grad is not None)
             yield part
 
-    fit(net, watched, make_data(8), Recipe(epochs=1, batch=8), seed=0, session=Session(progress=False))
+    fit(net, watched, make_data(8), Recipe(epochs=1, batch=8), seed=0, runtime=Runtime(progress=False))
     assert filled == [False, True, True]

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nas.data import Data, Split
 from nas.searchspaces.architecture import Architecture
-from nas.supernets.families.base import Step
-from nas.training import Data, Split
+from nas.supernets.families._base import Piece
 
 WIDTHS = (2, 4, 6, 8)
 T = TypeVar("T")
@@ -84,8 +84,8 @@ class FakeSupernet(nn.Module):
         logits: Tensor = self.subnet(architecture)(x)
         return logits
 
-    def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[object, Step]]:
-        return [(architecture, Step(subnet, ("",)))]
+    def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[object, Piece]]:
+        return [(architecture, Piece(subnet, ("",)))]
 
     def subnet(self, architecture: Architecture) -> nn.Module:
         width = int(architecture["width"])

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
-from nas.searchspaces.choices.base import Choice, ChoiceKind, Group, Report, elastic, groups, title
-from nas.searchspaces.choices.values import Values, exact, listed
+from typing_extensions import override
+
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, Group, elastic, groups, title
+from nas.searchspaces.choices._values import Values, exact, listed
 from nas.searchspaces.outline import Level, Outline
 
 
@@ -25,8 +27,8 @@ class Depth(ChoiceKind):
 
     depth: Values
 
-    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
-        """See `ChoiceKind.choices`."""
+    @override
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
         level: Level = "stage" if outline.staged else "model"
         values = listed(self.depth, "depth", report)
         if not elastic(["depth"], "", outline, report):
@@ -39,8 +41,8 @@ class Depth(ChoiceKind):
         return [_choice(name, group, sorted(good), report) for group in found] if good else []
 
     @classmethod
+    @override
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
-        """See `ChoiceKind.examples`."""
         return [
             ("depth", {"depth": [2, 3, 4]}),
             ("depth", {"depth": [0.5, 1.0], "per": "stage"}),
@@ -48,7 +50,7 @@ class Depth(ChoiceKind):
         ]
 
 
-def _fits(place: str, value: float, shortest: Group, report: Report) -> bool:
+def _fits(place: str, value: float, shortest: Group, report: Faults) -> bool:
     most = len(shortest.axes) if isinstance(value, int) else 1
     good = 0 < value <= most
     if not good:
@@ -58,7 +60,7 @@ def _fits(place: str, value: float, shortest: Group, report: Report) -> bool:
     return good
 
 
-def _choice(name: str, group: Group, values: Sequence[int | float], report: Report) -> Choice:
+def _choice(name: str, group: Group, values: Sequence[int | float], report: Faults) -> Choice:
     counts: dict[int, int | float] = {}
     for value in values:
         count = value if isinstance(value, int) else max(1, math.floor(exact(value) * len(group.axes)))

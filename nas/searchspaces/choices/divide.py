@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from nas.searchspaces.choices.base import Choice, ChoiceKind, Group, Report, elastic, groups, title
+from typing_extensions import override
+
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, Group, elastic, groups, title
 from nas.searchspaces.outline import Outline
 
 
@@ -23,8 +25,9 @@ class Divide(ChoiceKind):
     divide: tuple[str, ...]
     by: tuple[int, ...]
 
-    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
-        """See `ChoiceKind.choices`. The values are the factors, the greatest first, since it makes the smallest
+    @override
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
+        """The values are the factors, the greatest first, since it makes the smallest
         sub-network.
         """
         if not self.by:
@@ -51,8 +54,8 @@ class Divide(ChoiceKind):
         return [choice for choice in choices if choice is not None]
 
     @classmethod
+    @override
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
-        """See `ChoiceKind.examples`."""
         return [
             ("alpha", {"divide": ["heads", "mlp"], "by": [1, 2, 4, 8], "per": "block"}),
             ("alpha", {"divide": ["mlp"], "by": [2, 4], "per": "stage"}),
@@ -64,7 +67,7 @@ def _units(group: Group, outline: Outline) -> str:
     return ", ".join(f"{axis} = {outline.axes[axis]}" for axis in group.axes)
 
 
-def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, report: Report) -> Choice | None:
+def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, report: Faults) -> Choice | None:
     """The choice of one group; None when no factor divides all its axes."""
     good: list[int] = []
     bad: list[int] = []

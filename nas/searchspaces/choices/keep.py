@@ -16,9 +16,12 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, final
 
-from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, groups
-from nas.searchspaces.choices.values import Scale, Values, scaled
-from nas.searchspaces.outline import Outline, index
+from typing_extensions import override
+
+from nas.searchspaces.axis_names import index
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
+from nas.searchspaces.choices._values import Scale, Values, scaled
+from nas.searchspaces.outline import Outline
 
 QUERIES = "queries"
 
@@ -39,8 +42,8 @@ class Keep(ChoiceKind):
     drop: bool = False
     """Of queries: tokens that a block does not compute are gone after it."""
 
-    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
-        """See `ChoiceKind.choices`."""
+    @override
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
         families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
         found = groups(families, self.per, outline, report)
         axes = [axis for group in found for axis in group.axes]
@@ -63,8 +66,8 @@ class Keep(ChoiceKind):
         return [_dropping(choice, outline) for choice in choices] if self.drop else choices
 
     @classmethod
+    @override
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
-        """See `ChoiceKind.examples`."""
         return [
             ("tokens", {"keep": [0.5, 0.7, 0.85, 1.0], "per": "block", "order": "never-grows"}),
             ("tokens", {"keep": [0.3, 1.0], "per": "model"}),
@@ -76,7 +79,7 @@ class Keep(ChoiceKind):
 
 def _dropping(choice: Choice, outline: Outline) -> Choice:
     """The choice, with what the next block still sees set to what a block computes."""
-    after = dict(pairwise(map(index, outline.families[QUERIES])))
+    after = dict(pairwise(map(index, outline.dimensions[QUERIES])))
     dropped = {axis: f"tokens.{after[index(axis)]}" for axis in choice.axes if index(axis) in after}
     sizes = tuple({**size, **{tokens: size[axis] for axis, tokens in dropped.items()}} for size in choice.sizes)
     return replace(choice, sizes=sizes)

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
+from typing_extensions import override
+
 from nas.errors import nearest
-from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, groups
-from nas.searchspaces.choices.values import Scale, Values, scaled
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups
+from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
 _SUFFIX = "_rank"
@@ -27,9 +29,9 @@ class Rank(ChoiceKind):
     of: tuple[str, ...] | None = None
     """Matrices that the choice sets together; left out, the one that has the choice's name."""
 
-    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
-        """See `ChoiceKind.choices`."""
-        ranks = [f for f in outline.families if f.endswith(_SUFFIX) and f in outline.elastic]
+    @override
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
+        ranks = [f for f in outline.dimensions if f.endswith(_SUFFIX) and f in outline.elastic]
         matrices = [f.removesuffix(_SUFFIX) for f in ranks]
         families: list[str] = []
         if self.of == ():
@@ -47,8 +49,8 @@ class Rank(ChoiceKind):
         return scaled(name, self.rank, groups(families, self.per, outline, report), scale, outline, report)
 
     @classmethod
+    @override
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
-        """See `ChoiceKind.examples`."""
         return [
             ("rank", {"rank": [0.25, 0.5, 1.0], "of": ["qkv", "proj", "fc1", "fc2"], "per": "block"}),
             ("fc1", {"rank": [8, 16]}),

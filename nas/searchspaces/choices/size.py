@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from nas.searchspaces.choices.base import Choice, ChoiceKind, Report, elastic, groups
-from nas.searchspaces.choices.values import Scale, Values, scaled
+from typing_extensions import override
+
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
+from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
 _OTHER = {"tokens": "keep", "queries": "keep", "depth": "depth"}
@@ -30,8 +32,8 @@ class Size(ChoiceKind):
     of: tuple[str, ...] | None = None
     """Families of axes that the choice sets together; left out, the one that has the choice's name."""
 
-    def choices(self, name: str, outline: Outline, report: Report) -> list[Choice]:
-        """See `ChoiceKind.choices`."""
+    @override
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
         families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
         for family in families:
             if family in _OTHER:
@@ -41,8 +43,8 @@ class Size(ChoiceKind):
         return scaled(name, self.size, groups(families, self.per, outline, report), scale, outline, report)
 
     @classmethod
+    @override
     def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
-        """See `ChoiceKind.examples`."""
         return [
             ("heads", {"size": [1, 2, 3]}),
             ("mlp", {"size": {"from": 0.25, "to": 1.0, "step": 0.25}, "per": "block"}),

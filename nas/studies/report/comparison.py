@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nas.strategies.ranking import non_dominated_ranks
+from nas.search.ranking import non_dominated_ranks
 from nas.studies.report.plots import CURVES, INK, MUTED, axes_of, in_style
 
 MARKERS = ("*", "D", "^", "P")
@@ -17,7 +17,8 @@ FINAL = ", retrained"
 
 @in_style
 def comparison(frame: pd.DataFrame) -> Figure:
-    """`frame` as `nas.studies.compare.compare` makes it: a point per retrained model, one colour and shape per run, the
+    """`frame` as `compare` of `nas.studies.run.compare` makes it: a point per retrained model, one colour and shape per
+    run, the
     front of all as a line. Test accuracies are for reading, not for choosing among runs.
     """
     figure, axes = axes_of(6.6, 4.2)

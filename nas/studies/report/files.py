@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from nas.studies.folder import write_bytes
-from nas.studies.record import Record
-from nas.studies.report.facts import Facts
+from nas.studies.report.findings import Findings
 from nas.studies.report.page import page
+from nas.studies.run.folder import write_bytes
+from nas.studies.run.record import Record
 
 NAMES = ("results.csv", "results.json", "report.html")
 
@@ -19,7 +19,7 @@ def write_report(record: Record) -> Path:
     """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished
     run.
     """
-    facts = Facts(record)
+    facts = Findings(record)
     folder = record.folder.stage("report")
     rows = [dict(row) for row in facts.rows]
     write_bytes(folder / "results.csv", pd.DataFrame(rows).to_csv(index=False).encode())

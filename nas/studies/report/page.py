@@ -9,20 +9,21 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from nas.database import hidden
-from nas.searchspaces.yaml_text import dotted
-from nas.studies.environment import describe
-from nas.studies.examples import EXAMPLES, load_examples
-from nas.studies.report import plots, words
-from nas.studies.report.facts import Facts
+from nas import words
+from nas.documents.text import dotted
+from nas.studies.report import plots
+from nas.studies.report.findings import Findings
 from nas.studies.report.rank_plot import rank_plot
 from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
+from nas.studies.run.examples import EXAMPLES, load_examples
+from nas.system.database import hidden
+from nas.system.environment import describe
 
 MARKS = {"winner": "winner", "uniform": "uniform's winner"}
 
 
-def page(facts: Facts) -> str:
+def page(facts: Findings) -> str:
     """The whole page as HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -55,7 +56,7 @@ def page(facts: Facts) -> str:
     )
 
 
-def _figures(facts: Facts) -> dict[str, Markup]:
+def _figures(facts: Findings) -> dict[str, Markup]:
     """Every plot, by its name in the template; one without data is left out."""
     record, objective = facts.record, facts.record.objectives[0]
     chosen = record.result("extract")

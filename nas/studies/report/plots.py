@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.strategies.problem import Objective
-from nas.studies.frames import best_so_far
+from nas.search.problem import Objective
+from nas.studies.run.frames import best_so_far
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#dfe3e8"
 BLUE, ORANGE, GREEN, PURPLE = "#2563a8", "#d1661f", "#3d8361", "#7d5ba6"

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from nas.studies.rank_truth import RankTruth
 from nas.studies.report.plots import BLUE, INK, MUTED, ORANGE, axes_of, in_style
+from nas.studies.run.rank_truth import RankTruth
 
 SIZES: Colormap = LinearSegmentedColormap.from_list("sizes", ["#d6e4f5", BLUE, "#0d2440"])
 """Fewest MACs to most; light to dark, so that the order survives printing in grey."""

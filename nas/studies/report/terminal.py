@@ -10,9 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nas.studies.rank_truth import RankTruth
-from nas.studies.report import words
-from nas.studies.report.facts import Facts
+from nas import words
+from nas.studies.report.findings import Findings
+from nas.studies.run.rank_truth import RankTruth
 
 
 def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
@@ -21,7 +21,7 @@ def terminal(*, stderr: bool = False, quiet: bool = False) -> Console:
     return console if console.is_terminal else Console(stderr=stderr, quiet=quiet, width=200)
 
 
-def summary(console: Console, facts: Facts) -> None:
+def summary(console: Console, facts: Findings) -> None:
     """Prints the summary of a finished run."""
     record = facts.record
     extracted = record.result("extract")

@@ -1,3 +1,3 @@
-"""The stages of a run, one file each: `run(session)` does the work, and returns what the folder keeps as the stage's
+"""The stages of a run, one file each: `run(workshop)` does the work, and returns what the folder keeps as the stage's
 result.
 """

@@ -12,40 +12,40 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nas import strategies
+from nas import search
+from nas.evaluation import Evaluator, Measure
+from nas.search import Objective, Problem, Strategy, Trial, winner
 from nas.searchspaces import Architecture
-from nas.strategies import Objective, Problem, Strategy, Trial, winner
-from nas.studies.examples import EXAMPLES, save_examples
-from nas.studies.frames import candidates_per_hour, trials_frame
-from nas.studies.reading import BASELINE
-from nas.studies.session import CHECKPOINT, Session
-from nas.studies.store import Store
+from nas.studies.file.resolve import BASELINE
+from nas.studies.run.examples import EXAMPLES, save_examples
+from nas.studies.run.frames import candidates_per_hour, trials_frame
+from nas.studies.stages.workshop import CHECKPOINT, Workshop
+from nas.studies.store.store import Store
 from nas.supernets import Supernet
-from nas.training import Evaluator, Measure
 
 BASELINE_TRIALS = 100
 """Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
 
 
-def run(session: Session) -> dict[str, Any]:
+def run(workshop: Workshop) -> dict[str, Any]:
     """Searches until the budget is spent, continuing after the trials that the store holds; names the winners."""
-    config, study = session.config, session.study
+    config, study = workshop.config, workshop.study
     searches = {"winner": (config.strategy_name, study.strategy)}
     if config.strategy["use"] != BASELINE:
-        searches[BASELINE] = (BASELINE, strategies.find(BASELINE)(trials=baseline_trials(session)))
+        searches[BASELINE] = (BASELINE, search.find(BASELINE)(trials=baseline_trials(workshop)))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     found: dict[str, Any] = {}
-    choices = {name: choice.values for name, choice in session.space.items()}
-    with session.store() as store:
-        _settle(session, store)
+    choices = {name: choice.values for name, choice in workshop.space.items()}
+    with workshop.store() as store:
+        _settle(workshop, store)
         for role, (title, strategy) in searches.items():
-            problem = _problem(session, store, title, strategy, objectives)
-            _search(problem, strategy, session.show)
-            best = winner(problem.history, objectives, session.limit)
+            problem = _problem(workshop, store, title, strategy, objectives)
+            _search(problem, strategy, workshop.show)
+            best = winner(problem.history, objectives, workshop.limit)
             found[role] = _plain(best)
             if "positions" in best.notes:
-                save_examples(session.folder.stage("explore") / EXAMPLES, session.data.validation.images)
-        trials = store.trials(session.run_id, choices=choices)
+                save_examples(workshop.folder.stage("explore") / EXAMPLES, workshop.data.validation.images)
+        trials = store.trials(workshop.run_id, choices=choices)
     found["trials"] = len(trials)
     found["measured"] = sum(not trial.cached for trial in trials)
     found["failed"] = sum(trial.state == "failed" for trial in trials)
@@ -53,80 +53,80 @@ def run(session: Session) -> dict[str, Any]:
     found["candidates_per_hour"] = candidates_per_hour(
         trials_frame(trials, study=config.name, choices=list(choices), bounds={})
     )
-    found["adopted"] = session.source(config.strategy_name) == "explore"
-    found["relaxation"] = session.relaxation()
+    found["adopted"] = workshop.source(config.strategy_name) == "explore"
+    found["relaxation"] = workshop.relaxation()
     return found
 
 
-def baseline_trials(session: Session) -> int:
+def baseline_trials(workshop: Workshop) -> int:
     """Trials of the uniform baseline: see `StudyConfig`."""
-    strategy = session.study.strategy
+    strategy = workshop.study.strategy
     least = BASELINE_TRIALS if strategy.needs_supernet else 1
-    return session.config.baseline or max(strategy.trials, least)
+    return workshop.config.baseline or max(strategy.trials, least)
 
 
-def _settle(session: Session, store: Store) -> None:
+def _settle(workshop: Workshop, store: Store) -> None:
     """A strategy that trains leaves a supernet in the stage's folder, and trials measured on it in the store. Where one
     of the two is missing (a run killed in between, a folder deleted), the other goes, and the strategy starts again.
     """
-    name = session.config.strategy_name
-    if not session.study.strategy.needs_supernet:
+    name = workshop.config.strategy_name
+    if not workshop.study.strategy.needs_supernet:
         return
-    choices = {name: choice.values for name, choice in session.space.items()}
-    if session.source(name) != "explore":
-        store.clear(session.run_id, name)
-    elif not store.trials(session.run_id, name, choices=choices):
-        session.disown()
+    choices = {name: choice.values for name, choice in workshop.space.items()}
+    if workshop.source(name) != "explore":
+        store.clear(workshop.run_id, name)
+    elif not store.trials(workshop.run_id, name, choices=choices):
+        workshop.disown()
 
 
 def _problem(
-    session: Session, store: Store, name: str, strategy: Strategy, objectives: tuple[Objective, ...]
+    workshop: Workshop, store: Store, name: str, strategy: Strategy, objectives: tuple[Objective, ...]
 ) -> Problem:
     """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
     with the same weights.
     """
-    cost = session.cost
-    choices = {name: choice.values for name, choice in session.space.items()}
+    cost = workshop.cost
+    choices = {name: choice.values for name, choice in workshop.space.items()}
 
     def costs(architecture: Architecture) -> Mapping[str, int]:
         return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
     def record(trial: Trial) -> None:
-        store.record(session.run_id, trial)
-        session.activity.end(name, trial.number)
+        store.record(workshop.run_id, trial)
+        workshop.activity.end(name, trial.number)
 
     def measured_on(supernet: Supernet) -> Measure:
-        return Measure(Evaluator(supernet, session.data.validation, device=session.device))
+        return Measure(Evaluator(supernet, workshop.data.validation, device=workshop.device))
 
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
-        assert name == session.config.strategy_name, "the baseline trains nothing"
-        problem.measure = measured_on(adopted.to(session.device).eval())
-        session.adopt(adopted, rows)
+        assert name == workshop.config.strategy_name, "the baseline trains nothing"
+        problem.measure = measured_on(adopted.to(workshop.device).eval())
+        workshop.adopt(adopted, rows)
         problem.known = {}
 
     others = [
         trial
-        for trial in store.trials(session.run_id, choices=choices)
-        if trial.state == "done" and trial.strategy != name and session.source(trial.strategy) == session.source(name)
+        for trial in store.trials(workshop.run_id, choices=choices)
+        if trial.state == "done" and trial.strategy != name and workshop.source(trial.strategy) == workshop.source(name)
     ]
-    supernet = session.supernet()
+    supernet = workshop.supernet()
     problem = Problem(
-        space=session.space,
+        space=workshop.space,
         objectives=objectives,
         strategy=name,
-        seed=session.config.seed,
+        seed=workshop.config.seed,
         trials=strategy.trials,
-        measure=measured_on(supernet if session.source(name) == "supernet" else session.supernet(name)),
+        measure=measured_on(supernet if workshop.source(name) == "supernet" else workshop.supernet(name)),
         costs=costs,
         record=record,
-        begin=lambda number, architecture: session.activity.begin(name, number, architecture),
-        limit=session.limit,
-        history=store.trials(session.run_id, name, choices=choices),
-        prior=session.prior,
-        run=session.label,
-        known={} if session.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
+        begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
+        limit=workshop.limit,
+        history=store.trials(workshop.run_id, name, choices=choices),
+        prior=workshop.prior,
+        run=workshop.label,
+        known={} if workshop.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
-        work=session.workplace(name, session.folder.stage("explore") / CHECKPOINT),
+        work=workshop.workplace(name, workshop.folder.stage("explore") / CHECKPOINT),
         adopt=adopt,
     )
     return problem

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from nas.data import Split
+from nas.evaluation import accuracy
 from nas.searchspaces import Architecture
-from nas.studies.folder import replaced_folder
-from nas.studies.session import Session
+from nas.studies.run.folder import replaced_folder
+from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
-from nas.training import Split, accuracy
 
 IMAGES = 256
 """Validation images on which the extracted model is compared with the supernet, at most."""
@@ -21,34 +22,34 @@ TOLERANCE = 1e-3
 """Greatest difference between logits that factored matrices, or a GPU's choice of kernels, can explain."""
 
 
-def run(session: Session) -> dict[str, Any]:
+def run(workshop: Workshop) -> dict[str, Any]:
     """Extracts the winner of the strategy and of the uniform baseline, each from the supernet it was measured on."""
-    explored, place = session.folder.need("explore"), session.folder.stage("extract")
+    explored, place = workshop.folder.need("explore"), workshop.folder.stage("extract")
     found = {}
     for role in (role for role in ("winner", "uniform") if role in explored):
-        supernet = session.supernet(explored[role]["strategy"])
-        found[role] = extract(session, supernet, Architecture(explored[role]["architecture"]), place / role)
+        supernet = workshop.supernet(explored[role]["strategy"])
+        found[role] = extract(workshop, supernet, Architecture(explored[role]["architecture"]), place / role)
     return found
 
 
-def extract(session: Session, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
+def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
     """Writes one architecture to the folder `place`, reads it back, and compares what was read with the supernet."""
-    macs, params = int(session.cost.macs(architecture)[0]), int(session.cost.params(architecture)[0])
+    macs, params = int(workshop.cost.macs(architecture)[0]), int(workshop.cost.params(architecture)[0])
     with replaced_folder(place) as partial:
         about = {"macs": macs, "params": params, "retrained": False}
-        save(partial, supernet.extract(architecture), session.blueprint(supernet, architecture, about))
-    module = load(place).to(session.device)
-    difference, images = compare(supernet, architecture, module, session.data.validation)
+        save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
+    module = load(place).to(workshop.device)
+    difference, images = compare(supernet, architecture, module, workshop.data.validation)
     assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
-    kept = session.space.sizes(architecture)
+    kept = workshop.space.sizes(architecture)
     return {
         "digest": architecture.digest,
         "architecture": dict(architecture),
         "macs": macs,
         "params": params,
         "kept": kept,
-        "full": {axis: session.space.outline.axes[axis] for axis in kept},
-        "validation": accuracy(module, session.data.validation, device=session.device).metrics,
+        "full": {axis: workshop.space.outline.axes[axis] for axis in kept},
+        "validation": accuracy(module, workshop.data.validation, device=workshop.device).metrics,
         "difference": difference,
         "images": images,
         "slices_only": not any(axis.partition(".")[0].endswith("_rank") for axis in kept),

@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from nas.searchspaces import SearchSpace
-from nas.studies.record import plain_bounds
-from nas.studies.session import Session, describe_data
+from nas.studies.run.record import plain_bounds
+from nas.studies.stages.workshop import Workshop, describe_data
 from nas.supernets import Cost
 
 
-def run(session: Session) -> dict[str, Any]:
+def run(workshop: Workshop) -> dict[str, Any]:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
-    limit, data = session.limit, session.data
-    with session.store() as store:
-        store.clear(session.run_id)
+    limit, data = workshop.limit, workshop.data
+    with workshop.store() as store:
+        store.clear(workshop.run_id)
     return {
-        "space": describe_space(session.space, session.cost),
-        "base": {metric: session.cost.base(metric) for metric in ("macs", "params")},
+        "space": describe_space(workshop.space, workshop.cost),
+        "base": {metric: workshop.cost.base(metric) for metric in ("macs", "params")},
         "limit": {
             "bounds": plain_bounds(limit.bounds) if limit else {},
             "text": limit.describe() if limit else "none",
             "share": limit.share if limit else 1.0,
         },
         "data": describe_data(data),
-        "device": session.device.type,
+        "device": workshop.device.type,
     }
 
 

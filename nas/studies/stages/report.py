@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.studies.record import Record
 from nas.studies.report.files import NAMES, write_report
-from nas.studies.session import Session
+from nas.studies.run.record import Record
+from nas.studies.stages.workshop import Workshop
 
 
-def run(session: Session) -> dict[str, Any]:
+def run(workshop: Workshop) -> dict[str, Any]:
     """Writes the report's files."""
-    write_report(Record.open(session.folder.path))
+    write_report(Record.open(workshop.folder.path))
     return {"files": list(NAMES)}

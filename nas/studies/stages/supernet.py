@@ -9,28 +9,29 @@ from typing import Any, final
 
 from torch import nn
 
-from nas.studies.session import CHECKPOINT, ORDERING, Session
+from nas.data import Split
+from nas.evaluation import Evaluator
+from nas.studies.stages.workshop import CHECKPOINT, ORDERING, Workshop
 from nas.supernets import Supernet
-from nas.training import Evaluator, Split
 
 
-def run(session: Session) -> dict[str, Any]:
+def run(workshop: Workshop) -> dict[str, Any]:
     """Trains by the study's rule; weights and remembered orders are kept in the stage's folder.
 
     Trials of this run that are in the store were measured on other weights, and are deleted.
     """
-    config, place = session.config, session.folder.stage("supernet")
-    with session.store() as store:
-        store.clear(session.run_id)
-    supernet = Supernet(session.base_model(), session.space)
-    work = session.workplace("importance", place / ORDERING)
-    ordered = session.study.importance.apply(supernet, work)
-    ends = Ends(session.data.validation)
-    watch = session.training("supernet", place / CHECKPOINT, ends)
-    step = session.study.rule.step(session.space, session.limit if config.supernet.within_limit else None)
-    history = session.fit("supernet", supernet, step, watch)
+    config, place = workshop.config, workshop.folder.stage("supernet")
+    with workshop.store() as store:
+        store.clear(workshop.run_id)
+    supernet = Supernet(workshop.base_model(), workshop.space)
+    work = workshop.workplace("importance", place / ORDERING)
+    ordered = workshop.study.importance.apply(supernet, work)
+    ends = Ends(workshop.data.validation)
+    watch = workshop.training("supernet", place / CHECKPOINT, ends)
+    step = workshop.study.rule.step(workshop.space, workshop.limit if config.supernet.within_limit else None)
+    history = workshop.fit("supernet", supernet, step, watch)
     found = ends(supernet)
-    session.save_supernet("supernet", supernet)
+    workshop.save_supernet("supernet", supernet)
     return {"history": history.rows(), "validation": found, "importance": ordered.history.rows()}
 
 
@@ -42,7 +43,7 @@ class Ends:
     split: Split
 
     def __call__(self, supernet: nn.Module) -> dict[str, float]:
-        """See `nas.training.Session.evaluate`."""
+        """See `nas.training.Runtime.evaluate`."""
         assert isinstance(supernet, Supernet)
         evaluator = Evaluator(supernet, self.split, device=next(supernet.parameters()).device, reuse=0)
         space = supernet.space

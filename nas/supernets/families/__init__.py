@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from nas import plugins
 from nas.errors import ModelError
-from nas.supernets.families.base import Family
+from nas.supernets.families._base import Family
 
 if TYPE_CHECKING:
     from torch import nn
-
-NOT_PLUGINS = ("base", "plain")
 
 
 def families() -> list[Family]:

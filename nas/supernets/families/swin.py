@@ -15,7 +15,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from nas.supernets.axes import Frame, Row
-from nas.supernets.families.base import Family, SizeOf, Step
+from nas.supernets.families._base import Family, Piece, SizeOf
 
 POOLS = ("avg", "max", "avgmax")
 SMALL = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7}
@@ -131,20 +131,20 @@ class Swin(Family):
             block.attn.num_heads = size(f"heads.{index}")
             block.attn.scale = size(f"head_dim.{index}") ** -0.5
 
-    def steps(self, model: nn.Module) -> list[Step]:
+    def steps(self, model: nn.Module) -> list[Piece]:
         """Patches, then each stage's merging and blocks, then the head: see timm's `SwinTransformer.forward`."""
         swin: Any = model
-        steps = [Step(swin.patch_embed, ("patch_embed",))]
+        steps = [Piece(swin.patch_embed, ("patch_embed",))]
         for s, stage in swin.layers.named_children():
             if not isinstance(stage.downsample, nn.Identity):
-                steps.append(Step(stage.downsample, (f"layers.{s}.downsample",)))
-            steps += [Step(block, (f"layers.{s}.blocks.{b}",)) for b, block in stage.blocks.named_children()]
+                steps.append(Piece(stage.downsample, (f"layers.{s}.downsample",)))
+            steps += [Piece(block, (f"layers.{s}.blocks.{b}",)) for b, block in stage.blocks.named_children()]
 
         def tail(features: Tensor) -> Tensor:
             logits: Tensor = swin.forward_head(swin.norm(features))
             return logits
 
-        return [*steps, Step(tail, ("norm", "head"))]
+        return [*steps, Piece(tail, ("norm", "head"))]
 
 
 def _stage_axes(s: int, stage: Any) -> dict[str, int]:

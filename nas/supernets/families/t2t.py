@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from torch import nn
+from typing_extensions import override
 
 from nas.supernets.axes import Row
-from nas.supernets.families.plain import Plain
+from nas.supernets.families._plain import Plain
 from nas.supernets.models.t2t import FEATURES, T2T, WIDTH
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
@@ -57,8 +58,9 @@ class T2t(Plain):
         ("t2t_vit_14", SMALL | {"img_size": 40, "in_chans": 1}),
     )
 
+    @override
     def stem(self, model: nn.Module) -> Mapping[str, int]:
-        """See `Plain.stem`: widths and grids of the three splits."""
+        """Widths and grids of the three splits."""
         embed: Any = model.get_submodule("patch_embed")
         first, second, third = (split.kernel_size**2 for split in embed.splits)
         return {

@@ -8,9 +8,10 @@ from typing import Any, final
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+from typing_extensions import override
 
 from nas.supernets.axes import Row
-from nas.supernets.families.plain import Plain
+from nas.supernets.families._plain import Plain
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 
@@ -39,8 +40,9 @@ class Vit(Plain):
         ("deit3_small_patch16_224", SMALL),
     )
 
+    @override
     def stem(self, model: nn.Module) -> Mapping[str, int]:
-        """See `Plain.stem`: one convolution."""
+        """One convolution."""
         embed: Any = model.get_submodule("patch_embed")
         patch_height, patch_width = embed.patch_size
         return {

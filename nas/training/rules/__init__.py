@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import TrainingError
-from nas.training.rules.base import SupernetRule
+from nas.training.rules._base import SupernetRule
 
-__all__ = ["NOT_PLUGINS", "SupernetRule", "find", "names"]
-
-NOT_PLUGINS = ("base",)
+__all__ = ["SupernetRule", "find", "names"]
 
 
 def find(name: str) -> type[SupernetRule]:

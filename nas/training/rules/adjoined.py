@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nas.training.losses import divergence, ramp
-from nas.training.rules.base import Batch, SupernetRule
+from nas.training.rules._base import Batch, SupernetRule
 from nas.training.step import StepContext
 
 if TYPE_CHECKING:

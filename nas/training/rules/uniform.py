@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, final
 from pydantic import Field
 from torch import Tensor
 
-from nas.training.rules.base import Batch, SupernetRule
+from nas.training.rules._base import Batch, SupernetRule
 from nas.training.step import StepContext
 
 if TYPE_CHECKING:

@@ -1,0 +1,70 @@
+"""What a reader of a data set hands over: labelled images of the splits that the data set brings, still undecoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas.data.images import Images
+from nas.errors import DataError
+
+
+@final
+@dataclass(frozen=True)
+class Labelled:
+    """Images and their classes (N,), counted from 0."""
+
+    images: Images
+    labels: NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True)
+class Source:
+    """A data set as it lies there. `validation` and `test` are None where it has none: they are then carved from
+    `train`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Labelled
+    validation: Labelled | None = None
+    test: Labelled | None = None
+
+    @property
+    def splits(self) -> dict[str, Labelled]:
+        """The splits that are there, by name."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
+
+
+def labelled(images: Images, labels: ArrayLike, where: str) -> Labelled:
+    """Checks that there is one class per image. Labels of shape N or N x 1; `where` names the file and key for the
+    message.
+    """
+    found: NDArray[Any] = np.asarray(labels)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer):
+        raise DataError(
+            f"{where}: labels are {found.dtype} of shape {found.shape}; "
+            "needed: one class number per image (integers, N or N x 1)"
+        )
+    if len(found) != len(images):
+        raise DataError(f"{where}: {len(found)} labels for {len(images)} images; the file seems damaged or mixed up")
+    if len(found) == 0:
+        raise DataError(f"{where}: no images")
+    return Labelled(images, found.astype(np.int64))
+
+
+def class_names(labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
+    """Names of the classes 0 ... K-1, where K is the largest label + 1; at least two are needed."""
+    if labels.min() < 0:
+        raise DataError(f"{where}: found the label {labels.min()}; classes are counted from 0")
+    count = int(labels.max()) + 1
+    if count < 2:
+        raise DataError(f"{where}: found one class only; at least two are needed")
+    return tuple(str(k) for k in range(count))

@@ -1,0 +1,126 @@
+"""Splits of a data set in memory, and the batches that they hand out.
+
+Shapes: N images of the split, B of a batch, C channels, H = W = image_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, final
+
+import torch
+from torch import Tensor
+
+from nas.data.augment import crop, flip
+
+Augment = Literal["none", "crop", "crop+flip"]
+
+
+class Batches(Protocol):
+    """What hands out batches of inputs and targets; see `Split.batches`."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(inputs, targets) on `device`; shuffled by a generator of `seed`, in order when it is None."""
+        ...
+
+
+class Trainable(Protocol):
+    """What `fit` needs to know of data: `Data`, or the activations of a part of a network."""
+
+    @property
+    def train(self) -> Batches:
+        """What is trained on."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 0 for none."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Which data these are: part of the identity of a checkpoint."""
+        ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images (uint8, N x C x H x W), their classes (int64, N), and the mean and deviation per channel (of pixels in 0
+    ... 1) that normalise them.
+    """
+
+    images: Tensor
+    labels: Tensor
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        assert self.images.dtype == torch.uint8
+        assert len(self.images) == len(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(normalised float32 images B x C x H x W, classes B) on `device`; the last batch holds what is left.
+
+        In order when `seed` is None, else shuffled and augmented by a generator of that seed: the same seed gives the
+        same batches.
+        """
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
+        for indices_B in torch.split(order, size):
+            images = self.images[indices_B]
+            if generator is not None and augment != "none":
+                images = crop(images, generator)
+                images = flip(images, generator) if augment == "crop+flip" else images
+            yield self.normalised(images.to(device)), self.labels[indices_B].to(device)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 images -> float32, each channel shifted and scaled by the training split's mean and deviation."""
+        shift = torch.tensor(self.mean, device=images.device)[:, None, None]
+        scale = torch.tensor(self.std, device=images.device)[:, None, None]
+        return (images.float() / 255 - shift) / scale
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set in three splits. `validation` serves the search; `test` is looked at once, at the end, by whoever
+    reports.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+    channels: int
+    image_size: int
+    name: str
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel of the training split, pixels in 0 ... 1."""
+        return self.train.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel of the training split, pixels in 0 ... 1."""
+        return self.train.std
+
+    def without_test(self) -> Data:
+        """The same data with an empty test split, for whoever must not look at it."""
+        return replace(self, test=replace(self.test, images=self.test.images[:0], labels=self.test.labels[:0]))

@@ -1,0 +1,53 @@
+"""Look at what flows through a model: inputs of its modules, on calibration images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nas import seeds
+from nas.evaluation.evaluate import evaluating
+from nas.training.workplace import Workplace
+
+
+@torch.no_grad()
+def inputs_of(
+    modules: Iterable[nn.Module], model: nn.Module, work: Workplace, images: int, batch: int
+) -> Iterator[dict[nn.Module, Tensor]]:
+    """Inputs of some modules of `model`, by module, batch for batch of calibration images; in evaluation mode."""
+    modules = list(modules)
+    device = next(model.parameters()).device
+    with evaluating(model):
+        for found in calibration(work, images, batch):
+            with recorded(modules) as inputs:
+                model(found.to(device))
+            yield inputs
+
+
+@contextmanager
+def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Inputs of some modules, by module, filled when they run."""
+    found: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        found[module] = inputs[0]
+
+    hooks = [module.register_forward_pre_hook(keep) for module in modules]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:
+    """Batches of `images` training images (normalised float, B x C x H x W), drawn by the run's seed."""
+    left = images
+    for found, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
+        yield found[:left]
+        left -= len(found)
+        if left <= 0:
+            return

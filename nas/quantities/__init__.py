@@ -1,0 +1,57 @@
+"""Quantities, one file each: what can be bounded or wanted of a model.
+
+Limits, objectives, trials, frames, fronts, plots, tables and the command line take the set of them from here, and add
+the metrics of the study's task.
+"""
+
+from __future__ import annotations
+
+from nas import plugins
+from nas.errors import QuantityError
+from nas.quantities._base import Amount, Counted, Multiple, Origin, Quantity
+from nas.quantities._terms import Matrix, Term, elements
+
+__all__ = [
+    "SIZE",
+    "Amount",
+    "Counted",
+    "Matrix",
+    "Multiple",
+    "Origin",
+    "Quantity",
+    "Term",
+    "costs",
+    "counted",
+    "elements",
+    "find",
+    "names",
+]
+
+SIZE = "macs"
+"""The cost that is meant by the size of a model: it stands beside a single objective, ties go to less of it, and strata
+are bands of it.
+"""
+
+
+def names() -> list[str]:
+    """Names of all quantities but metrics: files of this folder, and entry points of the group "nas.quantities"."""
+    return plugins.names(__name__)
+
+
+def find(name: str) -> Quantity:
+    """The quantity called `name`. Raises `QuantityError` with the nearest name when there is none."""
+    return plugins.find(__name__, name, Quantity, QuantityError)()  # type: ignore[call-arg]  # subclasses have defaults
+
+
+def counted() -> tuple[Counted, ...]:
+    """The quantities that are counted, each by itself: what trials record and what a limit is made of."""
+    return tuple(quantity for quantity in map(find, names()) if isinstance(quantity, Counted))
+
+
+def costs() -> tuple[Quantity, ...]:
+    """The columns of tables: the counted quantities, each with its multiples behind it."""
+    every = list(map(find, names()))
+    shown: list[Quantity] = []
+    for quantity in counted():
+        shown += [quantity, *(other for other in every if isinstance(other, Multiple) and other.of == quantity.name)]
+    return tuple(shown)

@@ -1,0 +1,48 @@
+"""MACs: multiplications each with an addition, of the matrix products of one input.
+
+Counted are linear layers, the patch convolution, queries x keys and attention x values; not norms, activations, biases
+and softmax. It is what papers print as "FLOPs", and half of what `torch.utils.flop_counter` counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from typing_extensions import override
+
+from nas.quantities._base import Counted
+from nas.quantities._terms import Matrix, Term, elements
+
+if TYPE_CHECKING:
+    from nas.supernets.axes import AxisTable, Entry
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Macs(Counted):
+    """Multiply-accumulates per image."""
+
+    name: str = "macs"
+    title: str = "MACs"
+    label: str = "MACs per image (M); FLOPs are twice that"
+    scale: float = 1e-6
+
+    @override
+    def terms(self, table: AxisTable) -> Sequence[Term]:
+        entries = table.entries.values()
+        matrices = [elements(entry, entry.at) for entry in entries if entry.at]
+        spared = [term for entry in entries if entry.queries for term in _spared(entry)]
+        products = [Term(product.block, product.factor, product.atoms) for product in table.products]
+        return [*matrices, *spared, *products]
+
+
+def _spared(entry: Entry) -> tuple[Term, Term]:
+    """A row of queries, keys and values counts all for every token; queries that are not computed are taken off."""
+    (_, *outputs), inputs = entry.dims
+    inner = Matrix(entry.rank, entry.dims[0], inputs)
+    return (
+        Term(entry.block, 1, (entry.queries, *outputs), inner=inner),
+        Term(entry.block, -1, (entry.at, *outputs), inner=inner),
+    )

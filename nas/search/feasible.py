@@ -1,0 +1,97 @@
+"""Proposals that fit by construction: draw unseen architectures within the limit, and move one that does not fit to the
+nearest that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from nas.search.problem import Problem, Trial, to_minimise
+from nas.search.ranking import best_first
+from nas.searchspaces.architecture import Architecture
+
+DRAWS = 32
+"""Architectures drawn at once; the first unseen one is taken. With half of all feasible ones seen, one ask in 4e9 finds
+none.
+"""
+TRIES = 8
+"""Mutations of a proposal at most until one is new. The last is taken anyway; it costs a trial, but no measurement."""
+
+
+def draw(problem: Problem, rng: np.random.Generator) -> Architecture:
+    """An architecture drawn uniformly from those within the limit that the history lacks (from all, when `DRAWS` draws
+    are all in it).
+    """
+    drawn = problem.space.from_table(problem.space.sample_table(rng, DRAWS, problem.limit))
+    return next((a for a in drawn if not problem.seen(a)), drawn[0])
+
+
+def made_feasible(
+    problem: Problem, proposal: Architecture | np.ndarray, rng: np.random.Generator, toward: Architecture | None = None
+) -> Architecture:
+    """The canonical architecture within the limit that is nearest to `proposal` (or to its row of indices) in steps
+    (L1).
+
+    There are many nearest ones. Of these, the one nearest to `toward` (a good one, that fits) is taken, and what
+    still ties is drawn at random: `space.nearest`, whose rule for ties is fixed, would always shrink the same
+    choices.
+    """
+    space = problem.space
+    row = space.to_table([proposal])[0] if isinstance(proposal, Architecture) else proposal
+    kept = space.from_table(space.canonical(row[None, :]))[0]
+    if problem.limit is None or problem.allows(kept):
+        return kept
+    good = row if toward is None else space.to_table([toward])[0]
+    # All steps toward the good one weigh less than one step from the proposal; all the noise less than one of those.
+    steps = sum(len(choice.values) - 1 for choice in space.values())
+    lean, noise = 0.5 / steps, 0.2 / steps / len(space)
+    scores = []
+    for choice, at, lead in zip(space.values(), row, good, strict=True):
+        values = np.arange(len(choice.values))
+        scores.append(noise * rng.random(len(values)) - np.abs(values - at) - lean * np.abs(values - lead))
+    return space.from_table(problem.limit.lattice.best(scores)[None, :])[0]
+
+
+def near(
+    problem: Problem, row: np.ndarray, rng: np.random.Generator, toward: Architecture | None = None
+) -> Architecture:
+    """The proposal (a row of indices) of a searcher that is told neither the limit nor to repeat nothing, made to fit;
+    when it was seen before, one of its mutations.
+    """
+    proposal = made_feasible(problem, row, rng, toward)
+    if not problem.seen(proposal):
+        return proposal
+    rate = 1 / len(problem.space)
+    return first_unseen(
+        problem, lambda: made_feasible(problem, problem.space.mutate(proposal, rng, rate), rng, toward), TRIES
+    )
+
+
+def leader(problem: Problem, trials: Iterable[Trial], rng: np.random.Generator) -> Architecture | None:
+    """One of the best quarter of the trials that are done, None while there is none.
+
+    A searcher that is not told the limit proposes what is too large, the more so the better it learns. So where its
+    proposals are moved to decides the search, and they are moved toward such a one.
+    """
+    done = [trial for trial in trials if trial.state == "done"]
+    if not done:
+        return None
+    order = best_first(to_minimise(done, problem.objectives))
+    return done[order[int(rng.integers(1 + len(done) // 4))]].architecture
+
+
+def first_unseen(problem: Problem, propose: Callable[[], Architecture], tries: int) -> Architecture:
+    """The first of at most `tries` proposals that the history lacks; the last one when it has them all."""
+    for _ in range(tries):
+        proposal = propose()
+        if not problem.seen(proposal):
+            break
+    return proposal
+
+
+def tournament(order: Sequence[int], size: int, rng: np.random.Generator) -> int:
+    """The best of `size` distinct candidates drawn at random; `order` holds all candidates, best first."""
+    places = rng.choice(len(order), size=min(size, len(order)), replace=False)
+    return order[int(places.min())]

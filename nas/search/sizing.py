@@ -1,0 +1,139 @@
+"""`Sizing`: the abstract half for strategies that size by importance: score all units, then say how many stay where."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+from torch import Tensor
+from typing_extensions import override
+
+from nas import importance
+from nas.errors import StrategyError
+from nas.importance import Importance
+from nas.search.adopting import Adopting, Learnt
+from nas.search.problem import Problem
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.space import SearchSpace
+from nas.supernets import Supernet
+from nas.training import Epoch, History
+from nas.training.workplace import Workplace
+
+Scores = Mapping[str, np.ndarray]
+"""Axis -> scores of its units, descending (float, units)."""
+
+
+def criterion(options: str | Mapping[str, Any]) -> Importance:
+    """The criterion that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
+    given = {"use": options} if isinstance(options, str) else dict(options)
+    name = given.pop("use", None)
+    if not isinstance(name, str):
+        raise StrategyError(f"importance: found no `use:`; allowed: {', '.join(importance.names())}")
+    kind = importance.find(name)
+    try:
+        return TypeAdapter(kind).validate_python(given, strict=False)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        raise StrategyError(f"importance '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+Options = str | Mapping[str, Any]
+"""A criterion's name, or a mapping with `use:` and its options."""
+
+
+def checked(options: Options) -> Mapping[str, Any]:
+    """Options as a mapping with `use:`; for pydantic. Raises ValueError when they describe no criterion."""
+    try:
+        criterion(options)
+    except StrategyError as fault:
+        raise ValueError(str(fault)) from None
+    return {"use": options} if isinstance(options, str) else dict(options)
+
+
+def _all_checked(options: Options | Sequence[Options]) -> Mapping[str, Any] | list[Mapping[str, Any]]:
+    if isinstance(options, str | Mapping):
+        return checked(options)
+    if not options:
+        raise ValueError("an empty list; allowed: at least one criterion")
+    return [checked(each) for each in options]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizing(Adopting):
+    """Scores the units of a copy of the supernet by `importance`, puts them in that order, and decides the sizes.
+
+    One trial: the architecture that follows from the scores. Criteria that train (l1_gates) train the copy, which the
+    run adopts: the winner is extracted from it, with the gates folded into its weights.
+
+    importance   a criterion's name, or a mapping with `use:` and its options; or several, applied one after the other,
+                 each to the axes that it scores
+    normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
+    """
+
+    importance: Annotated[Options | Sequence[Options], AfterValidator(_all_checked)] = "magnitude"
+    normalise: bool = False
+
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"importance": {"use": "magnitude"}, "normalise": True},
+        {"importance": {"use": "taylor", "images": 32, "batch": 16}},
+        {"importance": {"use": "l1_gates", "training": {"epochs": 2, "batch": 16}}},
+        {"importance": {"use": "l1_gates", "where": "consumed", "training": {"epochs": 2, "batch": 16}}},
+    )
+
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` when a criterion has nothing to score in the space."""
+        for each in self.criteria():
+            each.check(problem.space)
+
+    def criteria(self) -> list[Importance]:
+        """The criteria, in the order in which they are applied."""
+        given = [self.importance] if isinstance(self.importance, str | Mapping) else self.importance
+        return [criterion(each) for each in given]
+
+    @abstractmethod
+    def size(self, problem: Problem, scores: Scores) -> Architecture:
+        """The architecture, within the limit, for these scores. Raises `StrategyError` when there is none."""
+
+    @override
+    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
+        assert problem.work is not None
+        scores: dict[str, Tensor] = {}
+        epochs: list[Epoch] = []
+        for place, each in enumerate(self.criteria()):
+            ranked = each.apply(supernet, _beside(problem.work, place))
+            scores |= ranked.scores
+            epochs += ranked.history
+        numbered = [replace(epoch, epoch=number) for number, epoch in enumerate(epochs, start=1)]
+        return Learnt(self.choose(problem, scores), History(tuple(numbered)))
+
+    def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
+        """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""
+        if not scores:
+            used = ", ".join(type(each).__name__.lower() for each in self.criteria())
+            raise StrategyError(f"{problem.strategy}: importance '{used}' scores no axis that the space chooses")
+        return self.size(problem, {axis: self._comparable(values) for axis, values in scores.items()})
+
+    def _comparable(self, values: Tensor) -> np.ndarray:
+        array = values.detach().cpu().double().numpy()
+        return array / max(float(np.abs(array).mean()), 1e-30) if self.normalise else array
+
+
+def _beside(work: Workplace, place: int) -> Workplace:
+    """The workplace of another criterion: a checkpoint of its own."""
+    if not place or work.runtime.checkpoint is None:
+        return work
+    path = work.runtime.checkpoint
+    return replace(work, runtime=replace(work.runtime, checkpoint=path.with_name(f"{path.stem}-{place}{path.suffix}")))
+
+
+def scored(space: SearchSpace, scores: Scores) -> dict[int, tuple[str, ...]]:
+    """Position of each choice whose axes all have scores -> those axes. The others stay whole."""
+    return {
+        position: choice.axes
+        for position, choice in enumerate(space.values())
+        if all(axis in scores for axis in choice.axes)
+    }

@@ -1,0 +1,68 @@
+"""How axes are named: DIMENSION or DIMENSION.INDEX, made and taken apart here and nowhere else.
+
+The dimension says what is counted ("heads", "mlp", "tokens"), the index where: "3" is block 3 of a ViT, "2.5" is block
+5 in stage 2 of a Swin, and "2", in a model that has stages, is the whole stage 2. An axis that a model has once, such
+as "embed" of a ViT, has no index.
+
+Some dimensions mean more than a width, and whoever treats them apart asks for them by the words of this file.
+"""
+
+from __future__ import annotations
+
+EMBED = "embed"
+HEADS = "heads"
+HEAD_DIM = "head_dim"
+MLP = "mlp"
+DEPTH = "depth"
+"""Of one unit: 1 while the block is there, 0 when it is skipped."""
+TOKENS, QUERIES = "tokens", "queries"
+"""Tokens that a block sees, and those that it computes."""
+POSITIONS = frozenset({TOKENS, QUERIES})
+"""Dimensions whose units are places in the image. They are selected, never permuted."""
+
+_RANK, _INPUT = "_rank", "_in"
+
+
+def dimension(axis: str) -> str:
+    """What an axis counts: "heads" of "heads.2.5"."""
+    return axis.partition(".")[0]
+
+
+def index(axis: str) -> str:
+    """Where an axis is: "2.5" of "heads.2.5", empty for an axis that the model has once."""
+    return axis.partition(".")[2]
+
+
+def axis_name(dimension: str, index: str = "") -> str:
+    """The axis of a dimension at an index; the way back from `dimension` and `index`."""
+    return f"{dimension}.{index}" if index else dimension
+
+
+def position(index: str) -> tuple[int, ...]:
+    """An index as numbers, so that block "2.10" comes after block "2.9"."""
+    return tuple(int(part) for part in index.split(".")) if index else ()
+
+
+def rank_of(matrix: str) -> str:
+    """The dimension of the rank of a matrix: "fc1_rank" of "fc1"."""
+    return f"{matrix}{_RANK}"
+
+
+def ranked_matrix(dimension: str) -> str:
+    """The matrix whose rank a dimension is: "fc1" of "fc1_rank", empty for a dimension that is no rank."""
+    return dimension.removesuffix(_RANK) if is_rank(dimension) else ""
+
+
+def is_rank(dimension: str) -> bool:
+    """Whether a dimension is the rank of a matrix. Its units are directions, in the order in which they were found."""
+    return dimension.endswith(_RANK)
+
+
+def is_input(dimension: str) -> bool:
+    """Whether a dimension is what one layer reads of a wider stream, such as "fc1_in" of the embedding."""
+    return dimension.endswith(_INPUT)
+
+
+def is_position(axis: str) -> bool:
+    """Whether the units of an axis are places in the image."""
+    return dimension(axis) in POSITIONS

@@ -1,0 +1,138 @@
+"""A choice, and what a kind of choice must be able to do: to become choices on the axes of a model.
+
+A kind is a frozen dataclass whose fields are the keys of its YAML mapping, in a file of this folder with the name of
+its main key: `heads: {size: [1, 2, 3], per: block}` is read as `Size(size=[1, 2, 3], per="block")`, and its `choices`
+makes "heads.0", "heads.1" and so on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from nas.errors import nearest
+from nas.searchspaces.architecture import Value
+from nas.searchspaces.axis_names import index, position
+from nas.searchspaces.outline import Level, Outline
+
+
+@final
+@dataclass(frozen=True)
+class Choice:
+    """One decision: its values, from the smallest sub-network to the largest, and the sizes that each value sets."""
+
+    name: str
+    kind: str
+    values: tuple[Value, ...]
+    sizes: tuple[Mapping[str, int], ...]
+    """Per value: axis -> number of units that stay (for "depth.3": 1 or 0)."""
+    chain: str = ""
+    """Choices of one chain may not grow from one to the next, in the order of the space; empty when free."""
+
+    def __post_init__(self) -> None:
+        assert len(self.values) == len(self.sizes) >= 1, (
+            f"{self.name}: {len(self.values)} values, {len(self.sizes)} sizes"
+        )
+        assert len({frozenset(s) for s in self.sizes}) == 1, f"{self.name}: every value sets the same axes"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes that this choice sets, in the order of the model."""
+        return tuple(self.sizes[-1])
+
+
+@final
+@dataclass(frozen=True)
+class Group:
+    """Axes that one choice sets together: those of a block, of a stage, or of the whole model."""
+
+    index: str
+    axes: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Faults:
+    """Where a kind says what is wrong with its mapping, all of it, instead of raising at the first fault.
+
+    `fault(key, found, allowed)` takes the key relative to the mapping, as in "size.2"; empty for the mapping itself.
+    `note(text)` records what was dropped.
+    """
+
+    fault: Callable[[str, str, str], None]
+    note: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceKind(ABC):
+    """A kind of choice: the fields are the keys of its YAML mapping, one of which has the name of the kind's file."""
+
+    per: Level | None = None
+    """One choice per block, stage or model; left out, the finest that the axes have."""
+
+    @abstractmethod
+    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
+        """The choices that the mapping called `name` makes on a model, first block first; an empty list when `report`
+        has a fault.
+        """
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[tuple[str, Mapping[str, object]]]:
+        """Names and mappings that are right on a common ViT or Swin; the conformance suite tries them on several
+        outlines.
+        """
+
+
+def elastic(families: Sequence[str], key: str, outline: Outline, report: Faults) -> list[str]:
+    """Those of `families` that the model has and may choose; the others are reported, at `key`."""
+    allowed = [f for f in outline.dimensions if f in outline.elastic]
+    good: list[str] = []
+    if not families:
+        report.fault(key, "an empty list", f"at least one of {', '.join(sorted(allowed))}")
+    for i, name in enumerate(families):
+        place = f"{key}.{i}" if key else key
+        if name in outline.dimensions and name not in allowed:
+            report.fault(place, f"'{name}', which is fixed in {outline.model}", f"one of {', '.join(sorted(allowed))}")
+        elif name not in allowed:
+            report.fault(
+                place, f"unknown axis '{name}'", f"one of {', '.join(sorted(allowed))}{nearest(name, allowed)}"
+            )
+        elif name in good:
+            report.fault(place, f"'{name}' twice", "each axis once")
+        else:
+            good.append(name)
+    return good
+
+
+def groups(families: Sequence[str], per: Level | None, outline: Outline, report: Faults) -> list[Group]:
+    """The axes of some families, put together per block, stage or model.
+
+    When the model has no such groups, this is reported, and the finest that there are are returned, so that the
+    values can be judged.
+    """
+    axes = [axis for name in families for axis in outline.dimensions[name]]
+    levels: list[Level] = ["block", "stage", "model"]
+    coarsest: Level = levels[max((levels.index(outline.level(axis)) for axis in axes), default=0)]
+    level: Level = per or coarsest
+    if level == "stage" and not outline.staged:
+        report.fault("per", "'stage'", f"'block' or 'model': {outline.model} has no stages")
+        level = coarsest
+    elif levels.index(level) < levels.index(coarsest):
+        which = next(axis for axis in axes if outline.level(axis) == coarsest)
+        report.fault("per", f"'{level}'", f"'{coarsest}' or coarser: {outline.model} has '{which}' once per {coarsest}")
+        level = coarsest
+    members: dict[str, list[str]] = {}
+    for axis in axes:
+        place = index(axis)
+        members.setdefault({"block": place, "stage": place.partition(".")[0], "model": ""}[level], []).append(axis)
+    return [Group(place, tuple(members[place])) for place in sorted(members, key=position)]
+
+
+def title(name: str, group: Group) -> str:
+    """The name of the choice that the mapping `name` makes for a group: "heads.3", or "heads" when it makes one for
+    the whole model.
+    """
+    return f"{name}.{group.index}" if group.index else name

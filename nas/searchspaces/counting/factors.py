@@ -1,0 +1,124 @@
+"""Functions of a few choices as tables, and sums of them: all that counting and sampling need to know of rules and of
+costs.
+
+A space with 12 blocks has 10^12 architectures, but its cost is a sum of terms each of which looks at two or three
+choices. Such a term is a `Factor`; the sum is an `Additive`; and what a million architectures cost is a few dozen
+look-ups per architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import SpaceError
+
+Table = NDArray[np.int64]
+"""Architectures x choices: indices into the values of each choice."""
+
+_CHUNK = 2048
+"""Rows evaluated together: few enough that their columns and sums stay in the cache."""
+_MOST = 2**60
+"""Magnitude of a sum: the rest of int64 is left for doubling MACs to FLOPs, and for differences of sums."""
+
+
+@final
+@dataclass(frozen=True)
+class Factor:
+    """A function of a few choices: its value for every combination of their values.
+
+    `table` has one dimension per entry of `choices` (their positions in the space, all different), as long as that
+    choice has values. A boolean table is a rule (True: allowed), an int64 table is a cost.
+    """
+
+    choices: tuple[int, ...]
+    table: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        assert self.table.ndim == len(self.choices) == len(set(self.choices)), (
+            "one dimension for each choice, each choice once"
+        )
+        assert self.table.dtype in (np.dtype(bool), np.dtype(np.int64)), (
+            f"a table is bool or int64, not {self.table.dtype}"
+        )
+
+    def __call__(self, table: Table) -> NDArray[Any]:
+        """The factor's value for every row of a table of architectures, shape (n,)."""
+        return np.asarray(self.table[tuple(table[:, c] for c in self.choices)])
+
+    def over(self, choices: Sequence[int]) -> NDArray[Any]:
+        """The table turned into the order of `choices`, with dimensions of length 1 for those that it does not look
+        at.
+        """
+        order = sorted(range(len(self.choices)), key=lambda d: choices.index(self.choices[d]))
+        lengths = {self.choices[d]: self.table.shape[d] for d in order}
+        return self.table.transpose(order).reshape([lengths.get(c, 1) for c in choices])
+
+
+@final
+@dataclass(frozen=True)
+class Additive:
+    """A constant plus a sum of int64 factors: a cost of an architecture in closed form.
+
+    Raises SpaceError when a sum may be too large for int64, since numpy would wrap it around in silence.
+    """
+
+    constant: int
+    factors: tuple[Factor, ...]
+    _joint: tuple[Factor, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        assert all(f.table.dtype == np.int64 for f in self.factors), "costs are int64"
+        most = abs(self.constant) + sum(_magnitude(factor) for factor in self.factors)
+        if most > _MOST:
+            found = f"costs of up to {most:.3g}"
+            raise SpaceError(f"the model is too large to count: found {found}; allowed: at most {_MOST:.3g}")
+        object.__setattr__(self, "_joint", tuple(_joined(self.factors)))
+
+    def __call__(self, table: Table) -> NDArray[np.int64]:
+        """Cost of every architecture of a table (n, choices) of indices: int64, shape (n,). Raises IndexError on an
+        index out of range.
+        """
+        sums = np.full(len(table), self.constant, np.int64)
+        for start in range(0, len(table), _CHUNK):
+            rows = np.ascontiguousarray(table[start : start + _CHUNK].T)
+            part = sums[start : start + _CHUNK]
+            for factor in self._joint:
+                part += _look_up(factor, rows)
+        return sums
+
+    def times(self, multiple: int) -> Additive:
+        """The same cost in another unit."""
+        factors = tuple(Factor(factor.choices, multiple * factor.table) for factor in self.factors)
+        return Additive(multiple * self.constant, factors)
+
+
+def _magnitude(factor: Factor) -> int:
+    """The greatest absolute value of a cost, as Python's int, which does not overflow."""
+    return max(abs(int(factor.table.max(initial=0))), abs(int(factor.table.min(initial=0))))
+
+
+def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Values of a factor for `rows` (choices, n): one flat index, one gather."""
+    if not factor.choices:
+        return np.full(rows.shape[1], factor.table, np.int64)
+    flat = rows[factor.choices[0]]
+    for choice, length in zip(factor.choices[1:], factor.table.shape[1:], strict=True):
+        flat = flat * length + rows[choice]
+    return np.asarray(factor.table.ravel().take(flat))
+
+
+def _joined(factors: Iterable[Factor]) -> list[Factor]:
+    """The same sum in fewer factors: those whose choices another factor also looks at are added into its table."""
+    joint: list[Factor] = []
+    for factor in sorted(factors, key=lambda f: -len(f.choices)):
+        host = next((i for i, other in enumerate(joint) if set(factor.choices) <= set(other.choices)), None)
+        if host is None:
+            joint.append(factor)
+        else:
+            joint[host] = Factor(joint[host].choices, joint[host].table + factor.over(joint[host].choices))
+    return joint

@@ -1,0 +1,206 @@
+"""From the YAML of a search space to its choices: reads every mapping, asks every kind, and reports all faults
+together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache, partial
+from importlib.metadata import entry_points
+from typing import Any, cast, final
+
+from nas.documents.document import Document, attempt, in_order
+from nas.documents.text import KeyPath, cut, dotted
+from nas.errors import ConfigError, Fault, ModelError, NasError, SpaceError, nearest
+from nas.plugins import find, names
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults
+from nas.searchspaces.outline import Outline
+
+KINDS = "nas.searchspaces.choices"
+"""The plug-in folder of choice kinds, and the group of entry points that adds to it."""
+OUTLINES = "nas.outlines"
+"""The group of entry points that know models: functions of a model's name and arguments that return its Outline."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The keys of a space's YAML."""
+
+    model: str
+    model_args: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]]
+
+
+@final
+@dataclass(frozen=True)
+class Parts:
+    """What a search space is made of."""
+
+    choices: list[Choice]
+    outline: Outline
+    model_args: dict[str, Any]
+    notes: list[str]
+
+
+def load(document: Document, at: KeyPath, model_args: Mapping[str, Any], outline: Outline | None) -> Parts:
+    """The parts of the space at the path `at` of a document.
+
+    Raises ConfigError with all faults: of the text, of its keys and types, and of its choices against the model's
+    outline; a model that cannot be outlined is one of them.
+    """
+    _, faults = attempt(document, _File, at)
+    faults = [*document.faults, *faults]
+    kinds = _kinds(document, at, faults)
+    model, own_args = document.get((*at, "model")), document.get((*at, "model_args"))
+    args = {**(own_args if isinstance(own_args, dict) else {}), **model_args}
+    if outline is None and isinstance(model, str):
+        try:
+            outline = outline_of(model, args)
+        except NasError as wrong:
+            faults.append(_refused(document, at, model, args, wrong))
+    notes: list[str] = []
+    choices = _expanded(document, at, kinds, outline, faults, notes) if outline else []
+    if faults:
+        raise ConfigError(in_order(faults))
+    assert outline is not None
+    return Parts(choices, outline, args, notes)
+
+
+def outline_of(model: str, model_args: Mapping[str, Any]) -> Outline:
+    """What the installed packages say of a model. Raises the ModelError of the first that was asked when none knows
+    it.
+    """
+    refused: list[ModelError] = []
+    for entry in sorted(entry_points(group=OUTLINES), key=lambda entry: entry.name):
+        try:
+            outline = entry.load()(model, model_args)
+        except ModelError as fault:
+            refused.append(fault)
+        else:
+            assert isinstance(outline, Outline), f"entry point '{entry.name}' of {OUTLINES} must return an Outline"
+            return outline
+    raise refused[0] if refused else ModelError(f"no installed package knows models (entry points '{OUTLINES}')")
+
+
+def _refused(document: Document, at: KeyPath, model: str, args: Mapping[str, Any], wrong: NasError) -> Fault:
+    """The fault of a model that cannot be outlined: of its arguments, when the model alone can be."""
+    reason = " ".join(str(wrong).split())
+    if document.get((*at, "model_args")):
+        try:
+            outline_of(model, {})
+        except NasError:
+            pass
+        else:
+            allowed = f"arguments that {model} can be built with ({reason})"
+            return document.fault((*at, "model_args"), cut(", ".join(f"{k}: {v}" for k, v in args.items())), allowed)
+    return document.fault((*at, "model"), f"'{cut(model)}'", f"a model that can become a supernet ({reason})")
+
+
+@lru_cache(maxsize=1)
+def kind_names() -> tuple[str, ...]:
+    """All kinds of choices that are installed; looked up once, since that reads the metadata of every package."""
+    return tuple(names(KINDS))
+
+
+@lru_cache(maxsize=64)
+def find_kind(name: str) -> type[ChoiceKind]:
+    """The kind of choice called `name`. Raises SpaceError when a package that it needs is not installed."""
+    return find(KINDS, name, ChoiceKind, SpaceError)  # type: ignore[type-abstract]
+
+
+def _kinds(document: Document, at: KeyPath, faults: list[Fault]) -> dict[str, ChoiceKind]:
+    """Every mapping under `choices` that could be read, as a kind of choice."""
+    mappings = document.get((*at, "choices"))
+    if mappings == {}:
+        faults.append(
+            document.fault(
+                (*at, "choices"), "an empty mapping", "at least one choice, such as heads: {size: [1, 2, 3]}"
+            )
+        )
+    found = {}
+    for name, mapping in mappings.items() if isinstance(mappings, dict) else ():
+        path = (*at, "choices", name)
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            faults.append(document.fault(path, f"the name '{name}'", "a letter, then letters, digits, - and _"))
+        if isinstance(mapping, dict):
+            kind = _kind(document, path, mapping, faults)
+            if kind is not None:
+                found[name] = kind
+    return found
+
+
+def _kind(document: Document, path: KeyPath, mapping: Mapping[str, Any], faults: list[Fault]) -> ChoiceKind | None:
+    known = kind_names()
+    keys = [key for key in mapping if key in known]
+    if len(keys) != 1:
+        shown = f"the keys {', '.join(mapping)}" if mapping else "an empty mapping"
+        hints = (nearest(key, known) for key in mapping)
+        hint = "" if keys else next(filter(None, hints), "")
+        faults.append(document.fault(path, shown, f"exactly one of {', '.join(known)}{hint}"))
+        return None
+    try:
+        kind = find_kind(keys[0])
+    except SpaceError as fault:
+        faults.append(document.fault((*path, keys[0]), keys[0], str(fault)))
+        return None
+    value, wrong = attempt(document, kind, path)
+    faults += wrong
+    return _remainder(document, kind, path, wrong) if wrong else value
+
+
+def _remainder(document: Document, kind: type[ChoiceKind], path: KeyPath, wrong: Sequence[Fault]) -> ChoiceKind | None:
+    """The kind without the keys that could not be read, so that the values of the others can be judged too.
+
+    None when a key is among them that it needs, or `of`, without which nobody knows what the values are of.
+    """
+    mapping = dict(cast(Mapping[str, Any], document.get(path)))
+    for key in {fault.key.removeprefix(f"{dotted(path)}.").partition(".")[0] for fault in wrong}:
+        mapping.pop(key, None)
+        if key == "of" or "'of'" in nearest(key, [field.name for field in fields(kind)]):
+            return None
+    value, _ = attempt(replace(document, data=mapping), kind)
+    return value
+
+
+def _expanded(
+    document: Document,
+    at: KeyPath,
+    kinds: Mapping[str, ChoiceKind],
+    outline: Outline,
+    faults: list[Fault],
+    notes: list[str],
+) -> list[Choice]:
+    """The choices that the kinds make on a model; faults and notes are added to the lists."""
+
+    def fault(path: KeyPath, key: str, found: str, allowed: str) -> None:
+        inner = tuple(int(step) if step.isdigit() else step for step in key.split(".")) if key else ()
+        faults.append(document.fault((*path, *inner), found, allowed))
+
+    choices: list[Choice] = []
+    owners: dict[str, str] = {}
+    for name, kind in kinds.items():
+        report = Faults(partial(fault, (*at, "choices", name)), notes.append)
+        known = len(faults)
+        made = kind.choices(name, outline, report)
+        assert made or len(faults) > known, f"'{name}' made no choice and reported nothing"
+        for axis in (axis for choice in made for axis in choice.axes):
+            rival = owners.setdefault(axis, name)
+            if rival != name:
+                report.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
+                break
+        choices += made
+    nested = {axis for choice in choices if choice.chain for axis in choice.axes}
+    parents = {axis: outline.within.get(axis, "").split() for axis in owners}
+    clashes = {
+        (owners[axis], parent): axis
+        for axis, packed in parents.items()
+        for parent in packed
+        if parent in owners and not (axis in nested and owners[parent] == owners[axis])
+    }
+    for (owner, parent), axis in clashes.items():
+        found = f"sizes of {axis}, while '{owners[parent]}' sets {parent}"
+        fault((*at, "choices", owner), "", found, f"one of the two, since {axis} selects its units from {parent}")
+    return choices

@@ -1,9 +1,0 @@
-"""An NNI experiment: NNI's manager, with its web page, runs one process per candidate, which extracts and retrains it.
-
-`search` is what a strategy calls, in the process of `nas`. It starts `host`, a process that keeps NNI's manager (a
-server on node.js) and ends with it when `nas` ends, however it ends. The manager starts a `trial` for each candidate.
-"""
-
-from nas.strategies.nni_experiment.search import Experiment, search
-
-__all__ = ["Experiment", "search"]

@@ -1,0 +1,234 @@
+"""One pass of Patch Slimming over the blocks, from the last to the first; see `nas.strategies.tolerance.strategy`."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.data.activations import Activations
+from nas.evaluation.evaluate import evaluating
+from nas.importance._recording import inputs_of
+from nas.importance.patch_impact import PatchImpact
+from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.axis_names import dimension, index
+from nas.searchspaces.choices._base import Choice
+from nas.searchspaces.space import SearchSpace
+from nas.supernets import Supernet
+from nas.training import Epoch, History, Recipe, Runtime, StepContext, fit
+from nas.training import checkpoint as checkpoints
+from nas.training.workplace import Workplace
+
+Error = Literal["relative", "mse", "sum"]
+
+
+@final
+@dataclass(frozen=True)
+class Growth:
+    """How a block is tried: tokens that it gains at a time, how it is tuned and judged, and what orders its tokens."""
+
+    grow: int
+    error: Error
+    training: Recipe
+    impact: PatchImpact
+
+
+@final
+class Slimming(nn.Module):
+    """A supernet that becomes slim. All that changes is in its state dict, so that a killed pass goes on."""
+
+    attempt: Tensor
+    row: Tensor
+    orders: Tensor
+    errors: Tensor
+    variation: Tensor
+
+    def __init__(self, growth: Growth, supernet: Supernet, work: Workplace) -> None:
+        super().__init__()
+        self.supernet, self.growth, self.work = supernet, growth, work
+        self.choices = queries_per_block(supernet.space)
+        self.blocks = list(self.choices)
+        self._original = (copy.deepcopy(supernet.model).eval(),)  # in a tuple: no part of the state
+        tokens = supernet.table.frame.axes[f"queries.{self.blocks[0]}"]
+        self.register_buffer("attempt", torch.tensor(0))
+        self.register_buffer("row", torch.zeros(len(supernet.space), dtype=torch.int64))
+        self.register_buffer("orders", torch.arange(tokens).repeat(len(self.blocks), 1))
+        self.register_buffer("errors", torch.zeros(len(self.blocks)))
+        self.register_buffer("variation", torch.zeros(len(self.blocks)))
+        self.history = History()
+        self._begin()
+
+    def again(self) -> None:
+        """Start once more, from the original weights."""
+        self.supernet.model.load_state_dict(self._original[0].state_dict())
+        self.attempt += 1
+        self._begin()
+
+    def resume(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
+        self.history = checkpoints.resume(path, self._progress(identity))
+        for block in self._turns[: len(self.history)]:
+            self.supernet.selection.update({f"queries.{block}": self.orders[self.blocks.index(block)]})
+
+    def run(self, tolerance: float, identity: Mapping[str, Any]) -> Architecture:
+        """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
+        runtime = self.work.runtime
+        for block in self._turns[len(self.history) :]:
+            start = time.perf_counter()
+            self._order(block)
+            error = self._grown(block, tolerance)
+            seconds = time.perf_counter() - start
+            epoch = Epoch(len(self.history) + 1, error, self.growth.training.lr, seconds)
+            self.history = History((*self.history, epoch))
+            if runtime.checkpoint:
+                checkpoints.save(runtime.checkpoint, self._progress(identity), self.history)
+            if runtime.on_epoch:
+                runtime.on_epoch(epoch)
+        return self.architecture
+
+    @property
+    def _turns(self) -> list[str]:
+        """The blocks that grow, in their order: all but the last one, backwards."""
+        return self.blocks[-2::-1]
+
+    @property
+    def architecture(self) -> Architecture:
+        """As far as it is decided: earlier blocks are whole."""
+        return self.supernet.space.from_table(self.row[None].cpu().numpy())[0]
+
+    def notes(self) -> dict[str, Any]:
+        """What the report draws: positions that each block computes, errors, and how much scores vary over images."""
+        model: Any = self.supernet.model
+        numbers = {"errors": self.errors, "variation": self.variation}
+        return {
+            "grid": list(model.patch_embed.grid_size),
+            "positions": {block: self.positions(f"queries.{block}") for block in self.blocks},
+            **{name: {b: round(float(v), 6) for b, v in zip(self.blocks[:-1], values[:-1], strict=True)}
+               for name, values in numbers.items()},
+        }  # fmt: skip
+
+    def positions(self, axis: str) -> list[int]:
+        """Positions that the architecture, as far as it is decided, keeps of an axis of tokens."""
+        kept = self.supernet.selection.kept(self.supernet.space.sizes(self.architecture))
+        return kept[axis].tolist() if axis in kept else list(range(self.supernet.table.frame.axes[axis]))
+
+    def _begin(self) -> None:
+        self.history = History()
+        self.row.copy_(torch.from_numpy(self.supernet.space.to_table([self.supernet.space.largest])[0]))
+        self._take(self.blocks[-1], 0)
+
+    def _progress(self, identity: Mapping[str, Any]) -> checkpoints.Progress:
+        return checkpoints.Progress(self, None, None, identity)
+
+    def _order(self, block: str) -> None:
+        """Sort a block's tokens: those that the block after it computes, then by their impact."""
+        place = self.blocks.index(block)
+        masks = {later: self.positions(f"queries.{later}") for later in self.blocks[place + 1 :]}
+        impacts = self.growth.impact.impacts(self.supernet, self.work, masks)[block]
+        scores, spread = impacts.mean(0), impacts.std(0, correction=0)
+        self.variation[place] = (spread / scores.clamp_min(1e-30)).mean()
+        kept = torch.zeros(len(scores)).index_fill(0, torch.tensor(masks[self.blocks[place + 1]]), 1.0)
+        axis = f"queries.{block}"
+        self.supernet.reorder({axis: scores + kept * (scores.max() + 1)})
+        self.orders[place] = torch.tensor(self.supernet.selection.state()[axis])
+
+    def _grown(self, block: str, tolerance: float) -> float:
+        """Grow a block until the error of the block after it is within the tolerance; returns that error."""
+        place = self.blocks.index(block)
+        after = self.blocks[place + 1]
+        sizes = [size[f"queries.{block}"] for size in self.choices[block].sizes]
+        least = len(self.positions(f"queries.{after}"))
+        value = next(i for i, size in enumerate(sizes) if size >= least)
+        data = self._cached(block, after)
+        while True:
+            self._take(block, value)
+            pair = _Pair(self, block, after)
+            pair.tune(data)
+            self.errors[place] = error = pair.measured(data)
+            if error <= tolerance or value == len(sizes) - 1:
+                return error
+            wanted = sizes[value] + self.growth.grow
+            value = next((i for i, size in enumerate(sizes) if size >= wanted), len(sizes) - 1)
+
+    def _cached(self, block: str, after: str) -> Activations:
+        """What the original model gives to a block, and what the block after it makes of that."""
+        (original,) = self._original
+        paths = self.supernet.table.frame.blocks
+        place = self.blocks.index(after) + 1
+        first = original.get_submodule(paths[block])
+        behind = original.get_submodule(paths[self.blocks[place]] if place < len(self.blocks) else "norm")
+        inputs, targets = [], []
+        impact = self.growth.impact
+        for found in inputs_of((first, behind), original, self.work, impact.images, impact.batch):
+            inputs.append(found[first].cpu())
+            targets.append(found[behind].cpu())
+        return Activations(torch.cat(inputs), torch.cat(targets), f"inputs of block {block}")
+
+    def _take(self, block: str, value: int) -> None:
+        self.row[list(self.supernet.space).index(self.choices[block].name)] = value
+
+
+@final
+class _Pair:
+    """A block and the one after it: the first learns to leave the second as it was."""
+
+    def __init__(self, slimming: Slimming, block: str, after: str) -> None:
+        self.supernet, self.growth, self.work = slimming.supernet, slimming.growth, slimming.work
+        self.architecture = slimming.architecture
+        frame = slimming.supernet.table.frame
+        self.paths = frame.blocks[block], frame.blocks[after]
+        self.computed = slimming.positions(f"queries.{after}")
+        present = slimming.positions(f"tokens.{after}")
+        self.rows = [present.index(position) for position in self.computed]
+
+    def tune(self, data: Activations) -> None:
+        """Train the first block alone. Raises `TrainingError` when a loss is not a number."""
+        self.supernet.requires_grad_(False)
+        self.supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
+        title = f"{self.work.runtime.title} {self.paths[0]}"
+        runtime = Runtime(device=self.work.runtime.device, title=title, progress=False)
+        fit(self.supernet, self, data, self.growth.training, seed=self.work.seed, runtime=runtime)
+
+    def __call__(self, inputs: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
+        """The step of `fit`: yields the error."""
+        yield self._error(self._blocks(), inputs, targets)
+
+    @torch.no_grad()
+    def measured(self, data: Activations) -> float:
+        """Mean error over all cached inputs."""
+        device = next(self.supernet.parameters()).device
+        total = 0.0
+        with evaluating(self.supernet):
+            blocks = self._blocks()
+            for inputs, targets in data.batches(self.growth.impact.batch, device=device):
+                total += float(self._error(blocks, inputs, targets)) * len(inputs)
+        return total / len(data)
+
+    def _blocks(self) -> nn.Sequential:
+        """Both blocks as the supernet's weights now make them."""
+        small = self.supernet.subnet(self.architecture)
+        return nn.Sequential(*(small.get_submodule(path) for path in self.paths))
+
+    def _error(self, blocks: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        found, wanted = blocks(inputs)[:, self.rows], targets[:, self.computed]
+        squared = (found - wanted).square()
+        error: Tensor = squared.mean((1, 2)) if self.growth.error == "mse" else squared.sum((1, 2))
+        if self.growth.error == "relative":
+            error = error / wanted.square().sum((1, 2))
+        return error.mean()
+
+
+def queries_per_block(space: SearchSpace) -> dict[str, Choice]:
+    """Block -> the choice of its queries alone; first block first."""
+    found = {}
+    for choice in space.values():
+        axes = [axis for axis in choice.axes if dimension(axis) == "queries"]
+        if len(axes) == 1:
+            found[index(axes[0])] = choice
+    return found

@@ -1,0 +1,140 @@
+"""The search's side of an NNI experiment: what is proposed, and what comes back, trial by trial."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, final
+
+import torch
+from pydantic import Field
+
+from nas.errors import StrategyError
+from nas.search.dispatch import Dispatcher, Job
+from nas.search.problem import Outcome, Problem, Trial
+from nas.search.strategy import AskTell
+from nas.system.packing import pack
+from nas.training import Recipe
+
+RECIPE = Recipe(epochs=3, lr=1e-3, warmup=1)
+PATIENCE = 120
+"""Seconds that NNI's manager gets to stop its trials and itself."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """How an NNI experiment measures candidates.
+
+    workers    trials at the same time
+    round      proposals in a round: NNI learns from whole rounds, so that one worker and many find the same
+    training   of each candidate, from its weights in the supernet, with plain cross-entropy
+    """
+
+    workers: Annotated[int, Field(ge=1)] = 1
+    round: Annotated[int, Field(ge=1)] = 4
+    training: Recipe = RECIPE
+
+
+def search(strategy: AskTell, options: Experiment, problem: Problem) -> Iterator[Trial]:
+    """Trials, each as soon as it is known. The metrics are those after training, not those of the supernet."""
+    dispatcher = Dispatcher(strategy, problem, options.round)
+    known = len(problem.history)
+    dispatcher.prepare()
+    yield from problem.history[known:]
+    if dispatcher.finished:
+        return
+    with _manager(options, problem) as manager:
+        running: dict[int, tuple[Job, float]] = {}
+        while not dispatcher.finished:
+            known = len(problem.history)
+            while len(running) < options.workers and (job := dispatcher.next()) is not None:
+                manager.submit(job)
+                running[job.number] = job, time.perf_counter()
+            if running:
+                told = manager.receive()
+                job, started = running.pop(told["number"])
+                dispatcher.settle(job.number, _outcome(told, time.perf_counter() - started))
+            yield from problem.history[known:]  # proposals that repeat what was measured are among them
+
+
+def _outcome(told: dict[str, Any], seconds: float) -> Outcome:
+    return Outcome({}, told["fault"], seconds) if "fault" in told else Outcome.of(told["metrics"], seconds)
+
+
+@final
+@dataclass(frozen=True)
+class _Manager:
+    """The process `host`, in which NNI's manager is kept."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def submit(self, job: Job) -> None:
+        """Hand a candidate over."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):  # `receive` says why
+            self.process.stdin.write(json.dumps({"number": job.number, "architecture": dict(job.architecture)}) + "\n")
+            self.process.stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        """The next thing that it says. Raises `StrategyError` when it cannot go on."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        told: dict[str, Any] = json.loads(line) if line else {"broken": self._last()}
+        if "broken" in told:
+            raise StrategyError(f"NNI's experiment cannot go on: {told['broken']}; run the same command to continue")
+        return told
+
+    def stop(self) -> None:
+        """The end of its input is what it stops at; if it does not, its end is what NNI's manager stops at."""
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _last(self) -> str:
+        """The last line of the log."""
+        return self.log.read_text(errors="replace").strip().rpartition("\n")[2] or "its host has ended"
+
+
+@contextmanager
+def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
+    """NNI's manager, and its folder, for as long as the search lasts."""
+    with tempfile.TemporaryDirectory(prefix="nas-nni-") as folder, (Path(folder) / "host.log").open("w") as log:
+        _write_task(Path(folder) / "task", options, problem)
+        space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
+        settings = {"name": problem.strategy, "workers": options.workers, "space": space}
+        command = [sys.executable, "-m", "nas.strategies.with_nni.experiment.host", folder, json.dumps(settings)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        )
+        manager = _Manager(process, Path(log.name))
+        try:
+            url = manager.receive()["url"]
+            if problem.work is not None and problem.work.runtime.progress:
+                print(f"NNI's page, for this machine only: {url}", file=sys.stderr)
+            yield manager
+        finally:
+            manager.stop()
+
+
+def _write_task(path: Path, options: Experiment, problem: Problem) -> None:
+    from nas.strategies.with_nni.experiment.trial import Task
+
+    assert problem.supernet is not None, "an experiment needs a supernet"
+    assert problem.work is not None, "an experiment needs data to train on"
+    threads = max(1, torch.get_num_threads() // options.workers)
+    device = str(problem.work.runtime.device)
+    task = Task(problem.supernet, problem.work.data, options.training, problem.work.seed, device, threads)
+    with path.open("wb") as file:
+        pickle.dump(pack(task), file, protocol=pickle.HIGHEST_PROTOCOL)

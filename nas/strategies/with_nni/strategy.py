@@ -1,0 +1,249 @@
+"""NNI's searchers: regularised evolution, a tree-structured Parzen estimator, naive evolution, random.
+
+They propose in this process. Our table of trials is the truth: what NNI needs to know is made of the history for each
+proposal, or (its naive evolution) kept for a search and replayed after a kill. NNI's run-loops are not run: what they
+call for the next candidate is called instead. Only `mode: experiment` starts NNI's manager, see `nni_experiment`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, final
+
+import numpy as np
+from nni.algorithms.hpo import evolution_tuner, random_tuner, tpe_tuner
+from nni.common.hpo_utils import format_search_space
+from pydantic import Field
+from typing_extensions import override
+
+from nas.errors import StrategyError
+from nas.search.feasible import draw, leader, near
+from nas.search.problem import Problem, Trial, to_minimise
+from nas.search.strategy import AskTell, Proposer
+from nas.searchspaces.architecture import Architecture
+from nas.strategies.with_nni.experiment import Experiment, search
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class WithNni(AskTell):
+    """NNI proposes; what does not fit the limit is moved to the nearest architecture that does, and NNI learns of that
+    one. One objective.
+
+    sampler      regularized_evolution (nni.nas's, the best of them), tpe, evolution (naive), random
+    startup      trials drawn uniformly within the limit before tpe begins to model
+    population   of both evolutions; as many trials are drawn likewise first
+    sample       a parent of regularised evolution is the best of so many of the population
+    mutation     probability with which regularised evolution redraws a choice; by default one per child, on average
+    crossover    give its children two parents
+    mode         search: candidates are measured on the supernet. experiment: NNI's manager, with its web page, runs a
+                 process per candidate, which trains it; for trials that are long
+    experiment   see `Experiment`
+    """
+
+    sampler: Literal["regularized_evolution", "tpe", "evolution", "random"] = "regularized_evolution"
+    startup: Annotated[int, Field(ge=1)] = 20
+    population: Annotated[int, Field(ge=2)] = 50
+    sample: Annotated[int, Field(ge=1)] = 10
+    mutation: Annotated[float, Field(ge=0, le=1)] | None = None
+    crossover: bool = False
+    mode: Literal["search", "experiment"] = "search"
+    experiment: Experiment = field(default_factory=Experiment)
+
+    examples = (
+        {"trials": 80, "population": 20, "sample": 6},
+        {"trials": 80, "sampler": "tpe"},
+        {"trials": 80, "sampler": "evolution", "population": 20},
+    )
+
+    def check(self, problem: Problem) -> None:
+        """Raise `StrategyError` for several objectives, or where a package is missing that NNI needs but does not ask
+        for.
+        """
+        if len(problem.objectives) > 1:
+            raise StrategyError(
+                f"{problem.strategy}: found {len(problem.objectives)} objectives, but NNI's searchers take one; "
+                "allowed: one, such as --set 'objectives={accuracy: max}', or strategies/nsga2.yaml"
+            )
+        if self.sampler == "regularized_evolution" and find_spec("pytorch_lightning") is None:
+            raise StrategyError(
+                f"{problem.strategy}: nni.nas needs the package 'pytorch_lightning', which is not installed: "
+                "pip install 'nas[nni]'"
+            )
+
+    @property
+    @override
+    def measures(self) -> bool:
+        return self.mode == "experiment"
+
+    @override
+    def search(self, problem: Problem) -> Iterator[Trial]:
+        if self.mode == "search":
+            return super().search(problem)
+        self.check(problem)
+        return search(self, self.experiment, problem)
+
+    @override
+    def ask(self, problem: Problem, number: int) -> Architecture:
+        if self.sampler == "evolution":
+            return self.resumed(problem).ask(number)
+        rng = problem.rng(number)
+        done = [trial for trial in problem.history if trial.state == "done"]
+        first = {"regularized_evolution": self.population, "tpe": self.startup, "random": 0}[self.sampler]
+        if len(done) < first:
+            return draw(problem, rng)
+        with _quiet():
+            proposal = SEARCHERS[self.sampler](self, problem, done, rng)
+        return near(problem, proposal, rng, None if self.sampler == "random" else leader(problem, problem.history, rng))
+
+    @override
+    def proposer(self, problem: Problem) -> Proposer:
+        return _Population(self, problem) if self.sampler == "evolution" else Proposer(self, problem)
+
+
+def _regularized(options: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
+    """A child of the youngest trials, the population of regularised evolution."""
+    # Here, since it takes seconds: nni.nas loads torch and Lightning.
+    from nni.mutable import Categorical, MutableDict
+    from nni.nas.execution import SequentialExecutionEngine
+    from nni.nas.strategy.evolution import Individual, RegularizedEvolution
+
+    strategy = RegularizedEvolution(
+        population_size=options.population,
+        sample_size=min(options.sample, options.population),
+        mutation_prob=1 / len(problem.space) if options.mutation is None else options.mutation,
+        crossover=options.crossover,
+        dedup=False,
+    )
+    choices = {name: Categorical(spec["_value"], label=name) for name, spec in _choices(problem).items()}
+    strategy.initialize(MutableDict(choices), SequentialExecutionEngine())
+    young = done[-options.population :]
+    individuals = [Individual(_named(problem, trial), _fitness(problem, trial)) for trial in young]
+    state = np.random.RandomState(int(rng.integers(2**32))).get_state()
+    strategy.load_state_dict({"population": individuals, "individual_counter": len(done), "random_state": state})
+    return _row(strategy.new_individual())
+
+
+def _tpe(_: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
+    """One draw from the density of good trials.
+
+    By default NNI takes the best of 24. Where a choice has few values that is the same one again and again, and NNI's
+    tuner then walks a grid instead: it got worse than random.
+    """
+    arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
+    space = format_search_space(_choices(problem))
+    table = problem.space.to_table([trial.architecture for trial in done])
+    found = to_minimise(done, problem.objectives)[:, 0].tolist()
+    history = {
+        key: [tpe_tuner.Record(at, loss) for at, loss in zip(column, found, strict=True)]
+        for key, column in zip(space, table.T.tolist(), strict=True)
+    }
+    return _row({key[0]: at for key, at in tpe_tuner.suggest(arguments, rng, space, history).items()})
+
+
+def _random(_: WithNni, problem: Problem, __: list[Trial], rng: np.random.Generator) -> np.ndarray:
+    """Drawn uniformly from the whole space, whatever the limit."""
+    space = format_search_space(_choices(problem))
+    return _row({key[0]: at for key, at in random_tuner.suggest(rng, space).items()})
+
+
+SEARCHERS: Mapping[str, Callable[[WithNni, Problem, list[Trial], np.random.Generator], np.ndarray]] = {
+    "regularized_evolution": _regularized,
+    "tpe": _tpe,
+    "random": _random,
+}
+"""Those that need no memory but the trials that are done."""
+
+
+@final
+class _Population(Proposer):
+    """NNI's `EvolutionTuner`, with its population: asked and told trial by trial."""
+
+    def __init__(self, options: WithNni, problem: Problem) -> None:
+        super().__init__(options, problem)
+        self._first = options.population
+        self._done = 0
+        with _quiet():
+            self._tuner = evolution_tuner.EvolutionTuner("maximize", options.population)
+            self._tuner.update_search_space(_choices(problem))
+        self._tuner.population.clear()  # its own one has no seed; ours comes from the first trials
+
+    @override
+    def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
+        """The tuner is asked in a replay as well, since that takes from its population."""
+        problem, rng = self.problem, self.problem.rng(number)
+        if self._done < self._first or not self._tuner.population:
+            return draw(problem, rng) if answer is None else answer
+        with _quiet(), self._seeded(rng):
+            proposal = self._tuner.generate_parameters(number)
+        return near(problem, _row(proposal), rng, leader(problem, problem.history, rng)) if answer is None else answer
+
+    @override
+    def tell(self, trial: Trial) -> None:
+        """The tuner learns of what was measured in place of its proposal; of a failure, so that it
+        tries a random one next.
+        """
+        running = trial.number in self._tuner.running_trials
+        if trial.state != "failed":
+            self._done += 1
+            self._tuner.running_trials.pop(trial.number, None)
+            config = {name: {"_index": at, "_value": at} for name, at in _named(self.problem, trial).items()}
+            fitness = _fitness(self.problem, trial)
+            self._tuner.population.append(evolution_tuner.Individual(config=config, result=fitness))
+        elif running:
+            with _quiet(), self._seeded(self.problem.rng(trial.number)):
+                self._tuner.trial_end(trial.number, success=False)
+
+    @contextmanager
+    def _seeded(self, rng: np.random.Generator) -> Iterator[None]:
+        """The tuner draws from a generator of its own, and from Python's global one."""
+        before = random.getstate()
+        self._tuner.random_state = np.random.RandomState(int(rng.integers(2**32)))
+        random.seed(int(rng.integers(2**32)))
+        try:
+            yield
+        finally:
+            random.setstate(before)
+
+
+def _choices(problem: Problem) -> dict[str, dict[str, Any]]:
+    """The space in NNI's words. Choices are named by their places, since NNI takes not every name, and their values are
+    indices.
+    """
+    sizes = [len(choice.values) for choice in problem.space.values()]
+    return {str(place): {"_type": "choice", "_value": list(range(size))} for place, size in enumerate(sizes)}
+
+
+def _named(problem: Problem, trial: Trial) -> dict[str, int]:
+    """A trial's architecture in the words of `_choices`."""
+    return {str(place): int(at) for place, at in enumerate(problem.space.to_table([trial.architecture])[0])}
+
+
+def _row(sample: Mapping[str, int]) -> np.ndarray:
+    """Back from the words of `_choices`."""
+    return np.array([sample[str(place)] for place in range(len(sample))], dtype=np.int64)
+
+
+def _fitness(problem: Problem, trial: Trial) -> float:
+    """More is better."""
+    return -float(to_minimise([trial], problem.objectives)[0, 0])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep NNI from printing to stdout, and from warning that it does not know this version of torch."""
+    logger = logging.getLogger("nni")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

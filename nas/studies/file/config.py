@@ -1,0 +1,182 @@
+"""What a study file may say: one frozen dataclass per mapping of its YAML; `nas.studies.file.resolve` makes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sized
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, final
+
+from pydantic import AfterValidator, Field
+
+from nas.data import DataSpec
+from nas.system.cluster import Cluster
+from nas.training import Recipe, RetrainLoss
+
+
+def _matching(pattern: str, allowed: str) -> AfterValidator:
+    """Text of a certain form, with words of ours for what is allowed."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(allowed)
+        return text
+
+    return AfterValidator(check)
+
+
+def _filled(allowed: str) -> AfterValidator:
+    """A list or a mapping that is not empty, with words of ours for what is allowed."""
+
+    def check(value: Sized) -> Any:
+        if not len(value):
+            raise ValueError(allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**31:
+        raise ValueError("a whole number from 0 to 2147483647")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[str, _matching(r"\s*\d+(\.\d*)?\s*%\s*", 'a share of the whole model such as "50%"')]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Share
+"""An absolute number, or a share of the whole base model such as "50%"."""
+Bounds = Mapping[Literal["macs", "flops", "params"], Amount | tuple[Amount | None, Amount | None]]
+"""`limit:` the most of each; or the least and the most, null for an open end."""
+Metric = Literal["accuracy", "loss", "macs", "flops", "params"]
+Plugin = Name | Mapping[str, Any]
+"""A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
+
+
+@dataclass(frozen=True)
+class StageRecipe(Recipe):
+    """What the stages that train have in common, beside the recipe.
+
+    workers   processes on Ray that train together: each runs its part of every batch, and the gradients are summed, so
+              that the result is that of one, but for rounding and for what is random in the module (dropout)
+    """
+
+    workers: Annotated[int, Field(ge=1)] = 1
+
+
+@final
+@dataclass(frozen=True)
+class BaseSpec(StageRecipe):
+    """`base:` how the whole model is trained, or where its weights come from.
+
+    pretrained   start from timm's pretrained weights (timm looks for them in its own cache, or fetches them)
+    checkpoint   start from this .safetensors file, whose classifier may be of other classes
+    epochs       of training after that; 0 takes the weights as they are
+    """
+
+    pretrained: bool = False
+    checkpoint: str | None = None
+
+
+@final
+@dataclass(frozen=True)
+class SupernetSpec(StageRecipe):
+    """`supernet:` how the sub-networks learn to be good with shared weights.
+
+    rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and
+                   its options
+    within_limit   draw random sub-networks only from those within the study's limit
+    """
+
+    rule: Plugin = "sandwich"
+    within_limit: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class RetrainSpec(StageRecipe):
+    """`retrain:` how the winner learns again; the uniform baseline's winner gets the same.
+
+    loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
+    detach, small_ce      switches of the adjoined loss, see `nas.training.adjoined_loss`
+    separate_norms        in adjoined retraining, the winner learns norm parameters of its own
+    gradual               in adjoined retraining, one block is cut per epoch, the last one first
+    weight, temperature   of the distilled loss, see `nas.training.distillation_loss`
+    """
+
+    loss: RetrainLoss = "adjoined"
+    detach: bool = False
+    small_ce: bool = False
+    separate_norms: bool = False
+    gradual: bool = False
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    temperature: Positive = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class LatencySpec:
+    """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
+
+    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], _filled("a list of batch sizes, such as [1, 64]")] = (
+        1,
+        64,
+    )
+    seconds: Positive = 3.0
+
+
+@final
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study file.
+
+    space        a search space's file, or the space itself
+    strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and
+                 a `name:` for tables
+    data         which images
+    limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most];
+                 several at once
+    baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
+                 that need the supernet, which yield one trial only)
+    objectives   what the search measures, the one that picks the winner first
+    importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
+                 with `use:`
+    warm_start   folders of earlier runs with the same choices, whose trials the strategy may learn from before its
+                 first proposal (tpe, gp, nsga2 ..., evolution). Their metrics were measured on other weights, and serve
+                 as a hint only: they are no trials of this run, and what it proposes is measured here
+    seed         of everything that is random
+    name         of the run, and of its folder runs/NAME (default: the file's name)
+    folder       of the run, in place of runs/NAME
+    store        URL of the database for the trials (default: an SQLite file in the run's folder)
+    device       cpu, cuda, cuda:1 ...; auto takes a GPU where there is one
+    threads      of the processor (default: what torch takes)
+    ray          where the workers of the stages base, supernet and retrain are, see `nas.system.cluster.Cluster`
+    """
+
+    space: Mapping[str, Any]
+    strategy: Mapping[str, Any]
+    data: DataSpec
+    limit: Bounds = field(default_factory=dict)
+    baseline: Annotated[int, Field(ge=1)] | None = None
+    objectives: Annotated[
+        Mapping[Metric, Literal["max", "min"]], _filled("at least one objective, such as {accuracy: max}")
+    ] = field(default_factory=lambda: {"accuracy": "max"})
+    importance: Plugin = "given"
+    base: BaseSpec = BaseSpec()
+    supernet: SupernetSpec = SupernetSpec()
+    retrain: RetrainSpec = RetrainSpec()
+    latency: LatencySpec = LatencySpec()
+    warm_start: tuple[Name, ...] = ()
+    seed: Annotated[int, AfterValidator(_seed)] = 0
+    name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
+    folder: Name | None = None
+    store: Name | None = None
+    device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+    ray: Cluster = field(default_factory=Cluster)
+
+    @property
+    def strategy_name(self) -> str:
+        """What the strategy's trials are called: its preset's file name, its `name:`, or what it uses."""
+        return str(self.strategy.get("name", self.strategy["use"]))

@@ -1,0 +1,32 @@
+"""Runs side by side: the rows of their results tables in one frame, each with its run's hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nas.studies.run.record import Record
+
+
+def compare(records: Sequence[Record]) -> pd.DataFrame:
+    """One row per run and model; `hypervolume` is of the trials of the strategy that chose the model (NaN for the
+    base).
+
+    `study` is the run's name; where several runs share one, the folder's. Raises `RunError` for a run that is not
+    finished.
+    """
+    names = [record.name for record in records]
+    frames = []
+    for record in records:
+        frame = pd.DataFrame([dict(row) for row in record.result("retrain")["rows"]])
+        trials = record.trials()
+        volumes = {s: record.hypervolume(trials[trials["strategy"] == s]) for s in trials["strategy"].unique()}
+        unique = names.count(record.name) == 1
+        frames.append(
+            frame.assign(
+                study=record.name if unique else str(record.folder.path),
+                hypervolume=frame["strategy"].map(volumes).astype("float64"),
+            )
+        )
+    return pd.concat(frames, ignore_index=True)

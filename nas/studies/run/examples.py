@@ -1,0 +1,31 @@
+"""A few validation images in the run's folder, for reports that draw over real images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nas.studies.run.folder import write_bytes
+
+EXAMPLES = "examples.npy"
+COUNT = 4
+
+
+def save_examples(path: Path, images: Tensor) -> None:
+    """The first COUNT of `images` (uint8, N x C x H x W), written as N x H x W x C."""
+    buffer = io.BytesIO()
+    np.save(buffer, images[:COUNT].permute(0, 2, 3, 1).numpy(), allow_pickle=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def load_examples(path: Path) -> NDArray[np.uint8] | None:
+    """What `save_examples` wrote; None when it is missing or damaged: a report can do without."""
+    try:
+        found: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return found if found.dtype == np.uint8 and found.ndim == 4 else None

@@ -1,0 +1,160 @@
+"""A run's folder on disk: whole files or none, one driver at a time, and a result per stage that says the stage is
+done.
+
+A file appears by rename after its bytes are on the disk, so that a process killed at any moment leaves the old file or
+the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from safetensors import SafetensorError
+
+from nas.errors import RunError
+from nas.studies.run import results
+from nas.system.files import replace_file, replacing_folder
+
+STAGES = tuple(results.STAGES)
+TAU = "tau"
+"""Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
+architecture.
+"""
+
+
+@final
+class RunFolder:
+    """The folder of one run. Every fault of the disk becomes a `RunError` that names the file and says what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def study_file(self) -> Path:
+        """The fully resolved study; a folder without it holds no run."""
+        return self.path / "study.yaml"
+
+    @property
+    def prior_file(self) -> Path:
+        """Trials of earlier runs that this one may learn from."""
+        return self.path / "prior.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was ever begun here."""
+        return self.study_file.is_file()
+
+    def stage(self, stage: str) -> Path:
+        """The folder of a stage, made when it is not there."""
+        with _disk(self.path / stage, "make"):
+            (self.path / stage).mkdir(parents=True, exist_ok=True)
+        return self.path / stage
+
+    def result(self, stage: str) -> Mapping[str, Any] | None:
+        """What a finished stage left, None while it is not finished."""
+        path = self.path / stage / "result.json"
+        if not path.exists():
+            return None
+        remedy = f"delete the folder '{path.parent}' and run again: the stage is then redone"
+        return read_json(path, results.STAGES[stage], remedy=remedy)
+
+    def need(self, stage: str) -> Mapping[str, Any]:
+        """The result of a stage, or a `RunError` that says how to get it."""
+        found = self.result(stage)
+        if found is None:
+            raise RunError(
+                f"{self.path}: the stage '{stage}' is not finished; run the study again to continue it: nas run "
+                f"{self.path}"
+            )
+        return found
+
+    def finish(self, stage: str, result: Mapping[str, Any]) -> None:
+        """Marks a stage as done. Write everything else of the stage before."""
+        write_json(self.stage(stage) / "result.json", result)
+
+    def forget_after(self, stage: str) -> None:
+        """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
+        `nas tau` come after `explore`.
+        """
+        later = STAGES[STAGES.index(stage) + 1 :]
+        for name in (*later, TAU) if "extract" in later else later:
+            path = self.path / name
+            if path.exists():
+                with _disk(path, "delete"):
+                    shutil.rmtree(path)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder for one driver; the system lets go of it when the process dies, however it dies.
+
+        Raises `RunError` when another process holds it.
+        """
+        path = self.path / "lock"
+        with _disk(path, "open"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = path.open("a")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.path}: another process is running this study; wait for it, or choose another folder with "
+                    "--folder"
+                ) from None
+            yield
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, and waits until it is on the disk."""
+    with _disk(path, "write"):
+        replace_file(path, content)
+
+
+def run_label(name: str, identity: Mapping[str, Any]) -> str:
+    """What a run is called where several meet: its study's name, and the beginning of its id."""
+    return f"{name}-{str(identity['id'])[:12]}"
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes JSON whole or not at all."""
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, kind: Any, *, remedy: str) -> dict[str, Any]:
+    """Reads what `write_json` wrote, which must hold a `kind` of `run.results`; `remedy` ends the message of
+    the `RunError` for a damaged file.
+    """
+    with _disk(path, "read"):
+        content = path.read_bytes()
+    damage = results.damage(kind, content)
+    if damage is not None:
+        raise RunError(f"{path}: damaged, {damage}; {remedy}")
+    value: dict[str, Any] = json.loads(content)
+    return value
+
+
+@contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, see `nas.system.files.replacing_folder`."""
+    with _disk(path, "write"), replacing_folder(path) as partial:
+        yield partial
+
+
+@contextlib.contextmanager
+def _disk(path: Path, verb: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise RunError(
+            f"cannot {verb} '{path}': {reason}; mend that and run the same command again: nothing finished is lost"
+        ) from fault

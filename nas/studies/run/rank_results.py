@@ -1,0 +1,101 @@
+"""What the files of a run's folder `tau` hold, as frozen dataclasses: see `nas.studies.run.results`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, final
+
+from pydantic import Field
+
+from nas.studies.run.results import EpochRow, Numbers, Sizes, Values
+
+
+@final
+@dataclass(frozen=True)
+class Chosen:
+    """One architecture whose two rankings are compared: `nas.studies.tau.strata.Member`."""
+
+    architecture: Values
+    band: int
+    shared: Numbers
+
+
+@final
+@dataclass(frozen=True)
+class Sample:
+    """tau/samples/N.json."""
+
+    members: list[Chosen]
+
+
+@final
+@dataclass(frozen=True)
+class Relearning:
+    """How the architectures of a ranking were retrained."""
+
+    loss: str
+    epochs: int
+    from_scratch: bool
+
+    @property
+    def label(self) -> str:
+        """Of its files: adjoined-6, plain-6-from-scratch."""
+        return f"{self.loss}-{self.epochs}{'-from-scratch' if self.from_scratch else ''}"
+
+
+@final
+@dataclass(frozen=True)
+class Evaluated:
+    """All that is measured on a split."""
+
+    accuracy: float
+    loss: float
+
+
+@final
+@dataclass(frozen=True)
+class Relearned:
+    """tau/LABEL/DIGEST.json: one retraining of a ranking."""
+
+    digest: str
+    history: list[EpochRow]
+    validation: Evaluated
+
+
+@final
+@dataclass(frozen=True)
+class RankedRow:
+    """One architecture, ranked twice."""
+
+    digest: str
+    band: int
+    macs: int
+    flops: int
+    params: int
+    shared_accuracy: float
+    shared_loss: float
+    retrained_accuracy: float
+    retrained_loss: float
+
+
+@final
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic of two rankings, with its interval."""
+
+    statistic: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@final
+@dataclass(frozen=True)
+class RankingResult:
+    """tau/LABEL-N.json: `nas.studies.run.rank_truth.RankTruth`."""
+
+    table: Annotated[list[RankedRow], Field(min_length=1)]
+    summary: list[Statistic]
+    relearning: Relearning
+    images: Annotated[int, Field(ge=1)]
+    ties: Sizes

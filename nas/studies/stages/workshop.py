@@ -1,0 +1,232 @@
+"""A run while it is under way: the study, its folder, and the things that several stages need, each made when first
+asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nas import training
+from nas.data import Data, load_data
+from nas.errors import RunError
+from nas.search import Trial
+from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.studies.file.resolve import Resolved
+from nas.studies.run.folder import RunFolder, read_json, run_label, write_json
+from nas.studies.run.prior import read_prior
+from nas.studies.run.results import RelaxationResult, Selection
+from nas.studies.run.weights import load_factoring, load_weights, save_factoring, save_weights
+from nas.studies.stages.trainers import trainer
+from nas.studies.store.heartbeat import Activity
+from nas.studies.store.store import Store
+from nas.supernets import Blueprint, Cost, Supernet, build
+from nas.supernets.of_space import image_size_of
+from nas.system.database import sqlite_url
+from nas.training import History, Step, Workplace
+from nas.training.objectives.separate_norms import SeparateNorms
+
+WEIGHTS = "weights.safetensors"
+CHECKPOINT = "training.safetensors"
+"""Files in the folders of the stages that train: what they end with, and what they continue from until they are done.
+"""
+ORDERING = "importance.safetensors"
+"""What a criterion that trains continues from, until the stage `supernet` is done."""
+SELECTION, FACTORING = "selection.json", "factoring.safetensors"
+RELAXATION = "relaxation.json"
+"""Beside a supernet's weights: its remembered orders, by what it factors matrices, and how a strategy trained the one
+that it works on.
+"""
+
+
+@final
+class Workshop:
+    """What stages work with. `show` says whether progress may be drawn on the terminal, `driver` who drives the run:
+    with one, trials are only written while it does.
+    """
+
+    def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
+        self.study = study
+        self.config = study.config
+        self.folder = folder
+        self.run_id = str(identity["id"])
+        self.label = run_label(study.config.name, identity)
+        self.show = show
+        self.activity = Activity()
+        self.driver: str | None = None
+        self.device = _device(study.config.device)
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return self.study.space
+
+    @cached_property
+    def image_size(self) -> int:
+        """Pixels to which images are resized: what the study says, else the model's own input."""
+        return self.config.data.image_size or image_size_of(self.space)
+
+    @cached_property
+    def data(self) -> Data:
+        """The images in three splits. Raises `RunError` when the run was prepared with others."""
+        data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        prepared, found = self.folder.result("prepare"), describe_data(data)
+        if prepared is not None and prepared["data"] != found:
+            differ = [f"{key} {prepared['data'].get(key)}, now {found[key]}" for key in found
+                      if prepared["data"].get(key) != found[key]]  # fmt: skip
+            raise RunError(
+                f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
+                "another place by --set data.path=..."
+            )
+        return data
+
+    @property
+    def cost(self) -> Cost:
+        """Counts architectures, without allocating the model."""
+        return self.study.cost
+
+    @property
+    def limit(self) -> Limit | None:
+        """The study's limit."""
+        return self.study.limit
+
+    @cached_property
+    def prior(self) -> list[Trial]:
+        """Trials of earlier runs that the strategy may learn from."""
+        return read_prior(self.folder.prior_file) if self.config.warm_start else []
+
+    @property
+    def store_url(self) -> str:
+        """Where the trials are."""
+        return self.config.store or sqlite_url(self.folder.path / "trials.sqlite")
+
+    def store(self) -> Store:
+        """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
+        later ones are about would be gone with the table.
+        """
+        return Store.create(self.store_url, driver=self.driver)
+
+    def new_model(self) -> nn.Module:
+        """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return build(self.space.model, self.space.model_args, pretrained=self.config.base.pretrained)
+
+    def base_model(self) -> nn.Module:
+        """The model as the stage `base` left it."""
+        model = build(self.space.model, self.space.model_args)
+        load_weights(self.folder.path / "base" / WEIGHTS, model)
+        return model.to(self.device).eval()
+
+    def source(self, strategy: str) -> str:
+        """The stage whose supernet a strategy's architectures are measured on and extracted from: `explore` for the
+        study's own strategy when it trained one, else `supernet`.
+        """
+        adopted = strategy == self.config.strategy_name and (self.folder.path / "explore" / WEIGHTS).exists()
+        return "explore" if adopted else "supernet"
+
+    def supernet(self, strategy: str | None = None) -> Supernet:
+        """The supernet as the stage `supernet` left it; for a strategy, the one that its architectures are measured on
+        and extracted from (see `source`).
+        """
+        source = "supernet" if strategy is None else self.source(strategy)
+        supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
+        load_weights(self.folder.path / source / WEIGHTS, supernet.model)
+        remedy = f"delete the folder '{self.folder.path / source}' and run again"
+        remembered = read_json(self.folder.path / source / SELECTION, Selection, remedy=remedy)
+        supernet.selection.load(remembered)
+        supernet.factor_by(load_factoring(self.folder.path / source / FACTORING))
+        return supernet.to(self.device).eval()
+
+    def save_supernet(self, stage: str, supernet: Supernet) -> None:
+        """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
+        place = self.folder.stage(stage)
+        write_json(place / SELECTION, supernet.selection.state())
+        save_factoring(place / FACTORING, supernet.factoring)
+        save_weights(place / WEIGHTS, supernet)
+
+    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the supernet that the study's strategy trained, and the rows of its history."""
+        write_json(self.folder.stage("explore") / RELAXATION, {"rows": [dict(row) for row in rows]})
+        self.save_supernet("explore", supernet)
+
+    def disown(self) -> None:
+        """Undoes `adopt`."""
+        (self.folder.path / "explore" / WEIGHTS).unlink(missing_ok=True)
+
+    def relaxation(self) -> list[dict[str, Any]]:
+        """The rows that `adopt` kept; none when the strategy trained no supernet."""
+        if self.source(self.config.strategy_name) != "explore":
+            return []
+        path = self.folder.path / "explore" / RELAXATION
+        rows: list[dict[str, Any]] = read_json(
+            path, RelaxationResult, remedy=f"delete the folder '{path.parent}' and run again"
+        )["rows"]
+        return rows
+
+    def workplace(self, title: str, checkpoint: Path) -> Workplace:
+        """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
+        return Workplace(self.data.without_test(), self.config.seed, self.training(title, checkpoint, None))
+
+    def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, Any]) -> Blueprint:
+        """How to rebuild an extracted model, and what to know to use it."""
+        data = self.data
+        known = {
+            "study": self.config.name,
+            "seed": self.config.seed,
+            "digest": architecture.digest,
+            "input": {"channels": data.channels, "size": data.image_size, "mean": data.mean, "std": data.std},
+            "classes": list(data.class_names),
+        }
+        return supernet.blueprint(architecture, {**known, **about})
+
+    def fit(self, stage: str, module: nn.Module, step: Step, watch: training.Runtime) -> History:
+        """Trains by the recipe of a stage, on as many workers as it says.
+
+        Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
+        """
+        recipe = replace(getattr(self.config, stage), workers=1)
+        return trainer(self.config, stage)(module, step, self.data, recipe, seed=self.config.seed, runtime=watch)
+
+    def training(
+        self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None
+    ) -> training.Runtime:
+        """Where and how a training takes place: on this device, with a checkpoint after each epoch."""
+        return training.Runtime(
+            device=self.device,
+            checkpoint=checkpoint,
+            refresh=_refresh,
+            evaluate=evaluate,
+            title=title,
+            progress=self.show,
+        )
+
+
+def describe_data(data: Data) -> dict[str, Any]:
+    """The images as plain data: what must not change while a run lasts."""
+    return {
+        "name": data.name,
+        "classes": data.classes,
+        "channels": data.channels,
+        "image_size": data.image_size,
+        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
+    }
+
+
+def _refresh(module: nn.Module) -> None:
+    if isinstance(module, Supernet | SeparateNorms):
+        module.refresh()
+
+
+def _device(asked: str) -> torch.device:
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError(f"device: found '{asked}', but torch sees no GPU here; allowed: cpu, auto")
+    return torch.device(asked)

@@ -1,0 +1,1 @@
+"""The store: the table of trials, and who drives a run."""

@@ -1,0 +1,172 @@
+"""Who drives a run: one row in the store, which its driver touches every few seconds for as long as it lives.
+
+The lock on a run's folder keeps two drivers of one machine apart. It does not see a copy of the folder, nor a file
+system that machines share without sharing locks: there the row decides. A driver is stale when its row has not changed
+for `GRACE` seconds of the one who looks: clocks of several machines are never compared.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError
+
+from nas.errors import RunError, StoreError
+from nas.studies.run.results import said
+from nas.studies.store.tables import DRIVERS
+from nas.system import processes
+from nas.system.database import faults
+
+BEAT = 5.0
+"""Seconds between two signs of life: a commit that reaches the disk takes some ten milliseconds of them."""
+GRACE = 30.0
+"""Seconds without a sign of life after which a driver is stale: six that were due, which no pause of a busy process and
+no restart of a database server explains. Who is wrong about a driver that was only suspended does no harm: it may no
+longer write, see `Drivers.hold`.
+"""
+
+
+@final
+@dataclass(frozen=True)
+class UnderWay:
+    """A trial that is being measured, and for how many seconds."""
+
+    strategy: str
+    number: int
+    digest: str
+    seconds: float
+
+
+_UNDER_WAY = TypeAdapter(tuple[UnderWay, ...])
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """A process that drives a run.
+
+    `beats` counts its signs of life; the last one was `age` seconds ago, by the database's clock.
+    """
+
+    driver: str = field(default_factory=lambda: uuid.uuid4().hex)
+    host: str = field(default_factory=socket.gethostname)
+    machine: str = field(default_factory=processes.machine)
+    pid: int = field(default_factory=os.getpid)
+    born: str = field(default_factory=lambda: processes.born(os.getpid()))
+    started: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+    stage: str = ""
+    under_way: tuple[UnderWay, ...] = ()
+    beats: int = 0
+    age: float = 0.0
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is known to have ended: it ran on this machine, and does so no more."""
+        return bool(self.machine) and self.machine == processes.machine() and processes.born(self.pid) != self.born
+
+    @property
+    def stale(self) -> bool:
+        """Whether it has ended, as far as one look can tell."""
+        return self.gone or self.age > GRACE
+
+
+@final
+class Drivers:
+    """The drivers' rows of a store. Methods raise `StoreError` for faults of the database."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine, self._name = engine, name
+
+    def of(self, run: str) -> Driver | None:
+        """Who drives a run, if anybody does; stale drivers included."""
+        with faults(self._name), self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table(DRIVERS.name):
+                return None  # a store of version 1
+            query = sa.select(DRIVERS, sa.func.now().label("now")).where(DRIVERS.c.run == run)
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        values = {key: row[key] for key in row if key not in ("run", "under_way", "seen", "now")}
+        try:
+            under_way = _UNDER_WAY.validate_json(row["under_way"])
+        except ValidationError as fault:
+            raise StoreError(
+                f"{self._name}: the driver's row of run {run} is damaged ({said(fault)}); delete that row from "
+                f"{DRIVERS.name}, and run again"
+            ) from fault
+        return Driver(**values, under_way=under_way, age=max(0.0, (row["now"] - row["seen"]).total_seconds()))
+
+    def claim(self, run: str, me: Driver, waiting: Callable[[Driver], None]) -> None:
+        """Makes `me` the driver of a run. Raises `RunError` while another one is alive.
+
+        Where one look does not tell, it is watched for up to `GRACE` seconds; `waiting` is called before.
+        """
+        while not self._claimed(run, me, self.of(run), waiting):
+            pass
+
+    def beat(self, run: str, me: Driver, stage: str, under_way: tuple[UnderWay, ...]) -> bool:
+        """A sign of life. False when the run has another driver now."""
+        told = {"stage": stage, "under_way": _UNDER_WAY.dump_json(under_way).decode()}
+        with faults(self._name), self._engine.begin() as connection:
+            return self.hold(connection, run, me.driver, **told)
+
+    def hold(self, connection: Connection, run: str, driver: str, **changes: Any) -> bool:
+        """A sign of life within a transaction, until whose end nobody can take over. False when somebody has."""
+        touched = DRIVERS.update().where(DRIVERS.c.run == run, DRIVERS.c.driver == driver)
+        values = {"beats": DRIVERS.c.beats + 1, "seen": sa.func.now(), **changes}
+        return connection.execute(touched.values(values)).rowcount == 1
+
+    def release(self, run: str, me: Driver) -> None:
+        """Ends `me` being the driver of a run, if it is."""
+        with faults(self._name), self._engine.begin() as connection:
+            connection.execute(DRIVERS.delete().where(DRIVERS.c.run == run, DRIVERS.c.driver == me.driver))
+
+    def _claimed(self, run: str, me: Driver, other: Driver | None, waiting: Callable[[Driver], None]) -> bool:
+        """One attempt, after `other` was seen; False when somebody was faster."""
+        if other is not None and not other.gone:
+            waiting(other)
+            seen = self._watched(run, other)
+            if seen is not None and (seen.driver, seen.beats) != (other.driver, other.beats):
+                raise RunError(
+                    f"{seen}, begun {seen.started}, is running this study (stage {seen.stage or 'none yet'}; "
+                    f"{self._name}); wait for it, or stop it"
+                )
+            other = seen
+        return self._put(run, me, other)
+
+    def _watched(self, run: str, other: Driver) -> Driver | None:
+        """A driver's row as soon as it changes, or after `GRACE` seconds."""
+        until = time.monotonic() + GRACE
+        while True:
+            seen = self.of(run)
+            same = seen is not None and (seen.driver, seen.beats) == (other.driver, other.beats)
+            if seen is None or not same or seen.gone or time.monotonic() > until:
+                return seen
+            time.sleep(BEAT / 10)
+
+    def _put(self, run: str, me: Driver, other: Driver | None) -> bool:
+        """Puts `me` in the place of `other`, unless something has changed since it was seen."""
+        values = {key: getattr(me, key) for key in ("driver", "host", "machine", "pid", "born", "started", "stage")}
+        values |= {"under_way": "[]", "beats": 0, "seen": sa.func.now()}
+        with faults(self._name), self._engine.begin() as connection:
+            if other is not None:
+                unchanged = (DRIVERS.c.run == run, DRIVERS.c.driver == other.driver, DRIVERS.c.beats == other.beats)
+                return connection.execute(DRIVERS.update().where(*unchanged).values(values)).rowcount == 1
+            try:
+                connection.execute(DRIVERS.insert().values({"run": run, **values}))
+            except IntegrityError:
+                return False
+        return True

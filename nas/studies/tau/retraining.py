@@ -1,0 +1,82 @@
+"""The retraining of an architecture as one call that keeps nothing, here or in another process."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nas import training
+from nas.data import Data
+from nas.evaluation import accuracy
+from nas.searchspaces import Architecture
+from nas.studies.file.config import RetrainSpec
+from nas.studies.stages.retrain import start
+from nas.supernets import Supernet, build
+from nas.training import fit
+from nas.training.objectives.separate_norms import SeparateNorms
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Retraining:
+    """Retrains one architecture after the other, each from the same weights, which stay as they are. It can be
+    pickled, so that other processes can do it (`nas.system.packing`).
+
+    supernet   whose weights are the start; or whose sub-networks are the architectures, with `scratch`
+    spec       the recipe
+    data       what is trained and validated on; it has no test split
+    teacher    of the distilled loss
+    scratch    start from weights that are freshly initialised, the same for all architectures of a seed
+    """
+
+    supernet: Supernet
+    spec: RetrainSpec
+    data: Data
+    seed: int
+    device: str
+    teacher: nn.Module | None = None
+    scratch: bool = False
+
+    def __post_init__(self) -> None:
+        assert not len(self.data.test), "no ranking may see the test split"
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, Any]:
+        """A `Relearned` of `run.rank_results`: the history, and what was measured on the search-validation split."""
+        supernet = self._supernet()
+        module, step = start(
+            self.spec,
+            supernet,
+            architecture,
+            extracted=lambda: supernet.extract(architecture),
+            teacher=self._teacher,
+        )
+        runtime = training.Runtime(device=self.device, refresh=_refresh, progress=False, title=architecture.digest)
+        history = fit(module, step, self.data, self.spec, seed=self.seed, runtime=runtime)
+        model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
+        found = accuracy(model, self.data.validation, device=self.device)
+        return {"digest": architecture.digest, "history": history.rows(), "validation": found.metrics}
+
+    def _supernet(self) -> Supernet:
+        supernet = copy.deepcopy(self.supernet)
+        if self.scratch:
+            space = supernet.space
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                supernet.model.load_state_dict(build(space.model, space.model_args).state_dict())
+            supernet.refresh()
+        return supernet.to(self.device)
+
+    def _teacher(self) -> nn.Module:
+        assert self.teacher is not None, "the distilled loss has a teacher"
+        return self.teacher.to(self.device)
+
+
+def _refresh(fitted: nn.Module) -> None:
+    """What follows from the weights of a module that is trained, made anew."""
+    if isinstance(fitted, Supernet | SeparateNorms):
+        fitted.refresh()

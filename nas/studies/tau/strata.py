@@ -1,0 +1,101 @@
+"""A handful of architectures that stand for all within a limit: strata over MACs, and in each over the accuracy with
+shared weights.
+
+They are drawn from the space, not from the trials of a search: those crowd where the search went, and uniform draws
+crowd around the middle of the MACs. Bands of MACs are drawn from directly, see `nas.searchspaces.counting.lattice`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+import numpy as np
+
+from nas.errors import LimitError, RunError
+from nas.searchspaces import Architecture, Limit
+from nas.supernets import Cost
+
+POOL = 8
+"""Candidates that are measured with shared weights for each architecture that is chosen."""
+
+Measured = Callable[[Architecture], Mapping[str, float]]
+
+
+@final
+@dataclass(frozen=True)
+class Member:
+    """One architecture of the sample: the band of MACs that it is from, fewest first, and its shared-weight metrics."""
+
+    architecture: Architecture
+    band: int
+    shared: Mapping[str, float]
+
+
+def stratified(cost: Cost, limit: Limit | None, count: int, measure: Measured, seed: int) -> list[Member]:
+    """`count` different architectures within the limit, the same for the same seed and measure.
+
+    The MACs within the limit are cut into about sqrt(count) bands of equal width. Each band's candidates are ordered
+    by their accuracy and cut into as many groups as the band has members; one is drawn from each group. Raises
+    `RunError` when the limit leaves too few.
+    """
+    rng = np.random.default_rng(seed)
+    pools = [_pool(cost, band, count, rng) for band in bands(cost, limit, math.ceil(math.sqrt(count)))]
+    shares = _shares([len(pool) for pool in pools], count)
+    if sum(shares) < count:
+        raise RunError(
+            f"architectures: found {count}, but {POOL * count} draws in each of {len(pools)} bands of MACs within the "
+            f"limit gave {sum(shares)} different ones; ask for fewer, or widen the space or the limit"
+        )
+    found = []
+    for number, (pool, share) in enumerate(zip(pools, shares, strict=True)):
+        measured = [Member(architecture, number, measure(architecture)) for architecture in pool[: POOL * share]]
+        found += _spread(measured, share, rng)
+    return found
+
+
+def bands(cost: Cost, limit: Limit | None, number: int) -> list[Limit]:
+    """The limit, cut into bands of MACs of equal width, fewest first; bands without an architecture are left out."""
+    bounds = dict(limit.bounds) if limit else {}
+    asked = bounds.pop("macs", (-math.inf, math.inf))
+    ((least, most),) = Limit(cost, macs=(1, None)).lattice.reachable
+    edges = np.linspace(max(least, asked[0]), min(most, asked[1]), number + 1)
+    edges[0] = math.ceil(edges[0]) - 1  # the lower edge of a band is not in it
+    others = {metric: tuple(_open(value) for value in ends) for metric, ends in bounds.items()}
+    found = []
+    for low, high in pairwise(edges):
+        with suppress(LimitError):
+            found.append(Limit(cost, macs=(math.floor(low) + 1, math.floor(high)), **others))
+    return found
+
+
+def _open(bound: float) -> float | None:
+    """How `Limit` takes a bound: None where there is none."""
+    return None if math.isinf(bound) else bound
+
+
+def _pool(cost: Cost, band: Limit, count: int, rng: np.random.Generator) -> list[Architecture]:
+    """Different architectures of a band, enough for all that could be asked of it."""
+    table = cost.space.sample_table(rng, POOL * count, band)
+    return list({architecture.digest: architecture for architecture in cost.space.from_table(table)}.values())
+
+
+def _shares(sizes: Sequence[int], count: int) -> list[int]:
+    """How many members each band gives: in turn, as long as it has any."""
+    shares = [0] * len(sizes)
+    while sum(shares) < min(count, sum(sizes)):
+        open_bands = [band for band, size in enumerate(sizes) if shares[band] < size]
+        for band in open_bands[: count - sum(shares)]:
+            shares[band] += 1
+    return shares
+
+
+def _spread(measured: Sequence[Member], share: int, rng: np.random.Generator) -> list[Member]:
+    """One of each group of similar accuracy."""
+    ordered = sorted(measured, key=lambda member: (member.shared["accuracy"], member.architecture.digest))
+    groups = np.array_split(np.arange(len(ordered)), share) if share else []
+    return [ordered[int(rng.choice(group))] for group in groups]

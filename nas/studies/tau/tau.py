@@ -1,0 +1,176 @@
+"""Rank truth: a stratified handful of a run's architectures is retrained, and the ranking that this gives is compared
+with the one that shared weights gave. The test split is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final, get_args
+
+import pandas as pd
+from rich.console import Console
+
+from nas import words
+from nas.errors import RunError, nearest
+from nas.evaluation import Evaluator
+from nas.searchspaces import Architecture
+from nas.studies.file.config import RetrainSpec
+from nas.studies.run.folder import TAU, read_json, write_json
+from nas.studies.run.rank_results import Relearned, Relearning, Sample
+from nas.studies.run.rank_truth import RankTruth
+from nas.studies.stages.workshop import Workshop
+from nas.studies.tau.retraining import Retraining
+from nas.studies.tau.statistics import ranked, summary, ties
+from nas.studies.tau.strata import Member, stratified
+from nas.training import RetrainLoss
+
+LEAST = 3
+"""Architectures; with fewer there is no ranking to speak of."""
+LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
+
+Run = Callable[[Retraining, Sequence[Architecture]], Iterable[Mapping[str, Any]]]
+"""Yields what came of each architecture, in any order."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of a run. Raises `RunError` for what cannot be answered.
+
+    architectures   how many are retrained
+    epochs, loss    of the retraining; None takes the study's
+    from_scratch    start from freshly initialised weights, in place of the shared ones; the loss is then plain unless
+                    another is asked for
+    workers         architectures retrained at the same time; more than one on Ray
+    address         where Ray's workers are, see `nas.system.cluster.Cluster`
+    """
+
+    architectures: int = 12
+    epochs: int | None = None
+    loss: str | None = None
+    from_scratch: bool = False
+    workers: int = 1
+    address: str = "local"
+
+    def __post_init__(self) -> None:
+        if self.architectures < LEAST:
+            raise RunError(f"architectures: found {self.architectures}; allowed: {LEAST} or more")
+        if self.epochs is not None and self.epochs < 1:
+            raise RunError(f"epochs: found {self.epochs}; allowed: 1 or more")
+        if self.workers < 1:
+            raise RunError(f"workers: found {self.workers}; allowed: 1 or more")
+        if self.loss is not None and self.loss not in LOSSES:
+            raise RunError(f"loss: found '{self.loss}'; allowed: {', '.join(LOSSES)}{nearest(self.loss, LOSSES)}")
+        if self.from_scratch and self.loss == "adjoined":
+            raise RunError(
+                "loss: found 'adjoined' from scratch, but it learns beside the trained supernet; allowed: plain, "
+                "distilled, or to start from the shared weights"
+            )
+
+    def spec(self, study: RetrainSpec) -> RetrainSpec:
+        """The recipe: the study's, but for what was asked."""
+        epochs = study.epochs if self.epochs is None else self.epochs
+        if epochs < 1:
+            raise RunError(
+                "epochs: the study retrains for 0 epochs, which would compare a ranking with itself; say how many"
+            )
+        otherwise = "plain" if self.from_scratch and study.loss == "adjoined" else study.loss
+        return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise])
+
+
+def rank_truth(workshop: Workshop, question: Question, console: Console) -> RankTruth:
+    """Answers the question, and keeps the answer in the run's folder. What was retrained before is not retrained again,
+    so that a killed call goes on where it was.
+    """
+    spec = question.spec(workshop.config.retrain)
+    how = Relearning(spec.loss, spec.epochs, question.from_scratch)
+    with _runner(question) as run:
+        members = _sample(workshop, question.architectures)
+        found = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
+    table = ranked(pd.DataFrame([_row(workshop, m, found[m.architecture.digest]) for m in members]))
+    truth = RankTruth(table, summary(table, workshop.config.seed), how, len(workshop.data.validation), ties(table))
+    truth.save(workshop.folder.path)
+    return truth
+
+
+@contextmanager
+def _runner(question: Question) -> Iterator[Run]:
+    """One after the other in this process, or on Ray."""
+    if question.workers == 1 and question.address == "local":
+        yield map
+        return
+    try:
+        from nas.studies.tau.on_ray import on_ray
+        from nas.system.cluster import Cluster, connected
+    except ModuleNotFoundError as absent:
+        if absent.name is None or absent.name.startswith("nas."):
+            raise
+        raise RunError(
+            f"workers: found {question.workers} at '{question.address}'; they need the package '{absent.name}', which "
+            "is not installed: pip install 'nas[ray]', or leave them out"
+        ) from absent
+    cluster = Cluster(address=question.address)
+    with connected(cluster, question.workers):
+        yield lambda work, architectures: on_ray(work, architectures, cluster, question.workers)
+
+
+def _sample(workshop: Workshop, count: int) -> list[Member]:
+    """The architectures, drawn and measured with shared weights; kept, so that the next call need not."""
+    path = workshop.folder.stage(TAU) / "samples" / f"{count}.json"
+    if not path.exists():
+        supernet = workshop.supernet(workshop.config.strategy_name)
+        evaluator = Evaluator(supernet, workshop.data.validation, device=workshop.device)
+        members = stratified(workshop.cost, workshop.limit, count, lambda a: evaluator(a).metrics, workshop.config.seed)
+        rows = [{"architecture": dict(m.architecture), "band": m.band, "shared": dict(m.shared)} for m in members]
+        write_json(path, {"members": rows})
+    kept = read_json(path, Sample, remedy="delete it and run nas tau again")["members"]
+    return [Member(Architecture(row["architecture"]), row["band"], row["shared"]) for row in kept]
+
+
+def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
+    return Retraining(
+        supernet=workshop.supernet(workshop.config.strategy_name),
+        spec=spec,
+        data=workshop.data.without_test(),
+        seed=workshop.config.seed,
+        device=str(workshop.device),
+        teacher=workshop.base_model() if spec.loss == "distilled" else None,
+        scratch=how.from_scratch,
+    )
+
+
+def _retrained(
+    workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Run, console: Console
+) -> dict[str, dict[str, Any]]:
+    """What came of each architecture, by its digest; each is written the moment it is known."""
+    place = workshop.folder.stage(TAU) / how.label
+    files = {m.architecture.digest: place / f"{m.architecture.digest}.json" for m in members}
+    missing = [m.architecture for m in members if not files[m.architecture.digest].exists()]
+    for number, result in enumerate(run(work, missing), len(members) - len(missing) + 1):
+        write_json(files[result["digest"]], result)
+        console.print(
+            f"retrained {number} of {len(members)}: {result['digest']}, validation accuracy "
+            f"{words.percent(result['validation']['accuracy'])}",
+            highlight=False,
+        )
+    return {digest: _read(path) for digest, path in files.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_json(path, Relearned, remedy="delete it and run nas tau again")
+
+
+def _row(workshop: Workshop, member: Member, retrained: Mapping[str, Any]) -> dict[str, Any]:
+    macs, params = (int(count(member.architecture)[0]) for count in (workshop.cost.macs, workshop.cost.params))
+    return {
+        "digest": member.architecture.digest,
+        "band": member.band,
+        "macs": macs,
+        "flops": 2 * macs,
+        "params": params,
+        **{f"shared_{metric}": member.shared[metric] for metric in ("accuracy", "loss")},
+        **{f"retrained_{metric}": retrained["validation"][metric] for metric in ("accuracy", "loss")},
+    }

@@ -1,0 +1,185 @@
+"""Plain vision transformers: one width and one list of timm's `Block`s throughout, whatever makes the tokens.
+
+Tokens have two axes per block. `tokens` enter the block and serve as keys and values; `queries` (by default the same)
+are the rows it computes. They differ where pruned tokens still serve as keys (Patch Slimming, arXiv 2106.02852).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from timm.layers.attention import Attention
+from timm.layers.mlp import Mlp
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from nas.supernets.axes import Frame, Row
+from nas.supernets.families._base import Family, Piece, SizeOf
+from nas.supernets.queries import partial
+
+POOLS = ("token", "avg", "avgmax", "max")
+STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")
+TAIL = ("norm", "fc_norm", "head", "head_dist")
+"""What is before the blocks, and after them."""
+
+
+class Plain(Family):
+    """timm's VisionTransformer and what derives from it without another forward."""
+
+    block = "blocks.{i}"
+    rows: ClassVar[tuple[Row, ...]] = (
+        Row("cls_token", "1 1 embed"),
+        Row("dist_token", "1 1 embed"),
+        Row("reg_token", "1 registers embed"),
+        Row("pos_embed", "1 positions embed"),
+        Row("norm_pre.weight", "embed"),
+        Row("norm_pre.bias", "embed"),
+        Row("blocks.{i}.norm1.weight", "embed"),
+        Row("blocks.{i}.norm1.bias", "embed"),
+        Row(
+            "blocks.{i}.attn.qkv.weight",
+            "(3 heads.{i} head_dim.{i}) qkv_in.{i}",
+            at="tokens.{i}",
+            rank="qkv_rank.{i}",
+            query="head_dim.{i}",
+            queries="queries.{i}",
+        ),
+        Row("blocks.{i}.attn.qkv.bias", "(3 heads.{i} head_dim.{i})", query="head_dim.{i}"),
+        Row("blocks.{i}.attn.q_norm.weight", "head_dim.{i}", query="head_dim.{i}"),
+        Row("blocks.{i}.attn.q_norm.bias", "head_dim.{i}", query="head_dim.{i}"),
+        Row("blocks.{i}.attn.k_norm.weight", "head_dim.{i}"),
+        Row("blocks.{i}.attn.k_norm.bias", "head_dim.{i}"),
+        Row("blocks.{i}.attn.norm.weight", "(heads.{i} head_dim.{i})"),
+        Row("blocks.{i}.attn.norm.bias", "(heads.{i} head_dim.{i})"),
+        Row("blocks.{i}.attn.proj.weight", "embed proj_in.{i}", at="queries.{i}", rank="proj_rank.{i}"),
+        Row("blocks.{i}.attn.proj.bias", "embed"),
+        Row("blocks.{i}.ls1.gamma", "embed"),
+        Row("blocks.{i}.norm2.weight", "embed"),
+        Row("blocks.{i}.norm2.bias", "embed"),
+        Row("blocks.{i}.mlp.fc1.weight", "mlp.{i} fc1_in.{i}", at="queries.{i}", rank="fc1_rank.{i}"),
+        Row("blocks.{i}.mlp.fc1.bias", "mlp.{i}"),
+        Row("blocks.{i}.mlp.norm.weight", "mlp.{i}"),
+        Row("blocks.{i}.mlp.norm.bias", "mlp.{i}"),
+        Row("blocks.{i}.mlp.fc2.weight", "embed fc2_in.{i}", at="queries.{i}", rank="fc2_rank.{i}"),
+        Row("blocks.{i}.mlp.fc2.bias", "embed"),
+        Row("blocks.{i}.ls2.gamma", "embed"),
+        Row("norm.weight", "embed"),
+        Row("norm.bias", "embed"),
+        Row("fc_norm.weight", "embed"),
+        Row("fc_norm.bias", "embed"),
+        Row("head.weight", "classes head_in", at="1"),
+        Row("head.bias", "classes"),
+        Row("head_dist.weight", "classes head_in", at="1"),
+        Row("head_dist.bias", "classes"),
+    )
+    products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
+
+    @abstractmethod
+    def stem(self, model: nn.Module) -> Mapping[str, int]:
+        """Axes of what makes the tokens of an image, `patches` (their number, without class tokens) among them."""
+
+    def refusal(self, model: nn.Module) -> str:
+        """Blocks, attention, MLP or pooling other than the plain ones."""
+        vit: Any = model
+        if vit.global_pool not in POOLS:
+            return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
+        if vit.dynamic_img_size:
+            return "dynamic_img_size=True: its cost depends on the image; build it for one img_size"
+        if not len(vit.blocks):
+            return "it has no blocks"
+        for block in vit.blocks:
+            for part, plain in ((block, Block), (block.attn, Attention), (block.mlp, Mlp)):
+                if type(part) is not plain:
+                    return f"a {type(part).__name__} where {plain.__name__} is supported"
+            if block.attn.gate is not None:
+                return "gated attention"
+        return ""
+
+    def elastic(self, model: nn.Module) -> frozenset[str]:
+        """All widths, depth, tokens and ranks, but two.
+
+        Not head_dim where the query's norm has no weight to carry the scale, and not tokens where timm already drops
+        random ones in training.
+        """
+        first = model.get_submodule("blocks.0.attn")
+        inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
+        ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
+        names = {"embed", "heads", "head_dim", "mlp", "depth", "tokens", "queries"} | inputs | ranks
+        q_norm = first.get_submodule("q_norm")
+        bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
+        drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
+        return frozenset(names - ({"head_dim"} if bare else set()) - ({"tokens", "queries"} if drops else set()))
+
+    def frame(self, model: nn.Module) -> Frame:
+        """Sizes from the model's own attributes."""
+        vit: Any = model
+        stem = self.stem(model)
+        patches, prefix = stem["patches"], vit.num_prefix_tokens
+        axes = {
+            "embed": vit.embed_dim,
+            "registers": vit.num_reg_tokens,
+            "positions": 0 if vit.pos_embed is None else vit.pos_embed.shape[1],
+            "classes": vit.num_classes,
+            "head_in": vit.embed_dim,
+            **stem,
+        }
+        within = {"head_in": "embed"}
+        protected: dict[str, int] = {}
+        for i, block in enumerate(vit.blocks):
+            width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features
+            axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
+            axes |= {f"depth.{i}": 1, f"tokens.{i}": prefix + patches, f"queries.{i}": prefix + patches}
+            axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
+            axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
+            axes |= {f"fc1_rank.{i}": min(hidden, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
+            within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
+            axes |= {f"proj_in.{i}": width}
+            within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
+            within |= {f"fc2_in.{i}": f"mlp.{i}", f"queries.{i}": f"tokens.{i}"}
+            protected |= {f"tokens.{i}": prefix, f"queries.{i}": prefix}
+        return Frame(axes, within, protected, {str(i): f"blocks.{i}" for i in range(len(vit.blocks))})
+
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
+        """Heads and head dimensions per block, width of the whole."""
+        vit: Any = model
+        vit.num_features = vit.head_hidden_size = vit.embed_dim = size("embed")
+        for index, module in blocks.items():
+            block: Any = module
+            attn = block.attn
+            attn.num_heads, attn.head_dim = size(f"heads.{index}"), size(f"head_dim.{index}")
+            attn.attn_dim = attn.num_heads * attn.head_dim
+            attn.scale = attn.head_dim**-0.5
+
+    def token_order(self, model: nn.Module) -> list[int]:
+        """Centre first: what matters is more often in the middle of a picture than at its edges."""
+        vit: Any = model
+        height, width = vit.patch_embed.grid_size
+        prefix = vit.num_prefix_tokens
+
+        def distance(position: int) -> tuple[float, int]:
+            y, x = divmod(position, width)
+            return ((2 * y - height + 1) / height) ** 2 + ((2 * x - width + 1) / width) ** 2, position
+
+        return [*range(prefix), *(prefix + p for p in sorted(range(height * width), key=distance))]
+
+    def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        """See `nas.supernets.queries`."""
+        return partial(block, index, device)
+
+    def steps(self, model: nn.Module) -> list[Piece]:
+        """Tokens, blocks, head: see timm's `VisionTransformer.forward`."""
+        vit: Any = model
+
+        def stem(images: Tensor) -> Tensor:
+            tokens: Tensor = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
+            return tokens
+
+        def tail(tokens: Tensor) -> Tensor:
+            logits: Tensor = vit.forward_head(vit.norm(tokens))
+            return logits
+
+        blocks = [Piece(block, (f"blocks.{index}",)) for index, block in vit.blocks.named_children()]
+        return [Piece(stem, STEM), *blocks, Piece(tail, TAIL)]

@@ -1,0 +1,36 @@
+"""Tasks, one file each: what a model is for. A study names one in `task:`; classification is the default.
+
+Whoever trains, searches or reports asks the task, and never looks at its name.
+"""
+
+from __future__ import annotations
+
+from nas import plugins
+from nas.errors import TaskError
+from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Outputs, Tally, Task
+from nas.tasks._batch import Batch, Targets
+
+__all__ = [
+    "Batch",
+    "Criterion",
+    "Facts",
+    "Mixer",
+    "Mixing",
+    "Outputs",
+    "Tally",
+    "Targets",
+    "Task",
+    "find",
+    "names",
+]
+
+
+def names() -> list[str]:
+    """Names of all tasks: files of this folder, and entry points of the group "nas.tasks"."""
+    return plugins.names(__name__)
+
+
+def find(name: str) -> type[Task]:
+    """The task called `name`. Raises `TaskError` when there is none."""
+    # mypy: an abstract base is what plug-ins are checked against, not what is made
+    return plugins.find(__name__, name, Task, TaskError)  # type: ignore[type-abstract]

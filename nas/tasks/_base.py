@@ -1,0 +1,116 @@
+"""What a task is: all that training, search and reports must know of what a model is for, asked of one object."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nas.quantities import Quantity
+from nas.tasks._batch import Batch, Targets
+
+Outputs = Any
+"""What the model returns: a tensor, or a structure of tensors that only the task takes apart."""
+Criterion = Callable[[Outputs, Targets], Tensor]
+"""(outputs, targets) -> mean loss over the batch, a scalar."""
+Mixer = Callable[[Batch, int], Batch]
+"""(batch, seed) -> a batch of mixed inputs and targets; the same seed mixes alike."""
+
+
+class Facts(NamedTuple):
+    """What a model must know of a data set before it is built. `image_size` (pixels, square) is None where sizes
+    differ.
+    """
+
+    channels: int
+    classes: int
+    image_size: int | None
+
+
+class Mixing(Protocol):
+    """The part of a training recipe that says how inputs are mixed: alphas of Beta distributions, 0 for none."""
+
+    @property
+    def mixup(self) -> float: ...
+
+    @property
+    def cutmix(self) -> float: ...
+
+
+class Tally(Protocol):
+    """What has been seen of a split so far. Tallies are values: `after` returns another one."""
+
+    @property
+    def n(self) -> int:
+        """How many inputs were seen."""
+        ...
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The task's metrics over all that was seen, by name."""
+        ...
+
+    def after(self, outputs: Outputs, targets: Targets) -> Tally:
+        """The tally with one more batch in it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """What a model is for. Subclasses are frozen dataclasses: their fields are the options of `task:` in a study.
+
+    `nas.testing.tasks.TaskSuite` tries every task that is found.
+    """
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Quantity, ...]:
+        """What is measured. The first one is the default objective, and the headline of the report."""
+
+    @abstractmethod
+    def model_args(self, facts: Facts) -> dict[str, Any]:
+        """Arguments with which the model is built so that it fits the data, such as its number of outputs."""
+
+    @abstractmethod
+    def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
+        """What the model shall learn of N inputs, from a data set's labels (N,); its first dimension is N."""
+
+    @abstractmethod
+    def criterion(self, smoothing: float = 0.0) -> Criterion:
+        """The loss against the targets. Raises `TrainingError` for a `smoothing` that the task cannot do."""
+
+    @abstractmethod
+    def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:
+        """How far `outputs` are from those of a `reference` network: a mean over the batch, 0 where they agree.
+
+        Adjoined and distilled losses pull by it. Gradients flow into both; detach the reference for a fixed teacher.
+        """
+
+    @abstractmethod
+    def mixer(self, mixing: Mixing, classes: int) -> Mixer | None:
+        """What mixes batches in training, None for nothing. Raises `TrainingError` for what the task cannot mix."""
+
+    @abstractmethod
+    def tally(self) -> Tally:
+        """An empty tally of the metrics."""
+
+    @abstractmethod
+    def difference(self, first: Outputs, second: Outputs) -> float:
+        """The greatest absolute difference of two outputs: 0 proves that an extracted model is what was searched."""
+
+    @abstractmethod
+    def detached(self, outputs: Outputs) -> Outputs:
+        """The outputs as constants, so that no gradient reaches the network that gave them."""
+
+    @abstractmethod
+    def predictions(self, outputs: Outputs, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """What a file of predictions holds of each input: columns by name, plain numbers and text."""
+
+    @abstractmethod
+    def about(self, classes: Sequence[str]) -> Mapping[str, Any]:
+        """What a saved model says of its outputs, as plain JSON."""

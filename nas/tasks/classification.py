@@ -1,0 +1,112 @@
+"""Classification: one class per image, of K. The model's outputs are logits (B x K).
+
+Targets are class numbers (int64, B) or, after mixing, probabilities of classes (float, B x K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from typing_extensions import override
+
+from nas.quantities import Quantity
+from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task
+from nas.tasks._batch import Targets
+from nas.tasks._mixing import ClassMixer
+
+ACCURACY = Quantity(
+    name="accuracy", title="accuracy", origin="measured", better="more", ideal=1.0, worst=0.0, shown="percent"
+)
+"""Top-1: the share of images whose greatest logit is that of their class."""
+LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
+"""Mean cross-entropy in nats."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Classification(Task):
+    """One class per image."""
+
+    @property
+    @override
+    def metrics(self) -> tuple[Quantity, ...]:
+        return ACCURACY, LOSS
+
+    @override
+    def model_args(self, facts: Facts) -> dict[str, Any]:
+        return {"in_chans": facts.channels, "num_classes": facts.classes}
+
+    @override
+    def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
+        return torch.from_numpy(labels)
+
+    @override
+    def criterion(self, smoothing: float = 0.0) -> Criterion:
+        """Cross-entropy that spreads `smoothing` of each target over all classes."""
+        return partial(functional.cross_entropy, label_smoothing=smoothing)
+
+    @override
+    def divergence(self, reference: Tensor, outputs: Tensor, temperature: float = 1.0) -> Tensor:
+        """KL(reference || outputs) of the distributions over classes, times temperature^2, which keeps the gradients'
+        scale (Hinton et al. 2015).
+        """
+        log_p, log_q = (functional.log_softmax(logits.float() / temperature, dim=1) for logits in (reference, outputs))
+        return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
+
+    @override
+    def mixer(self, mixing: Mixing, classes: int) -> Mixer | None:
+        return ClassMixer(mixing, classes) if mixing.mixup or mixing.cutmix else None
+
+    @override
+    def tally(self) -> Tally:
+        return _Counted()
+
+    @override
+    def difference(self, first: Tensor, second: Tensor) -> float:
+        return float((first - second).abs().max())
+
+    @override
+    def detached(self, outputs: Tensor) -> Tensor:
+        return outputs.detach()
+
+    @override
+    def predictions(self, outputs: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """The class of each image, and how probable it is."""
+        best = outputs.float().softmax(1).max(1)
+        return [
+            {"class": classes[at], "probability": share}
+            for share, at in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+
+    @override
+    def about(self, classes: Sequence[str]) -> Mapping[str, Any]:
+        return {"classes": list(classes)}
+
+
+@final
+@dataclass(frozen=True)
+class _Counted:
+    """Of the images seen so far: how many are right, and the sum of their losses."""
+
+    right: int = 0
+    loss: float = 0.0
+    n: int = 0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {ACCURACY.name: self.right / self.n, LOSS.name: self.loss / self.n}
+
+    def after(self, outputs: Tensor, targets: Targets) -> _Counted:
+        assert isinstance(targets, Tensor)
+        logits = outputs.float()
+        right = int((logits.argmax(1) == targets).sum())
+        loss = float(functional.cross_entropy(logits, targets, reduction="sum"))
+        return _Counted(self.right + right, self.loss + loss, self.n + len(targets))

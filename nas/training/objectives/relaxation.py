@@ -1,0 +1,67 @@
+"""Relaxed training: a supernet and architecture parameters learn together, in the one loop that trains everything.
+
+Mixed precision, gradient accumulation, checkpoints and resumption are therefore those of `fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nas.supernets import Supernet
+from nas.training.fit import fit
+from nas.training.history import History
+from nas.training.recipe import Recipe
+from nas.training.step import Step
+from nas.training.workplace import Workplace
+
+Trajectory = Callable[[Mapping[str, Tensor]], Mapping[str, float]]
+"""Architecture parameters (name -> tensor) -> what to remember of them after an epoch."""
+
+
+@final
+class Relaxation(nn.Module):
+    """A supernet with architecture parameters beside its weights.
+
+    `pace` is the learning rate of the architecture parameters over that of the weights; neither decay.
+    """
+
+    def __init__(self, supernet: Supernet, parameters: Mapping[str, Tensor], pace: float) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self.names = tuple(parameters)
+        self.values = nn.ParameterList([nn.Parameter(value.detach().clone()) for value in parameters.values()])
+        self.pace = pace
+
+    @property
+    def architecture(self) -> dict[str, Tensor]:
+        """The architecture parameters by name."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    def paces(self) -> Mapping[str, float]:
+        """See `nas.training.optimiser.Paced`."""
+        return {f"values.{place}": self.pace for place in range(len(self.names))}
+
+
+def relax(relaxation: Relaxation, step: Step, work: Workplace, recipe: Recipe, trajectory: Trajectory) -> History:
+    """Train `relaxation` in place; each epoch of the history has the trajectory as its metrics.
+
+    Raises `TrainingError` when a loss is not a number: the checkpoint of the last good epoch is kept.
+    """
+
+    @torch.no_grad()
+    def watch(_: nn.Module) -> Mapping[str, float]:
+        return trajectory(relaxation.architecture)
+
+    def refresh(_: nn.Module) -> None:
+        relaxation.supernet.refresh()
+
+    runtime = replace(work.runtime, evaluate=watch, refresh=refresh)
+    history = fit(relaxation, step, work.data, recipe, seed=work.seed, runtime=runtime)
+    for name, value in relaxation.architecture.items():
+        assert bool(value.isfinite().all()), f"{name} is not finite, though every loss was"
+    return history

@@ -1,0 +1,88 @@
+"""Steps that train one architecture: plain, adjoined (with the largest network of its supernet), distilled (from a
+fixed teacher).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from nas.training.losses import adjoined_loss, distillation_loss
+from nas.training.step import StepContext
+
+if TYPE_CHECKING:
+    from nas.searchspaces import Architecture
+
+RetrainLoss = Literal["adjoined", "distilled", "plain"]
+"""Names of the three in YAML (`retrain: {loss: adjoined}`)."""
+
+
+@final
+@dataclass(frozen=True)
+class PlainStep:
+    """Cross-entropy of a plain module."""
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        """Yields the loss."""
+        yield context.criterion(context.module(images), targets)
+
+
+@final
+@dataclass(frozen=True)
+class AdjoinedStep:
+    """The adjoined loss of two sub-networks of one supernet (the module that is fitted), which learn together through
+    the weights they share.
+
+    `small` is the architecture to retrain, `large` the space's largest. `stages` are what stands for `small` in the
+    first epochs, see `nas.training.objectives.gradual`. See `adjoined_loss` for the switches.
+    """
+
+    small: Architecture
+    large: Architecture
+    detach: bool = False
+    small_ce: bool = False
+    stages: tuple[Architecture, ...] = ()
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        """Yields the loss."""
+        now = self.stages[context.epoch] if context.epoch < len(self.stages) else self.small
+        large, small = context.module(images, self.large), context.module(images, now)
+        yield adjoined_loss(
+            large,
+            small,
+            targets,
+            context.progress,
+            detach=self.detach,
+            small_ce=self.small_ce,
+            criterion=context.criterion,
+        )
+
+
+@final
+@dataclass(frozen=True)
+class DistilledStep:
+    """Distillation from `teacher`, a frozen module, into the module that is fitted."""
+
+    teacher: nn.Module
+    weight: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.teacher.eval()
+
+    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        """Yields the loss."""
+        with torch.no_grad():
+            teacher = self.teacher.to(images.device)(images)  # it may have come from another process, on the CPU
+        yield distillation_loss(
+            context.module(images),
+            teacher,
+            targets,
+            weight=self.weight,
+            temperature=self.temperature,
+            criterion=context.criterion,
+        )

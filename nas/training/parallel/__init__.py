@@ -1,0 +1,1 @@
+"""The one loop in several processes: started by torchrun, or as workers on Ray."""

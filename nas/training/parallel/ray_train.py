@@ -1,0 +1,220 @@
+"""Training on Ray workers, through Ray Train.
+
+Module and images go into Ray's object store once. The checkpoint of each epoch comes back to the driver's disk through
+a small actor beside the driver, so that no machine needs to share a disk with another one. A worker that dies costs a
+retry of all from the last checkpoint; in the end, the driver loads the last one, as it does with any finished training.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+import ray
+import ray.train.torch
+import torch
+from ray import train
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from torch import distributed, nn
+
+from nas.data.split import Trainable
+from nas.errors import NasError, TrainingError
+from nas.system.cluster import Cluster, connected
+from nas.training import checkpoint
+from nas.training.bar import Bar
+from nas.training.fit import Runtime, fit
+from nas.training.history import Epoch, History
+from nas.training.parallel.fit_call import FitCall
+from nas.training.ranks import LostRankError, Ranks
+from nas.training.recipe import Recipe
+from nas.training.step import Step
+
+PATIENCE = 365 * 24 * 3600
+"""Seconds that ranks wait for each other, the first of which evaluates between epochs: Ray sees who dies."""
+ENVIRONMENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
+"""A minute is not always enough for a worker to import torch."""
+GLANCE = 0.2
+"""Seconds between two looks at how the training goes."""
+
+
+@final
+@dataclass(frozen=True)
+class OnRay:
+    """`fit`, on several workers of a Ray cluster; it is called like `fit`, and waits until the cluster has room.
+
+    Step, `runtime.refresh` and `runtime.evaluate` must be picklable.
+    """
+
+    workers: int
+    cluster: Cluster
+
+    def __call__(
+        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, runtime: Runtime
+    ) -> History:
+        """See `fit`. Raises `ClusterError` when no cluster answers, `TrainingError` when workers keep dying."""
+        with tempfile.TemporaryDirectory(prefix="nas-ray-") as folder:
+            path = runtime.checkpoint or Path(folder) / "training.safetensors"
+            if checkpoint.epochs_done(path) < recipe.epochs:
+                job = FitCall(
+                    module, step, data, recipe, seed, runtime.refresh, runtime.evaluate, runtime.title,
+                    self.cluster.threads,
+                )  # fmt: skip
+                with connected(self.cluster, self.workers):
+                    self._train(job, path, runtime, folder)
+            return fit(module, step, data, recipe, seed=seed, runtime=replace(runtime, checkpoint=path))
+
+    def _train(self, job: FitCall, path: Path, runtime: Runtime, folder: str) -> None:
+        """Until the checkpoint at `path` is that of the last epoch."""
+        os.environ.update(ENVIRONMENT)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
+        trainer = self._trainer({"job": [ray.put(job.packed())], "keeper": keeper}, folder)
+        run = _Background(trainer)
+        title, done, told = f"{runtime.title} ({self.workers} workers)", checkpoint.epochs_done(path), 0
+        try:
+            with Bar(title, job.recipe.epochs, done, runtime.progress) as bar:
+                while run.going(GLANCE) or told < ray.get(keeper.epochs.remote()):
+                    for row in ray.get(keeper.rows.remote(told)):
+                        told += 1
+                        bar.advance(1.0, row.loss)
+                        bar.finish(row.metrics)
+                        if runtime.on_epoch:
+                            runtime.on_epoch(row)
+            fault = ray.get(keeper.fault.remote())
+        finally:
+            ray.kill(keeper)
+        if fault is not None:
+            raise fault
+        if run.fault is not None:
+            raise TrainingError(
+                f"{runtime.title}: Ray gave the training up, after {self.cluster.retries} retries (ray.retries): "
+                f"{_reason(run.fault)}; run again: it goes on from epoch {checkpoint.epochs_done(path) + 1}"
+            ) from run.fault
+
+    def _trainer(self, config: dict[str, Any], folder: str) -> ray.train.torch.TorchTrainer:
+        gpus = self.cluster.gpus
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        resources = {"CPU": self.cluster.cpus, **({"GPU": gpus} if gpus else {})}
+        return ray.train.torch.TorchTrainer(
+            _work,
+            train_loop_config=config,
+            torch_config=ray.train.torch.TorchConfig(backend=backend, timeout_s=PATIENCE),
+            scaling_config=train.ScalingConfig(
+                num_workers=self.workers, use_gpu=gpus > 0, resources_per_worker=resources
+            ),
+            run_config=train.RunConfig(
+                name="nas", storage_path=folder, failure_config=train.FailureConfig(max_failures=self.cluster.retries)
+            ),
+        )
+
+
+@final
+class _Background:
+    """Ray Train in a thread of its own, so that this one can show how it goes."""
+
+    def __init__(self, trainer: ray.train.torch.TorchTrainer) -> None:
+        self.fault: BaseException | None = None
+        self._trainer = trainer
+        self._thread = threading.Thread(target=self._run, name="ray-train", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as fault:
+            self.fault = fault
+
+    def going(self, seconds: float) -> bool:
+        """Whether it still runs, after so long."""
+        self._thread.join(seconds)
+        return self._thread.is_alive()
+
+
+@final
+class _Keeper:
+    """Keeps the checkpoint on the driver's disk, and what the first rank has to say. An actor on the driver's machine.
+
+    Faults are values here: an exception that crosses Ray comes with the traceback in its text.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: list[Epoch] = []
+        self._fault: NasError | None = None
+
+    def read(self) -> bytes | None:
+        """The checkpoint, if there is one."""
+        return self._path.read_bytes() if self._path.exists() else None
+
+    def write(self, content: bytes, row: Epoch) -> NasError | None:
+        """Replaces the checkpoint by that of the epoch `row`."""
+        try:
+            checkpoint.keep(self._path, content, row.epoch)
+        except NasError as fault:
+            return fault
+        self._rows.append(row)
+        return None
+
+    def fail(self, fault: NasError, elsewhere: Path) -> None:
+        """Trying again would not help. What the first rank knows as the file `elsewhere` has another name here."""
+        self._fault = type(fault)(str(fault).replace(str(elsewhere), str(self._path)))
+
+    def epochs(self) -> int:
+        """How many checkpoints came."""
+        return len(self._rows)
+
+    def rows(self, after: int) -> list[Epoch]:
+        """Their epochs, but for the first `after`."""
+        return self._rows[after:]
+
+    def fault(self) -> NasError | None:
+        """Why the training must end, if it must."""
+        return self._fault
+
+
+def _work(config: Mapping[str, Any]) -> None:
+    """What each worker does: its share of the job, from the last checkpoint on."""
+    keeper, ranks = config["keeper"], Ranks.joined()
+    job = FitCall.unpacked(ray.get(config["job"][0]))
+    torch.set_num_threads(job.threads)
+    runtime = Runtime(device=ray.train.torch.get_device(), ranks=ranks)
+    with tempfile.TemporaryDirectory(prefix="nas-rank-") as folder:
+        path = Path(folder) / "training.safetensors"
+        if ranks.rank == 0:
+            runtime = _first(runtime, job, path, keeper)
+        try:
+            job.fit(runtime)
+        except LostRankError:
+            if ray.get(keeper.fault.remote()) is None:
+                raise  # a worker died: Ray starts all of them again
+        except NasError as fault:
+            if ranks.rank == 0:  # the others raise the same, or are sent home
+                ray.get(keeper.fail.remote(fault, path))
+                distributed.destroy_process_group()
+
+
+def _first(runtime: Runtime, job: FitCall, path: Path, keeper: Any) -> Runtime:
+    """The runtime of the first rank, which starts from the driver's checkpoint, evaluates, and sends each new one."""
+    content = ray.get(keeper.read.remote())
+    if content is not None:
+        path.write_bytes(content)
+
+    def send(row: Epoch) -> None:
+        fault = ray.get(keeper.write.remote(path.read_bytes(), row))
+        if fault is not None:
+            raise fault
+
+    return replace(runtime, checkpoint=path, evaluate=job.evaluate, on_epoch=send)
+
+
+def _reason(fault: BaseException) -> str:
+    """The cause in one line: of the ranks that failed, not one that failed because it lost another."""
+    failures: Mapping[int, BaseException] = getattr(fault, "worker_failures", {0: fault})
+    causes = [getattr(failure, "_base_exc", failure) for failure in failures.values()]
+    cause = next((cause for cause in causes if not isinstance(cause, LostRankError)), fault)
+    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0][:200]}"

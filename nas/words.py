@@ -1,0 +1,78 @@
+"""Numbers as people read them, alike in the terminal and on the page: millions, percentages, points, milliseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def amount(value: float) -> str:
+    """A count with three significant digits: 0.65 M, 1.25 G."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.{_decimals(value / size)}f} {unit}"
+    return f"{value:g}"
+
+
+def percent(share: float, decimals: int = 2) -> str:
+    """0.9644 -> 96.44 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def share(part: float) -> str:
+    """A share of a space, however small: 34 %, 0.02 %, 1.3e-06."""
+    if part >= 0.001:
+        return f"{100 * part:.3g} %"
+    return f"{part:.2g}" if part > 0 else "0"
+
+
+def points(difference: float) -> str:
+    """A difference of two accuracies in percentage points, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+def significant(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.{_decimals(value)}f}"
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits."""
+    return f"{significant(value)} ms"
+
+
+def seconds(value: float) -> str:
+    """12.3 s, 4 min 05 s, 2 h 11 min."""
+    if value < 60:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def architectures(count: str | int) -> str:
+    """An exact count while it is short, then its magnitude: 4,096; 3.4e+17."""
+    number = int(count)
+    if number < 10**9:
+        return f"{number:,}"
+    exponent = len(str(number)) - 1
+    return f"{number // 10 ** (exponent - 1) / 10:.1f}e+{exponent}"
+
+
+def statistic(value: float, name: str) -> str:
+    """A tau with two decimals; a regret in percentage points."""
+    if math.isnan(value):
+        return "undefined"
+    return f"{100 * value:.2f}" if name.startswith("regret") else f"{value:.2f}"
+
+
+def batches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Batch sizes at which the rows of a results table were timed."""
+    prefix = "latency_ms_batch_"
+    return [key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix)]
+
+
+def _decimals(value: float) -> int:
+    return max(0, 2 - math.floor(math.log10(abs(value)))) if 0 < abs(value) < 1000 else 0

@@ -1,0 +1,87 @@
+"""Splits: what a batch holds, what a seed decides, how they are carved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from training_fakes import make_split
+
+from nas.data import Augment
+from nas.data.augment import crop, flip
+from nas.data.set_aside import set_aside
+from nas.errors import DataError
+
+
+def test_batches_in_order_keep_the_last_partial_one() -> None:
+    split = make_split(10, 0)
+    batches = list(split.batches(4))
+    assert [len(labels) for _, labels in batches] == [4, 4, 2]
+    images = torch.cat([images for images, _ in batches])
+    torch.testing.assert_close(images, (split.images.float() / 255 - 0.3) / 0.25)
+    assert torch.equal(torch.cat([labels for _, labels in batches]), split.labels)
+    assert images.dtype == torch.float32
+
+
+def test_shuffling_is_a_permutation_that_the_seed_decides() -> None:
+    split = make_split(30, 0)
+    orders = [torch.cat([images for images, _ in split.batches(7, seed=seed)]) for seed in (1, 1, 2)]
+    assert torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0], orders[2])
+    plain = split.normalised(split.images)
+    assert torch.equal(orders[0].flatten(1).sum(1).sort().values, plain.flatten(1).sum(1).sort().values)
+
+
+@pytest.mark.parametrize("augment", ["crop", "crop+flip"])
+def test_augmented_batches_follow_from_the_seed(augment: Augment) -> None:
+    split = make_split(30, 0)
+    first, again, other = (torch.cat([i for i, _ in split.batches(7, seed=s, augment=augment)]) for s in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    plain = torch.cat([i for i, _ in split.batches(7, seed=1)])
+    assert not torch.equal(first, plain)
+
+
+def test_crop_shifts_by_at_most_an_eighth_and_fills_with_black() -> None:
+    images = (
+        torch.arange(1, 2 * 16 * 16 + 1).remainder(200).add(1).to(torch.uint8).reshape(2, 1, 16, 16).repeat(20, 1, 1, 1)
+    )
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    cut = crop(images, torch.Generator().manual_seed(0))
+    shifts = set()
+    for before, after in zip(padded, cut, strict=True):
+        places = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 16, x : x + 16], after)]
+        assert len(places) == 1
+        shifts |= set(places)
+    assert len(shifts) > 10
+
+
+def test_flip_mirrors_about_half_of_the_images() -> None:
+    images = torch.randint(0, 255, (200, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mirrored = flip(images, torch.Generator().manual_seed(1))
+    kinds = [torch.equal(b.flip(-1), a) for b, a in zip(images, mirrored, strict=True)]
+    same = [torch.equal(b, a) for b, a in zip(images, mirrored, strict=True)]
+    assert all(a or b for a, b in zip(kinds, same, strict=True))
+    assert 70 < sum(kinds) < 130
+
+
+@given(st.lists(st.integers(8, 40), min_size=2, max_size=6), st.integers(0, 2**40))
+def test_carve_is_stratified_disjoint_and_complete(counts: list[int], seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    among = np.arange(len(labels))
+    rest, taken = set_aside(labels, among, len(labels) // 4, seed, "a split")
+    assert sorted([*rest, *taken]) == among.tolist()
+    assert len(taken) == len(labels) // 4
+    shares = np.bincount(labels[taken]) / counts
+    assert np.all(np.abs(shares * counts - len(taken) / len(labels) * np.array(counts)) <= 1)
+    again = set_aside(labels, among, len(labels) // 4, seed, "a split")
+    assert np.array_equal(again[1], taken)
+
+
+@pytest.mark.parametrize(("counts", "take"), [([20, 1], 5), ([20, 20], 1), ([3, 3, 3], 7), ([400, 2], 20)])
+def test_a_split_too_small_for_its_classes(counts: list[int], take: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    with pytest.raises(DataError, match=r"data\.validation.*class"):
+        set_aside(labels, np.arange(len(labels)), take, 0, "data.validation")
