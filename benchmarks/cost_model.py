@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.models import SPACES, supernet
 from benchmarks.pairs import seconds
+from nas import quantities
 
 ARCHITECTURES = 1_000_000
 
@@ -16,6 +17,7 @@ def measure() -> Iterator[dict[str, object]]:
     for name in SPACES:
         net = supernet(name)
         table = net.space.sample_table(np.random.default_rng(0), ARCHITECTURES)
-        for metric, cost in (("macs", net.cost.macs), ("params", net.cost.params)):
+        for quantity in quantities.counted():
+            cost = net.cost.additive(quantity.name)
             best = min(seconds(lambda cost=cost, table=table: cost(table)) for _ in range(5))
-            yield {"what": f"{name} {metric}", "unit": "architectures/s", "value": round(ARCHITECTURES / best)}
+            yield {"what": f"{name} {quantity.name}", "unit": "architectures/s", "value": round(ARCHITECTURES / best)}

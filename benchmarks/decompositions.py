@@ -26,6 +26,7 @@ from nas.data import Data, DataSpec, load_data
 from nas.evaluation import accuracy
 from nas.importance.directions import OfDirections
 from nas.searchspaces import SearchSpace
+from nas.searchspaces.axis_names import rank_of
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS, directions, relative_error
 from nas.system.environment import commit
@@ -63,13 +64,13 @@ def _factored(net: Supernet, method: str, data: Data, seed: int) -> dict[str, An
             weight = net.model.get_parameter(entry.parameter)
             rank = net.space.sizes(net.space.smallest)[entry.rank]
             errors.append(relative_error(weight, net.directions(entry, weight), rank))
-    cost, smallest = net.cost, net.space.smallest
+    cost, counts = net.cost, net.cost.counts(net.space.smallest)
     return {
         "matrix_error": sum(errors) / len(errors),
         "logit_error": float((logits - near).norm() / logits.norm()),
         "test_accuracy": accuracy(small, data.test).accuracy,
-        "params_share": int(cost.params(smallest)[0]) / cost.base("params"),
-        "macs_share": int(cost.macs(smallest)[0]) / cost.base("macs"),
+        "params_share": counts["params"] / cost.base("params"),
+        "macs_share": counts["macs"] / cost.base("macs"),
         "time_share": ratio(lambda: small(images), lambda: net.model(images), 15)["ratio"],
         "factoring_s": taken,
         "large_matrix_s": _large(method),
@@ -92,8 +93,7 @@ def _space() -> SearchSpace:
     shapes = {"qkv": (3 * width, width), "proj": (width, width), "fc1": (4 * width, width), "fc2": (width, 4 * width)}
     ranks = {name: int(SHARE * m * n / (m + n)) for name, (m, n) in shapes.items()}
     choices = {
-        f"{name}_rank": {"rank": [rank, min(shapes[name])], "of": [name], "per": "model"}
-        for name, rank in ranks.items()
+        rank_of(name): {"rank": [rank, min(shapes[name])], "of": [name], "per": "model"} for name, rank in ranks.items()
     }
     return SearchSpace.from_yaml(json.dumps({**model, "choices": choices}))
 

@@ -33,7 +33,7 @@ def measure() -> Iterator[dict[str, object]]:
         net = Supernet(build(MODEL, {}), space).eval()
         architecture = space.nearest(space.largest, Limit(net.cost, macs="60%"))
         whole, small = net.extract(space.largest).eval(), net.extract(architecture).eval()
-        share = net.cost.macs([architecture])[0] / net.cost.base("macs")
+        share = net.cost.counts(architecture)["macs"] / net.cost.base("macs")
         with torch.inference_mode():
             yield {
                 "what": f"DeiT-Ti by {name}, {share:.3f} of the MACs",

@@ -17,7 +17,7 @@ DRAWS = 10_000
 def measure() -> Iterator[dict[str, object]]:
     for name in SPACES:
         net = supernet(name)
-        least = int(net.cost.macs([net.space.smallest])[0])
+        least = net.cost.counts(net.space.smallest)["macs"]
         bounds: dict[str, Bound] = {"50%": "50%", "49.9% to 50%": ("49.9%", "50%"), "1.05 x the least": 1.05 * least}
         for words, bound in bounds.items():
             build = seconds(lambda net=net, bound=bound: Limit(net.cost, macs=bound))

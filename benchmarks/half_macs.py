@@ -19,7 +19,7 @@ def measure() -> Iterator[dict[str, object]]:
         architecture, largest = half(net), net.space.largest
         with torch.inference_mode():
             yield {
-                "what": f"{name} at {net.cost.macs([architecture])[0] / net.cost.base('macs'):.3f} of the MACs",
+                "what": f"{name} at {net.cost.counts(architecture)['macs'] / net.cost.base('macs'):.3f} of the MACs",
                 "unit": "half / largest",
                 **ratio(lambda: net(images, architecture), lambda: net(images, largest), PAIRS),  # noqa: B023
             }

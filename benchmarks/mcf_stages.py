@@ -10,7 +10,7 @@ does not read. Direct pruning is X-T by weight magnitude, and at random. Test ac
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,10 @@ def regular(bench: Bench, name: str, axes: tuple[str, str], criterion: Importanc
         scored: Scored = criterion.apply(net, bench.workplace("votes"))
         assert set(scored.scores) >= net.space.axes
     small = Architecture(dict.fromkeys(net.space, KEEP))
-    costs: Mapping[str, Any] = {"macs": net.cost.macs([small])[0], "params": net.cost.params([small])[0]}
     return {
         "stage": name,
         "test_accuracy": accuracy(net.extract(small), bench.data.test).accuracy,
-        **{f"{metric}_share": value / net.cost.base(metric) for metric, value in costs.items()},  # type: ignore[arg-type]
+        **{f"{name}_share": count / net.cost.base(name) for name, count in net.cost.counts(small).items()},
     }
 
 

@@ -260,7 +260,7 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
         seed=bench.seed,
         trials=strategy.trials,
         measure=lambda architecture: evaluator(architecture).metrics,
-        costs=lambda a: {"macs": int(supernet.cost.macs(a)[0]), "params": int(supernet.cost.params(a)[0])},
+        costs=supernet.cost.counts,
         record=lambda _: None,
         limit=limit,
         supernet=supernet,
@@ -284,8 +284,8 @@ def _levelled(supernet: Supernet, sizes: Architecture) -> Architecture:
     """One value for all choices but the last, with MACs as near as can be to those of `sizes`."""
     *earlier, _ = supernet.space.values()
     levels = [Architecture({**sizes, **{choice.name: value for choice in earlier}}) for value in earlier[0].values]
-    wanted = int(supernet.cost.macs(sizes)[0])
-    return min(levels, key=lambda level: abs(int(supernet.cost.macs(level)[0]) - wanted))
+    wanted = supernet.cost.counts(sizes)["macs"]
+    return min(levels, key=lambda level: abs(supernet.cost.counts(level)["macs"] - wanted))
 
 
 def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
@@ -299,16 +299,16 @@ def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     images = next(bench.data.test.batches(64))[0]
     with torch.inference_mode():
         speed = ratio(lambda: base(images), lambda: small(images), 15)["ratio"]
-    cost = supernet.cost
+    cost, counts = supernet.cost, supernet.cost.counts(architecture)
     return {
         "method": name,
         "limit": limit_percent,
         "test_accuracy": accuracy(small, bench.data.test).accuracy,
         "before_retraining": before,
         "validation_accuracy": accuracy(small, bench.data.validation).accuracy,
-        "macs": int(cost.macs(architecture)[0]),
-        "macs_share": int(cost.macs(architecture)[0]) / cost.base("macs"),
-        "params_share": int(cost.params(architecture)[0]) / cost.base("params"),
+        "macs": counts["macs"],
+        "macs_share": counts["macs"] / cost.base("macs"),
+        "params_share": counts["params"] / cost.base("params"),
         "speedup_batch_64": speed,
         "search_passes": round(passes, 2),
         "search_seconds": round(seconds, 1),

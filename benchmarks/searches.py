@@ -149,7 +149,7 @@ class Bench:
             seed=seed,
             trials=asked.trials,
             measure=self.measure if asked.preset == "ray" else measure,
-            costs=lambda a: {"macs": int(self.cost.macs(a)[0]), "params": int(self.cost.params(a)[0])},
+            costs=self.cost.counts,
             record=lambda _: None,
             limit=self.limit,
         )
@@ -177,7 +177,7 @@ class Bench:
             row = [trial.suggest_categorical(n, range(len(c.values))) for n, c in self.space.items()]
             taken += time.process_time() - started
             architecture = self.space.from_table(self.space.canonical(np.array([row])))[0]
-            macs = int(self.cost.macs(architecture)[0])
+            macs = self.cost.counts(architecture)["macs"]
             accuracy = self.measure(architecture)["accuracy"]
             started = time.process_time()
             trial.set_constraint("macs", macs / most - 1)

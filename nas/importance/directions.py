@@ -16,7 +16,7 @@ from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import dimension
+from nas.searchspaces.axis_names import dimension, is_rank
 from nas.supernets import Supernet
 from nas.supernets.decompositions import Method, energies
 from nas.supernets.factoring import Factoring
@@ -43,7 +43,7 @@ class OfDirections(Importance):
     @override
     def check(self, space: SearchSpace) -> None:
         chosen = sorted({dimension(axis) for axis in space.axes})
-        if not any(name.endswith("_rank") for name in chosen):
+        if not any(map(is_rank, chosen)):
             raise StrategyError(
                 f"directions: the space chooses {', '.join(chosen)}, no rank; add a choice such as rank: {{rank: "
                 "[0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2]}"

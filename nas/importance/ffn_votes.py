@@ -21,7 +21,7 @@ from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import dimension, index
+from nas.searchspaces.axis_names import axis_name, dimension, index
 from nas.supernets import Supernet
 from nas.training.workplace import Workplace
 
@@ -68,7 +68,7 @@ class FfnVotes(Importance):
             hidden = second[_top(outputs[f"{path}.mlp.fc2.weight"], self.critical)].sum(0)
             inputs = first[_top(hidden, self.critical)].sum(0)
             found = {"fc1_in": inputs, "mlp": hidden, "fc2_in": hidden}
-            scores |= {f"{name}.{block}": value for name, value in found.items()}
+            scores |= {axis_name(name, block): value for name, value in found.items()}
         scores = {axis: value for axis, value in scores.items() if axis in supernet.space.axes}
         return Scored(_shared(supernet, scores) if self.shared else scores)
 

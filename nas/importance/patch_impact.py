@@ -23,7 +23,7 @@ from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import dimension, index
+from nas.searchspaces.axis_names import POSITIONS, QUERIES, axis_name, dimension, index, is_position
 from nas.supernets import Supernet, build
 from nas.training.workplace import Workplace
 
@@ -54,7 +54,7 @@ class PatchImpact(Importance):
     @override
     def check(self, space: SearchSpace) -> None:
         chosen = {dimension(axis) for axis in space.axes}
-        if not chosen & {"tokens", "queries"}:
+        if not chosen & POSITIONS:
             raise StrategyError(
                 f"patch_impact: the space chooses {', '.join(sorted(chosen))}, no tokens or queries; windowed models, "
                 "such as Swin, have none to choose: a window needs all of its positions"
@@ -67,8 +67,8 @@ class PatchImpact(Importance):
         """Only the class token is computed in the last block, all tokens in the others."""
         self.check(supernet.space)
         last = list(supernet.table.frame.blocks)[-1]
-        impacts = self.impacts(supernet, work, {last: range(supernet.table.frame.protected[f"queries.{last}"])})
-        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if dimension(a) in ("tokens", "queries")})
+        impacts = self.impacts(supernet, work, {last: range(supernet.table.frame.protected[axis_name(QUERIES, last)])})
+        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if is_position(a)})
 
     def impacts(self, supernet: Supernet, work: Workplace, masks: Masks) -> dict[str, Tensor]:
         """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks. Random
@@ -80,7 +80,7 @@ class PatchImpact(Importance):
         frame = supernet.table.frame
         if self.measure == "random":
             generator = torch.Generator().manual_seed(seeds.derive(work.seed, seeds.SAMPLING))
-            return {i: torch.rand(1, frame.axes[f"queries.{i}"], generator=generator) for i in frame.blocks}
+            return {i: torch.rand(1, frame.axes[axis_name(QUERIES, i)], generator=generator) for i in frame.blocks}
         blocks = {i: supernet.model.get_submodule(path) for i, path in frame.blocks.items()}
         found = [
             self._batch(blocks, inputs, masks)
@@ -157,4 +157,4 @@ def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:
     """Scores of an axis: a block computes by its own impacts, and sees by those of the block before it."""
     blocks = list(impacts)
     place = blocks.index(index(axis))
-    return impacts[blocks[place if dimension(axis) == "queries" else max(0, place - 1)]].mean(0)
+    return impacts[blocks[place if dimension(axis) == QUERIES else max(0, place - 1)]].mean(0)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from nas.errors import StrategyError
-from nas.searchspaces.axis_names import dimension, is_rank
+from nas.searchspaces.axis_names import EMBED, HEAD_DIM, POSITIONS, dimension, is_rank
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
 
-INEXACT = frozenset({"embed", "head_dim", "tokens", "queries"})
+INEXACT = POSITIONS | {EMBED, HEAD_DIM}
 """Families whose units are read by something else than linear layers: a gate there is no mixture of outputs."""
 
 

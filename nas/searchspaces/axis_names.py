@@ -2,7 +2,7 @@
 
 The dimension says what is counted ("heads", "mlp", "tokens"), the index where: "3" is block 3 of a ViT, "2.5" is block
 5 in stage 2 of a Swin, and "2", in a model that has stages, is the whole stage 2. An axis that a model has once, such
-as "embed" of a ViT, has no index.
+as "embed" of a ViT, has no index. Choices are named alike, by the key that makes them and the same index.
 
 Some dimensions mean more than a width, and whoever treats them apart asks for them by the words of this file.
 """
@@ -41,6 +41,11 @@ def axis_name(dimension: str, index: str = "") -> str:
 def position(index: str) -> tuple[int, ...]:
     """An index as numbers, so that block "2.10" comes after block "2.9"."""
     return tuple(int(part) for part in index.split(".")) if index else ()
+
+
+def stage(index: str) -> str:
+    """The index of the stage that a block lies in: "2" of "2.5"."""
+    return index.partition(".")[0]
 
 
 def rank_of(matrix: str) -> str:

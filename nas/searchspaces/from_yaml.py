@@ -157,7 +157,7 @@ def _remainder(document: Document, kind: type[ChoiceKind], path: KeyPath, wrong:
     None when a key is among them that it needs, or `of`, without which nobody knows what the values are of.
     """
     mapping = dict(cast(Mapping[str, Any], document.get(path)))
-    for key in {fault.key.removeprefix(f"{dotted(path)}.").partition(".")[0] for fault in wrong}:
+    for key in {fault.key.removeprefix(f"{dotted(path)}.").split(".")[0] for fault in wrong}:
         mapping.pop(key, None)
         if key == "of" or "'of'" in nearest(key, [field.name for field in fields(kind)]):
             return None

@@ -21,12 +21,12 @@ from nas.errors import StrategyError
 from nas.search.problem import Problem
 from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.axis_names import dimension
+from nas.searchspaces.axis_names import DEPTH, POSITIONS, dimension
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
 
-WHOLE = frozenset({"depth", "tokens", "queries"})
-"""Families that alpha does not divide."""
+WHOLE = POSITIONS | {DEPTH}
+"""Dimensions that alpha does not divide."""
 
 
 @final

@@ -13,6 +13,7 @@ from rich.table import Table
 from nas import words
 from nas.documents.document import read
 from nas.errors import ConfigError, Fault
+from nas.searchspaces.axis_names import dimension
 from nas.studies.run.record import Record
 from nas.studies.store.drivers import Driver
 
@@ -102,7 +103,7 @@ def _grouped(choices: Mapping[str, Sequence[float]]) -> list[tuple[list[str], Se
     """Choices of one family with the same values, one after the other, together."""
     groups: list[tuple[list[str], Sequence[float]]] = []
     for name, values in choices.items():
-        if groups and groups[-1][1] == values and groups[-1][0][0].partition(".")[0] == name.partition(".")[0]:
+        if groups and groups[-1][1] == values and dimension(groups[-1][0][0]) == dimension(name):
             groups[-1][0].append(name)
         else:
             groups.append(([name], values))

@@ -164,8 +164,7 @@ class Study:
             retraining.retrain(workshop, architecture, extracted, place, strategy=strategy)
             counted = {
                 "digest": architecture.digest,
-                "macs": int(workshop.cost.macs(architecture)[0]),
-                "params": int(workshop.cost.params(architecture)[0]),
+                **workshop.cost.counts(architecture),
             }
             return row_of(workshop, f"{place.name}, retrained", load(place), counted, {})
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.decompositions import Directions, factoring_pays
 from nas.supernets.families._base import Family
 from nas.supernets.select import select
 from nas.supernets.slicing import Cut, cut, scale_query
 
-TOKENS = 1
-CHANNELS = -1
+ALONG_TOKENS = 1
+ALONG_CHANNELS = -1
 """Dimensions of an activation, batch x tokens x channels."""
 
 
@@ -44,7 +45,7 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
     The slices are differentiable functions of `parameters`; buffers are shared.
     """
     frame = whole.table.frame
-    dropped = {path for index, path in frame.blocks.items() if keep.size(f"depth.{index}") == 0}
+    dropped = {path for index, path in frame.blocks.items() if keep.size(axis_name(DEPTH, index)) == 0}
     tree: dict[str, nn.Module] = {}
     carved = _clone(whole.model, "", dropped, tree)
     blocks = {index: tree[path] for index, path in frame.blocks.items() if path not in dropped}
@@ -133,24 +134,24 @@ def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | 
         return None
     kept = keep.selections.get(axis)
     index = tuple(range(keep.size(axis))) if kept is None else tuple(kept.tolist())
-    return select(index, CHANNELS, device)
+    return select(index, ALONG_CHANNELS, device)
 
 
 def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whole, keep: Cut) -> None:
     """Let blocks compute their queries only, and gather what stays before each block that sees fewer tokens."""
-    if not any(axis.startswith(("tokens.", "queries.")) for axis in keep.selections):
+    if not any(map(is_position, keep.selections)):
         return
     device = next(carved.parameters()).device
-    arriving = list(range(max(n for axis, n in keep.frame.axes.items() if axis.startswith("tokens."))))
+    arriving = list(range(max(n for axis, n in keep.frame.axes.items() if dimension(axis) == TOKENS)))
     for index in blocks:
         path = whole.table.frame.blocks[index]
-        present = _chosen(keep, f"tokens.{index}", arriving)
-        computed = _chosen(keep, f"queries.{index}", present)
+        present = _chosen(keep, axis_name(TOKENS, index), arriving)
+        computed = _chosen(keep, axis_name(QUERIES, index), present)
         if len(computed) < len(present):
             rows = tuple(present.index(position) for position in computed)
             carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))
         if len(present) < len(arriving):
-            gather = select(tuple(arriving.index(position) for position in present), TOKENS, device)
+            gather = select(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)
             carved.set_submodule(path, nn.Sequential(gather, carved.get_submodule(path)))
         arriving = present
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from nas import quantities
 from nas.quantities import Matrix, Multiple, Term
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
+from nas.searchspaces.axis_names import DEPTH, axis_name
 from nas.supernets.axes import AxisTable
 from nas.supernets.decompositions import factoring_pays
 
@@ -72,33 +73,34 @@ class Cost:
         """The cost of the whole model."""
         return int(self.of_sizes(quantity, {}))
 
-    def per_block(self, x: Architectures, metric: str) -> dict[str, NDArray[np.int64]]:
+    def per_block(self, x: Architectures, quantity: str) -> dict[str, NDArray[np.int64]]:
         """A cost split by block index; the key "" holds what lies outside all blocks."""
         table = self.space.as_table(x)
         blocks: dict[str, list[Term]] = {index: [] for index in ("", *self.frame.blocks)}
-        for term in self._terms[metric]:
+        for term in self._terms[quantity]:
             blocks[term.block].append(term)
         return {index: self._compile(terms)(table) for index, terms in blocks.items()}
 
-    def of_sizes(self, metric: str, sizes: Mapping[str, Any]) -> Any:
+    def of_sizes(self, quantity: str, sizes: Mapping[str, Any]) -> Any:
         """A cost where some axes have given sizes, and the others their own: integers, arrays or tensors.
 
         With differentiable sizes it is differentiable; ranks must then be integers.
         """
-        if metric in self._multiples:
-            return self._multiples[metric].times * self.of_sizes(self._multiples[metric].of, sizes)
-        return sum((self._value(term, sizes) for term in self._terms[metric]), start=0)
+        if quantity in self._multiples:
+            multiple = self._multiples[quantity]
+            return multiple.times * self.of_sizes(multiple.of, sizes)
+        return sum((self._value(term, sizes) for term in self._terms[quantity]), start=0)
 
-    def of_gates(self, metric: str, gates: Mapping[str, Any]) -> Any:
+    def of_gates(self, quantity: str, gates: Mapping[str, Any]) -> Any:
         """A cost where the size of an axis is the sum of its gates: differentiable, exact at gates of 0 and 1."""
-        return self.of_sizes(metric, {axis: values.sum() for axis, values in gates.items()})
+        return self.of_sizes(quantity, {axis: values.sum() for axis, values in gates.items()})
 
-    def expected(self, metric: str, weights: Sequence[Tensor]) -> Tensor:
+    def expected(self, quantity: str, weights: Sequence[Tensor]) -> Tensor:
         """The mean cost of architectures whose choices are drawn independently: `weights[choice][value]` sum to 1.
 
         Exact, and differentiable towards the weights: each look-up table is contracted with the weights of its choices.
         """
-        additive = self._additive[metric]
+        additive = self.additive(quantity)
         total = weights[0].new_full((), float(additive.constant))
         for factor in additive.factors:
             mean = torch.as_tensor(factor.table, dtype=weights[0].dtype, device=weights[0].device)
@@ -118,7 +120,7 @@ class Cost:
             value = value * self._elements(term.matrix, sizes)
         if term.inner:
             value = value * self._read(term.inner, sizes)
-        return value * self._size(f"depth.{term.block}", sizes) if term.block else value
+        return value * self._size(axis_name(DEPTH, term.block), sizes) if term.block else value
 
     def _elements(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
         """Elements of a matrix, or of its two factors where it is factored and that pays."""
@@ -164,7 +166,7 @@ class Cost:
         for matrix in filter(None, (term.matrix, term.inner)):
             atoms += [matrix.rank, *matrix.outputs, *matrix.inputs]
         if term.block:
-            atoms.append(f"depth.{term.block}")
+            atoms.append(axis_name(DEPTH, term.block))
         for atom in atoms:
             yield atom
             while atom not in self._choices and atom in self.frame.within:

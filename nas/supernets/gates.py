@@ -8,6 +8,7 @@ from typing import get_args
 from torch import Tensor
 
 from nas.errors import ModelError
+from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
 from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.slicing import Where, gate
 
@@ -23,7 +24,7 @@ def gated(
         raise ModelError(f"gates act where units are {' or '.join(get_args(Where))}, not '{where}'")
     for axis, values in gates.items():
         _check(axis, values, table, where)
-    depth = {axis.partition(".")[2]: values for axis, values in gates.items() if axis.startswith("depth.")}
+    depth = {index(axis): values for axis, values in gates.items() if dimension(axis) == DEPTH}
     result = dict(parameters)
     for name, entry in table.entries.items():
         if entry.block in depth and writes_residual(table, entry):
@@ -35,7 +36,7 @@ def gated(
 
 def writes_residual(table: AxisTable, entry: Entry) -> bool:
     """Whether a parameter inside a block (a matrix or its bias) writes to the stream that all blocks share."""
-    return _matrix(table, entry) is not None and not any(atom.endswith("." + entry.block) for atom in entry.dims[0])
+    return _matrix(table, entry) is not None and not any(index(atom) == entry.block for atom in entry.dims[0])
 
 
 def _gated_axes(table: AxisTable, entry: Entry, where: Where) -> tuple[str, ...]:
@@ -62,7 +63,7 @@ def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
         raise ModelError(f"no axis '{axis}' to gate")
     if values.numel() != frame.axes[axis]:
         raise ModelError(f"the gate of '{axis}' needs {frame.axes[axis]} values, got {values.numel()}")
-    if axis.startswith("depth."):
+    if dimension(axis) == DEPTH:
         return
     if not any(axis in _gated_axes(table, entry, where) for entry in table.entries.values()):
         raise ModelError(f"no matrix has '{axis}' where it is {where}: it cannot be gated there")
@@ -74,8 +75,7 @@ def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
 
 def _norm_over(axis: str, table: AxisTable, where: Where) -> str:
     """A norm that runs over the units of `axis`, or that undoes a gate on whole heads; empty when there is none."""
-    name, _, index = axis.partition(".")
-    undone = f"head_dim.{index}" if name == "heads" and where == "produced" else axis
+    undone = axis_name(HEAD_DIM, index(axis)) if dimension(axis) == HEADS and where == "produced" else axis
     for entry in table.entries.values():
         is_norm = len(entry.dims) == 1 and _matrix(table, entry) is None
         if is_norm and (axis in entry.atoms or undone in entry.atoms):

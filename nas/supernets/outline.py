@@ -12,6 +12,7 @@ from torch import nn
 
 from nas.errors import ModelError, nearest
 from nas.searchspaces import Outline
+from nas.searchspaces.axis_names import dimension
 from nas.supernets.families import family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 
@@ -71,7 +72,7 @@ def outline_of(model: nn.Module, name: str) -> Outline:
     """The axes of a model that exists."""
     family = family_of(model)
     frame, elastic = family.frame(model), family.elastic(model)
-    chosen = {axis for axis in frame.axes if axis.partition(".")[0] in elastic}
+    chosen = {axis for axis in frame.axes if dimension(axis) in elastic}
     chosen |= {parent for axis in chosen for parent in frame.within.get(axis, "").split()}
 
     def of_chosen(mapping: Mapping[str, Any]) -> dict[str, Any]:

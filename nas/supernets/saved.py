@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nas.errors import CheckpointError
+from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets.carve import Whole, carve
 from nas.supernets.decompositions import OfInputs
 from nas.supernets.extract import detach
@@ -125,7 +126,7 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     family = family_of(model)
     table = family.table(model, blueprint.sizes)
     for axis, size in blueprint.sizes.items():
-        least = 0 if axis.startswith("depth.") else 1
+        least = 0 if dimension(axis) == DEPTH else 1
         if not least <= size <= table.frame.axes.get(axis, -1):
             raise CheckpointError(f"{folder / RECIPE}: {blueprint.model} has no {size} units of an axis {axis}")
     selection = Selection(table, family, model)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import CheckpointError
+from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, is_position
 from nas.supernets.axes import AxisTable
 from nas.supernets.families._base import Family
 
@@ -27,11 +28,11 @@ class Selection:
         self._orders: dict[str, list[int]] = {}
         self.changes = 0
         """How often an order was changed."""
-        self._default = family.token_order(model) if any(map(_is_position, table.frame.axes)) else []
+        self._default = family.token_order(model) if any(map(is_position, table.frame.axes)) else []
 
     def selects(self, axis: str) -> bool:
         """Whether units of `axis` are selected by position, instead of cut off at the end."""
-        return _is_position(axis) or axis in self._frame.within
+        return is_position(axis) or axis in self._frame.within
 
     def update(self, orders: Mapping[str, Tensor]) -> None:
         """Remember the orders of some axes."""
@@ -51,7 +52,7 @@ class Selection:
         """Kept units, ascending, of every selected axis that `sizes` shrinks and that is not simply cut at the end."""
         kept = self._positions(sizes)
         for axis, order in self._orders.items():
-            if not _is_position(axis) and axis in sizes and sizes[axis] < self._frame.axes[axis]:
+            if not is_position(axis) and axis in sizes and sizes[axis] < self._frame.axes[axis]:
                 kept[axis] = sorted(order[: sizes[axis]])
         return {axis: torch.tensor(units, device=device) for axis, units in kept.items()}
 
@@ -62,10 +63,11 @@ class Selection:
         """
         kept: dict[str, list[int]] = {}
         present, computed = (set(self._default) for _ in range(2))
-        for index in (index for index in self._frame.blocks if sizes.get(f"depth.{index}", 1)):
-            if f"tokens.{index}" in self._frame.axes:
-                present = self._best(f"tokens.{index}", sizes, present, computed, kept)
-                computed = self._best(f"queries.{index}", sizes, present, computed, kept)
+        for index in (index for index in self._frame.blocks if sizes.get(axis_name(DEPTH, index), 1)):
+            tokens, queries = axis_name(TOKENS, index), axis_name(QUERIES, index)
+            if tokens in self._frame.axes:
+                present = self._best(tokens, sizes, present, computed, kept)
+                computed = self._best(queries, sizes, present, computed, kept)
         return kept
 
     def _best(
@@ -92,7 +94,3 @@ class Selection:
                 raise CheckpointError(f"the remembered order of '{axis}' is no order of this model's units")
         self._orders = {axis: list(order) for axis, order in state.items()}
         self.changes += 1
-
-
-def _is_position(axis: str) -> bool:
-    return axis.startswith(("tokens.", "queries."))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
+from nas.searchspaces.axis_names import DEPTH, dimension, is_rank
 from nas.supernets.axes import Entry
 from nas.supernets.carve import Whole, carve
 from nas.supernets.cost import Cost
@@ -108,9 +109,9 @@ class Supernet(nn.Module):
         """Whether the units of an axis can be put in another order: not blocks, and not directions of matrices, which
         have the order in which they were found.
         """
-        name = axis.partition(".")[0]
+        name = dimension(axis)
         known = axis in self.table.frame.axes and name in self._whole.family.elastic(self.model)
-        return known and name != "depth" and not name.endswith("_rank")
+        return known and name != DEPTH and not is_rank(name)
 
     @torch.no_grad()
     def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:

@@ -20,7 +20,21 @@ import pytest
 from nas.errors import ConfigError, Fault, SpaceError
 from nas.plugins import names
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.axis_names import dimension, index, position
+from nas.searchspaces.axis_names import (
+    DEPTH,
+    EMBED,
+    HEAD_DIM,
+    HEADS,
+    MLP,
+    QUERIES,
+    TOKENS,
+    axis_name,
+    dimension,
+    index,
+    is_position,
+    position,
+    rank_of,
+)
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.from_yaml import KINDS, find_kind
 from nas.searchspaces.outline import Outline
@@ -31,13 +45,13 @@ _RANKS = {"qkv": 24, "proj": 24, "fc1": 24, "fc2": 24}
 
 def vit(blocks: int = 4, heads: int = 3, *, tokens: int = 17, protected: int = 1) -> Outline:
     """A ViT as an outline, with everything elastic."""
-    axes = {"embed": 24}
+    axes = {EMBED: 24}
     for b in range(blocks):
-        axes |= {f"depth.{b}": 1, f"heads.{b}": heads, f"head_dim.{b}": 8, f"mlp.{b}": 96, f"tokens.{b}": tokens}
-        axes |= {f"queries.{b}": tokens}
-        axes |= {f"{matrix}_rank.{b}": rank for matrix, rank in _RANKS.items()}
-    kept = {f"{kind}.{b}": protected for kind in ("tokens", "queries") for b in range(blocks)} if protected else {}
-    within = {f"queries.{b}": f"tokens.{b}" for b in range(blocks)}
+        own = {DEPTH: 1, HEADS: heads, HEAD_DIM: 8, MLP: 96, TOKENS: tokens, QUERIES: tokens}
+        own |= {rank_of(matrix): rank for matrix, rank in _RANKS.items()}
+        axes |= {axis_name(kind, str(b)): units for kind, units in own.items()}
+    kept = {axis: protected for axis in axes if is_position(axis)} if protected else {}
+    within = {axis_name(QUERIES, str(b)): axis_name(TOKENS, str(b)) for b in range(blocks)}
     return Outline(f"vit_of_{blocks}_blocks", axes, kept, within)
 
 
@@ -45,9 +59,9 @@ def swin(depths: Sequence[int] = (2, 3), heads: Sequence[int] = (3, 6)) -> Outli
     """A Swin as an outline: stages of growing width, no tokens to drop."""
     axes: dict[str, int] = {}
     for s, (depth, width) in enumerate(zip(depths, heads, strict=True)):
-        axes[f"embed.{s}"] = 8 * width
+        axes[axis_name(EMBED, str(s))] = 8 * width
         for b in range(depth):
-            axes |= {f"depth.{s}.{b}": 1, f"heads.{s}.{b}": width, f"mlp.{s}.{b}": 32 * width}
+            axes |= {axis_name(kind, f"{s}.{b}"): n for kind, n in ((DEPTH, 1), (HEADS, width), (MLP, 32 * width))}
     return Outline("swin_of_stages", axes)
 
 
@@ -127,7 +141,7 @@ class ChoiceSuite:
         """At least the protected units and one unit stay (a block may go), at most all of them."""
         for choice, outline in self.made(kind):
             for axis in choice.axes:
-                least = 0 if dimension(axis) == "depth" else max(1, outline.protected.get(axis, 0))
+                least = 0 if dimension(axis) == DEPTH else max(1, outline.protected.get(axis, 0))
                 for sizes in choice.sizes:
                     assert least <= sizes[axis] <= outline.axes[axis], f"{choice.name}: {axis} = {sizes[axis]}"
 
@@ -141,7 +155,7 @@ class ChoiceSuite:
                 places = [position(index(choice)) for choice in space]
                 assert places == sorted(places)
                 for choice in space.values():
-                    assert choice.name.partition(".")[0] == name
+                    assert dimension(choice.name) == name
                     place = position(index(choice.name))
                     own = [axis for axis in choice.axes if dimension(axis) == dimension(choice.axes[0])]
                     assert all(position(index(axis))[: len(place)] == place for axis in own)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.searchspaces import Architecture, SearchSpace
+from nas.searchspaces.axis_names import MLP, dimension, index, rank_of
 from nas.supernets import Supernet, load, save
 from nas.supernets.families import families
 from nas.supernets.outline import outline_of
@@ -82,7 +83,7 @@ def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
 
     def possible(name: str, choice: dict[str, Any]) -> bool:
         axes = choice.get("of") or choice.get("divide") or [name]
-        return all((f"{axis}_rank" if "rank" in choice else axis) in outline.elastic for axis in axes)
+        return all((rank_of(axis) if "rank" in choice else axis) in outline.elastic for axis in axes)
 
     text = [f"model: {model}", "choices:"]
     if "stage" in {outline.level(axis) for axis in outline.axes}:
@@ -199,9 +200,9 @@ class FamilySuite:
         supernet = make(model, args, kind)
         x = images(args)
         generator = torch.Generator().manual_seed(2)
-        packed = {"heads", "head_dim"} if any(axis.startswith("proj_in") for axis in supernet.space.axes) else set()
+        packed = {"heads", "head_dim"} if any(dimension(axis) == "proj_in" for axis in supernet.space.axes) else set()
         names = ({"heads", "head_dim", "mlp", "embed"} - packed) & set(supernet.space.outline.elastic)
-        axes = [axis for axis in supernet.table.frame.axes if axis.partition(".")[0] in names]
+        axes = [axis for axis in supernet.table.frame.axes if dimension(axis) in names]
         with torch.no_grad():
             before = supernet(x, supernet.space.largest)
             supernet.reorder({a: torch.rand(supernet.table.frame.axes[a], generator=generator) for a in axes})
@@ -212,8 +213,8 @@ class FamilySuite:
     def test_reorder_keeps_the_best_units(self, model: str, args: dict[str, Any], kind: str) -> None:
         """After sorting, the first hidden unit is the one with the greatest score."""
         supernet = make(model, args, kind)
-        axis = next(axis for axis in supernet.table.frame.axes if axis.startswith("mlp."))
-        path = supernet.table.frame.blocks[axis.partition(".")[2]]
+        axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
+        path = supernet.table.frame.blocks[index(axis)]
         weight = supernet.model.get_parameter(f"{path}.mlp.fc1.weight")
         scores = torch.arange(weight.shape[0], dtype=torch.float32)
         last = weight[-1].detach().clone()
@@ -226,7 +227,7 @@ class FamilySuite:
         frame = supernet.table.frame
         if any(".mlp.norm." in name for name in supernet.table.entries):
             pytest.skip("a norm over hidden units: they have no gate")
-        axes = {axis: units for axis, units in frame.axes.items() if axis.startswith("mlp.")}
+        axes = {axis: units for axis, units in frame.axes.items() if dimension(axis) == MLP}
         x = images(args)
         half = {axis: (torch.arange(units) < units // 2).float() for axis, units in axes.items()}
         with torch.no_grad():
@@ -244,7 +245,7 @@ class FamilySuite:
         supernet = make(model, args, kind)
         extracted = supernet.extract(supernet.space.smallest)
         places = {type(module).__module__ for module in extracted.modules()}
-        assert {place.partition(".")[0] for place in places if not place.startswith(MODELS)} <= {"timm", "torch"}
+        assert {place.split(".")[0] for place in places if not place.startswith(MODELS)} <= {"timm", "torch"}
         shared = {p.data_ptr() for p in supernet.model.parameters()}
         assert all(p.is_leaf and p.data_ptr() not in shared for p in extracted.parameters())
         whole = dict(supernet.model.named_parameters())
@@ -265,9 +266,9 @@ class FamilySuite:
         """Training a sub-network moves the supernet's parameters, exactly those units that it holds."""
         supernet = make(model, args, kind)
         supernet(images(args), supernet.space.smallest).square().sum().backward()
-        axis = next(axis for axis in supernet.table.frame.axes if axis.startswith("mlp."))
+        axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
         kept = supernet.table.frame.size(axis, supernet.space.sizes(supernet.space.smallest))
-        bias = supernet.model.get_parameter(f"{supernet.table.frame.blocks[axis.partition('.')[2]]}.mlp.fc1.bias")
+        bias = supernet.model.get_parameter(f"{supernet.table.frame.blocks[index(axis)]}.mlp.fc1.bias")
         assert bias.grad is not None
         assert bias.grad[:kept].abs().sum() > 0
         assert bias.grad[kept:].abs().sum() == 0

@@ -71,7 +71,7 @@ class Bench:
             seed=seed,
             trials=1,
             measure=lambda architecture: Evaluator(self.adopted.eval(), self.data.validation)(architecture).metrics,
-            costs=lambda a: {"macs": int(cost.macs(a)[0]), "params": int(cost.params(a)[0])},
+            costs=cost.counts,
             record=lambda _: None,
             limit=Limit(cost, **LIMITS[kind]),
             history=list(history),

@@ -17,6 +17,7 @@ import numpy as np
 
 from nas.search.problem import Objective, Problem, Trial
 from nas.searchspaces.architecture import Architecture
+from nas.searchspaces.axis_names import DEPTH, EMBED, HEADS, MLP, TOKENS, axis_name, dimension, index
 from nas.searchspaces.counting.factors import Additive, Factor
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
@@ -52,20 +53,21 @@ choices:
 """Choices with rules: tokens never grow again, and the choices of a block that depth removes take their last value."""
 
 BLOCKS = 6
+UNITS = {HEADS: 3, MLP: 192, TOKENS: 17, DEPTH: 1}
+"""Dimension -> units of it in each block."""
 IMPORTANCE = np.array([0.3, 1.0, 0.5, 0.9, 0.2, 0.7])  # of heads; hidden units matter in the reverse order
 
 
 def toy_outline() -> Outline:
     """A ViT of six blocks, 3 heads, 192 hidden units, 17 tokens of which one is a class token."""
-    axes = {"embed": 48}
-    for block in range(BLOCKS):
-        axes |= {f"heads.{block}": 3, f"mlp.{block}": 192, f"tokens.{block}": 17, f"depth.{block}": 1}
+    blocks = list(map(str, range(BLOCKS)))
+    axes = {axis_name(kind, block): units for block in blocks for kind, units in UNITS.items()}
     return Outline(
         model="toy",
-        axes=axes,
-        protected={f"tokens.{block}": 1 for block in range(BLOCKS)},
+        axes={EMBED: 48, **axes},
+        protected={axis_name(TOKENS, block): 1 for block in blocks},
         within={},
-        elastic=frozenset({"heads", "mlp", "tokens", "depth"}),
+        elastic=frozenset(UNITS),
     )
 
 
@@ -78,18 +80,18 @@ class Toy:
     def __init__(self, text: str = PLAIN) -> None:
         self.space = SearchSpace.from_yaml(text, outline=toy_outline())
 
-    def additive(self, metric: str) -> Additive:
+    def additive(self, quantity: str) -> Additive:
         """MACs of the blocks plus those of a head, or parameters, which do not depend on tokens."""
-        return Additive(constant=10_000, factors=tuple(self._factor(metric, block) for block in range(BLOCKS)))
+        return Additive(constant=10_000, factors=tuple(self._factor(quantity, block) for block in range(BLOCKS)))
 
-    def base(self, metric: str) -> int:
+    def base(self, quantity: str) -> int:
         """The cost of the largest architecture."""
-        return int(self.additive(metric)(self.space.to_table([self.space.largest]))[0])
+        return int(self.additive(quantity)(self.space.to_table([self.space.largest]))[0])
 
     def costs(self, architecture: Architecture) -> dict[str, int]:
         """MACs and parameters of one architecture."""
         table = self.space.to_table([architecture])
-        return {metric: int(self.additive(metric)(table)[0]) for metric in ("macs", "params")}
+        return {quantity: int(self.additive(quantity)(table)[0]) for quantity in ("macs", "params")}
 
     def accuracy(self, table: np.ndarray) -> np.ndarray:
         """Float array (architectures,), within (0, 1).
@@ -97,7 +99,7 @@ class Toy:
         More is better with falling returns. Heads and hidden units of a block help each other, and neighbours with
         unequal heads hurt, so that no choice can be decided by itself.
         """
-        heads, mlp, tokens, alive = (self._sizes(table, family) for family in ("heads", "mlp", "tokens", "depth"))
+        heads, mlp, tokens, alive = (self._sizes(table, kind) for kind in (HEADS, MLP, TOKENS, DEPTH))
         heads, mlp = heads / 3 * alive, mlp / 192 * alive
         own = IMPORTANCE * np.sqrt(heads) + IMPORTANCE[::-1] * np.sqrt(mlp) + 0.8 * heads * mlp
         clash = np.abs(np.diff(heads, axis=1)).sum(axis=1)
@@ -145,30 +147,28 @@ class Toy:
 
     def _names(self, block: int) -> list[str]:
         """Choices that set an axis of the block."""
-        axes = {f"{family}.{block}" for family in ("heads", "mlp", "tokens", "depth")}
+        axes = {axis_name(kind, str(block)) for kind in UNITS}
         return [name for name, choice in self.space.items() if axes & set(choice.sizes[0])]
 
-    def _factor(self, metric: str, block: int) -> Factor:
+    def _factor(self, quantity: str, block: int) -> Factor:
         places = [list(self.space).index(name) for name in self._names(block)]
         choices = [list(self.space.values())[place] for place in places]
         table = np.zeros([len(choice.values) for choice in choices], dtype=np.int64)
         for at in itertools.product(*(range(len(choice.values)) for choice in choices)):
-            sizes: dict[str, Any] = {"heads": 3, "mlp": 192, "tokens": 17, "depth": 1}
-            for choice, index in zip(choices, at, strict=True):
-                sizes |= {
-                    axis.split(".")[0]: n for axis, n in choice.sizes[index].items() if axis.endswith(f".{block}")
-                }
-            rows = sizes["tokens"] if metric == "macs" else 1
-            table[at] = sizes["depth"] * rows * 48 * (4 * 16 * sizes["heads"] + 2 * sizes["mlp"])
+            sizes = dict(UNITS)
+            for choice, value in zip(choices, at, strict=True):
+                own = {axis: units for axis, units in choice.sizes[value].items() if index(axis) == str(block)}
+                sizes |= {dimension(axis): units for axis, units in own.items()}
+            rows = sizes[TOKENS] if quantity == "macs" else 1
+            table[at] = sizes[DEPTH] * rows * 48 * (4 * 16 * sizes[HEADS] + 2 * sizes[MLP])
         return Factor(choices=tuple(places), table=table)
 
-    def _sizes(self, table: np.ndarray, family: str) -> np.ndarray:
-        """Float array (architectures, blocks): sizes of the family's axes."""
-        full = {"heads": 3, "mlp": 192, "tokens": 17, "depth": 1}[family]
-        sizes = np.full((len(table), BLOCKS), float(full))
+    def _sizes(self, table: np.ndarray, kind: str) -> np.ndarray:
+        """Float array (architectures, blocks): sizes of the axes of one dimension."""
+        sizes = np.full((len(table), BLOCKS), float(UNITS[kind]))
         for place, choice in enumerate(self.space.values()):
             for block in range(BLOCKS):
-                axis = f"{family}.{block}"
+                axis = axis_name(kind, str(block))
                 if axis in choice.sizes[0]:
                     sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[table[:, place]]
         return sizes

@@ -17,9 +17,9 @@ def test_levels_and_stages():
     assert [swin().level(axis) for axis in ("embed.2", "heads.2.5")] == ["stage", "block"]
 
 
-def test_families_list_their_axes_by_number_not_by_text():
-    assert deit().families["heads"] == tuple(f"heads.{b}" for b in range(12))
-    assert swin("small").families["mlp"][4:8] == ("mlp.2.0", "mlp.2.1", "mlp.2.2", "mlp.2.3")
+def test_dimensions_list_their_axes_by_number_not_by_text():
+    assert deit().dimensions["heads"] == tuple(f"heads.{b}" for b in range(12))
+    assert swin("small").dimensions["mlp"][4:8] == ("mlp.2.0", "mlp.2.1", "mlp.2.2", "mlp.2.3")
 
 
 def test_a_block_is_the_axis_that_switches_it_off():

@@ -14,7 +14,7 @@ from typing import final
 
 from nas.errors import nearest
 from nas.searchspaces.architecture import Value
-from nas.searchspaces.axis_names import index, position
+from nas.searchspaces.axis_names import axis_name, index, position, stage
 from nas.searchspaces.outline import Level, Outline
 
 
@@ -127,7 +127,7 @@ def groups(families: Sequence[str], per: Level | None, outline: Outline, report:
     members: dict[str, list[str]] = {}
     for axis in axes:
         place = index(axis)
-        members.setdefault({"block": place, "stage": place.partition(".")[0], "model": ""}[level], []).append(axis)
+        members.setdefault({"block": place, "stage": stage(place), "model": ""}[level], []).append(axis)
     return [Group(place, tuple(members[place])) for place in sorted(members, key=position)]
 
 
@@ -135,4 +135,4 @@ def title(name: str, group: Group) -> str:
     """The name of the choice that the mapping `name` makes for a group: "heads.3", or "heads" when it makes one for
     the whole model.
     """
-    return f"{name}.{group.index}" if group.index else name
+    return axis_name(name, group.index)

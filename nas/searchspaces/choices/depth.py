@@ -13,6 +13,7 @@ from typing import final
 
 from typing_extensions import override
 
+from nas.searchspaces.axis_names import DEPTH
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, Group, elastic, groups, title
 from nas.searchspaces.choices._values import Values, exact, listed
 from nas.searchspaces.outline import Level, Outline
@@ -31,11 +32,11 @@ class Depth(ChoiceKind):
     def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
         level: Level = "stage" if outline.staged else "model"
         values = listed(self.depth, "depth", report)
-        if not elastic(["depth"], "", outline, report):
+        if not elastic([DEPTH], "", outline, report):
             return []
         if self.per not in (None, level):
             report.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
-        found = groups(["depth"], level, outline, report)
+        found = groups([DEPTH], level, outline, report)
         shortest = min(found, key=lambda group: len(group.axes))
         good = [value for place, value in values if _fits(place, value, shortest, report)]
         return [_choice(name, group, sorted(good), report) for group in found] if good else []

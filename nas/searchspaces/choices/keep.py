@@ -18,12 +18,10 @@ from typing import Literal, final
 
 from typing_extensions import override
 
-from nas.searchspaces.axis_names import index
+from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
-
-QUERIES = "queries"
 
 
 @final
@@ -80,6 +78,6 @@ class Keep(ChoiceKind):
 def _dropping(choice: Choice, outline: Outline) -> Choice:
     """The choice, with what the next block still sees set to what a block computes."""
     after = dict(pairwise(map(index, outline.dimensions[QUERIES])))
-    dropped = {axis: f"tokens.{after[index(axis)]}" for axis in choice.axes if index(axis) in after}
+    dropped = {axis: axis_name(TOKENS, after[index(axis)]) for axis in choice.axes if index(axis) in after}
     sizes = tuple({**size, **{tokens: size[axis] for axis, tokens in dropped.items()}} for size in choice.sizes)
     return replace(choice, sizes=sizes)

@@ -13,11 +13,10 @@ from typing import final
 from typing_extensions import override
 
 from nas.errors import nearest
+from nas.searchspaces.axis_names import is_rank, rank_of, ranked_matrix
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
-
-_SUFFIX = "_rank"
 
 
 @final
@@ -31,8 +30,7 @@ class Rank(ChoiceKind):
 
     @override
     def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
-        ranks = [f for f in outline.dimensions if f.endswith(_SUFFIX) and f in outline.elastic]
-        matrices = [f.removesuffix(_SUFFIX) for f in ranks]
+        matrices = [ranked_matrix(name) for name in outline.dimensions if is_rank(name) and name in outline.elastic]
         families: list[str] = []
         if self.of == ():
             report.fault("of", "an empty list", f"at least one of {', '.join(matrices)}")
@@ -41,10 +39,10 @@ class Rank(ChoiceKind):
             if matrix not in matrices:
                 allowed = f"one of {', '.join(matrices)}{nearest(matrix, matrices)}" if matrices else "no rank choice"
                 report.fault(place, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
-            elif f"{matrix}{_SUFFIX}" in families:
+            elif rank_of(matrix) in families:
                 report.fault(place, f"'{matrix}' twice", "each matrix once")
             else:
-                families.append(f"{matrix}{_SUFFIX}")
+                families.append(rank_of(matrix))
         scale = Scale("rank", dict.fromkeys(outline.axes, 1), lambda s, axis: math.floor(s * outline.axes[axis]))
         return scaled(name, self.rank, groups(families, self.per, outline, report), scale, outline, report)
 

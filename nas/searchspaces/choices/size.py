@@ -13,11 +13,12 @@ from typing import final
 
 from typing_extensions import override
 
+from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
-_OTHER = {"tokens": "keep", "queries": "keep", "depth": "depth"}
+_OTHER = {TOKENS: "keep", QUERIES: "keep", DEPTH: "depth"}
 """Families whose sizes are not free, and the kind of choice that knows their rule."""
 
 

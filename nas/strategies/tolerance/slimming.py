@@ -17,7 +17,7 @@ from nas.evaluation.evaluate import evaluating
 from nas.importance._recording import inputs_of
 from nas.importance.patch_impact import PatchImpact
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.axis_names import dimension, index
+from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, dimension, index
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
@@ -55,7 +55,7 @@ class Slimming(nn.Module):
         self.choices = queries_per_block(supernet.space)
         self.blocks = list(self.choices)
         self._original = (copy.deepcopy(supernet.model).eval(),)  # in a tuple: no part of the state
-        tokens = supernet.table.frame.axes[f"queries.{self.blocks[0]}"]
+        tokens = supernet.table.frame.axes[axis_name(QUERIES, self.blocks[0])]
         self.register_buffer("attempt", torch.tensor(0))
         self.register_buffer("row", torch.zeros(len(supernet.space), dtype=torch.int64))
         self.register_buffer("orders", torch.arange(tokens).repeat(len(self.blocks), 1))
@@ -74,7 +74,7 @@ class Slimming(nn.Module):
         """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
         self.history = checkpoints.resume(path, self._progress(identity))
         for block in self._turns[: len(self.history)]:
-            self.supernet.selection.update({f"queries.{block}": self.orders[self.blocks.index(block)]})
+            self.supernet.selection.update({axis_name(QUERIES, block): self.orders[self.blocks.index(block)]})
 
     def run(self, tolerance: float, identity: Mapping[str, Any]) -> Architecture:
         """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
@@ -108,7 +108,7 @@ class Slimming(nn.Module):
         numbers = {"errors": self.errors, "variation": self.variation}
         return {
             "grid": list(model.patch_embed.grid_size),
-            "positions": {block: self.positions(f"queries.{block}") for block in self.blocks},
+            "positions": {block: self.positions(axis_name(QUERIES, block)) for block in self.blocks},
             **{name: {b: round(float(v), 6) for b, v in zip(self.blocks[:-1], values[:-1], strict=True)}
                for name, values in numbers.items()},
         }  # fmt: skip
@@ -129,12 +129,12 @@ class Slimming(nn.Module):
     def _order(self, block: str) -> None:
         """Sort a block's tokens: those that the block after it computes, then by their impact."""
         place = self.blocks.index(block)
-        masks = {later: self.positions(f"queries.{later}") for later in self.blocks[place + 1 :]}
+        masks = {later: self.positions(axis_name(QUERIES, later)) for later in self.blocks[place + 1 :]}
         impacts = self.growth.impact.impacts(self.supernet, self.work, masks)[block]
         scores, spread = impacts.mean(0), impacts.std(0, correction=0)
         self.variation[place] = (spread / scores.clamp_min(1e-30)).mean()
         kept = torch.zeros(len(scores)).index_fill(0, torch.tensor(masks[self.blocks[place + 1]]), 1.0)
-        axis = f"queries.{block}"
+        axis = axis_name(QUERIES, block)
         self.supernet.reorder({axis: scores + kept * (scores.max() + 1)})
         self.orders[place] = torch.tensor(self.supernet.selection.state()[axis])
 
@@ -142,8 +142,8 @@ class Slimming(nn.Module):
         """Grow a block until the error of the block after it is within the tolerance; returns that error."""
         place = self.blocks.index(block)
         after = self.blocks[place + 1]
-        sizes = [size[f"queries.{block}"] for size in self.choices[block].sizes]
-        least = len(self.positions(f"queries.{after}"))
+        sizes = [size[axis_name(QUERIES, block)] for size in self.choices[block].sizes]
+        least = len(self.positions(axis_name(QUERIES, after)))
         value = next(i for i, size in enumerate(sizes) if size >= least)
         data = self._cached(block, after)
         while True:
@@ -183,8 +183,8 @@ class _Pair:
         self.architecture = slimming.architecture
         frame = slimming.supernet.table.frame
         self.paths = frame.blocks[block], frame.blocks[after]
-        self.computed = slimming.positions(f"queries.{after}")
-        present = slimming.positions(f"tokens.{after}")
+        self.computed = slimming.positions(axis_name(QUERIES, after))
+        present = slimming.positions(axis_name(TOKENS, after))
         self.rows = [present.index(position) for position in self.computed]
 
     def tune(self, data: Activations) -> None:
@@ -228,7 +228,7 @@ def queries_per_block(space: SearchSpace) -> dict[str, Choice]:
     """Block -> the choice of its queries alone; first block first."""
     found = {}
     for choice in space.values():
-        axes = [axis for axis in choice.axes if dimension(axis) == "queries"]
+        axes = [axis for axis in choice.axes if dimension(axis) == QUERIES]
         if len(axes) == 1:
             found[index(axes[0])] = choice
     return found

@@ -23,7 +23,7 @@ from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
 from nas.search.sizing import checked, criterion
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.axis_names import index
+from nas.searchspaces.axis_names import QUERIES, index
 from nas.searchspaces.space import SearchSpace
 from nas.strategies.tolerance.slimming import Error, Growth, Slimming, queries_per_block
 from nas.supernets import Supernet
@@ -67,11 +67,11 @@ class Tolerance(Adopting):
         impact = criterion(self.importance)
         if not isinstance(impact, PatchImpact):
             raise StrategyError(f"{problem.strategy}: found importance {self.importance!r}; allowed: patch_impact")
-        if not chosen or set(chosen) != {index(axis) for axis in outline.dimensions.get("queries", ())}:
+        if not chosen or set(chosen) != {index(axis) for axis in outline.dimensions.get(QUERIES, ())}:
             windowed = "; windowed models, such as Swin, have none: a window needs all of its positions"
             raise StrategyError(
                 f"{problem.strategy}: the space chooses no queries per block, such as queries: {{keep: {{from: 1, "
-                f"to: 197, step: 4}}, drop: true}}{'' if 'queries' in outline.dimensions else windowed}"
+                f"to: 197, step: 4}}, drop: true}}{'' if QUERIES in outline.dimensions else windowed}"
             )
         impact.check(problem.space)
         if problem.limit is None and self.tolerance is None:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from nas import words
 from nas.documents.text import dotted
+from nas.searchspaces.axis_names import QUERIES, axis_name
 from nas.studies.report import plots
 from nas.studies.report.findings import Findings
 from nas.studies.report.rank_plot import rank_plot
@@ -71,7 +72,7 @@ def _figures(facts: Findings) -> dict[str, Markup]:
     if any(row["metrics"] for row in facts.relaxation):
         drawn["trajectories"] = trajectories([row for row in facts.relaxation if row["metrics"]])
     if "positions" in facts.notes:
-        total = chosen["winner"]["full"][f"queries.{next(iter(facts.notes['positions']))}"]
+        total = chosen["winner"]["full"][axis_name(QUERIES, next(iter(facts.notes["positions"])))]
         examples = load_examples(record.folder.path / "explore" / EXAMPLES)
         drawn["tokens"] = tokens(facts.notes["positions"], total, facts.notes["grid"], examples)
     for truth in facts.ranks:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nas.search.problem import Objective
+from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 from nas.studies.run.frames import best_so_far
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#dfe3e8"
@@ -179,20 +180,21 @@ def architecture(kept: Mapping[str, int], full: Mapping[str, int]) -> Figure:
     """
     families: dict[str, list[str]] = {}
     for axis in kept:
-        families.setdefault(axis.partition(".")[0], []).append(axis)
-    off = {axis.partition(".")[2] for axis in families.pop("depth", []) if kept[axis] == 0}
-    blocks = sorted({axis.partition(".")[2] for axis in kept if "." in axis}, key=block_of)
-    shown = list(families) or ["depth"]
+        families.setdefault(dimension(axis), []).append(axis)
+    off = {index(axis) for axis in families.pop(DEPTH, []) if kept[axis] == 0}
+    blocks = sorted({index(axis) for axis in kept if index(axis)}, key=position)
+    shown = list(families) or [DEPTH]
     width = max(6.6, 0.36 * len(blocks) + 1.2)
-    heights = [1.15 if any("." in axis for axis in families.get(family, blocks)) else 0.35 for family in shown]
+    heights = [1.15 if any(map(index, families.get(family, blocks))) else 0.35 for family in shown]
     figure, axes = axes_of(width, sum(heights) + 0.4, len(shown), 1, height_ratios=heights)
     for place, family in enumerate(shown):
         panel: Axes = axes[place, 0]
-        if family in families and "." not in families[family][0]:
+        if family in families and not index(families[family][0]):
             _whole(panel, family, kept[family], full[family])
             continue
-        sizes = {b: (kept.get(f"{family}.{b}", 1), full.get(f"{family}.{b}", 1)) for b in blocks
-                 if family == "depth" or f"{family}.{b}" in kept}  # fmt: skip
+        own = {block: axis_name(family, block) for block in blocks}
+        sizes = {block: (kept.get(axis, 1), full.get(axis, 1)) for block, axis in own.items()
+                 if family == DEPTH or axis in kept}  # fmt: skip
         _blocks(panel, family, sizes, blocks, off)
         if place == len(shown) - 1:
             panel.set_xlabel("block")
@@ -232,11 +234,6 @@ def _whole(panel: Axes, family: str, kept: int, full: int) -> None:
     panel.grid(visible=False)
     panel.spines[["left", "bottom"]].set_visible(False)
     panel.tick_params(length=0)
-
-
-def block_of(index: str) -> tuple[int, ...]:
-    """A block's index ("3", "2.5") as what it is sorted by."""
-    return tuple(int(part) for part in index.split("."))
 
 
 def _scale(objective: Objective) -> float:

@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nas.studies.report.plots import INK, axes_of, block_of, in_style
+from nas.searchspaces.axis_names import position
+from nas.studies.report.plots import INK, axes_of, in_style
 
 MOST = 12
 """Columns at most; deeper models show every second block, or fewer."""
@@ -23,7 +24,7 @@ def tokens(
     `positions` maps a block to the tokens it computes, of `total`; `grid` is the rows and columns of patches. Class
     tokens come first and are not drawn.
     """
-    blocks = sorted(positions, key=block_of)
+    blocks = sorted(positions, key=position)
     shown = blocks[:: -(-len(blocks) // MOST)]
     pictures = np.full((1, *grid, 1), 170, np.uint8) if images is None else images
     width = 6.6 / max(6, len(shown))

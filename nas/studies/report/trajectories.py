@@ -12,7 +12,8 @@ from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.studies.report.plots import BLUE, CURVES, INK, axes_of, block_of, in_style
+from nas.searchspaces.axis_names import dimension, index, position
+from nas.studies.report.plots import BLUE, CURVES, INK, axes_of, in_style
 
 BLOCKS: Colormap = LinearSegmentedColormap.from_list("blocks", ["#bcd3ee", BLUE, "#0d2440"])
 """First block to last; light to dark, so that the order survives printing in grey."""
@@ -28,7 +29,7 @@ def panels(rows: Rows) -> dict[str, dict[str, list[tuple[int, float]]]]:
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for row in rows:
         for name, value in row["metrics"].items():
-            family, _, block = name.partition(".")
+            family, block = dimension(name), index(name)
             panel, line = (family, block) if block.replace(".", "").isdecimal() else (WHOLE, name)
             found.setdefault(panel, {}).setdefault(line, []).append((int(row["epoch"]), float(value)))
     return {family: found[family] for family in sorted(found, key=lambda family: family == WHOLE)}
@@ -43,7 +44,7 @@ def trajectories(rows: Rows) -> Figure:
     columns = min(COLUMNS, len(found))
     height = -(-len(found) // columns)
     figure, axes = axes_of(6.6, 2.2 * height + 0.5, height, columns, sharex=True)
-    blocks = sorted({block for family in found for block in found[family] if family != WHOLE}, key=block_of)
+    blocks = sorted({block for family in found for block in found[family] if family != WHOLE}, key=position)
     for axis, (family, lines) in zip(axes.flat, found.items(), strict=False):
         if family == WHOLE:
             _plain(axis, lines)
@@ -64,7 +65,7 @@ def trajectories(rows: Rows) -> Figure:
 
 
 def _by_block(axis: Axes, lines: Mapping[str, Sequence[tuple[int, float]]], blocks: Sequence[str]) -> None:
-    for block in sorted(lines, key=block_of):
+    for block in sorted(lines, key=position):
         epochs, values = zip(*lines[block], strict=True)
         axis.plot(epochs, values, color=_colour(block, blocks), linewidth=1.2, marker=_marker(epochs), markersize=2.6)
 

@@ -90,8 +90,4 @@ def _fits(architecture: Architecture, space: SearchSpace, limit: Limit | None) -
 
 
 def _counted(trial: Trial, cost: Cost) -> Trial:
-    counted: Mapping[str, int] = {
-        "macs": int(cost.macs(trial.architecture)[0]),
-        "params": int(cost.params(trial.architecture)[0]),
-    }
-    return replace(trial, costs=counted)
+    return replace(trial, costs=cost.counts(trial.architecture))

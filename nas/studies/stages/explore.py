@@ -15,7 +15,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nas import search
 from nas.evaluation import Evaluator, Measure
 from nas.search import Objective, Problem, Strategy, Trial, winner
-from nas.searchspaces import Architecture
 from nas.studies.file.resolve import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
@@ -85,11 +84,7 @@ def _problem(
     """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
     with the same weights.
     """
-    cost = workshop.cost
     choices = {name: choice.values for name, choice in workshop.space.items()}
-
-    def costs(architecture: Architecture) -> Mapping[str, int]:
-        return {"macs": int(cost.macs(architecture)[0]), "params": int(cost.params(architecture)[0])}
 
     def record(trial: Trial) -> None:
         store.record(workshop.run_id, trial)
@@ -117,7 +112,7 @@ def _problem(
         seed=workshop.config.seed,
         trials=strategy.trials,
         measure=measured_on(supernet if workshop.source(name) == "supernet" else workshop.supernet(name)),
-        costs=costs,
+        costs=workshop.cost.counts,
         record=record,
         begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
         limit=workshop.limit,

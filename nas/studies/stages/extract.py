@@ -12,6 +12,7 @@ import torch
 from nas.data import Split
 from nas.evaluation import accuracy
 from nas.searchspaces import Architecture
+from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
@@ -34,9 +35,9 @@ def run(workshop: Workshop) -> dict[str, Any]:
 
 def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
     """Writes one architecture to the folder `place`, reads it back, and compares what was read with the supernet."""
-    macs, params = int(workshop.cost.macs(architecture)[0]), int(workshop.cost.params(architecture)[0])
+    costs = workshop.cost.counts(architecture)
     with replaced_folder(place) as partial:
-        about = {"macs": macs, "params": params, "retrained": False}
+        about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
     module = load(place).to(workshop.device)
     difference, images = compare(supernet, architecture, module, workshop.data.validation)
@@ -45,14 +46,13 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
     return {
         "digest": architecture.digest,
         "architecture": dict(architecture),
-        "macs": macs,
-        "params": params,
+        **costs,
         "kept": kept,
         "full": {axis: workshop.space.outline.axes[axis] for axis in kept},
         "validation": accuracy(module, workshop.data.validation, device=workshop.device).metrics,
         "difference": difference,
         "images": images,
-        "slices_only": not any(axis.partition(".")[0].endswith("_rank") for axis in kept),
+        "slices_only": not any(is_rank(dimension(axis)) for axis in kept),
     }
 
 

@@ -37,6 +37,6 @@ def describe_space(space: SearchSpace, cost: Cost) -> dict[str, Any]:
         "choices": {name: list(choice.values) for name, choice in space.items()},
         "kinds": {name: choice.kind for name, choice in space.items()},
         "architectures": str(space.size),
-        **{end: {"macs": int(cost.macs(a)[0]), "params": int(cost.params(a)[0])} for end, a in ends.items()},
+        **{end: cost.counts(architecture) for end, architecture in ends.items()},
         "notes": list(space.notes),
     }

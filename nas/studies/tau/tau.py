@@ -164,13 +164,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _row(workshop: Workshop, member: Member, retrained: Mapping[str, Any]) -> dict[str, Any]:
-    macs, params = (int(count(member.architecture)[0]) for count in (workshop.cost.macs, workshop.cost.params))
+    costs = workshop.cost.counts(member.architecture)
     return {
         "digest": member.architecture.digest,
         "band": member.band,
-        "macs": macs,
-        "flops": 2 * macs,
-        "params": params,
+        "macs": costs["macs"],
+        "flops": 2 * costs["macs"],
+        "params": costs["params"],
         **{f"shared_{metric}": member.shared[metric] for metric in ("accuracy", "loss")},
         **{f"retrained_{metric}": retrained["validation"][metric] for metric in ("accuracy", "loss")},
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nas import plugins
 from nas.errors import ModelError
+from nas.searchspaces.axis_names import dimension
 from nas.supernets.families._base import Family
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def families() -> list[Family]:
 def _empty(family: Family, model: nn.Module) -> str:
     """Why there is nothing to choose from, if there is not."""
     axes, elastic = family.frame(model).axes, {*family.elastic(model), "channels", "patches"}
-    empty = [axis for axis, units in axes.items() if units < 1 and axis.partition(".")[0] in elastic]
+    empty = [axis for axis, units in axes.items() if units < 1 and dimension(axis) in elastic]
     return f"it has no {empty[0]}" if empty else ""
 
 
