@@ -44,7 +44,8 @@ def stages(bench: Bench) -> Iterator[dict[str, Any]]:
 def irregular_masks(bench: Bench) -> dict[str, Any]:
     net = supernet(bench, REGULAR["X-T"])
     votes, _ = FfnVotes().votes(net, bench.workplace("votes"))
-    masked = {name: net.model.get_parameter(name) * irregular(found, KEEP) for name, found in votes.items()}
+    names = {path: f"{path}.weight" for path in votes}
+    masked = {name: net.model.get_parameter(name) * irregular(votes[path], KEEP) for path, name in names.items()}
     found = accuracy(net.extract(net.space.largest, masked), bench.data.test)
     return {"stage": "FIS", "test_accuracy": found.accuracy, "macs_share": 1.0, "params_share": 1.0}
 

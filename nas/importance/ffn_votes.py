@@ -10,23 +10,24 @@ summed over the outputs, since columns of their own (the paper's first stage, `i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, final
+from typing import Annotated, final
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import axis_name, dimension, index
+from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
 from nas.supernets import Supernet
 from nas.training.workplace import Workplace
 
-LAYERS = {"fc1_in": "fc1", "mlp": "fc2", "fc2_in": "fc2"}
-"""Axis family -> the layer whose inputs it is."""
+FIRST_IN, SECOND_IN = "fc1_in", "fc2_in"
+SCORED = (FIRST_IN, MLP, SECOND_IN)
+"""Dimensions that are inputs of a feed-forward network's layers: of the first one, and (both others) of the second."""
 
 
 @final
@@ -54,8 +55,8 @@ class FfnVotes(Importance):
     @override
     def check(self, space: SearchSpace) -> None:
         chosen = sorted({dimension(axis) for axis in space.axes})
-        if not set(chosen) & set(LAYERS):
-            raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(LAYERS)}")
+        if not set(chosen) & set(SCORED):
+            raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(SCORED)}")
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
@@ -63,29 +64,29 @@ class FfnVotes(Importance):
         self.check(supernet.space)
         votes, outputs = self.votes(supernet, work)
         scores: dict[str, Tensor] = {}
-        for block, path in supernet.table.frame.blocks.items():
-            first, second = (votes[f"{path}.mlp.{layer}.weight"] for layer in ("fc1", "fc2"))
-            hidden = second[_top(outputs[f"{path}.mlp.fc2.weight"], self.critical)].sum(0)
-            inputs = first[_top(hidden, self.critical)].sum(0)
-            found = {"fc1_in": inputs, "mlp": hidden, "fc2_in": hidden}
-            scores |= {axis_name(name, block): value for name, value in found.items()}
+        for block, (first, second) in _layers(supernet).items():
+            # Back to front: of the second layer the greatest outputs have a say, and by it hidden units are ranked;
+            # of the first layer, those of its outputs that write the hidden units ranked best.
+            hidden = votes[second][_top(outputs[second], self.critical)].sum(0)
+            inputs = votes[first][_top(hidden, self.critical)].sum(0)
+            by_dimension = {FIRST_IN: inputs, MLP: hidden, SECOND_IN: hidden}
+            scores |= {axis_name(name, block): value for name, value in by_dimension.items()}
         scores = {axis: value for axis, value in scores.items() if axis in supernet.space.axes}
         return Scored(_shared(supernet, scores) if self.shared else scores)
 
     @torch.no_grad()
     def votes(self, supernet: Supernet, work: Workplace) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Parameter -> votes of its elements (out x in), and summed absolute outputs of its layer (out)."""
-        paths = [f"{path}.mlp.{layer}" for path in supernet.table.frame.blocks.values() for layer in ("fc1", "fc2")]
-        layers: dict[str, Any] = {f"{path}.weight": supernet.model.get_submodule(path) for path in paths}
-        votes = {name: torch.zeros_like(layer.weight) for name, layer in layers.items()}
-        outputs = {name: torch.zeros_like(layer.weight[:, 0]) for name, layer in layers.items()}
-        classifies = getattr(supernet.model, "global_pool", "") == "token"
+        """Path of a layer -> votes of the elements of its weight (out x in), and its summed absolute outputs (out)."""
+        layers = {path: _linear(supernet, path) for paths in _layers(supernet).values() for path in paths}
+        votes = {path: torch.zeros_like(layer.weight) for path, layer in layers.items()}
+        outputs = {path: torch.zeros_like(layer.weight[:, 0]) for path, layer in layers.items()}
+        pooled = supernet.family.readout(supernet.model).pooled
         for inputs in inputs_of(layers.values(), supernet.model, work, self.images, self.batch):
-            for name, layer in layers.items():
+            for path, layer in layers.items():
                 x = inputs[layer]
-                token = x[:, 0] if classifies else x.flatten(1, -2).mean(1)
-                votes[name] += self._cast(layer.weight, token)
-                outputs[name] += layer(token).abs().sum(0)
+                token = x.flatten(1, -2).mean(1) if pooled else x[:, 0]
+                votes[path] += self._cast(layer.weight, token)
+                outputs[path] += layer(token).abs().sum(0)
         return votes, outputs
 
     def _cast(self, weight: Tensor, token: Tensor) -> Tensor:
@@ -94,10 +95,24 @@ class FfnVotes(Importance):
             return weight.abs() * token.abs().sum(0)
         sizes = weight.abs()
         least = sizes.mean() + self.spread * sizes.std()
-        # |x_i W_oi| >= least is |x_i| >= least / |W_oi|: counted by where that stands among the sorted |x_i|.
+        # A product votes if |x_i W_oi| >= least, that is |x_i| >= least / |W_oi|. Products are B x out x in numbers,
+        # too many to write out. So |x_i| is sorted over the images, once, and each weight finds its quotient's position
+        # there by bisection: the images from there on vote for it. A weight of 0 gets a quotient that none reaches.
         ordered = token.abs().sort(dim=0).values.T.contiguous()
         below = torch.searchsorted(ordered, (least / sizes.clamp_min(1e-30)).T.contiguous())
         return (len(token) - below).T.to(weight)
+
+
+def _layers(supernet: Supernet) -> dict[str, tuple[str, str]]:
+    """Block -> paths of the two layers of its feed-forward network."""
+    first, second = supernet.family.feed_forward
+    return {block: (f"{path}.{first}", f"{path}.{second}") for block, path in supernet.table.frame.blocks.items()}
+
+
+def _linear(supernet: Supernet, path: str) -> nn.Linear:
+    layer = supernet.model.get_submodule(path)
+    assert isinstance(layer, nn.Linear), f"{path} is a {type(layer).__name__}"
+    return layer
 
 
 def irregular(votes: Tensor, keep: float) -> Tensor:
@@ -115,7 +130,7 @@ def _shared(supernet: Supernet, scores: dict[str, Tensor]) -> dict[str, Tensor]:
     within = supernet.table.frame.within
     groups: dict[str, list[str]] = {}
     for axis in scores:
-        if dimension(axis) == "fc1_in":
+        if dimension(axis) == FIRST_IN:
             groups.setdefault(within[axis], []).append(axis)
     for parent, axes in groups.items():
         total = torch.stack([scores[axis] for axis in axes]).sum(0)

@@ -18,11 +18,14 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from nas.errors import ModelError, StrategyError
+from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import dimension
+from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets import Supernet
+from nas.supernets.axes import AxisTable
+from nas.supernets.gates import gate_refusal
+from nas.supernets.of_space import table_of
 from nas.supernets.slicing import Where
 from nas.training import Recipe, StepContext
 from nas.training.objectives.relaxation import Relaxation, relax
@@ -56,45 +59,31 @@ class L1Gates(Importance):
         Raises `StrategyError` when no axis that the space chooses has an exact gate there, `TrainingError` when a loss
         is not a number.
         """
-        self.check(supernet.space)
-        ones = {axis: torch.ones(supernet.table.frame.axes[axis]) for axis in self.axes(supernet)}
+        ones = {a: torch.ones(supernet.table.frame.axes[a]) for a in self._axes(supernet.space, supernet.table)}
         relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
         gates = {axis: value.detach() for axis, value in relaxation.architecture.items()}
         supernet.fold(gates, self.where)
         return Scored({axis: value.abs() for axis, value in gates.items()}, history)
 
-    def axes(self, supernet: Supernet) -> list[str]:
-        """The axes that the space chooses and that have an exact gate `where` this criterion puts it."""
-        return [axis for axis in supernet.space.outline.axes if axis in self._fitting(supernet.space)
-                and self._gateable(axis, supernet)]  # fmt: skip
-
     @override
     def check(self, space: SearchSpace) -> None:
-        if not self._fitting(space):
-            families = ", ".join(sorted(set(map(dimension, space.axes))))
+        self._axes(space, table_of(space))
+
+    def _axes(self, space: SearchSpace, table: AxisTable) -> list[str]:
+        """The axes that the space chooses and that have an exact gate `where` this criterion puts it. Raises
+        `StrategyError` when there is none. Depth is left out: a block is one unit, which has no order.
+        """
+        chosen = [axis for axis in space.outline.axes if axis in space.axes]
+        gated = [axis for axis in chosen if dimension(axis) != DEPTH and not gate_refusal(axis, table, self.where)]
+        if not gated:
+            dimensions = ", ".join(sorted(set(map(dimension, space.axes))))
             fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"
             raise StrategyError(
-                f"l1_gates: the space chooses {families}, none of which has a gate where it is {self.where}; {fits} "
+                f"l1_gates: the space chooses {dimensions}, none of which has a gate where it is {self.where}; {fits} "
                 "do: take another space, or another `where`"
             )
-
-    def _fitting(self, space: SearchSpace) -> set[str]:
-        """Axes of families that can have a gate here. A head dimension is also read by queries x keys, where no linear
-        layer consumes it.
-        """
-        own = "head_dim" if self.where == "produced" else ""
-        inputs = self.where == "consumed"
-        return {
-            a for a in space.axes if dimension(a) in ("heads", "mlp", own) or (inputs and dimension(a).endswith("_in"))
-        }
-
-    def _gateable(self, axis: str, supernet: Supernet) -> bool:
-        try:
-            supernet.relaxed_model({axis: torch.ones(supernet.table.frame.axes[axis])}, self.where)
-        except ModelError:
-            return False
-        return True
+        return gated
 
 
 @final

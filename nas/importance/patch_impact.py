@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Literal, final
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from nas import seeds
@@ -24,7 +24,9 @@ from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import POSITIONS, QUERIES, axis_name, dimension, index, is_position
-from nas.supernets import Supernet, build
+from nas.supernets import Supernet
+from nas.supernets.families._base import AttentionParts, Readout
+from nas.supernets.of_space import readout_of
 from nas.training.workplace import Workplace
 
 Paths = Literal["exact", "summed", "mean"]
@@ -59,16 +61,16 @@ class PatchImpact(Importance):
                 f"patch_impact: the space chooses {', '.join(sorted(chosen))}, no tokens or queries; windowed models, "
                 "such as Swin, have none to choose: a window needs all of its positions"
             )
-        with torch.device("meta"):
-            _refuse_pooled(space.model, build(space.model, space.model_args))
+        _refuse_pooled(space.model, readout_of(space))
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """Only the class token is computed in the last block, all tokens in the others."""
+        """In the last block only the anchors (class and register tokens) are computed, in the others all tokens."""
         self.check(supernet.space)
         last = list(supernet.table.frame.blocks)[-1]
-        impacts = self.impacts(supernet, work, {last: range(supernet.table.frame.protected[axis_name(QUERIES, last)])})
-        return Scored({a: _of_axis(a, impacts) for a in supernet.space.axes if is_position(a)})
+        anchors = range(supernet.family.readout(supernet.model).anchors)
+        impacts = self.impacts(supernet, work, {last: anchors})
+        return Scored({axis: _of_axis(axis, impacts) for axis in supernet.space.axes if is_position(axis)})
 
     def impacts(self, supernet: Supernet, work: Workplace, masks: Masks) -> dict[str, Tensor]:
         """Block -> impact of its tokens on each image, float (images, N), under the masks of the later blocks. Random
@@ -76,32 +78,31 @@ class PatchImpact(Importance):
 
         Raises `StrategyError` for a model that classifies by something else than its class token.
         """
-        _refuse_pooled(supernet.space.model, supernet.model)
+        _refuse_pooled(supernet.space.model, supernet.family.readout(supernet.model))
         frame = supernet.table.frame
         if self.measure == "random":
             generator = torch.Generator().manual_seed(seeds.derive(work.seed, seeds.SAMPLING))
             return {i: torch.rand(1, frame.axes[axis_name(QUERIES, i)], generator=generator) for i in frame.blocks}
         blocks = {i: supernet.model.get_submodule(path) for i, path in frame.blocks.items()}
-        found = [
-            self._batch(blocks, inputs, masks)
+        attentions = {i: supernet.family.attention(block) for i, block in blocks.items()}
+        batches = [
+            self._of_batch(attentions, {i: inputs[block] for i, block in blocks.items()}, masks)
             for inputs in inputs_of(blocks.values(), supernet.model, work, self.images, self.batch)
         ]
-        return {i: torch.cat([part[i] for part in found]) for i in blocks}
+        return {i: torch.cat([impacts[i] for impacts in batches]) for i in blocks}
 
     @torch.no_grad()
-    def _batch(
-        self, blocks: Mapping[str, nn.Module], inputs: Mapping[nn.Module, Tensor], masks: Masks
+    def _of_batch(
+        self, attentions: Mapping[str, AttentionParts], inputs: Mapping[str, Tensor], masks: Masks
     ) -> dict[str, Tensor]:
-        attentions = [attention(block, inputs[block]) for block in blocks.values()]
+        """Block -> impact of its tokens on each image of a batch (B, N); `inputs` are those of the blocks (B, N, C)."""
+        weights = {i: attention.weights(inputs[i]) for i, attention in attentions.items()}
         if self.measure == "attention":
-            scores = [weights.square().sum((1, 3)) for weights in attentions]
-        else:
-            reach = reaches(attentions, [masks.get(i) for i in blocks], paths=self.paths, rollout=self.rollout)
-            scores = [
-                a * (weights @ inputs[block].abs().unsqueeze(1)).square().sum((1, 3))
-                for a, weights, block in zip(reach, attentions, blocks.values(), strict=True)
-            ]
-        return {i: score.cpu() for i, score in zip(blocks, scores, strict=True)}
+            return {i: P.square().sum((1, 3)).cpu() for i, P in weights.items()}
+        reach = reaches(list(weights.values()), [masks.get(i) for i in weights], paths=self.paths, rollout=self.rollout)
+        # Eq. 13: how far a token reaches, times the squared norm of what each head mixes into it: |P_h |X||^2, summed.
+        mixed = {i: (P @ inputs[i].abs().unsqueeze(1)).square().sum((1, 3)) for i, P in weights.items()}
+        return {i: (reached * mixed[i]).cpu() for i, reached in zip(weights, reach, strict=True)}
 
 
 def reaches(
@@ -117,18 +118,24 @@ def reaches(
     that D_l keeps (None: all).
     """
     *_, tokens, _ = attentions[-1].shape
+    # Nothing comes after the last block, so there every token reaches itself: A = I, and so is its Gram matrix A^T A.
     gram = torch.eye(tokens, device=attentions[-1].device).expand(len(attentions[-1]), -1, -1)
-    found = []
+    reached = []
     for weights, mask in zip(reversed(attentions), reversed(masks), strict=True):
-        found.append(gram.diagonal(dim1=1, dim2=2))
+        # |A[:, i]|^2 is the diagonal of A^T A, which is known before this block's own attention is taken in.
+        reached.append(gram.diagonal(dim1=1, dim2=2))
         heads = {"exact": weights, "summed": weights.sum(1, keepdim=True), "mean": weights.mean(1, keepdim=True)}[paths]
         if rollout:
             heads = 0.5 * heads + 0.5 * torch.eye(tokens, device=heads.device)
+        # One block earlier every path starts with one head more: A becomes A D P_h, so A^T A becomes
+        # P_h^T D (A^T A) D P_h. `gram` is the sum over all paths so far, and the step is linear in it: H products per
+        # block stand in for H^(L - t) paths.
         gram = (heads.transpose(-2, -1) @ _masked(gram, mask).unsqueeze(1) @ heads).sum(1)
-    return found[::-1]
+    return reached[::-1]
 
 
 def _masked(gram: Tensor, mask: Sequence[int] | None) -> Tensor:
+    """D G D: rows and columns of tokens that the block does not compute are 0."""
     if mask is None:
         return gram
     kept = torch.zeros(gram.shape[-1], device=gram.device)
@@ -136,19 +143,10 @@ def _masked(gram: Tensor, mask: Sequence[int] | None) -> Tensor:
     return gram * kept[:, None] * kept[None, :]
 
 
-def attention(block: Any, x: Tensor) -> Tensor:
-    """Attention weights of timm's plain block on its input x (B x N x C), float (B, H, N, N)."""
-    attn = block.attn
-    shape = (*x.shape[:2], 3, attn.num_heads, attn.head_dim)
-    query, key, _ = attn.qkv(block.norm1(x)).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
-    weights: Tensor = (attn.q_norm(query) * attn.scale @ attn.k_norm(key).transpose(-2, -1)).softmax(-1)
-    return weights
-
-
-def _refuse_pooled(name: str, model: Any) -> None:
-    if model.global_pool != "token":
+def _refuse_pooled(name: str, readout: Readout) -> None:
+    if readout.pooled:
         raise StrategyError(
-            f"patch_impact: {name} pools all tokens (global_pool='{model.global_pool}'), so every token of the last "
+            f"patch_impact: {name} pools all tokens (global_pool='{readout.pooling}'), so every token of the last "
             "block reaches the output; allowed: models that classify by a class token"
         )
 
@@ -156,5 +154,5 @@ def _refuse_pooled(name: str, model: Any) -> None:
 def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:
     """Scores of an axis: a block computes by its own impacts, and sees by those of the block before it."""
     blocks = list(impacts)
-    place = blocks.index(index(axis))
-    return impacts[blocks[place if dimension(axis) == QUERIES else max(0, place - 1)]].mean(0)
+    position = blocks.index(index(axis))
+    return impacts[blocks[position if dimension(axis) == QUERIES else max(0, position - 1)]].mean(0)

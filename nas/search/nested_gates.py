@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from nas.errors import StrategyError
-from nas.searchspaces.axis_names import EMBED, HEAD_DIM, POSITIONS, dimension, is_rank
+from nas.searchspaces.axis_names import dimension
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
-
-INEXACT = POSITIONS | {EMBED, HEAD_DIM}
-"""Families whose units are read by something else than linear layers: a gate there is no mixture of outputs."""
+from nas.supernets.axes import AxisTable
+from nas.supernets.gates import gate_refusal
 
 
 @final
@@ -28,7 +27,7 @@ class NestedGates:
 
     def __init__(self, supernet: Supernet) -> None:
         """Raises `StrategyError` when the space has a choice whose values cannot be mixed."""
-        refuse_inexact(supernet.space)
+        refuse_inexact(supernet.space, supernet.table)
         device = next(supernet.parameters()).device
         self._masks = {
             name: {
@@ -51,10 +50,13 @@ class NestedGates:
         return mask
 
 
-def refuse_inexact(space: SearchSpace) -> None:
-    """Raise `StrategyError` for a space with choices that have no exact mixture."""
+def refuse_inexact(space: SearchSpace, table: AxisTable) -> None:
+    """Raise `StrategyError` for a space with choices that have no exact mixture on the model of `table`.
+
+    A gate mixes outputs where linear layers alone read the units.
+    """
     for name, choice in space.items():
-        bad = sorted({name for name in map(dimension, choice.axes) if name in INEXACT or is_rank(name)})
+        bad = sorted({dimension(axis) for axis in choice.axes if gate_refusal(axis, table, "consumed")})
         if bad:
             raise StrategyError(
                 f"'{name}' chooses {', '.join(bad)}, whose values cannot be mixed in one pass; mixed can be heads, "

@@ -28,6 +28,7 @@ from nas.errors import StrategyError
 from nas.search.nested_gates import NestedGates, refuse_inexact
 from nas.search.problem import Problem
 from nas.search.relaxed import Relaxed, noise_generator
+from nas.supernets.of_space import table_of
 from nas.training import Recipe, StepContext, divergence, ramp
 from nas.training.objectives.relaxation import Relaxation
 
@@ -66,7 +67,7 @@ class Dan(Relaxed):
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space whose values cannot be mixed, or a target that the study does not give."""
-        refuse_inexact(problem.space)
+        refuse_inexact(problem.space, table_of(problem.space))
         if self.target == "limit" and (problem.limit is None or "macs" not in problem.limit.bounds):
             raise StrategyError(
                 f"{problem.strategy}: target is 'limit', but the study has no limit on MACs; give it one, such as "

@@ -18,7 +18,7 @@ from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimen
 from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.decompositions import Directions, factoring_pays
 from nas.supernets.families._base import Family
-from nas.supernets.select import select
+from nas.supernets.gather import gather
 from nas.supernets.slicing import Cut, cut, scale_query
 
 ALONG_TOKENS = 1
@@ -54,8 +54,8 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         if entry.block and entry.block not in blocks:
             continue
         tensor = parameters[name]
-        if entry.at and (gather := _input_gather(entry, keep, tensor.device)):
-            before[entry.owner].append(gather)
+        if entry.at and (inputs := _input_gather(entry, keep, tensor.device)):
+            before[entry.owner].append(inputs)
         if entry.rank and keep.size(entry.rank) < frame.full(entry.rank):
             tensor, inner = _factor(entry, tensor, whole.directions(entry, tensor), keep)
             if inner:
@@ -134,7 +134,7 @@ def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | 
         return None
     kept = keep.selections.get(axis)
     index = tuple(range(keep.size(axis))) if kept is None else tuple(kept.tolist())
-    return select(index, ALONG_CHANNELS, device)
+    return gather(index, ALONG_CHANNELS, device)
 
 
 def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whole, keep: Cut) -> None:
@@ -151,8 +151,8 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
             rows = tuple(present.index(position) for position in computed)
             carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))
         if len(present) < len(arriving):
-            gather = select(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)
-            carved.set_submodule(path, nn.Sequential(gather, carved.get_submodule(path)))
+            stays = gather(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)
+            carved.set_submodule(path, nn.Sequential(stays, carved.get_submodule(path)))
         arriving = present
 
 

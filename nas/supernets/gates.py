@@ -1,4 +1,8 @@
-"""Gates: multiply the units of an axis by real numbers, folded into the parameters that write or read them."""
+"""Gates: multiply the units of an axis by real numbers, folded into the parameters that write or read them.
+
+A gate is exact when 0 gives what the sub-network without that unit gives, and 1 what the whole model gives. Which axes
+have such gates is answered by `gate_refusal` alone, for a model and before there is one (by its axis table).
+"""
 
 from __future__ import annotations
 
@@ -27,15 +31,45 @@ def gated(
     depth = {index(axis): values for axis, values in gates.items() if dimension(axis) == DEPTH}
     result = dict(parameters)
     for name, entry in table.entries.items():
-        if entry.block in depth and writes_residual(table, entry):
+        if entry.block in depth and _writes_residual(table, entry):
             result[name] = result[name] * depth[entry.block]
         if here := {axis: gates[axis] for axis in _gated_axes(table, entry, where) if axis in gates}:
             result[name] = gate(result[name], entry, table.frame, here)
     return result
 
 
-def writes_residual(table: AxisTable, entry: Entry) -> bool:
-    """Whether a parameter inside a block (a matrix or its bias) writes to the stream that all blocks share."""
+def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
+    """Why the units of an axis have no exact gate where they are produced, or consumed; empty when they have one."""
+    if axis not in table.frame.axes:
+        return f"no axis '{axis}' to gate"
+    # What a block adds to the residual stream is written by two linear layers, whatever `where`.
+    if dimension(axis) == DEPTH:
+        return ""
+    entries = table.entries.values()
+    # A gate needs a linear layer to be folded into. Tokens and ranks are no dimension of any parameter.
+    if not any(axis in _gated_axes(table, entry, where) for entry in entries):
+        return f"no matrix has '{axis}' where it is {where}: it cannot be gated there"
+    # A norm over the units divides by the deviation of all of them: a unit that is 0 still counts there.
+    if norm := _norm_over(axis, table, where):
+        return f"'{axis}' cannot be gated where it is {where}: {norm} mixes its units, so 0 would not drop one"
+    # The axis that sets the softmax scale is summed over in queries x keys, where no linear layer could be gated.
+    if where == "consumed" and any(entry.query == axis for entry in entries):
+        return f"'{axis}' cannot be gated where it is consumed: queries x keys read it too, which are no linear layer"
+    return ""
+
+
+def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
+    units = table.frame.axes.get(axis)
+    if units is not None and values.numel() != units:
+        raise ModelError(f"the gate of '{axis}' needs {units} values, got {values.numel()}")
+    if reason := gate_refusal(axis, table, where):
+        raise ModelError(reason)
+
+
+def _writes_residual(table: AxisTable, entry: Entry) -> bool:
+    """Whether a parameter inside a block (a matrix or its bias) writes to the stream that all blocks share: then its
+    outputs are no axis of this block.
+    """
     return _matrix(table, entry) is not None and not any(index(atom) == entry.block for atom in entry.dims[0])
 
 
@@ -57,24 +91,9 @@ def _matrix(table: AxisTable, entry: Entry) -> Entry | None:
     return matrix if matrix is not None and matrix.at else None
 
 
-def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
-    frame = table.frame
-    if axis not in frame.axes:
-        raise ModelError(f"no axis '{axis}' to gate")
-    if values.numel() != frame.axes[axis]:
-        raise ModelError(f"the gate of '{axis}' needs {frame.axes[axis]} values, got {values.numel()}")
-    if dimension(axis) == DEPTH:
-        return
-    if not any(axis in _gated_axes(table, entry, where) for entry in table.entries.values()):
-        raise ModelError(f"no matrix has '{axis}' where it is {where}: it cannot be gated there")
-    if norm := _norm_over(axis, table, where):
-        raise ModelError(
-            f"'{axis}' cannot be gated where it is {where}: {norm} mixes its units, so 0 would not drop one"
-        )
-
-
 def _norm_over(axis: str, table: AxisTable, where: Where) -> str:
     """A norm that runs over the units of `axis`, or that undoes a gate on whole heads; empty when there is none."""
+    # A norm of queries and keys runs over the dimensions of each head: it divides the gate of a whole head out again.
     undone = axis_name(HEAD_DIM, index(axis)) if dimension(axis) == HEADS and where == "produced" else axis
     for entry in table.entries.values():
         is_norm = len(entry.dims) == 1 and _matrix(table, entry) is None

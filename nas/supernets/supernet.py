@@ -40,7 +40,7 @@ class Supernet(nn.Module):
     def __init__(self, model: nn.Module, space: SearchSpace) -> None:
         """Raises ModelError for a model that no family supports, SpaceError for a space made for other axes."""
         super().__init__()
-        family = family_of(model)
+        self.family = family = family_of(model)
         self.model = model
         self.space = space
         self.table = family.table(model, space.axes)
@@ -110,7 +110,7 @@ class Supernet(nn.Module):
         have the order in which they were found.
         """
         name = dimension(axis)
-        known = axis in self.table.frame.axes and name in self._whole.family.elastic(self.model)
+        known = axis in self.table.frame.axes and name in self.family.elastic(self.model)
         return known and name != DEPTH and not is_rank(name)
 
     @torch.no_grad()
@@ -169,7 +169,7 @@ class Supernet(nn.Module):
         """The forward of a `subnet` in steps, each with a key. Where the keys of two sub-networks agree up to a step,
         so do their activations after it, to the last bit, as long as `version` stays the same.
         """
-        steps = self._whole.family.steps(subnet)
+        steps = self.family.steps(subnet)
         keep = Cut(self.table.frame, self.space.sizes(architecture))
         return list(zip(self._keys.of(steps, keep.size), steps, strict=True))
 

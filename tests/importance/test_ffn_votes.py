@@ -36,11 +36,11 @@ def test_votes_are_counted_product_by_product(kind: str) -> None:
         least = weight.abs().mean() + 0.5 * weight.abs().std()
         counted = ((token[:, None, :] * weight).abs() >= least).sum(0)
         expected = layer(token).abs().sum(0)
-    found = votes[f"{path}.mlp.fc2.weight"]
+    found = votes[f"{path}.mlp.fc2"]
     assert 0 < float(found.mean()) < 20
     assert (found - counted).abs().max() <= 1, "rounding at the threshold may move one vote"
     assert float((found != counted).float().mean()) < 0.01
-    torch.testing.assert_close(outputs[f"{path}.mlp.fc2.weight"], expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(outputs[f"{path}.mlp.fc2"], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_scores_are_sums_of_votes_and_critical_outputs_choose_among_them() -> None:
@@ -50,11 +50,11 @@ def test_scores_are_sums_of_votes_and_critical_outputs_choose_among_them() -> No
     votes, _ = options.votes(net, bench.problem.work)
     scores = options.score(net, bench.problem.work).scores
     assert set(scores) == {"fc1_in.0", "fc1_in.1", "mlp.0", "mlp.1"}
-    torch.testing.assert_close(scores["mlp.1"], votes["blocks.1.mlp.fc2.weight"].sum(0))
-    torch.testing.assert_close(scores["fc1_in.0"], votes["blocks.0.mlp.fc1.weight"].sum(0))
+    torch.testing.assert_close(scores["mlp.1"], votes["blocks.1.mlp.fc2"].sum(0))
+    torch.testing.assert_close(scores["fc1_in.0"], votes["blocks.0.mlp.fc1"].sum(0))
     few = FfnVotes(images=20, spread=0.0, critical=0.25).score(net, bench.problem.work).scores
     hidden = few["mlp.0"].topk(16).indices
-    torch.testing.assert_close(few["fc1_in.0"], votes["blocks.0.mlp.fc1.weight"][hidden].sum(0))
+    torch.testing.assert_close(few["fc1_in.0"], votes["blocks.0.mlp.fc1"][hidden].sum(0))
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 import torch
@@ -11,10 +10,9 @@ from torch import Tensor
 
 from nas.errors import StrategyError
 from nas.importance._recording import calibration, recorded
-from nas.importance.patch_impact import PatchImpact, attention, reaches
+from nas.importance.patch_impact import PatchImpact, reaches
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
-from nas.testing.families import randomise
 from nas.testing.relaxed import Bench
 
 MASKS: list[list[int] | None] = [None, [0, 1, 3], [0, 1], [0]]
@@ -59,18 +57,6 @@ def test_cheaper_paths_are_those_of_one_head() -> None:
     torch.testing.assert_close(rolled, reaches(half, MASKS)[2])
 
 
-def test_attention_is_what_the_model_computes() -> None:
-    """With these weights, values mix to what timm's attention gives."""
-    model: Any = randomise(build("vit_tiny_patch16_224", {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 1,
-                                                          "num_heads": 4, "qk_norm": True}))  # fmt: skip
-    block = model.blocks[0]
-    x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        value = block.attn.qkv(block.norm1(x)).reshape(2, 5, 3, 4, 4)[:, :, 2].transpose(1, 2)
-        mixed = (attention(block, x) @ value).transpose(1, 2).flatten(2)
-        torch.testing.assert_close(block.attn.proj(mixed), block.attn(block.norm1(x)), rtol=1e-4, atol=1e-5)
-
-
 def test_scores_follow_the_formula_on_a_model() -> None:
     """Impact of a token = reach x the squared norm of its mixed features, averaged over images."""
     bench = Bench("tokens")
@@ -80,7 +66,7 @@ def test_scores_follow_the_formula_on_a_model() -> None:
     blocks = list(bench.supernet.model.get_submodule("blocks").children())
     with torch.no_grad(), recorded(blocks) as inputs:
         bench.supernet.model(images)
-        attentions = [attention(block, inputs[block]) for block in blocks]
+        attentions = [bench.supernet.family.attention(block).weights(inputs[block]) for block in blocks]
         mixed = [
             (a @ inputs[b].abs().unsqueeze(1)).square().sum((1, 3)) for a, b in zip(attentions, blocks, strict=True)
         ]

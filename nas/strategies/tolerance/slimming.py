@@ -104,10 +104,9 @@ class Slimming(nn.Module):
 
     def notes(self) -> dict[str, Any]:
         """What the report draws: positions that each block computes, errors, and how much scores vary over images."""
-        model: Any = self.supernet.model
         numbers = {"errors": self.errors, "variation": self.variation}
         return {
-            "grid": list(model.patch_embed.grid_size),
+            "grid": list(self.supernet.family.grid(self.supernet.model)),
             "positions": {block: self.positions(axis_name(QUERIES, block)) for block in self.blocks},
             **{name: {b: round(float(v), 6) for b, v in zip(self.blocks[:-1], values[:-1], strict=True)}
                for name, values in numbers.items()},
@@ -162,7 +161,8 @@ class Slimming(nn.Module):
         paths = self.supernet.table.frame.blocks
         place = self.blocks.index(after) + 1
         first = original.get_submodule(paths[block])
-        behind = original.get_submodule(paths[self.blocks[place]] if place < len(self.blocks) else "norm")
+        last = place == len(self.blocks)
+        behind = original.get_submodule(self.supernet.family.after_blocks if last else paths[self.blocks[place]])
         inputs, targets = [], []
         impact = self.growth.impact
         for found in inputs_of((first, behind), original, self.work, impact.images, impact.batch):

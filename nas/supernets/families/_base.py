@@ -1,4 +1,7 @@
-"""What a family of models must say: its axis table, the sizes of its axes, and the attributes that sizes imply."""
+"""What a family of models must say: its axis table, the sizes of its axes, and the attributes that sizes imply.
+
+Nobody else reads attributes off a model: whoever must know its image size, or the parts of a block, asks its family.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SizeOf = Callable[[str], int]
 @final
 @dataclass(frozen=True)
 class Piece:
-    """A part of a model's forward: from images to activations, from activations to activations, or on to logits.
+    """A part of a model's forward: from images to activations, from activations to activations, or on to its output.
 
     `reads` are the paths of modules, or names of parameters, that it computes with; "" is the whole model.
     """
@@ -27,11 +30,56 @@ class Piece:
     reads: tuple[str, ...]
 
 
+@final
+@dataclass(frozen=True)
+class Readout:
+    """What a model's head reads of the last block: its anchors (class, distillation and register tokens), or a pool of
+    all tokens.
+
+    pooling   timm's name of it: "token" reads anchors; "avg", "max" and others pool
+    anchors   tokens that belong to no patch; they come first. 0 for a model without
+    """
+
+    pooling: str
+    anchors: int
+
+    @property
+    def pooled(self) -> bool:
+        """Whether every token reaches the output."""
+        return self.pooling != "token"
+
+
+@final
+@dataclass(frozen=True)
+class AttentionParts:
+    """The parts of a block that decide its attention weights, softmax(scale q k^T) per head.
+
+    qkv              one layer for queries, keys and values: outputs (3, heads, head_dim), the last varies fastest
+    norm             of the block's input, before it
+    q_norm, k_norm   over the head dimension
+    """
+
+    qkv: nn.Module
+    norm: nn.Module
+    q_norm: nn.Module
+    k_norm: nn.Module
+    heads: int
+    head_dim: int
+    scale: float
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Weights on the block's input x (B x N x C), float (B, heads, N, N); rows (queries) sum to 1."""
+        shape = (*x.shape[:2], 3, self.heads, self.head_dim)
+        query, key, _ = self.qkv(self.norm(x)).reshape(shape).permute(2, 0, 3, 1, 4).unbind(0)
+        products: Tensor = self.q_norm(query) * self.scale @ self.k_norm(key).transpose(-2, -1)
+        return products.softmax(-1)
+
+
 class Family(ABC):
     """A timm class (or several that share a forward) as a table of axes.
 
-    `rows` name the axes of every parameter, `products` the multiply-accumulates that belong to none, `block` is the
-    pattern of a block's module path, and `elastic` lists the axes (without their index) that a search space may choose.
+    `rows` name the axes of every parameter, `products` the multiply-accumulates that belong to none, and `block` is the
+    pattern of a block's module path.
     """
 
     classes: ClassVar[tuple[type[nn.Module], ...]]
@@ -40,6 +88,12 @@ class Family(ABC):
     products: ClassVar[tuple[str, ...]]
     examples: ClassVar[tuple[tuple[str, Mapping[str, Any]], ...]]
     """Small models (timm name, model_args), one for each supported variant; the conformance suite tries them."""
+    feed_forward: ClassVar[tuple[str, str]]
+    """Paths, inside a block, of the two linear layers of its feed-forward network; the first one writes the hidden
+    units, the second one reads them.
+    """
+    after_blocks: ClassVar[str]
+    """Path of the module that reads what the last block gives."""
 
     @abstractmethod
     def refusal(self, model: nn.Module) -> str:
@@ -51,11 +105,27 @@ class Family(ABC):
 
     @abstractmethod
     def elastic(self, model: nn.Module) -> frozenset[str]:
-        """Axes, without their index, that a search space may choose on `model`."""
+        """Dimensions (axes without their index) that a search space may choose on `model`."""
 
     @abstractmethod
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
         """Set the attributes of `model` and its remaining `blocks` (by index) that follow from the sizes of axes."""
+
+    @abstractmethod
+    def image_size(self, model: nn.Module) -> tuple[int, int]:
+        """Height and width, in pixels, of the images that `model` takes."""
+
+    @abstractmethod
+    def grid(self, model: nn.Module) -> tuple[int, int]:
+        """Rows and columns of the patches that `model` cuts an image into."""
+
+    @abstractmethod
+    def readout(self, model: nn.Module) -> Readout:
+        """What the head of `model` reads."""
+
+    def attention(self, block: nn.Module) -> AttentionParts:
+        """The parts of a block's attention. For families with elastic tokens: criteria order tokens by it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its attention is made of")
 
     def token_order(self, model: nn.Module) -> list[int]:
         """Token positions in the order in which they stay when tokens are dropped, always kept ones first."""

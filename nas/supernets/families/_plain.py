@@ -15,10 +15,11 @@ from timm.layers.attention import Attention
 from timm.layers.mlp import Mlp
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nas.supernets.axes import Frame, Row
-from nas.supernets.families._base import Family, Piece, SizeOf
-from nas.supernets.queries import partial
+from nas.supernets.families._base import AttentionParts, Family, Piece, Readout, SizeOf
+from nas.supernets.families._queries import partial
 
 POOLS = ("token", "avg", "avgmax", "max")
 STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")
@@ -75,12 +76,15 @@ class Plain(Family):
         Row("head_dist.weight", "classes head_in", at="1"),
         Row("head_dist.bias", "classes"),
     )
+    feed_forward = ("mlp.fc1", "mlp.fc2")
+    after_blocks = "norm"
     products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
 
     @abstractmethod
     def stem(self, model: nn.Module) -> Mapping[str, int]:
         """Axes of what makes the tokens of an image, `patches` (their number, without class tokens) among them."""
 
+    @override
     def refusal(self, model: nn.Module) -> str:
         """Blocks, attention, MLP or pooling other than the plain ones."""
         vit: Any = model
@@ -98,6 +102,7 @@ class Plain(Family):
                 return "gated attention"
         return ""
 
+    @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
         """All widths, depth, tokens and ranks, but two.
 
@@ -113,6 +118,7 @@ class Plain(Family):
         drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
         return frozenset(names - ({"head_dim"} if bare else set()) - ({"tokens", "queries"} if drops else set()))
 
+    @override
     def frame(self, model: nn.Module) -> Frame:
         """Sizes from the model's own attributes."""
         vit: Any = model
@@ -142,6 +148,7 @@ class Plain(Family):
             protected |= {f"tokens.{i}": prefix, f"queries.{i}": prefix}
         return Frame(axes, within, protected, {str(i): f"blocks.{i}" for i in range(len(vit.blocks))})
 
+    @override
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
         """Heads and head dimensions per block, width of the whole."""
         vit: Any = model
@@ -153,22 +160,47 @@ class Plain(Family):
             attn.attn_dim = attn.num_heads * attn.head_dim
             attn.scale = attn.head_dim**-0.5
 
+    @override
+    def image_size(self, model: nn.Module) -> tuple[int, int]:
+        height, width = _patches(model).img_size
+        return height, width
+
+    @override
+    def grid(self, model: nn.Module) -> tuple[int, int]:
+        rows, columns = _patches(model).grid_size
+        return rows, columns
+
+    @override
+    def readout(self, model: nn.Module) -> Readout:
+        vit: Any = model
+        return Readout(vit.global_pool, vit.num_prefix_tokens)
+
+    @override
+    def attention(self, block: nn.Module) -> AttentionParts:
+        plain: Any = block
+        attn = plain.attn
+        norms = plain.norm1, attn.q_norm, attn.k_norm
+        return AttentionParts(attn.qkv, *norms, attn.num_heads, attn.head_dim, attn.scale)
+
+    @override
     def token_order(self, model: nn.Module) -> list[int]:
         """Centre first: what matters is more often in the middle of a picture than at its edges."""
-        vit: Any = model
-        height, width = vit.patch_embed.grid_size
-        prefix = vit.num_prefix_tokens
+        height, width = self.grid(model)
+        anchors = self.readout(model).anchors
 
-        def distance(position: int) -> tuple[float, int]:
-            y, x = divmod(position, width)
-            return ((2 * y - height + 1) / height) ** 2 + ((2 * x - width + 1) / width) ** 2, position
+        def distance(patch: int) -> tuple[float, int]:
+            """From the centre, squared, in half heights and half widths; equal distances in the order of patches."""
+            y, x = divmod(patch, width)
+            return ((2 * y - height + 1) / height) ** 2 + ((2 * x - width + 1) / width) ** 2, patch
 
-        return [*range(prefix), *(prefix + p for p in sorted(range(height * width), key=distance))]
+        return [*range(anchors), *(anchors + patch for patch in sorted(range(height * width), key=distance))]
 
+    @override
     def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
-        """See `nas.supernets.queries`."""
+        """See `nas.supernets.families._queries`."""
         return partial(block, index, device)
 
+    @override
     def steps(self, model: nn.Module) -> list[Piece]:
         """Tokens, blocks, head: see timm's `VisionTransformer.forward`."""
         vit: Any = model
@@ -183,3 +215,8 @@ class Plain(Family):
 
         blocks = [Piece(block, (f"blocks.{index}",)) for index, block in vit.blocks.named_children()]
         return [Piece(stem, STEM), *blocks, Piece(tail, TAIL)]
+
+
+def _patches(model: nn.Module) -> Any:
+    """The layer that cuts an image into patches."""
+    return model.get_submodule("patch_embed")

@@ -13,9 +13,10 @@ from typing import Any, final
 
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
+from typing_extensions import override
 
 from nas.supernets.axes import Frame, Row
-from nas.supernets.families._base import Family, Piece, SizeOf
+from nas.supernets.families._base import Family, Piece, Readout, SizeOf
 
 POOLS = ("avg", "max", "avgmax")
 SMALL = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7}
@@ -69,6 +70,8 @@ class Swin(Family):
         Row("head.fc.weight", "classes head_in", at="1"),
         Row("head.fc.bias", "classes"),
     )
+    feed_forward = ("mlp.fc1", "mlp.fc2")
+    after_blocks = "norm"
     products = ("2 windowed.{s} window.{s} heads.{s}.{b} head_dim.{s}.{b}",)
     examples = (
         ("swin_tiny_patch4_window7_224", SMALL),
@@ -76,6 +79,7 @@ class Swin(Family):
         ("swin_tiny_patch4_window7_224", SMALL | {"img_size": 60, "depths": (1, 1, 2), "num_heads": (2, 4, 8)}),
     )
 
+    @override
     def refusal(self, model: nn.Module) -> str:
         """Pooling that leaves a map, and stages without blocks."""
         stages: Any = model.get_submodule("layers")
@@ -86,13 +90,15 @@ class Swin(Family):
         pool = getattr(model, "global_pool", "")
         return "" if pool in POOLS else f"global_pool='{pool}'; supported: {', '.join(POOLS)}"
 
-    def elastic(self, model: nn.Module) -> frozenset[str]:  # noqa: ARG002
+    @override
+    def elastic(self, model: nn.Module) -> frozenset[str]:
         """Widths inside the blocks, depth and ranks."""
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "merging_in", "head_in"}
         return frozenset(
             {"heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
         )
 
+    @override
     def frame(self, model: nn.Module) -> Frame:
         """Sizes from the model's own attributes; windows as timm lays them, padded to whole ones."""
         swin: Any = model
@@ -124,13 +130,30 @@ class Swin(Family):
                 paths[i] = f"layers.{s}.blocks.{b}"
         return Frame(axes, within, {}, paths)
 
-    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:  # noqa: ARG002
+    @override
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
         """Heads and the softmax scale per block."""
         for index, module in blocks.items():
             block: Any = module
             block.attn.num_heads = size(f"heads.{index}")
             block.attn.scale = size(f"head_dim.{index}") ** -0.5
 
+    @override
+    def image_size(self, model: nn.Module) -> tuple[int, int]:
+        height, width = _patches(model).img_size
+        return height, width
+
+    @override
+    def grid(self, model: nn.Module) -> tuple[int, int]:
+        rows, columns = _patches(model).grid_size
+        return rows, columns
+
+    @override
+    def readout(self, model: nn.Module) -> Readout:
+        swin: Any = model
+        return Readout(swin.global_pool, anchors=0)
+
+    @override
     def steps(self, model: nn.Module) -> list[Piece]:
         """Patches, then each stage's merging and blocks, then the head: see timm's `SwinTransformer.forward`."""
         swin: Any = model
@@ -161,3 +184,8 @@ def _stage_axes(s: int, stage: Any) -> dict[str, int]:
     if not isinstance(stage.downsample, nn.Identity):
         axes |= dict.fromkeys((f"merged.{s}", f"merging_in.{s}"), stage.downsample.reduction.in_features)
     return axes
+
+
+def _patches(swin: nn.Module) -> Any:
+    """The layer that cuts an image into patches."""
+    return swin.get_submodule("patch_embed")

@@ -72,3 +72,8 @@ class T2t(Plain):
             "grid2": embed.grids[2] ** 2,
             "patches": embed.num_patches,
         }
+
+    @override
+    def image_size(self, model: nn.Module) -> tuple[int, int]:
+        embed: Any = model.get_submodule("patch_embed")
+        return embed.grids[0], embed.grids[0]

@@ -1,7 +1,7 @@
 """A block that computes some of its tokens only: the others pass it by unchanged, and still serve as keys and values.
 
 It is timm's block with one thing added, the choice of rows. Written out once as a torch.fx graph over the block's own
-layers, so that extracted models hold no class of ours (see `nas.supernets.select`).
+layers, so that extracted models hold no class of ours (see `nas.supernets.gather`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch import fx, nn
 
 
 @lru_cache(maxsize=4096)
-def select(index: tuple[int, ...], dim: int, device: torch.device) -> fx.GraphModule:
+def gather(index: tuple[int, ...], dim: int, device: torch.device) -> fx.GraphModule:
     """A module that maps x to x[..., index, ...] along `dim`.
 
     The first units in their order are a view; any others are copied, by an index that is a buffer of the state dict.
