@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def amount(value: float) -> str:
-    """A count with three significant digits: 0.65 M, 1.25 G."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+def amount(value: float, digits: int | None = None) -> str:
+    """A count with three significant digits, so that columns line up: 0.65 M, 1.20 G. With `digits`, as many as that
+    at most: 1.2 G.
+    """
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.{_decimals(value / size)}f} {unit}"
-    return f"{value:g}"
+            return f"{_rounded(value / size, digits)} {prefix}"
+    return f"{value:.{digits or 6}g}"
 
 
 def percent(share: float, decimals: int = 2) -> str:
@@ -34,7 +36,7 @@ def points(difference: float) -> str:
 
 def significant(value: float) -> str:
     """Three significant digits."""
-    return f"{value:.{_decimals(value)}f}"
+    return _rounded(value)
 
 
 def milliseconds(value: float) -> str:
@@ -72,6 +74,10 @@ def batches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Batch sizes at which the rows of a results table were timed."""
     prefix = "latency_ms_batch_"
     return [key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix)]
+
+
+def _rounded(value: float, digits: int | None = None) -> str:
+    return f"{value:.{digits}g}" if digits else f"{value:.{_decimals(value)}f}"
 
 
 def _decimals(value: float) -> int:

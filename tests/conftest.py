@@ -4,8 +4,12 @@ workers are as important as the tests that wait for them, and no test fails for 
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -13,3 +17,29 @@ torch.set_num_threads(1)
 os.environ.setdefault("RAY_worker_niceness", "0")
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
+
+
+@pytest.fixture
+def plug_in(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str, type], None]:
+    """Makes a class known as a user's package does: `plug_in("nas.quantities", "weight_memory", WeightMemory)`.
+
+    It is a real entry point, of a package that is installed for the length of a test; child processes find it too.
+    """
+
+    def add(group: str, name: str, plugin: type) -> None:
+        folder = tmp_path_factory.mktemp("installed")
+        module = plugin.__module__
+        metadata = folder / f"{module}-0.1.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 0.1\n", encoding="utf-8")
+        (metadata / "entry_points.txt").write_text(
+            f"[{group}]\n{name} = {module}:{plugin.__name__}\n", encoding="utf-8"
+        )
+        monkeypatch.syspath_prepend(folder)
+        source = Path(inspect.getfile(plugin)).parent
+        paths = [str(folder), str(source), os.environ.get("PYTHONPATH", "")]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+    return add

@@ -7,6 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, final
 
 from nas import words
@@ -24,7 +25,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "B": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
     "ms": {"ms": 1, "us": 1e-3, "s": 1e3},
 }
-"""Unit of a quantity -> how values may be written, and what each is in that unit. A bare number is in the unit."""
+"""Unit of a quantity -> what may follow a number in a text, and what that is in the unit."""
 
 
 @final
@@ -81,45 +82,63 @@ class Quantity:
         """By what values are multiplied on the axis of a plot."""
         return 100.0 if self.shown == "percent" else self.scale
 
-    def show(self, value: float) -> str:
-        """A value as people read it: 1.25 G, 96.44 %, 3.20 ms."""
+    def show(self, value: float, digits: int | None = None) -> str:
+        """A value as people read it: 1.25 G, 1.25 MB, 96.44 %, 3.20 ms. `digits` are for counts, see `words.amount`."""
         if self.shown == "percent":
             return words.percent(value)
-        text = words.amount(value) if self.shown == "count" else words.significant(value)
-        return f"{text} {self.unit}" if self.unit else text
+        if self.shown == "plain":
+            return f"{words.significant(value)} {self.unit}".rstrip()
+        number, _, prefix = words.amount(value, digits).partition(" ")
+        return f"{number} {prefix}{self.unit}".rstrip()
+
+    @property
+    def allowed(self) -> str:
+        """What `read` reads, in words."""
+        *units, last = filter(None, self._units)
+        of = "" if self.shown == "percent" else " of the base model"
+        return f"a number, also with {', '.join(units)}{' or ' * bool(units)}{last}, or per cent{of} ('50%')"
 
     def read(self, value: object) -> Amount:
-        """A value as people write it: a number, a number with a unit or a prefix ("1.2 G", "3 ms", "200 MiB"), or a
-        share of the base model's ("50%"). Raises `QuantityError` that says what is allowed.
-        """
-        if isinstance(value, str):
-            return self._read_text(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-            raise self._unreadable(value)
-        return Amount(float(value))
+        """A value as people write it: a number in the quantity's unit, or a text with a prefix or a unit ("1.2 G",
+        "1.2 GFLOPs", "3 ms", "200 MiB").
 
-    def _read_text(self, text: str) -> Amount:
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*|%)\s*", text)
+        "50%" is a share of the base model's value; where values are shown as per cent, it is the value one half.
+        Raises `QuantityError` that says what is allowed.
+        """
+        amount = self._amount(value) if isinstance(value, str) else _number(value)
+        if amount is None or not 0 <= amount.value < math.inf:
+            raise QuantityError(f"{self.name}: found {value!r}; allowed: {self.allowed}")
+        return amount
+
+    def _amount(self, text: str) -> Amount | None:
+        """What a text says; None when it says nothing. A bare number is no text: "50" is rather a lost "50%"."""
+        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%|[A-Za-z][A-Za-z ]*?)\s*", text)
         if match is None:
-            raise self._unreadable(text)
+            return None
         number, unit = float(match[1]), match[2]
         if unit == "%":
-            return Amount(number / 100, relative=True)
-        known = UNITS.get(self.unit, {self.unit: 1.0})
-        if unit not in known or (not unit and self.unit):
-            raise self._unreadable(text)
-        return Amount(number * known[unit])
+            return Amount(number / 100, relative=self.shown != "percent")
+        # Only its own name may follow: FLOPs where MACs are bounded would be one limit misread by two.
+        unit = unit.removesuffix(self.title).rstrip() if not self.unit else unit
+        return Amount(number * self._units[unit]) if unit in self._units else None
 
-    def _unreadable(self, value: object) -> QuantityError:
-        known = [unit for unit in UNITS.get(self.unit, {self.unit: 1.0}) if unit]
-        example = f'"1.5 {known[0] if self.unit else "G"}"'
-        return QuantityError(
-            f"{self.name}: found {value!r}; allowed: a number, one with {' or '.join(known) or 'no unit'} such as "
-            f'{example}, or a share of the base model such as "50%"'
-        )
+    @property
+    def _units(self) -> Mapping[str, float]:
+        """What may follow a number, and what that is in the quantity's unit."""
+        return UNITS.get(self.unit, {self.unit: 1.0})
 
     def _in_unit(self) -> str:
         return f" ({self.unit})" if self.unit else ""
+
+
+def _number(value: object) -> Amount | None:
+    """The amount that a number of any type is, numpy's among them; None when it is no number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return Amount(float(value))
+    except OverflowError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,27 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import Any, cast, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas.documents.document import Document, read
 from nas.documents.text import cut
 from nas.errors import SpaceError, nearest
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices._base import Choice
-from nas.searchspaces.counting.factors import Factor, Table
+from nas.searchspaces.counting.factors import Factor, Indices, Table
 from nas.searchspaces.counting.lattice import Lattice
 from nas.searchspaces.counting.rules import Rules
 from nas.searchspaces.from_yaml import Parts, load
+from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
 
-if TYPE_CHECKING:
-    from nas.searchspaces.limit import Limit
-
-Indices = NDArray[np.integer[Any]]
-"""Integers of any width, which become a `Table`."""
 _ROW = (list, tuple, np.ndarray, int, np.integer)
 """What the items of a list are when it is a table, or a row of one."""
 
@@ -143,12 +138,11 @@ class SearchSpace(Mapping[str, Choice]):
 
         Raises SpaceError when `rng` or `limit` is something else.
         """
-        lattice = self.lattice if limit is None else getattr(limit, "lattice", None)
-        if not isinstance(lattice, Lattice):
+        if limit is not None and not isinstance(limit, Limit):
             raise SpaceError(f"limit: found {cut(repr(limit))}; allowed: a Limit, such as Limit(cost, macs='50%')")
         if not isinstance(rng, np.random.Generator):
             raise SpaceError(f"rng: found {cut(repr(rng))}; allowed: a Generator, such as np.random.default_rng(0)")
-        return lattice.sample(rng, n)
+        return (self.lattice if limit is None else limit.lattice).sample(rng, n)
 
     def check(self, architecture: Mapping[str, Any]) -> None:
         """Raises SpaceError, naming choice, found and allowed, when the architecture is not of this space."""

@@ -78,7 +78,7 @@ def test_rank_sets_the_ranks_of_matrices():
 
 THIRD_PARTY = """
 from dataclasses import dataclass
-from nas.searchspaces.choices._base import Choice, ChoiceKind
+from nas.searchspaces import Choice, ChoiceKind
 @dataclass(frozen=True, kw_only=True)
 class Halve(ChoiceKind):
     halve: str

@@ -28,7 +28,7 @@ def test_a_block_is_the_axis_that_switches_it_off():
     assert deit().block("depth.3") is None
 
 
-def test_all_families_are_elastic_when_none_is_named():
+def test_all_dimensions_are_elastic_when_none_is_named():
     assert Outline("m", {"embed": 4, "heads.0": 2}).elastic == {"embed", "heads"}
 
 

@@ -19,6 +19,8 @@ from nas.errors import SpaceError
 
 Table = NDArray[np.int64]
 """Architectures x choices: indices into the values of each choice."""
+Indices = NDArray[np.integer[Any]]
+"""Integers of any width, which become a `Table`."""
 
 _CHUNK = 2048
 """Rows evaluated together: few enough that their columns and sums stay in the cache."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import AfterValidator, Field
 
+from nas import quantities
 from nas.data import DataSpec
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss
@@ -44,10 +45,9 @@ def _seed(value: int) -> int:
 
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[str, _matching(r"\s*\d+(\.\d*)?\s*%\s*", 'a share of the whole model such as "50%"')]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Share
-"""An absolute number, or a share of the whole base model such as "50%"."""
-Bounds = Mapping[Literal["macs", "flops", "params"], Amount | tuple[Amount | None, Amount | None]]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, AfterValidator(quantities.amount_text)]
+"""An absolute number, also as "1.2 G"; or a share of the whole base model such as "50%"."""
+Bounds = Mapping[Annotated[str, AfterValidator(quantities.cost_name)], Amount | tuple[Amount | None, Amount | None]]
 """`limit:` the most of each; or the least and the most, null for an open end."""
 Metric = Literal["accuracy", "loss", "macs", "flops", "params"]
 Plugin = Name | Mapping[str, Any]
@@ -135,8 +135,8 @@ class StudyConfig:
     strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and
                  a `name:` for tables
     data         which images
-    limit        most MACs, FLOPs (2 x MACs) or parameters: a number, "50%" of the whole base model, or [least, most];
-                 several at once
+    limit        most MACs, FLOPs (2 x MACs) or parameters, or whatever else `nas.quantities` counts: a number, "1.2 G",
+                 "50%" of the whole base model, or [least, most]; several at once
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only)
     objectives   what the search measures, the one that picks the winner first

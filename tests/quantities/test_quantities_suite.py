@@ -1,0 +1,5 @@
+from nas.testing.quantities import QuantitySuite
+
+
+class TestQuantities(QuantitySuite):
+    pass
