@@ -1,7 +1,7 @@
 """Search: what a strategy sees and leaves behind, the halves that strategies are made of, and how they are found."""
 
 from nas.search.problem import Objective, Outcome, Problem, Trial, winner
-from nas.search.registry import find, installed, names
+from nas.search.registry import find, installed, name_of, names
 from nas.search.strategy import AskTell, Proposer, Strategy
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Trial",
     "find",
     "installed",
+    "name_of",
     "names",
     "winner",
 ]

@@ -26,6 +26,11 @@ def find(name: str) -> type[Strategy]:
     return plugins.find(FOLDER, name, Strategy, StrategyError)  # type: ignore[type-abstract]
 
 
+def name_of(kind: type[Strategy]) -> str:
+    """What a study calls a strategy: the file or the package that it is in."""
+    return kind.__module__.removeprefix(f"{FOLDER}.").partition(".")[0]
+
+
 def installed() -> dict[str, type[Strategy]]:
     """All strategies by name, but those that need a package which is not installed."""
     kinds = {}

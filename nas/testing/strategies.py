@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from nas.errors import StrategyError
-from nas.search import Objective, Strategy, Trial, find, installed, winner
+from nas.search import Objective, Strategy, Trial, find, installed, name_of, winner
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.testing.toy import ACCURACY, COUPLED, MACS, PLAIN, TINY, Steady, Toy
@@ -211,7 +211,7 @@ class StrategySuite:
 
 
 def _label(strategy: Strategy) -> str:
-    name = type(strategy).__module__.rpartition(".")[2]
+    name = name_of(type(strategy))
     values = (v.get("use") if isinstance(v, dict) else v for v in dataclasses.asdict(strategy).values())
     chosen = [value for value in values if isinstance(value, str)]
     return "-".join([name, *chosen])

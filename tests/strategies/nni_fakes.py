@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, final
 
-from nas.strategies.with_nni.experiment import Experiment
-from nas.strategies.with_nni.strategy import WithNni
+from nas.strategies._nni_experiment import Experiment
+from nas.strategies.with_nni import WithNni
 from nas.testing.relaxed import Bench
 from nas.training import Recipe
 

@@ -17,7 +17,7 @@ pytest.importorskip("nni", reason="NNI is an extra: pip install 'nas[nni]'")
 import nni_node
 import psutil
 
-import nas.strategies.with_nni.experiment
+import nas.strategies._nni_experiment
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -59,7 +59,7 @@ setTimeout(() => console.log(listening.map((server) => server.address().address)
 def test_servers_of_node_listen_on_this_machine_only_and_end_with_their_parent(tmp_path: Path) -> None:
     """The manager's own guard, should the process that keeps it be killed: node is asked to end by its parent's end."""
     node = Path(nni_node.__path__[0]) / "node"
-    guard = Path(nas.strategies.with_nni.experiment.__file__).with_name("loopback.js")
+    guard = Path(nas.strategies._nni_experiment.__file__).with_name("loopback.js")
     script = tmp_path / "servers.js"
     script.write_text(SERVERS)
     code = f"import subprocess; subprocess.run([{str(node)!r}, '--require', {str(guard)!r}, {str(script)!r}])"

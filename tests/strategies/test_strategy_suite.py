@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from nas.errors import StrategyError
-from nas.search import AskTell, Problem, Strategy, Trial, installed
+from nas.search import AskTell, Problem, Strategy, Trial, installed, name_of
 from nas.search.feasible import draw
 from nas.searchspaces.architecture import Architecture
 from nas.testing.strategies import StrategySuite, all_strategies
@@ -19,10 +19,10 @@ class TestStrategies(StrategySuite):
 
 
 def test_the_suite_finds_them_all() -> None:
-    found = {type(strategy).__module__.rpartition(".")[2] for strategy in all_strategies()}
+    found = {name_of(type(strategy)) for strategy in all_strategies()}
     extras = {"with_optuna", "with_nni"} & set(installed())
     assert found >= {"uniform", "evolution", *extras}
-    samplers = [(type(s).__module__.rpartition(".")[2], getattr(s, "sampler", None)) for s in all_strategies()]
+    samplers = [(name_of(type(s)), getattr(s, "sampler", None)) for s in all_strategies()]
     if "with_optuna" in extras:
         assert all(("with_optuna", sampler) in samplers for sampler in ("tpe", "gp", "nsga2", "nsga3"))
         assert any(isinstance(sampler, dict) for _, sampler in samplers)

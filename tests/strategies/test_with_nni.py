@@ -21,8 +21,8 @@ from nas.testing.toy import ACCURACY, COUPLED, MACS, TINY, Toy
 pytest.importorskip("nni", reason="NNI is an extra: pip install 'nas[nni]'")
 from nni.algorithms.hpo.evolution_tuner import EvolutionTuner
 
-from nas.strategies.with_nni import strategy
-from nas.strategies.with_nni.strategy import WithNni
+from nas.strategies import with_nni
+from nas.strategies.with_nni import WithNni
 
 SAMPLERS: tuple[Any, ...] = ("regularized_evolution", "tpe", "evolution", "random")
 
@@ -79,7 +79,7 @@ def test_several_objectives_are_refused(toy: Toy) -> None:
 
 
 def test_regularised_evolution_says_what_else_it_needs(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strategy, "find_spec", lambda name: None)
+    monkeypatch.setattr(with_nni, "find_spec", lambda name: None)
     with pytest.raises(StrategyError, match=r"'pytorch_lightning'.*pip install 'nas\[nni\]'"):
         WithNni().check(toy.problem(trials=1))
     WithNni(sampler="tpe").check(toy.problem(trials=1))

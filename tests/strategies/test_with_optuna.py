@@ -16,14 +16,15 @@ from nas.strategies.uniform import Uniform
 from nas.testing.toy import ACCURACY, COUPLED, MACS, Toy
 
 optuna = pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")
-from nas.strategies.with_optuna.strategy import WithOptuna  # noqa: E402
+from nas.strategies.with_optuna.strategy import WithOptuna, _StudyProposer  # noqa: E402
 
 SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
 def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
     """Search, and return the study that was kept meanwhile."""
-    proposer = strategy._StudyProposer(strategy, problem)
+    proposer = strategy.proposer(problem)
+    assert isinstance(proposer, _StudyProposer)
     for number in range(len(problem.history), problem.trials):
         proposer.tell(problem.evaluate([proposer.ask(number)])[0])
     return proposer._study
@@ -130,11 +131,12 @@ def test_optuna_neither_prints_nor_warns_nor_stays_silenced(
 
 
 def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "nas.strategies.with_optuna.strategy")
-    monkeypatch.delattr(nas.strategies, "strategy")
+    for module in [name for name in sys.modules if name.startswith("nas.strategies.with_optuna")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr(nas.strategies, "with_optuna")
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(StrategyError, match=r"'strategy' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
-        nas.search.find("strategy")
+    with pytest.raises(StrategyError, match=r"'with_optuna' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
+        nas.search.find("with_optuna")
 
 
 def test_a_space_of_one_architecture_is_searched_too() -> None:

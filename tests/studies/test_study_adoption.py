@@ -33,7 +33,7 @@ def learning(folder: Path, *overrides: str) -> Study:
     return Study(replace(study.resolved, strategy=Learning()), folder)
 
 
-def session_of(study: Study) -> Workshop:
+def workshop_of(study: Study) -> Workshop:
     return Workshop(study.resolved, study.folder, study.record.identity, show=False)
 
 
@@ -58,7 +58,7 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
     assert explored["winner"]["digest"] == explored["uniform"]["digest"]
     assert explored["measured"] == 2  # nothing that was measured on one supernet serves for the other
     assert explored["winner"]["metrics"] != explored["uniform"]["metrics"]
-    workshop = session_of(learned)
+    workshop = workshop_of(learned)
     for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
         supernet = workshop.supernet(strategy)
         found = Evaluator(supernet, workshop.data.validation)(learned.record.stored(strategy)[0].architecture)
@@ -68,7 +68,7 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
 
 
 def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
-    workshop = session_of(learned)
+    workshop = workshop_of(learned)
     assert (workshop.source("evolution"), workshop.source("uniform")) == ("explore", "supernet")
     own, adopted = workshop.supernet("uniform"), workshop.supernet("evolution")
     stored = load_file(learned.folder.path / "supernet" / WEIGHTS)
@@ -100,9 +100,9 @@ def test_the_relaxed_training_is_kept_and_its_checkpoint_is_not(learned: Study) 
 
 
 def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned: Study) -> None:
-    images, _ = next(session_of(learned).data.validation.batches(8))
+    images, _ = next(workshop_of(learned).data.validation.batches(8))
     best = learned.record.result("explore")["winner"]
-    supernet = session_of(learned).supernet("evolution")
+    supernet = workshop_of(learned).supernet("evolution")
     with torch.no_grad():
         expected = supernet(images, learned.record.stored("evolution")[0].architecture)
         for name in ({}, {"number": 0}, {"digest": best["digest"]}):
@@ -114,15 +114,15 @@ def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(t
     study = learning(tmp_path / "run", f"retrain.loss={loss}", "retrain.epochs=0", "baseline=4")
     run_up_to("report", study)
     other = next(t.architecture for t in study.record.stored("uniform")[1:] if t.number)
-    images, _ = next(session_of(study).data.validation.batches(8))
+    images, _ = next(workshop_of(study).data.validation.batches(8))
     study.retrain(digest=other.digest)
     with torch.no_grad():
-        expected = session_of(study).supernet("uniform")(images, other)
+        expected = workshop_of(study).supernet("uniform")(images, other)
         found = load(study.folder.path / "retrain" / other.digest)(images)
         winner = load(study.folder.path / "retrain" / "winner")(images)
         best = study.record.stored("evolution")[0].architecture
         assert torch.equal(found, expected)
-        assert torch.equal(winner, session_of(study).supernet("evolution")(images, best))
+        assert torch.equal(winner, workshop_of(study).supernet("evolution")(images, best))
 
 
 @pytest.mark.parametrize(("before", "strategy"), [(True, "evolution"), (False, "evolution"), (False, "uniform")])
@@ -158,7 +158,7 @@ def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
         patched.setattr("nas.studies.stages.workshop.write_json", dying)
         with pytest.raises(Stop):
             learning(tmp_path / "run").run(quiet=True)
-    assert session_of(learning(tmp_path / "run")).source("evolution") == "supernet"
+    assert workshop_of(learning(tmp_path / "run")).source("evolution") == "supernet"
     assert outcome(run_up_to("report", learning(tmp_path / "run")).record) == outcome(learned.record)
 
 
@@ -181,13 +181,13 @@ def test_a_store_that_was_lost_takes_the_adopted_supernet_with_it(learned: Study
 
 
 def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
-    workshop = session_of(learned)
+    workshop = workshop_of(learned)
     work = workshop.workplace("search", learned.folder.path / "nosuch")
     assert (len(work.data.test), len(work.data.test.images)) == (0, 0)
     assert work.data.train is workshop.data.train
     assert work.data.validation is workshop.data.validation
     assert len(workshop.data.test) > 0
-    assert (work.seed, work.workshop.title) == (4, "search")
+    assert (work.seed, work.runtime.title) == (4, "search")
 
 
 @pytest.mark.parametrize(("overrides", "trials"), [([], 100), (["baseline=3"], 3)])

@@ -73,7 +73,7 @@ def test_accuracies_are_of_the_search_validation_split(run: Study) -> None:
     assert len(seen)
     for row in seen.to_dict("records"):
         assert row["shared_accuracy"] == trials.loc[[row["digest"]], "accuracy"].iloc[0]
-    workshop = run._session(show=False)
+    workshop = run._workshop(show=False)
     winner = run.record.result("explore")["winner"]
     work = Retraining(
         supernet=workshop.supernet(winner["strategy"]),

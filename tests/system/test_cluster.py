@@ -11,7 +11,7 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 
 STOPPED = """
 import os, signal, time
-from nas.cluster import Cluster, connected
+from nas.system.cluster import Cluster, connected
 
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 with connected(Cluster(), 1):

@@ -27,7 +27,7 @@ from nas.search.feasible import draw, leader, near
 from nas.search.problem import Problem, Trial, to_minimise
 from nas.search.strategy import AskTell, Proposer
 from nas.searchspaces.architecture import Architecture
-from nas.strategies.with_nni.experiment import Experiment, search
+from nas.strategies._nni_experiment import Experiment, search
 
 
 @final

@@ -67,6 +67,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    from nas.strategies.with_nni.experiment import trial  # under its own name, by which the task was pickled
+    from nas.strategies._nni_experiment import trial  # under its own name, by which the task was pickled
 
     trial.main(sys.argv[1])

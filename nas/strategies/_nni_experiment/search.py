@@ -114,7 +114,7 @@ def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
         _write_task(Path(folder) / "task", options, problem)
         space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
         settings = {"name": problem.strategy, "workers": options.workers, "space": space}
-        command = [sys.executable, "-m", "nas.strategies.with_nni.experiment.host", folder, json.dumps(settings)]
+        command = [sys.executable, "-m", "nas.strategies._nni_experiment.host", folder, json.dumps(settings)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )
@@ -129,7 +129,7 @@ def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
 
 
 def _write_task(path: Path, options: Experiment, problem: Problem) -> None:
-    from nas.strategies.with_nni.experiment.trial import Task
+    from nas.strategies._nni_experiment.trial import Task
 
     assert problem.supernet is not None, "an experiment needs a supernet"
     assert problem.work is not None, "an experiment needs data to train on"

@@ -4,6 +4,6 @@
 server on node.js) and ends with it when `nas` ends, however it ends. The manager starts a `trial` for each candidate.
 """
 
-from nas.strategies.with_nni.experiment.search import Experiment, search
+from nas.strategies._nni_experiment.search import Experiment, search
 
 __all__ = ["Experiment", "search"]
