@@ -49,12 +49,12 @@ class Importance(ABC):
 
         Directions of matrices stay as they are.
         """
-        found = self.score(supernet, work)
-        movable = {axis: scores for axis, scores in found.scores.items() if supernet.orders(axis)}
+        scored = self.score(supernet, work)
+        movable = {axis: scores for axis, scores in scored.scores.items() if supernet.orders(axis)}
         supernet.reorder(movable)
         protected = supernet.table.frame.protected
         ordered = {axis: _descending(scores, protected.get(axis, 0)) for axis, scores in movable.items()}
-        return Scored({**found.scores, **ordered}, found.history)
+        return Scored({**scored.scores, **ordered}, scored.history)
 
 
 def _descending(scores: Tensor, first: int) -> Tensor:

@@ -21,23 +21,23 @@ def inputs_of(
     modules = list(modules)
     device = next(model.parameters()).device
     with evaluating(model):
-        for found in calibration(work, images, batch):
+        for pictures in calibration(work, images, batch):
             with recorded(modules) as inputs:
-                model(found.to(device))
+                model(pictures.to(device))
             yield inputs
 
 
 @contextmanager
 def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
     """Inputs of some modules, by module, filled when they run."""
-    found: dict[nn.Module, Tensor] = {}
+    seen: dict[nn.Module, Tensor] = {}
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found[module] = inputs[0]
+        seen[module] = inputs[0]
 
     hooks = [module.register_forward_pre_hook(keep) for module in modules]
     try:
-        yield found
+        yield seen
     finally:
         for hook in hooks:
             hook.remove()

@@ -18,9 +18,10 @@ def per_unit(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Ten
     sums: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         atoms = table.entries[name].atoms
+        # One dimension per axis: for the heads of "(3 heads head_dim) embed" the other three are summed over.
         unpacked = tensor.reshape([frame.full(atom) for atom in atoms])
-        for place, atom in enumerate(atoms):
-            rest = [other for other in range(len(atoms)) if other != place]
+        for position, atom in enumerate(atoms):
+            rest = [other for other in range(len(atoms)) if other != position]
             for axis in supernet.space.axes.intersection(_around(atom, frame.within)):
                 part = unpacked.sum(dim=rest) if rest else unpacked
                 sums[axis] = sums[axis] + part if axis in sums else part
@@ -29,7 +30,7 @@ def per_unit(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Ten
 
 def _around(atom: str, within: Mapping[str, str]) -> list[str]:
     """The axis itself and those whose units it selects from."""
-    found = [atom]
-    while found[-1] in within:
-        found.append(within[found[-1]])
-    return found
+    axes = [atom]
+    while axes[-1] in within:
+        axes.append(within[axes[-1]])
+    return axes

@@ -18,8 +18,7 @@ from nas.importance._recording import inputs_of
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.supernets import Supernet
-from nas.supernets.decompositions import Method, energies
-from nas.supernets.factoring import Factoring
+from nas.supernets.decompositions import Factoring, Method, energies
 from nas.training.workplace import Workplace
 
 
@@ -56,6 +55,7 @@ class OfDirections(Importance):
         matrices = {e.rank: e for e in supernet.table.entries.values() if e.rank in supernet.space.axes}
         names = [entry.parameter for entry in matrices.values()]
         covariances = self.covariances(supernet, work, names) if self.method == "aware_svd" else {}
+        # Before energies are asked for: they are those of the directions by which the supernet factors.
         supernet.factor_by(Factoring(self.method, covariances))
         scores = {}
         for axis, entry in matrices.items():

@@ -133,6 +133,8 @@ def _shared(supernet: Supernet, scores: dict[str, Tensor]) -> dict[str, Tensor]:
         if dimension(axis) == FIRST_IN:
             groups.setdefault(within[axis], []).append(axis)
     for parent, axes in groups.items():
+        # The axis of the stream can be sorted where the model has it once, and may sort it; then the layers' own
+        # scores are in the new order. Elsewhere (Swin: a width per stage, inelastic) each layer gathers in this order.
         total = torch.stack([scores[axis] for axis in axes]).sum(0)
         if supernet.orders(parent) and not index(parent):
             supernet.reorder({parent: total})

@@ -62,6 +62,7 @@ class L1Gates(Importance):
         ones = {a: torch.ones(supernet.table.frame.axes[a]) for a in self._axes(supernet.space, supernet.table)}
         relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
+        # Signs go into the weights, so that nothing learned is lost; sizes are the scores.
         gates = {axis: value.detach() for axis, value in relaxation.architecture.items()}
         supernet.fold(gates, self.where)
         return Scored({axis: value.abs() for axis, value in gates.items()}, history)
@@ -97,6 +98,8 @@ class L1Step:
         """Yields the loss."""
         gates = self.relaxation.architecture
         logits = self.relaxation.supernet.relaxed(images, gates, self.options.where)
+        # The gradient of |gate| is its sign: gamma pulls every gate alike, however large, and what a unit does for the
+        # loss pulls back.
         size = torch.stack([gate.abs().sum() for gate in gates.values()]).sum()
         yield context.criterion(logits, targets) + self.options.gamma * size
 

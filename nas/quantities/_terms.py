@@ -28,10 +28,12 @@ class Matrix:
 class Term:
     """One summand of a cost: `factor` x the sizes of `atoms` (axes, or numbers as text).
 
-    block    index of the block that it belongs to: the term is gone when the block is skipped; empty outside all
-    matrix   multiplied by the elements of this matrix: of its two factors, where it is factored and that pays
-    inner    multiplied by how many numbers each output of this matrix is made of: its inputs, or its rank where it is
-             factored. For rows of queries that are not computed, which spare the last layer and no other
+    block    index of the block that it belongs to; empty outside all. A skipped block has none of its terms
+    matrix   if given, the term is multiplied by the elements of this matrix. Where the matrix is factored, and that
+             pays, these are the elements of its two factors
+    inner    if given, the term is multiplied by the inputs of the layer that gives this matrix's outputs: the matrix's
+             own inputs, or its rank where it is factored, since the outer factor is a layer of its own. It is needed
+             for queries that are not computed: they spare the outer layer alone
     """
 
     block: str
@@ -43,6 +45,7 @@ class Term:
 
 def elements(entry: Entry, *times: str, factor: int = 1) -> Term:
     """The elements of a parameter, times the sizes of some axes: those that its matrix is applied to, for products."""
+    # A matrix that may be factored costs what its rank says; any other parameter the product of its axes.
     if entry.rank:
         return Term(entry.block, factor, times, Matrix(entry.rank, *entry.dims))
     return Term(entry.block, factor, (*times, *entry.atoms))

@@ -20,7 +20,7 @@ TOKENS, QUERIES = "tokens", "queries"
 POSITIONS = frozenset({TOKENS, QUERIES})
 """Dimensions whose units are places in the image. They are selected, never permuted."""
 
-_RANK, _INPUT = "_rank", "_in"
+_RANK = "_rank"
 
 
 def dimension(axis: str) -> str:
@@ -61,11 +61,6 @@ def ranked_matrix(dimension: str) -> str:
 def is_rank(dimension: str) -> bool:
     """Whether a dimension is the rank of a matrix. Its units are directions, in the order in which they were found."""
     return dimension.endswith(_RANK)
-
-
-def is_input(dimension: str) -> bool:
-    """Whether a dimension is what one layer reads of a wider stream, such as "fc1_in" of the embedding."""
-    return dimension.endswith(_INPUT)
 
 
 def is_position(axis: str) -> bool:

@@ -150,17 +150,22 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
     inside = _pattern(block + ".{rest}")
     entries = {}
     for name, parameter in model.named_parameters():
-        found = [(row, match.groupdict()) for row, pattern in patterns if (match := pattern.fullmatch(name))]
-        if len(found) != 1:
-            raise ModelError(f"{kind}: {len(found)} rows of the axis table name parameter '{name}'; one must")
-        row, bound = found[0]
+        # A pattern with its numbers: "blocks.{i}.attn.qkv.weight" matches "blocks.3.attn.qkv.weight" with i = 3.
+        matches = [(row, match.groupdict()) for row, pattern in patterns if (match := pattern.fullmatch(name))]
+        if len(matches) != 1:
+            raise ModelError(f"{kind}: {len(matches)} rows of the axis table name parameter '{name}'; one must")
+        row, bound = matches[0]
+        # The block that it lies in: all numbers of the block's own pattern, in their order, "2.5" for stage 2, block 5.
         located = inside.fullmatch(name)
         index = ".".join(value for key, value in located.groupdict().items() if key != "rest") if located else ""
+        # The same numbers go into the names of axes: "heads.{i}" is "heads.3" here.
         fields = (field.format(**bound) for field in (row.at, row.rank, row.query, row.queries))
         entries[name] = entry = Entry(name, parse(row.axes.format(**bound)), index, *fields)
+        # A table that is wrong for this model is found here, not in the bits of a sub-network.
         expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)
         if expected != tuple(parameter.shape):
             raise ModelError(f"{kind}: parameter '{name}' is {tuple(parameter.shape)}, its axes {row.axes} {expected}")
+    # Products have no parameter to be found by: those with a pattern's key are written once per block.
     keys = re.findall(r"{(\w+)}", block)
     bound_products = [
         (index, product.format(**dict(zip(keys, index.split("."), strict=True))))
@@ -168,6 +173,7 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
         for product in products
         if "{" in product
     ] + [("", product) for product in products if "{" not in product]
+    # "2 queries.3 tokens.3 ...": the first word is the factor, the others are axes.
     counted = tuple(Product(index, int(text.split()[0]), tuple(text.split()[1:])) for index, text in bound_products)
     return AxisTable(frame, entries, counted)
 

@@ -1,4 +1,5 @@
 """Carve a sub-network out of a model: a module tree of the same classes whose parameters are slices of the model's.
+`detach` then makes it a model of its own.
 
 One function serves running, relaxing, extracting and loading, so that they cannot disagree. The tree is made anew for
 every architecture, which costs microseconds per module, and shares nothing that an architecture changes: there is no
@@ -7,6 +8,7 @@ state to set or to reset.
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,10 +47,13 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
     The slices are differentiable functions of `parameters`; buffers are shared.
     """
     frame = whole.table.frame
+    # First the empty tree: blocks that are left out are not in it. `tree` finds its modules by their path in the model.
     dropped = {path for index, path in frame.blocks.items() if keep.size(axis_name(DEPTH, index)) == 0}
     tree: dict[str, nn.Module] = {}
     carved = _clone(whole.model, "", dropped, tree)
     blocks = {index: tree[path] for index, path in frame.blocks.items() if path not in dropped}
+    # Then every parameter's slice. What must come before a layer (a gather of the inputs that stay, the inner factor of
+    # a matrix) is collected by the layer's path, and put there last: until then the tree has the shape of the model's.
     before: dict[str, list[nn.Module]] = defaultdict(list)
     for name, entry in whole.table.entries.items():
         if entry.block and entry.block not in blocks:
@@ -63,6 +68,7 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         elif keep.touches(entry):
             tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
+    # Heads and widths that modules remember, while blocks still are what the family expects.
     whole.family.reshape(carved, blocks, keep.size)
     for path, modules in before.items():
         carved.set_submodule(path, nn.Sequential(*modules, tree[path]))
@@ -70,19 +76,41 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
     return carved
 
 
+def detach(carved: nn.Module) -> nn.Module:
+    """A copy of `carved` with parameters and buffers of its own, all leaves. Call it without gradients."""
+    own = copy.deepcopy(carved)
+    seen: set[int] = set()
+    for module in own.modules():
+        for name, tensor in module._parameters.items():
+            if tensor is not None:
+                # Whatever the slice was (a view, strided, a plain tensor), it becomes a parameter with its own memory.
+                module._parameters[name] = nn.Parameter(tensor.detach().clone().contiguous(), tensor.requires_grad)
+        for name, child in module._modules.items():
+            # Gathers of the same positions are one object in a carved tree; a model of its own shares nothing.
+            if child is not None and id(child) in seen:
+                module._modules[name] = copy.deepcopy(child)
+            seen.add(id(child))
+    return own
+
+
 def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.Module]) -> nn.Module:
-    """The same tree in new modules, without dropped blocks; tensors and attributes are shared. `tree`: by path."""
-    copy: nn.Module = object.__new__(type(module))
-    copy.__dict__ = module.__dict__.copy()
-    copy._parameters = module._parameters.copy()
-    copy._buffers = module._buffers.copy()
-    copy._modules = {}
+    """The same tree in new modules, without dropped blocks; tensors and attributes are shared. `tree`: by path.
+
+    Done by hand, since `copy.copy` of a module shares the dictionaries of its parameters and children.
+    """
+    twin: nn.Module = object.__new__(type(module))
+    # The dictionaries are copied, what they hold is not: an attribute, a parameter or a child that is set on the twin
+    # does not reach the model.
+    twin.__dict__ = module.__dict__.copy()
+    twin._parameters = module._parameters.copy()
+    twin._buffers = module._buffers.copy()
+    twin._modules = {}
     for name, child in module._modules.items():
         below = f"{path}.{name}" if path else name
         if below not in dropped:
-            copy._modules[name] = child and _clone(child, below, dropped, tree)
-    tree[path] = copy
-    return copy
+            twin._modules[name] = child and _clone(child, below, dropped, tree)
+    tree[path] = twin
+    return twin
 
 
 def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:
@@ -98,6 +126,7 @@ def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:
 
 def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
     """Put a parameter into a module, and make the sizes that a layer remembers those of its weight."""
+    # Past `nn.Module.__setattr__`, which takes `nn.Parameter` only: a slice that wants a gradient is none.
     module._parameters[name] = tensor
     if name != "weight":
         return
@@ -117,10 +146,12 @@ def _factor(entry: Entry, weight: Tensor, directions: Directions, keep: Cut) -> 
     """
     rank = keep.size(entry.rank)
     outer, inner = directions.factors(weight, rank)
+    # A rank is no axis of the table's dimensions, so its size stands there as a number, of which nothing is cut.
     outer = scale_query(cut(outer, (entry.dims[0], (str(rank),)), keep), entry, keep)
     inner = cut(inner, ((str(rank),), entry.dims[1]), keep)
     if not factoring_pays(rank, outer.shape[0], inner.shape[1]):
         return outer @ inner, None
+    # On "meta" nothing is allocated or drawn at random for a weight that is replaced at once.
     layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
     layer._parameters["weight"] = _as_parameter(inner, weight)
     return outer, layer
@@ -142,14 +173,18 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
     if not any(map(is_position, keep.selections)):
         return
     device = next(carved.parameters()).device
+    # Positions that arrive at a block: at first all of them. A gather counts among those that arrive, not in the image:
+    # `arriving.index(position)` is where a position stands there.
     arriving = list(range(max(n for axis, n in keep.frame.axes.items() if dimension(axis) == TOKENS)))
     for index in blocks:
         path = whole.table.frame.blocks[index]
+        # Without a selection of its own a block sees what arrives, and computes what it sees.
         present = _chosen(keep, axis_name(TOKENS, index), arriving)
         computed = _chosen(keep, axis_name(QUERIES, index), present)
         if len(computed) < len(present):
             rows = tuple(present.index(position) for position in computed)
             carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))
+        # In front of the block, so that what is gone here is gone for all blocks behind.
         if len(present) < len(arriving):
             stays = gather(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)
             carved.set_submodule(path, nn.Sequential(stays, carved.get_submodule(path)))
@@ -157,4 +192,5 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
 
 
 def _chosen(keep: Cut, axis: str, default: list[int]) -> list[int]:
+    """Positions, ascending, that are selected of an axis."""
     return keep.selections[axis].tolist() if axis in keep.selections else default

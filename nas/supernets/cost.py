@@ -1,9 +1,8 @@
-"""What sub-networks cost: parameters and multiply-accumulates (MACs), in closed form from the axis table.
+"""What sub-networks cost: every counted quantity (`nas.quantities`), in closed form from the axis table.
 
 One formula serves a table of a million architectures (compiled into sums of small look-up tables), one architecture
-with given sizes, and gates whose sums are differentiable sizes. One MAC is one multiplication and one addition; FLOPs
-are twice the MACs, as `torch.utils.flop_counter` counts. Counted are the matrix products: linear layers, the patch
-convolution, queries x keys and attention x values. Norms, activations, biases and softmax are not.
+with given sizes, and gates whose sums are differentiable sizes. The formulas themselves, and what they count, stand
+with the quantities.
 """
 
 from __future__ import annotations
@@ -37,7 +36,9 @@ class Cost:
         self._terms = {quantity.name: quantity.terms(table) for quantity in quantities.counted()}
         self._multiples = {q.name: q for q in quantities.costs() if isinstance(q, Multiple)}
         for name in self._terms:
-            Additive(self.base(name), ())  # refuses a model too large to count, before int64 tables could overflow
+            # The base model has the greatest cost, in Python's own integers. `Additive` refuses one that is too large
+            # to count, before int64 tables could overflow.
+            Additive(self.base(name), ())
         self._choices = {axis: position for position, choice in enumerate(space.values()) for axis in choice.sizes[0]}
         self._additive = {name: self._compile(terms) for name, terms in self._terms.items()}
 
@@ -74,7 +75,7 @@ class Cost:
         return int(self.of_sizes(quantity, {}))
 
     def per_block(self, x: Architectures, quantity: str) -> dict[str, NDArray[np.int64]]:
-        """A cost split by block index; the key "" holds what lies outside all blocks."""
+        """A cost split by block index, int64 (architectures,) each; the key "" holds what lies outside all blocks."""
         table = self.space.as_table(x)
         blocks: dict[str, list[Term]] = {index: [] for index in ("", *self.frame.blocks)}
         for term in self._terms[quantity]:
@@ -101,9 +102,11 @@ class Cost:
         Exact, and differentiable towards the weights: each look-up table is contracted with the weights of its choices.
         """
         additive = self.additive(quantity)
+        # A mean of a sum is the sum of means, and choices are independent: each table is contracted by itself.
         total = weights[0].new_full((), float(additive.constant))
         for factor in additive.factors:
             mean = torch.as_tensor(factor.table, dtype=weights[0].dtype, device=weights[0].device)
+            # A matrix product contracts the last dimension, so that of the last choice goes first.
             for choice in reversed(factor.choices):
                 mean = mean @ weights[choice]
             total = total + mean
@@ -113,6 +116,7 @@ class Cost:
         return self.frame.size(atom, sizes)
 
     def _value(self, term: Term, sizes: Mapping[str, Any]) -> Any:
+        """A term where axes have these sizes; numbers, arrays that broadcast against each other, or tensors."""
         value: Any = term.factor
         for atom in term.atoms:
             value = value * self._size(atom, sizes)
@@ -120,6 +124,7 @@ class Cost:
             value = value * self._elements(term.matrix, sizes)
         if term.inner:
             value = value * self._read(term.inner, sizes)
+        # A block is an axis of one unit, so a skipped block multiplies by 0.
         return value * self._size(axis_name(DEPTH, term.block), sizes) if term.block else value
 
     def _elements(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
@@ -143,11 +148,17 @@ class Cost:
         return (rank < self.frame.full(matrix.rank)) & factoring_pays(rank, m, n)
 
     def _compile(self, terms: Sequence[Term]) -> Additive:
-        """Sum the terms that depend on the same choices into one look-up table each."""
+        """Sum the terms that depend on the same choices into one look-up table each.
+
+        A term depends on few choices, such as those of its block, so its values for all of theirs fit a small table.
+        Then a million architectures are as many look-ups per table, and no formula.
+        """
         tables: dict[tuple[int, ...], NDArray[np.int64]] = {}
         choices = list(self.space.values())
         for term in terms:
             positions = tuple(sorted({self._choices[axis] for axis in self._atoms(term) if axis in self._choices}))
+            # The sizes of a choice's values lie along a dimension of its own. So one evaluation of the term, broadcast,
+            # gives its value for every combination: dimension k of the table is the value of the k-th choice.
             sizes: dict[str, NDArray[np.int64]] = {}
             for along, position in enumerate(positions):
                 shape = [-1 if p == along else 1 for p in range(len(positions))]
@@ -155,8 +166,11 @@ class Cost:
                     values = np.array([chosen[axis] for chosen in choices[position].sizes], dtype=np.int64)
                     sizes[axis] = values.reshape(shape)
             shape = [len(choices[position].values) for position in positions]
+            # A dimension of length 1 is left where the value does not change with a choice after all. So it is with the
+            # outputs of an `inner` matrix, which only decide whether factoring pays, if that matrix is never factored.
             value = np.broadcast_to(np.asarray(self._value(term, sizes), dtype=np.int64), shape)
             tables[positions] = tables.get(positions, np.zeros(shape, dtype=np.int64)) + value
+        # Terms that depend on no choice have the table of no dimension.
         constant = int(tables.pop((), np.int64(0)))
         return Additive(constant, tuple(Factor(positions, table) for positions, table in sorted(tables.items())))
 
@@ -169,6 +183,7 @@ class Cost:
             atoms.append(axis_name(DEPTH, term.block))
         for atom in atoms:
             yield atom
+            # An axis that is not chosen has the size of the one that it lies within.
             while atom not in self._choices and atom in self.frame.within:
                 atom = self.frame.within[atom]
                 yield atom

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, final, get_args
 
 import torch
@@ -87,19 +87,39 @@ def directions(weight: Tensor, method: str = "svd", covariance: Tensor | None = 
     return OfOutputs(_BASES[method](matrix, covariance).float())
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Factoring:
+    """A decomposition for all matrices; `covariances` maps a parameter to that of its layer's inputs (n x n)."""
+
+    method: str = "svd"
+    covariances: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse_unknown(self.method)
+
+    def directions(self, parameter: str, weight: Tensor) -> Directions:
+        """Directions of one matrix. Raises ModelError when its covariance is needed and missing."""
+        return directions(weight, self.method, self.covariances.get(parameter))
+
+
 @torch.no_grad()
-def energies(weight: Tensor, found: Directions, covariance: Tensor | None = None) -> Tensor:
+def energies(weight: Tensor, along: Directions, covariance: Tensor | None = None) -> Tensor:
     """By how much each direction lowers the squared error of the product, float R; they sum to |W|^2.
 
     With a covariance the error is that of the outputs, mean of |W x|^2.
     """
-    outer, inner = (factor.double() for factor in found.factors(weight.detach(), min(weight.shape)))
-    if isinstance(found, OfInputs) and covariance is None:
+    outer, inner = (factor.double() for factor in along.factors(weight.detach(), min(weight.shape)))
+    # Orthonormal rows: the error of the product is a sum over directions, each counts the norm of its outer column.
+    if isinstance(along, OfInputs) and covariance is None:
         return outer.square().sum(0).float()
+    # mean |W x|^2 is |W K^(1/2)|^2: with the root of the covariance behind it, the error of outputs is one of matrices.
     root = None if covariance is None else _root(covariance).to(weight.device)
     seen = inner if root is None else inner @ root
-    if isinstance(found, OfOutputs) and found.project is None:
+    # Orthonormal columns: the same the other way round, and so with any root behind the inner factor.
+    if isinstance(along, OfOutputs) and along.project is None:
         return seen.square().sum(1).float()
+    # No basis is orthonormal here (LU; or rows, seen through the root): take one direction off after the other.
     rest = weight.detach().double() if root is None else weight.detach().double() @ root
     errors = [rest.square().sum()]
     for direction in range(len(seen)):
@@ -109,9 +129,9 @@ def energies(weight: Tensor, found: Directions, covariance: Tensor | None = None
 
 
 @torch.no_grad()
-def relative_error(weight: Tensor, found: Directions, rank: int) -> float:
+def relative_error(weight: Tensor, along: Directions, rank: int) -> float:
     """|W - outer inner| / |W|, Frobenius norms."""
-    outer, inner = found.factors(weight, rank)
+    outer, inner = along.factors(weight, rank)
     return float((weight - outer @ inner).norm() / weight.norm())
 
 
@@ -135,8 +155,8 @@ def _aware_svd(matrix: Tensor, covariance: Tensor | None) -> Tensor:
 
 def _qr(mode: str) -> Callable[[Tensor, Tensor | None], Tensor]:
     def basis(matrix: Tensor, _: Tensor | None) -> Tensor:
-        found: Tensor = torch.linalg.qr(matrix, mode=mode).Q
-        return found[:, : min(matrix.shape)]
+        orthonormal: Tensor = torch.linalg.qr(matrix, mode=mode).Q
+        return orthonormal[:, : min(matrix.shape)]
 
     return basis
 
@@ -146,10 +166,12 @@ def _qr_pivoted(matrix: Tensor, _: Tensor | None) -> Tensor:
 
     It serves the complete orthogonal decomposition too: that writes R_r as T Z^T, so its product at rank r is the same.
     """
+    # `rest` is the matrix less its projection on the basis so far: Gram and Schmidt, the longest column first.
     rest, basis = matrix.clone(), matrix.new_empty(matrix.shape[0], 0)
     for _step in range(min(matrix.shape)):
         column = rest[:, rest.square().sum(0).argmax()]
         column = column - basis @ (basis.T @ column)  # once more, against rounding
+        # What is left is rounding: the matrix has no more directions, and any that complete the basis will do.
         if column.norm() <= 1e-12 * matrix.norm():
             break
         column = column / column.norm()
@@ -175,16 +197,20 @@ def _cholesky_rows(matrix: Tensor) -> Tensor:
     With B those rows, the best outer factor is W B^+; its product is W times the projection on the rows' span.
     """
     gram = matrix.T @ matrix
+    # `left` is the diagonal of W^T W - R^T R, where R are the rows so far: how much of each input they do not explain.
     left, rows = gram.diagonal().clone(), gram.new_empty(min(matrix.shape), len(gram))
-    scale, found = float(left.max()), 0
-    while found < len(rows):
+    scale, known = float(left.max()), 0
+    while known < len(rows):
+        # The input that is explained least. Below rounding there is none: then the rows span all of W.
         pivot = int(left.argmax())
         if left[pivot] <= 1e-13 * scale:
             break
-        rows[found] = (gram[pivot] - rows[:found, pivot] @ rows[:found]) / left[pivot].sqrt()
-        left -= rows[found].square()
-        found += 1
-    basis = torch.linalg.qr(rows[:found].T).Q
+        # Its row of what is left, over the root of its diagonal, so that the new R explains this input fully.
+        rows[known] = (gram[pivot] - rows[:known, pivot] @ rows[:known]) / left[pivot].sqrt()
+        left -= rows[known].square()
+        known += 1
+    # QR of R^T makes the rows orthonormal one after the other, so the first r of them span what the first r rows do.
+    basis = torch.linalg.qr(rows[:known].T).Q
     return _completed(basis, min(matrix.shape)).T
 
 
@@ -193,12 +219,14 @@ def _completed(basis: Tensor, columns: int) -> Tensor:
     missing = columns - basis.shape[1]
     if not missing:
         return basis
+    # The projection on the complement of the basis has singular values 1 and 0; vectors of 1 span the complement.
     identity = torch.eye(basis.shape[0], dtype=basis.dtype, device=basis.device)
     rest = torch.linalg.svd(identity - basis @ basis.T).U[:, :missing]
     return torch.cat([basis, rest], dim=1)
 
 
 def _root(covariance: Tensor) -> Tensor:
+    """The symmetric root K^(1/2), in double precision."""
     values, vectors = torch.linalg.eigh(covariance.double())
     # Directions that no input has still count a little: else full rank would not give the matrix back.
     root: Tensor = (vectors * values.clamp_min(1e-12 * float(values.max())).sqrt()) @ vectors.T

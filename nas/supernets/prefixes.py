@@ -30,11 +30,12 @@ class Keys:
     def _deciding(self, reads: tuple[str, ...]) -> tuple[str, ...]:
         """Axes whose sizes decide about the parameters below the paths `reads`."""
         if reads not in self._axes:
-            found: dict[str, None] = {}
+            deciding: dict[str, None] = {}  # a set that keeps the table's order
             for name, axes in self._named.items():
+                # With a dot behind both, "blocks.1" holds "blocks.1.norm1.weight" and not "blocks.10.norm1.weight".
                 if any(not path or f"{name}.".startswith(f"{path}.") for path in reads):
-                    found |= dict.fromkeys(axes)
-            self._axes[reads] = tuple(found)
+                    deciding |= dict.fromkeys(axes)
+            self._axes[reads] = tuple(deciding)
         return self._axes[reads]
 
     @cached_property
@@ -42,12 +43,14 @@ class Keys:
         return {name: self._axes_of(entry) for name, entry in self._table.entries.items()}
 
     def _axes_of(self, entry: Entry) -> tuple[str, ...]:
+        """Every axis that decides about one parameter, those included that its own axes lie within, and so on."""
         within, axes = self._table.frame.within, self._table.frame.axes
+        # Not only its dimensions: the tokens it is applied to are gathered, its matrix is factored, its query scaled.
         todo = [*entry.atoms, entry.at, entry.rank, entry.query, entry.queries]
-        found: dict[str, None] = {}
+        named: dict[str, None] = {}
         while todo:
             axis = todo.pop()
-            if axis in axes and axis not in found:
-                found[axis] = None
+            if axis in axes and axis not in named:
+                named[axis] = None
                 todo += within.get(axis, "").split()
-        return tuple(found)
+        return tuple(named)

@@ -22,9 +22,8 @@ from torch import nn
 
 from nas.errors import CheckpointError
 from nas.searchspaces.axis_names import DEPTH, dimension
-from nas.supernets.carve import Whole, carve
+from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.decompositions import OfInputs
-from nas.supernets.extract import detach
 from nas.supernets.families import family_of
 from nas.supernets.outline import build
 from nas.supernets.selection import Selection

@@ -45,8 +45,9 @@ class Selection:
         for axis, order in self._orders.items():
             new_order = moved.get(self._frame.root(axis))
             if new_order is not None:
-                place = torch.argsort(new_order).tolist()
-                self._orders[axis] = [place[unit] for unit in order]
+                # `new_order[j]` is the old unit that stands at j now; its inverse says where an old unit stands.
+                stands = torch.argsort(new_order).tolist()
+                self._orders[axis] = [stands[unit] for unit in order]
 
     def kept(self, sizes: Mapping[str, int], device: torch.device | None = None) -> dict[str, Tensor]:
         """Kept units, ascending, of every selected axis that `sizes` shrinks and that is not simply cut at the end."""
@@ -62,10 +63,13 @@ class Selection:
         They nest: a block keeps its best ones among those that the block before it kept, first those that it computed.
         """
         kept: dict[str, list[int]] = {}
+        # Before the first block every token is there and computed; skipped blocks let all of them pass.
         present, computed = (set(self._default) for _ in range(2))
         for index in (index for index in self._frame.blocks if sizes.get(axis_name(DEPTH, index), 1)):
             tokens, queries = axis_name(TOKENS, index), axis_name(QUERIES, index)
             if tokens in self._frame.axes:
+                # It sees some of those that were there, first those that the block before it computed and that are
+                # therefore up to date; of what it sees, it computes some, by the same rule.
                 present = self._best(tokens, sizes, present, computed, kept)
                 computed = self._best(queries, sizes, present, computed, kept)
         return kept
@@ -78,7 +82,9 @@ class Selection:
         size = sizes.get(axis, full)
         if size < len(among):
             order = [unit for unit in self._orders.get(axis, self._default) if unit in among]
+            # A stable sort: those in `first` before the others, each group by importance.
             among = set(sorted(order, key=lambda unit: unit not in first)[:size])
+        # Also where the axis itself does not shrink: what is gone before stays gone.
         if len(among) < full:
             kept[axis] = sorted(among)
         return among

@@ -12,11 +12,9 @@ from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension, is_rank
 from nas.supernets.axes import Entry
-from nas.supernets.carve import Whole, carve
+from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.cost import Cost
-from nas.supernets.decompositions import Directions
-from nas.supernets.extract import detach
-from nas.supernets.factoring import Factoring
+from nas.supernets.decompositions import Directions, Factoring
 from nas.supernets.families import family_of
 from nas.supernets.families._base import Piece
 from nas.supernets.gates import gated

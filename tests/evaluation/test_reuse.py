@@ -13,7 +13,7 @@ from nas.data import Split
 from nas.evaluation import Evaluator
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet, build
-from nas.supernets.factoring import Factoring
+from nas.supernets.decompositions import Factoring
 from nas.testing.families import randomise
 
 VIT = "model: vit_tiny_patch16_224, model_args: {img_size: 16, patch_size: 4, embed_dim: 16, depth: 4, num_heads: 2}"

@@ -9,8 +9,7 @@ from nas.errors import ModelError, StrategyError
 from nas.importance.directions import OfDirections
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet, build
-from nas.supernets.decompositions import METHODS
-from nas.supernets.factoring import Factoring
+from nas.supernets.decompositions import METHODS, Factoring
 from nas.testing.families import randomise
 from nas.testing.relaxed import SPACES, Bench
 

@@ -11,7 +11,7 @@ from torch import nn
 from nas.errors import CheckpointError, ModelError
 from nas.studies.run.folder import write_bytes
 from nas.supernets.checkpoint import load_weights as load_checkpoint
-from nas.supernets.factoring import Factoring
+from nas.supernets.decompositions import Factoring
 
 
 def save_weights(path: Path, module: nn.Module) -> None:

@@ -30,9 +30,10 @@ def partial(block: nn.Module, index: tuple[int, ...], device: torch.device) -> f
     root |= {"attn.inner": inner, "attn.query": query, "attn.key_value": key_value}
     root |= {f"attn.{name}": attn.get_submodule(name) for name in UNSPLIT}
     root["index"] = torch.tensor(index, dtype=torch.int64, device=device)
-    made = fx.GraphModule(root, _graph(attn.num_heads, attn.head_dim, attn.attn_drop.p > 0), class_name="PartialBlock")
-    made.training = block.training
-    return made
+    graph = _graph(attn.num_heads, attn.head_dim, attn.attn_drop.p > 0)
+    partial_block = fx.GraphModule(root, graph, class_name="PartialBlock")
+    partial_block.training = block.training
+    return partial_block
 
 
 def _split(qkv: nn.Module, width: int) -> tuple[nn.Module, nn.Module, nn.Module]:
@@ -48,6 +49,7 @@ def _rows(linear: Any, start: int, stop: int) -> nn.Module:
         whole = getattr(linear, name)
         if whole is not None:
             rows = whole[start:stop]
+            # As in `nas.supernets.carve._as_parameter`: a slice stays a function of the whole where gradients are on.
             leaf = isinstance(whole, nn.Parameter) and not torch.is_grad_enabled()
             part._parameters[name] = nn.Parameter(rows, requires_grad=whole.requires_grad) if leaf else rows
     part.training = linear.training
@@ -71,6 +73,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Any) -> Any:
         layers: Any = self
+        # Keys and values need the norm of all tokens; the shortcut, and all that follows attention, only those rows.
         rows = torch.index_select(x, 1, self.index)
         rows = rows + layers.drop_path1(layers.ls1(self._attend(layers.norm1(x))))
         rows = rows + layers.drop_path2(layers.ls2(layers.mlp(layers.norm2(rows))))
@@ -78,6 +81,7 @@ class _Block(nn.Module):
 
     def _attend(self, x: Any) -> Any:
         attn, x = self.attn, self.attn.inner(x)
+        # B x n x C -> B x heads x n x head_dim, with n the tokens that are computed; keys and values of all N tokens.
         query = attn.query(torch.index_select(x, 1, self.index)).unflatten(2, self.shape).transpose(1, 2)
         key, value = attn.key_value(x).unflatten(2, (2, *self.shape)).permute(2, 0, 3, 1, 4).unbind(0)
         query, key = attn.q_norm(query), attn.k_norm(key)
