@@ -15,7 +15,7 @@ ALLOWED = ("searchspaces/axis_names.py", "supernets/families/")
 """The module itself, and the axis tables of families."""
 DIMENSIONS = "embed|heads|head_dim|mlp|depth|tokens|queries"
 BY_HAND = re.compile(
-    rf"""(?<!r)partition\(["']\.["']\)"""  # rpartition takes a parameter's name apart
+    rf"""(?<=\w)\.partition\(["']\.["']\)"""  # of a name; rpartition takes the path of a parameter apart
     rf"""|\bf["']({DIMENSIONS}|\{{(axis|family|kind|dimension)\}})\.\{{"""
     rf"""|["']({DIMENSIONS})\.["']"""
     rf"""|["']_(rank|in)["']|\}}_(rank|in)\b"""
