@@ -46,8 +46,8 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
 def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:
     """Batches of `images` training images (normalised float, B x C x H x W), drawn by the run's seed."""
     left = images
-    for found, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
-        yield found[:left]
-        left -= len(found)
+    for pictures, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
+        yield pictures[:left]
+        left -= len(pictures)
         if left <= 0:
             return

@@ -28,24 +28,24 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    found, wanted = _renamed(_read(path), model), model.state_dict()
+    weights, wanted = _renamed(_read(path), model), model.state_dict()
     for name in _classifier(model):
-        if name in found and name in wanted and found[name].shape[0] != wanted[name].shape[0]:
-            found[name] = wanted[name]
-    if missing := [name for name in wanted if name not in found]:
+        if name in weights and name in wanted and weights[name].shape[0] != wanted[name].shape[0]:
+            weights[name] = wanted[name]
+    if missing := [name for name in wanted if name not in weights]:
         raise CheckpointError(f"{path}: not of this {type(model).__name__}: it lacks {_some(missing)}")
-    if unknown := [name for name in found if name not in wanted]:
+    if unknown := [name for name in weights if name not in wanted]:
         raise CheckpointError(f"{path}: not of this {type(model).__name__}: it also holds {_some(unknown)}")
     for name, tensor in wanted.items():
-        if found[name].shape != tensor.shape:
-            shapes = f"{tuple(found[name].shape)} there, {tuple(tensor.shape)} in the model"
+        if weights[name].shape != tensor.shape:
+            shapes = f"{tuple(weights[name].shape)} there, {tuple(tensor.shape)} in the model"
             raise CheckpointError(f"{path}: not of this {type(model).__name__}: '{name}' is {shapes}")
-    model.load_state_dict(found)
+    model.load_state_dict(weights)
 
 
-def _renamed(found: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def _renamed(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Names of a published checkpoint as this model has them."""
-    return t2t.checkpoint_filter_fn(found, model) if isinstance(model, t2t.T2T) else found
+    return t2t.checkpoint_filter_fn(weights, model) if isinstance(model, t2t.T2T) else weights
 
 
 def _classifier(model: nn.Module) -> list[str]:
@@ -53,8 +53,8 @@ def _classifier(model: nn.Module) -> list[str]:
     if not hasattr(model, "get_classifier"):
         return []
     timm_model: Any = model
-    found = timm_model.get_classifier()
-    heads = found if isinstance(found, tuple) else (found,)
+    classifier = timm_model.get_classifier()
+    heads = classifier if isinstance(classifier, tuple) else (classifier,)
     paths = [path for path, module in model.named_modules() if any(module is head for head in heads)]
     return [name for name in model.state_dict() if name.rpartition(".")[0] in paths]
 

@@ -110,8 +110,8 @@ def _read(folder: Path) -> tuple[Blueprint, str]:
         return _BLUEPRINT.validate_json(known, strict=True), str(content["sha256"])
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(f"{recipe}: damaged at '{place}' ({first['msg']}); extract the model again") from wrong
+        key = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{recipe}: damaged at '{key}' ({first['msg']}); extract the model again") from wrong
     except (ValueError, KeyError, TypeError, RecursionError) as wrong:
         raise CheckpointError(
             f"{recipe}: damaged or not written by nas ({wrong!r}); extract the model again"

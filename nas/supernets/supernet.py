@@ -194,8 +194,8 @@ class Supernet(nn.Module):
             raise ModelError(f"reorder: the units of '{axis}' have no order on this model")
         scores = torch.as_tensor(scores, dtype=torch.float32, device=next(self.model.parameters()).device)
         if scores.shape != (frame.axes[axis],) or scores.isnan().any():
-            found = "a score that is not a number" if scores.isnan().any() else f"{tuple(scores.shape)} scores"
-            raise ModelError(f"reorder: '{axis}' needs one score for each of {frame.axes[axis]} units, got {found}")
+            wrong = "a score that is not a number" if scores.isnan().any() else f"{tuple(scores.shape)} scores"
+            raise ModelError(f"reorder: '{axis}' needs one score for each of {frame.axes[axis]} units, got {wrong}")
         first = frame.protected.get(axis, 0)
         rest = torch.argsort(scores[first:], descending=True, stable=True) + first
         return torch.cat([torch.arange(first, device=rest.device), rest])
@@ -214,12 +214,12 @@ class Supernet(nn.Module):
 
 def _check_fits(space: SearchSpace, model: nn.Module) -> None:
     """Raise SpaceError when `space` was resolved against other axes than those of `model`."""
-    found, made_for = outline_of(model, space.model).axes, space.outline.axes
-    wrong: Iterable[str] = (axis for axis in {**made_for, **found} if made_for.get(axis) != found.get(axis))
+    axes, resolved = outline_of(model, space.model).axes, space.outline.axes
+    wrong: Iterable[str] = (axis for axis in {**resolved, **axes} if resolved.get(axis) != axes.get(axis))
     if (axis := next(iter(wrong), None)) is not None:
         raise SpaceError(
-            f"the space was made for {space.model} with {axis} = {made_for.get(axis)}, this model has "
-            f"{found.get(axis)}; build the model with the space's model_args"
+            f"the space was made for {space.model} with {axis} = {resolved.get(axis)}, this model has "
+            f"{axes.get(axis)}; build the model with the space's model_args"
         )
 
 

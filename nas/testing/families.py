@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas import quantities
 from nas.searchspaces import Architecture, SearchSpace
-from nas.searchspaces.axis_names import MLP, dimension, index, rank_of
+from nas.searchspaces.axis_names import MLP, dimension, index, is_position, rank_of
 from nas.supernets import Supernet, load, save
 from nas.supernets.families import families
+from nas.supernets.gates import gate_refusal
 from nas.supernets.outline import outline_of
 
 MODELS = "nas.supernets.models"
@@ -174,6 +176,22 @@ class FamilySuite:
                     y = step.run(y)
             assert not y.isnan().any(), f"a step before those of {steps[last].reads} reads what it does not say"
 
+    def test_what_the_family_says_of_the_model(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """Image size, grid, anchors, feed-forward layers, and what reads the last block: criteria and reports ask."""
+        if kind != next(iter(VARIANTS)):
+            pytest.skip("the same for all choices")
+        supernet = make(model, args, kind)
+        whole, family, frame = supernet.model, supernet.family, supernet.table.frame
+        with torch.no_grad():
+            whole(torch.zeros(1, args.get("in_chans", 3), *family.image_size(whole)))
+        rows, columns = family.grid(whole)
+        for axis, units in frame.axes.items():
+            assert not is_position(axis) or units == family.readout(whole).anchors + rows * columns
+        assert isinstance(whole.get_submodule(family.after_blocks), nn.Module)
+        for path in frame.blocks.values():
+            first, second = (supernet.table.entries[f"{path}.{layer}.weight"] for layer in family.feed_forward)
+            assert {frame.root(axis) for axis in second.dims[1]} == set(first.dims[0]), "the second reads the first"
+
     def test_counts_are_those_of_the_extracted_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""
         supernet = make(model, args, kind)
@@ -191,9 +209,10 @@ class FamilySuite:
         """Costs per block sum to the whole."""
         supernet = make(model, args, kind)
         architectures = some(supernet.space, 10)
-        for metric, whole in (("macs", supernet.cost.macs), ("params", supernet.cost.params)):
-            parts = supernet.cost.per_block(architectures, metric)
-            assert np.array_equal(np.sum(list(parts.values()), axis=0), whole(architectures))
+        for quantity in quantities.counted():
+            parts = supernet.cost.per_block(architectures, quantity.name)
+            whole = supernet.cost.of(quantity.name, architectures)
+            assert np.array_equal(np.sum(list(parts.values()), axis=0), whole)
 
     def test_reorder_keeps_the_function(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Sorting units by random scores leaves the model's output as it is."""
@@ -215,7 +234,7 @@ class FamilySuite:
         supernet = make(model, args, kind)
         axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
         path = supernet.table.frame.blocks[index(axis)]
-        weight = supernet.model.get_parameter(f"{path}.mlp.fc1.weight")
+        weight = supernet.model.get_parameter(f"{path}.{supernet.family.feed_forward[0]}.weight")
         scores = torch.arange(weight.shape[0], dtype=torch.float32)
         last = weight[-1].detach().clone()
         supernet.reorder({axis: scores})
@@ -225,9 +244,9 @@ class FamilySuite:
         """Gates of 1 give the model; gates of 0 on hidden units give the sub-network without them."""
         supernet = make(model, args, kind)
         frame = supernet.table.frame
-        if any(".mlp.norm." in name for name in supernet.table.entries):
-            pytest.skip("a norm over hidden units: they have no gate")
         axes = {axis: units for axis, units in frame.axes.items() if dimension(axis) == MLP}
+        if any(gate_refusal(axis, supernet.table, "consumed") for axis in axes):
+            pytest.skip("a norm over hidden units: they have no gate")
         x = images(args)
         half = {axis: (torch.arange(units) < units // 2).float() for axis, units in axes.items()}
         with torch.no_grad():
@@ -244,8 +263,8 @@ class FamilySuite:
         """No class of ours in an extracted model, and its parameters are its own."""
         supernet = make(model, args, kind)
         extracted = supernet.extract(supernet.space.smallest)
-        places = {type(module).__module__ for module in extracted.modules()}
-        assert {place.split(".")[0] for place in places if not place.startswith(MODELS)} <= {"timm", "torch"}
+        modules = {type(module).__module__ for module in extracted.modules()}
+        assert {path.split(".")[0] for path in modules if not path.startswith(MODELS)} <= {"timm", "torch"}
         shared = {p.data_ptr() for p in supernet.model.parameters()}
         assert all(p.is_leaf and p.data_ptr() not in shared for p in extracted.parameters())
         whole = dict(supernet.model.named_parameters())
@@ -268,7 +287,8 @@ class FamilySuite:
         supernet(images(args), supernet.space.smallest).square().sum().backward()
         axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
         kept = supernet.table.frame.size(axis, supernet.space.sizes(supernet.space.smallest))
-        bias = supernet.model.get_parameter(f"{supernet.table.frame.blocks[index(axis)]}.mlp.fc1.bias")
+        path = f"{supernet.table.frame.blocks[index(axis)]}.{supernet.family.feed_forward[0]}"
+        bias = supernet.model.get_parameter(f"{path}.bias")
         assert bias.grad is not None
         assert bias.grad[:kept].abs().sum() > 0
         assert bias.grad[kept:].abs().sum() == 0

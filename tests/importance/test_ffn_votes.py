@@ -36,10 +36,10 @@ def test_votes_are_counted_product_by_product(kind: str) -> None:
         least = weight.abs().mean() + 0.5 * weight.abs().std()
         counted = ((token[:, None, :] * weight).abs() >= least).sum(0)
         expected = layer(token).abs().sum(0)
-    found = votes[f"{path}.mlp.fc2"]
-    assert 0 < float(found.mean()) < 20
-    assert (found - counted).abs().max() <= 1, "rounding at the threshold may move one vote"
-    assert float((found != counted).float().mean()) < 0.01
+    cast = votes[f"{path}.mlp.fc2"]
+    assert 0 < float(cast.mean()) < 20
+    assert (cast - counted).abs().max() <= 1, "rounding at the threshold may move one vote"
+    assert float((cast != counted).float().mean()) < 0.01
     torch.testing.assert_close(outputs[f"{path}.mlp.fc2"], expected, rtol=1e-4, atol=1e-4)
 
 

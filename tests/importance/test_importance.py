@@ -95,10 +95,10 @@ def embedded(net: Supernet) -> Iterator[tuple[int, Tensor]]:
 
 def test_applying_returns_the_scores_in_the_new_order() -> None:
     net = supernet()
-    found = Magnitude().apply(net, no_data()).scores
+    scores = Magnitude().apply(net, no_data()).scores
     again = Magnitude().score(net, no_data()).scores
-    assert set(found) == set(again)
-    assert all(torch.allclose(found[axis], again[axis]) for axis in found)
+    assert set(scores) == set(again)
+    assert all(torch.allclose(scores[axis], again[axis]) for axis in scores)
 
 
 def test_after_reordering_the_best_come_first_and_the_function_is_the_same() -> None:

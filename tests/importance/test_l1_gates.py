@@ -31,9 +31,9 @@ def test_what_has_no_gate_has_no_score(where: Where, choices: str) -> None:
     space = SearchSpace.from_yaml(f"{{model: {MODEL}, choices: {{{choices}}}}}", model_args=ARGS)
     supernet = Supernet(randomise(build(MODEL, ARGS)), space)
     work = Workplace(noise_data(), 0, Runtime(progress=False))
-    found = L1Gates(training=Recipe(epochs=1, batch=24, warmup=0), where=where).apply(supernet, work)
-    assert set(found.scores) == {"mlp.0", "mlp.1"}
-    for scores in found.scores.values():
+    scored = L1Gates(training=Recipe(epochs=1, batch=24, warmup=0), where=where).apply(supernet, work)
+    assert set(scored.scores) == {"mlp.0", "mlp.1"}
+    for scores in scored.scores.values():
         assert scores.shape == (64,)
         assert bool((scores >= 0).all())
         assert bool((scores.diff() <= 0).all())

@@ -40,9 +40,9 @@ def enumerated(attentions: list[Tensor], image: int, block: int) -> Tensor:
 @pytest.mark.parametrize("block", range(4))
 def test_the_recursion_is_the_sum_over_all_paths(block: int) -> None:
     attentions = maps()
-    found = reaches(attentions, MASKS)[block]
+    reached = reaches(attentions, MASKS)[block]
     for image in range(2):
-        torch.testing.assert_close(found[image], enumerated(attentions, image, block), rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(reached[image], enumerated(attentions, image, block), rtol=1e-5, atol=1e-7)
 
 
 def test_cheaper_paths_are_those_of_one_head() -> None:
@@ -71,24 +71,24 @@ def test_scores_follow_the_formula_on_a_model() -> None:
             (a @ inputs[b].abs().unsqueeze(1)).square().sum((1, 3)) for a, b in zip(attentions, blocks, strict=True)
         ]
     reach = reaches(attentions, [None, None, [0]])
-    for place in range(3):
-        torch.testing.assert_close(scores[f"queries.{place}"], (reach[place] * mixed[place]).mean(0), rtol=1e-4, atol=0)
+    for block in range(3):
+        torch.testing.assert_close(scores[f"queries.{block}"], (reach[block] * mixed[block]).mean(0), rtol=1e-4, atol=0)
     assert torch.equal(scores["tokens.2"], scores["queries.1"]), "a block sees by the impacts of the block before"
 
 
 def test_baselines_differ_and_are_reproducible() -> None:
     bench = Bench("tokens")
     assert bench.problem.work is not None
-    found = {}
+    by_measure = {}
     for measure in ("impact", "attention", "random"):
         one, two = (
             PatchImpact(images=16, measure=measure).score(bench.supernet, bench.problem.work).scores["queries.0"]
             for _ in range(2)
         )
         assert torch.equal(one, two)
-        found[measure] = one
-    assert not torch.allclose(found["impact"], found["attention"])
-    assert not torch.allclose(found["attention"], found["random"])
+        by_measure[measure] = one
+    assert not torch.allclose(by_measure["impact"], by_measure["attention"])
+    assert not torch.allclose(by_measure["attention"], by_measure["random"])
 
 
 def test_what_has_no_anchor_is_refused() -> None:

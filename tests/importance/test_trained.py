@@ -51,9 +51,9 @@ def test_extracted_is_masked_with_signed_gates(kind: str, sites: str) -> None:
         expected = supernet.relaxed(x, masked, where)
         supernet.fold(gates, where)
         supernet.reorder({axis: gate.abs() for axis, gate in gates.items()})
-        found = supernet.extract(architecture)(x)
+        logits = supernet.extract(architecture)(x)
         assert (expected - supernet.model(x)).abs().max() > 1e-3, "something was cut"
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def workplace(bench: Bench) -> Workplace:
@@ -65,12 +65,12 @@ def test_gates_shrink_under_their_penalty_and_scores_are_what_was_folded() -> No
     means = []
     for gamma in (0.0, 1.0):
         bench = Bench("vit")
-        found = L1Gates(training=recipe, gate_lr=0.05, gamma=gamma).score(bench.supernet, workplace(bench))
-        means.append(torch.cat(list(found.scores.values())).mean())
-        assert set(found.scores) == bench.supernet.space.axes
-        assert len(found.history) == 6
-        last = found.history[-1].metrics
-        for axis, scores in found.scores.items():
+        scored = L1Gates(training=recipe, gate_lr=0.05, gamma=gamma).score(bench.supernet, workplace(bench))
+        means.append(torch.cat(list(scored.scores.values())).mean())
+        assert set(scored.scores) == bench.supernet.space.axes
+        assert len(scored.history) == 6
+        last = scored.history[-1].metrics
+        for axis, scores in scored.scores.items():
             assert last[axis] == pytest.approx(float(scores.mean()), rel=1e-5)
     assert means[1] < 0.6 * means[0]
 
@@ -105,10 +105,10 @@ def test_taylor_is_the_first_order_change_of_the_loss(kind: str) -> None:
             before = [part.clone() for part in parts]
             for part in parts:
                 part.mul_(factor)
-            found = float(cross_entropy(supernet.model(x.double()), y))
+            changed = float(cross_entropy(supernet.model(x.double()), y))
             for part, value in zip(parts, before, strict=True):
                 part.copy_(value)
-        return found
+        return changed
 
     for unit in (0, 3, 7):
         slope = (loss(unit, 1 + step) - loss(unit, 1 - step)) / (2 * step)
@@ -119,9 +119,9 @@ def test_taylor_leaves_the_supernet_as_it_was() -> None:
     bench = Bench("vit")
     bench.supernet.train()
     before = {name: value.clone() for name, value in bench.supernet.state_dict().items()}
-    found = Taylor(images=20, batch=8).score(bench.supernet, workplace(bench))
-    assert set(found.scores) == bench.supernet.space.axes
-    assert all(bool((scores >= 0).all()) for scores in found.scores.values())
+    scored = Taylor(images=20, batch=8).score(bench.supernet, workplace(bench))
+    assert set(scored.scores) == bench.supernet.space.axes
+    assert all(bool((scores >= 0).all()) for scores in scored.scores.values())
     assert bench.supernet.training
     assert all(torch.equal(value, before[name]) for name, value in bench.supernet.state_dict().items())
     assert all(parameter.grad is None for parameter in bench.supernet.parameters())

@@ -41,8 +41,8 @@ def covariance_for(method: str, weight: torch.Tensor) -> torch.Tensor | None:
 @pytest.mark.parametrize("method", METHODS)
 def test_full_rank_is_the_matrix(method: str, shape: str) -> None:
     weight = matrix(shape)
-    found = product(weight, method, min(weight.shape), covariance_for(method, weight))
-    torch.testing.assert_close(found, weight, rtol=1e-5, atol=2e-5)
+    approximation = product(weight, method, min(weight.shape), covariance_for(method, weight))
+    torch.testing.assert_close(approximation, weight, rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -85,8 +85,8 @@ def test_aware_svd_keeps_the_outputs(shape: str) -> None:
     weight = matrix(shape)
     covariance = skewed(weight.shape[1])
 
-    def error(found: torch.Tensor) -> float:
-        rest = weight - found
+    def error(approximation: torch.Tensor) -> float:
+        rest = weight - approximation
         return float((rest @ covariance * rest).sum())
 
     aware, plain = product(weight, "aware_svd", 4, covariance), product(weight, "svd", 4)
@@ -98,11 +98,11 @@ def test_aware_svd_keeps_the_outputs(shape: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_energies_are_what_the_error_falls_by(method: str) -> None:
     weight = matrix("tall")
-    found = directions(weight, method, covariance_for(method, weight))
-    energy = energies(weight, found)
+    along = directions(weight, method, covariance_for(method, weight))
+    energy = energies(weight, along)
     assert float(energy.sum()) == pytest.approx(float(weight.square().sum()), rel=1e-4)
     for rank in (2, 5):
-        squared = (relative_error(weight, found, rank) * float(weight.norm())) ** 2
+        squared = (relative_error(weight, along, rank) * float(weight.norm())) ** 2
         assert float(energy[rank:].sum()) == pytest.approx(squared, rel=1e-3)
 
 
@@ -125,8 +125,8 @@ def test_factors_are_functions_of_the_matrix(method: str) -> None:
 def test_lu_is_the_product_of_its_triangles() -> None:
     weight = matrix("wide")
     p, lower, upper = torch.linalg.lu(weight)
-    found = directions(weight, "lu")
-    assert isinstance(found, OfOutputs)
+    along = directions(weight, "lu")
+    assert isinstance(along, OfOutputs)
     torch.testing.assert_close(product(weight, "lu", 4), p @ lower[:, :4] @ upper[:4], rtol=1e-4, atol=1e-4)
 
 
@@ -148,21 +148,21 @@ def test_aware_svd_is_exact_at_full_rank_where_inputs_are_missing() -> None:
     """Fewer calibration tokens than inputs give a singular covariance."""
     weight = matrix("tall")
     few = torch.randn(4, 10, generator=torch.Generator().manual_seed(1))
-    found = product(weight, "aware_svd", 10, few.T @ few / 4)
-    torch.testing.assert_close(found, weight, rtol=1e-5, atol=2e-5)
+    approximation = product(weight, "aware_svd", 10, few.T @ few / 4)
+    torch.testing.assert_close(approximation, weight, rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_large_matrix_is_its_own_factors_to_1e_5(method: str) -> None:
     weight = torch.randn(256, 320, generator=torch.Generator().manual_seed(2))
-    found = directions(weight, method, torch.eye(320) if method == "aware_svd" else None)
-    assert relative_error(weight, found, 256) < 1e-5
+    along = directions(weight, method, torch.eye(320) if method == "aware_svd" else None)
+    assert relative_error(weight, along, 256) < 1e-5
 
 
 def test_energies_with_a_covariance_are_of_the_outputs() -> None:
     weight, covariance = matrix("wide"), skewed(30)
-    found = directions(weight, "aware_svd", covariance)
-    energy = energies(weight, found, covariance)
-    outer, inner = found.factors(weight, 4)
+    along = directions(weight, "aware_svd", covariance)
+    energy = energies(weight, along, covariance)
+    outer, inner = along.factors(weight, 4)
     rest = (weight - outer @ inner).double()
     assert float(energy[4:].sum()) == pytest.approx(float((rest @ covariance.double() * rest).sum()), rel=1e-3)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 
-from nas.errors import ModelError
+from nas.errors import ModelError, StrategyError
+from nas.importance.l1_gates import L1Gates
+from nas.search.nested_gates import refuse_inexact
+from nas.searchspaces import SearchSpace
+from nas.searchspaces.axis_names import dimension
 from nas.supernets import Supernet
+from nas.supernets.gates import gate_refusal
+from nas.supernets.of_space import table_of
+from nas.supernets.slicing import Where
 from nas.testing.families import images, make
 
 VIT = ("vit_tiny_patch16_224", {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4})
@@ -99,6 +108,8 @@ def test_gradients_reach_gates_and_weights() -> None:
         ({"mlp.0": 3}, "consumed", "needs 192 values, got 3"),
         ({"embed": 48}, "produced", "mixes its units"),
         ({"tokens.0": 17}, "consumed", "cannot be gated there"),
+        ({"fc1_in.0": 48}, "produced", "cannot be gated there"),
+        ({"head_dim.0": 12}, "consumed", "queries x keys read it too"),
     ],
 )
 def test_what_has_no_exact_gate_is_refused(gates: dict[str, int], where: str, message: str) -> None:
@@ -113,3 +124,24 @@ def test_norms_over_units_forbid_gates() -> None:
     for axis, where in (("mlp.0", "consumed"), ("heads.0", "produced")):
         with pytest.raises(ModelError, match="mixes its units"):
             supernet.relaxed(images(args), {axis: torch.ones(supernet.table.frame.axes[axis])}, where)  # type: ignore[arg-type]
+
+
+def test_what_may_be_gated_is_known_before_there_is_a_model() -> None:
+    """From the outline of a model alone, with the answer that the supernet gives."""
+    supernet = make(*VIT, "widths")
+    outlined = table_of(supernet.space)
+    for where in get_args(Where):
+        for axis in supernet.table.frame.axes:
+            assert gate_refusal(axis, outlined, where) == gate_refusal(axis, supernet.table, where)
+    free = {axis for axis in supernet.space.axes if not gate_refusal(axis, outlined, "consumed")}
+    assert {dimension(axis) for axis in free} == {"heads", "mlp", "depth"}
+    assert not gate_refusal("head_dim.0", outlined, "produced")
+
+
+def test_a_space_that_a_norm_forbids_to_gate_is_refused_before_anything_trains() -> None:
+    args = {**VIT[1], "scale_mlp_norm": True}
+    space = SearchSpace.from_yaml(f"{{model: {VIT[0]}, choices: {{mlp: {{size: [0.5, 1.0]}}}}}}", model_args=args)
+    with pytest.raises(StrategyError, match=r"'mlp\.0' chooses mlp, whose values cannot be mixed in one pass"):
+        refuse_inexact(space, table_of(space))
+    with pytest.raises(StrategyError, match="l1_gates: the space chooses mlp, none of which has a gate"):
+        L1Gates().check(space)

@@ -55,22 +55,22 @@ def test_base_models(model: str, params: float, macs: float) -> None:
 @pytest.mark.parametrize(("size", "params", "macs"), [("Ti", 3.87, 0.890), ("S", 14.67, 3.147)])
 def test_mcf_keeps_60_percent_of_ffn_inputs_and_hidden_units(size: str, params: float, macs: float) -> None:
     cost = cost_of(DEIT[size])
-    found = millions_and_billions(cost, fraction(cost, 0.6, "mlp", "fc1_in"))
-    assert found == (pytest.approx(params, abs=5e-3), pytest.approx(macs, abs=5e-4))
+    counts = millions_and_billions(cost, fraction(cost, 0.6, "mlp", "fc1_in"))
+    assert counts == (pytest.approx(params, abs=5e-3), pytest.approx(macs, abs=5e-4))
 
 
 def test_mcf_before_uniform_inputs() -> None:
     """W1 keeps 60 % of its inputs and all outputs, W2 60 % of its inputs."""
     cost = cost_of(DEIT["S"])
-    found = millions_and_billions(cost, fraction(cost, 0.6, "fc1_in", "fc2_in"))
-    assert found == (pytest.approx(16.38, abs=5e-3), pytest.approx(3.48, abs=5e-3))
+    counts = millions_and_billions(cost, fraction(cost, 0.6, "fc1_in", "fc2_in"))
+    assert counts == (pytest.approx(16.38, abs=5e-3), pytest.approx(3.48, abs=5e-3))
 
 
 def test_mcf_swin_base() -> None:
     cost = cost_of(SWIN["B"])
-    found = millions_and_billions(cost, fraction(cost, 0.69, "mlp", "fc1_in"))
+    counts = millions_and_billions(cost, fraction(cost, 0.69, "mlp", "fc1_in"))
     # The figure of 11.32 also counts the norms, as Swin's own counter does (0.007 G on Swin-B: 15.438 for our 15.431).
-    assert found == (pytest.approx(64.46, abs=5e-3), pytest.approx(11.32 - 0.007, abs=5e-3))
+    assert counts == (pytest.approx(64.46, abs=5e-3), pytest.approx(11.32 - 0.007, abs=5e-3))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_dan_swin_base() -> None:
 def test_adjoined_networks_of_alpha_4(reading: str, params: float, macs: float) -> None:
     """AN-Small-4 on Swin-B by its readings; the thesis prints 21.32 M / 2.76 G, which none of them gives."""
     cost = cost_of(SWIN["B"])
-    found = millions_and_billions(cost, fraction(cost, 1 / 4, *reading.split()))
-    assert found == (pytest.approx(params, abs=5e-3), pytest.approx(macs, abs=5e-3))
+    counts = millions_and_billions(cost, fraction(cost, 1 / 4, *reading.split()))
+    assert counts == (pytest.approx(params, abs=5e-3), pytest.approx(macs, abs=5e-3))
 
 
 def test_dan_t2t() -> None:

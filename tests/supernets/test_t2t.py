@@ -83,12 +83,12 @@ def test_published_names_are_mapped(tmp_path: Path, prefix: str) -> None:
 
 
 def test_the_seed_decides_the_random_features() -> None:
-    made = []
+    states = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        made.append(timm.create_model("t2t_vit_7", **SMALL).state_dict())
-    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
-    assert not torch.equal(made[0]["patch_embed.attention1.w"], made[2]["patch_embed.attention1.w"])
+        states.append(timm.create_model("t2t_vit_7", **SMALL).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not torch.equal(states[0]["patch_embed.attention1.w"], states[2]["patch_embed.attention1.w"])
 
 
 def test_an_image_that_is_no_square_is_refused() -> None:

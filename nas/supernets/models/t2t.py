@@ -123,9 +123,9 @@ def _orthogonal_rows() -> Tensor:
 
 def _sinusoids(positions: int, channels: int) -> Tensor:
     """1 x positions x channels: sines at even, cosines at odd channels, of wavelengths from 2 pi to 20,000 pi."""
-    place = torch.arange(positions, dtype=torch.float32)[:, None]
+    position = torch.arange(positions, dtype=torch.float32)[:, None]
     rate = 10_000 ** (-(torch.arange(channels) // 2 * 2) / channels)
-    angle = place * rate
+    angle = position * rate
     return torch.where(torch.arange(channels) % 2 == 0, angle.sin(), angle.cos())[None]
 
 
@@ -134,8 +134,8 @@ def _register(name: str, embed_dim: int, depth: int, num_heads: int, mlp_ratio: 
     sizes = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "mlp_ratio": mlp_ratio}
 
     def make(pretrained: bool = False, **kwargs: Any) -> T2T:
-        given = {**sizes, **kwargs}
-        model: T2T = build_model_with_cfg(T2T, name, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **given)
+        arguments = {**sizes, **kwargs}
+        model: T2T = build_model_with_cfg(T2T, name, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments)
         return model
 
     make.__name__ = name
