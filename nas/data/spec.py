@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, final
 
 from pydantic import ConfigDict, Field
 
+from nas.documents.markers import FilePath, MayChange
+
 
 @final
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class DataSpec:
     """
 
     name: str | None = None
-    path: str | None = None
+    path: Annotated[str, FilePath(must_exist=False), MayChange()] | None = None
     image_size: Annotated[int, Field(ge=1)] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     train_images: Annotated[int, Field(ge=2)] | None = None

@@ -24,6 +24,8 @@ from nas.documents.text import KeyPath, Plain, cut, dotted, load
 from nas.errors import ConfigError, Fault, NasError
 
 T = TypeVar("T")
+TEXT = "<text>"
+"""What a document that is no file is called."""
 _ALLOWED = "the path of a YAML file, or YAML text"
 
 
@@ -65,6 +67,11 @@ class Document:
                 return None
             value = value[step]
         return value  # type: ignore[no-any-return]
+
+    def replaced(self, path: KeyPath, value: Plain) -> Document:
+        """The document with another value at a path. What was written there keeps its place."""
+        data, _ = _put(self.data, list(map(str, path)), value)
+        return replace(self, data=data)
 
     def override(self, settings: Mapping[str, str]) -> Document:
         """The document with values replaced or added: dotted key -> YAML text, as `--set a.b=c` gives them.
@@ -116,7 +123,7 @@ def read(path_or_text: str | Path) -> Document:
     if not isinstance(path_or_text, str | PathLike):
         raise ConfigError([Fault("YAML", "", cut(repr(path_or_text)), _ALLOWED)])
     if isinstance(path_or_text, str) and ("\n" in path_or_text or path_or_text.lstrip().startswith("{")):
-        name, text = "<text>", path_or_text
+        name, text = TEXT, path_or_text
     else:
         name, text = str(path_or_text), _contents(Path(path_or_text))
     loaded = load(text, lambda line, column: f"{name}:{line + 1}:{column + 1}")
@@ -155,13 +162,13 @@ def attempt(document: Document, kind: type[T], at: KeyPath = ()) -> tuple[T | No
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:
-    """Faults in the order of their lines; those of options come last."""
+    """Faults file by file, in the order of their lines; those of options come last."""
 
-    def line(fault: Fault) -> tuple[int, int]:
-        place = re.search(r":(\d+):(\d+)$", fault.where)
-        return (int(place[1]), int(place[2])) if place else (2**31, 0)
+    def place(fault: Fault) -> tuple[bool, str, int, int]:
+        match = re.fullmatch(r"(.*):(\d+):(\d+)", fault.where)
+        return (False, match[1], int(match[2]), int(match[3])) if match else (True, "", 0, 0)
 
-    return sorted(faults, key=line)
+    return sorted(faults, key=place)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ the metrics of the study's task.
 from __future__ import annotations
 
 from nas import plugins
-from nas.errors import QuantityError, nearest
+from nas.errors import QuantityError
 from nas.quantities._base import Amount, Counted, Multiple, Origin, Quantity
 from nas.quantities._terms import Matrix, Term, elements
 
@@ -20,8 +20,6 @@ __all__ = [
     "Origin",
     "Quantity",
     "Term",
-    "amount_text",
-    "cost_name",
     "costs",
     "counted",
     "elements",
@@ -57,23 +55,3 @@ def costs() -> tuple[Quantity, ...]:
     for quantity in counted():
         shown += [quantity, *(other for other in every if isinstance(other, Multiple) and other.of == quantity.name)]
     return tuple(shown)
-
-
-def cost_name(name: str) -> str:
-    """The name of one of `costs`, as it is. Raises ValueError that says which there are: for keys of YAML."""
-    allowed = [quantity.name for quantity in costs()]
-    if name not in allowed:
-        *most, last = map(repr, allowed)
-        raise ValueError(f"{', '.join(most)} or {last}{nearest(name, allowed)}")
-    return name
-
-
-def amount_text(text: str) -> str:
-    """A text that one of `costs` reads, as it is. Raises ValueError that says what is allowed: for values of YAML."""
-    for quantity in costs():
-        try:
-            quantity.read(text)
-        except QuantityError:
-            continue
-        return text
-    raise ValueError('one with a unit such as "1.2 G", or a share of the whole model such as "50%"')

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator
 from torch import Tensor
 from typing_extensions import override
 
 from nas import importance
+from nas.documents.markers import Plugged
+from nas.documents.plugged import checked, plugin_of
 from nas.errors import StrategyError
 from nas.importance import Importance
 from nas.search.adopting import Adopting, Learnt
@@ -27,39 +30,22 @@ Scores = Mapping[str, np.ndarray]
 """Axis -> scores of its units, descending (float, units)."""
 
 
-def criterion(options: str | Mapping[str, Any]) -> Importance:
-    """The criterion that a name, or a mapping with `use:`, describes. Raises `StrategyError` if it is wrong."""
-    given = {"use": options} if isinstance(options, str) else dict(options)
-    name = given.pop("use", None)
-    if not isinstance(name, str):
-        raise StrategyError(f"importance: found no `use:`; allowed: {', '.join(importance.names())}")
-    kind = importance.find(name)
-    try:
-        return TypeAdapter(kind).validate_python(given, strict=False)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False)[0]
-        raise StrategyError(f"importance '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-Options = str | Mapping[str, Any]
+CRITERION = Plugged("importance", importance.names, importance.find)
+CriterionOptions = Annotated[str | Mapping[str, Any], CRITERION, AfterValidator(partial(checked, plugged=CRITERION))]
 """A criterion's name, or a mapping with `use:` and its options."""
 
 
-def checked(options: Options) -> Mapping[str, Any]:
-    """Options as a mapping with `use:`; for pydantic. Raises ValueError when they describe no criterion."""
-    try:
-        criterion(options)
-    except StrategyError as fault:
-        raise ValueError(str(fault)) from None
-    return {"use": options} if isinstance(options, str) else dict(options)
+def criterion(options: str | Mapping[str, Any]) -> Importance:
+    """The criterion that options describe. Raises `ConfigError` if they are wrong."""
+    return plugin_of(options, CRITERION)
 
 
-def _all_checked(options: Options | Sequence[Options]) -> Mapping[str, Any] | list[Mapping[str, Any]]:
-    if isinstance(options, str | Mapping):
-        return checked(options)
+def _some(
+    options: CriterionOptions | Sequence[CriterionOptions],
+) -> CriterionOptions | Sequence[CriterionOptions]:
     if not options:
         raise ValueError("an empty list; allowed: at least one criterion")
-    return [checked(each) for each in options]
+    return options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +60,7 @@ class Sizing(Adopting):
     normalise    divide the scores of each axis by their mean, for criteria whose scale differs from layer to layer
     """
 
-    importance: Annotated[Options | Sequence[Options], AfterValidator(_all_checked)] = "magnitude"
+    importance: Annotated[CriterionOptions | Sequence[CriterionOptions], AfterValidator(_some)] = "magnitude"
     normalise: bool = False
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
@@ -91,8 +77,8 @@ class Sizing(Adopting):
 
     def criteria(self) -> list[Importance]:
         """The criteria, in the order in which they are applied."""
-        given = [self.importance] if isinstance(self.importance, str | Mapping) else self.importance
-        return [criterion(each) for each in given]
+        several = [self.importance] if isinstance(self.importance, str | Mapping) else self.importance
+        return [criterion(options) for options in several]
 
     @abstractmethod
     def size(self, problem: Problem, scores: Scores) -> Architecture:

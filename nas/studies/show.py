@@ -48,7 +48,7 @@ def show(console: Console, path: Path, overrides: Sequence[str]) -> None:
 
 def _space(path: Path, overrides: Sequence[str]) -> Shown:
     from nas.searchspaces import SearchSpace
-    from nas.studies.file.resolve import pairs
+    from nas.studies.file.presets import pairs
     from nas.studies.stages.prepare import describe_space
     from nas.supernets.of_space import cost_of
 

@@ -24,7 +24,9 @@ from torch import nn
 from nas import words
 from nas.errors import RunError
 from nas.searchspaces import Architecture
-from nas.studies.file.resolve import Resolved, differences, pairs, resolve
+from nas.studies.file.presets import pairs
+from nas.studies.file.resolve import Resolved, resolve
+from nas.studies.file.settings import differences
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
 from nas.studies.report.terminal import summary, terminal

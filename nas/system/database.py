@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -40,16 +40,9 @@ def sqlite_path(url: str) -> Path | None:
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
 
 
-def located(url: str, find: Callable[[str], Path | None]) -> str:
-    """The URL with its SQLite file made absolute: where `find` finds it, else in the working directory.
-
-    Raises `StoreError` for what is no URL.
-    """
-    path = sqlite_path(url)
-    if path is None:
-        return url
-    place = (find(str(path)) or path.expanduser()).resolve()
-    return _parsed(url).set(database=str(place)).render_as_string(hide_password=False)
+def located(url: str, path: Path) -> str:
+    """The URL of an SQLite file with another path. Raises `StoreError` for what is no URL."""
+    return _parsed(url).set(database=str(path)).render_as_string(hide_password=False)
 
 
 def hidden(text: str) -> str:

@@ -61,15 +61,6 @@ def test_per_cent_of_what_is_itself_per_cent_is_absolute() -> None:
     assert accuracy.read(accuracy.show(0.9644)) == Amount(pytest.approx(0.9644))
 
 
-def test_names_and_texts_as_a_study_file_checks_them() -> None:
-    assert quantities.cost_name("flops") == "flops"
-    with pytest.raises(ValueError, match=r"^'macs', 'flops' or 'params'; did you mean 'macs'\?$"):
-        quantities.cost_name("mac")
-    assert quantities.amount_text("1.2 G") == "1.2 G"
-    with pytest.raises(ValueError, match="a share of the whole model"):
-        quantities.amount_text("much")
-
-
 @pytest.mark.parametrize(
     ("text", "bounds"),
     [
@@ -81,25 +72,6 @@ def test_names_and_texts_as_a_study_file_checks_them() -> None:
 )
 def test_bounds_of_a_study_file(text: str, bounds: object) -> None:
     assert attempt(read(f"limit: {text}\n"), Bounds, ("limit",)) == (bounds, [])
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (
-            "{mac: 50%}",
-            "<text>:1:9: limit.mac: found 'mac'; allowed: 'macs', 'flops' or 'params'; did you mean 'macs'?",
-        ),
-        (
-            "{macs: lots}",
-            "<text>:1:9: limit.macs: found 'lots'; allowed: a number, or one with a unit such as "
-            '"1.2 G", or a share of the whole model such as "50%", or a list',
-        ),
-    ],
-)
-def test_faults_of_bounds_of_a_study_file(text: str, fault: str) -> None:
-    _, faults = attempt(read(f"limit: {text}\n"), Bounds, ("limit",))
-    assert [str(fault) for fault in faults] == [fault]
 
 
 def test_of_the_base_model() -> None:

@@ -8,7 +8,8 @@ from studies_fakes import TINY
 from nas.errors import ConfigError
 from nas.strategies.evolution import Evolution
 from nas.strategies.uniform import Uniform
-from nas.studies.file.resolve import differences, resolve
+from nas.studies.file.resolve import resolve
+from nas.studies.file.settings import differences
 from nas.studies.study import Study
 from nas.training.rules.sandwich import Sandwich
 
@@ -147,6 +148,16 @@ def test_bounds_that_exclude_each_other_are_one_fault() -> None:
         ("seed=9223372036854775807", "seed: found 9223372036854775807; allowed: a whole number from 0 to 2147483647"),
         ("seed=2147483648", "allowed: a whole number from 0 to 2147483647"),
         ("objectives={}", "objectives: found {}; allowed: at least one objective, such as {accuracy: max}"),
+        ("limit.mac=50%", "limit.mac: found 'mac'; allowed: macs, flops, params; did you mean 'macs'?"),
+        (
+            "limit.macs=much",
+            "limit.macs: found 'much'; allowed: a number, also with k, M, G or T, or per cent",
+        ),
+        ("limit.macs=[1 M, -2]", "limit.macs.1: found -2; allowed: a number, also with"),
+        (
+            "objectives={params: min, acuracy: max}",
+            "objectives.acuracy: found 'acuracy'; allowed: accuracy, loss",
+        ),
         ("latency.batches=[]", "latency.batches: found []; allowed: a list of batch sizes, such as [1, 64]"),
         ("store=sqlite://", "in memory, but a run continues from its trials; allowed: the URL of a file"),
         ("store=postgresql://me:s3cret@host:port/x", "me:***@host:port/x"),

@@ -14,7 +14,7 @@ from studies_fakes import make_and_die, trial
 
 from nas.errors import StoreError
 from nas.studies.store.store import Store
-from nas.system.database import located, sqlite_url
+from nas.system.database import sqlite_url
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
 
@@ -224,16 +224,6 @@ def test_a_missing_driver_is_named_by_its_package(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(StoreError, match=r"me:\*\*\*@host/name' needs .* pip install psycopg2-binary"):
         Store.create("postgresql+psycopg2://me:s3cret@host/name")
-
-
-def test_a_file_is_located_and_a_server_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert located("sqlite:///rel.db", lambda _: None) == f"sqlite:///{tmp_path}/rel.db"
-    assert located("sqlite:///rel.db", lambda _: tmp_path / "a" / "rel.db") == f"sqlite:///{tmp_path}/a/rel.db"
-    assert located("postgresql://me:secret@host/x", lambda _: None) == "postgresql://me:secret@host/x"
-    for url in ("sqlite://", "sqlite:///:memory:"):
-        with pytest.raises(StoreError, match=r"in memory, .* the URL of a file"):
-            located(url, lambda _: None)
 
 
 def test_the_trials_of_one_strategy_can_be_deleted(url: str) -> None:

@@ -11,7 +11,8 @@ import pytest
 from studies_fakes import TINY
 
 from nas.errors import ConfigError, RunError
-from nas.studies.file.resolve import differences, resolve
+from nas.studies.file.resolve import resolve
+from nas.studies.file.settings import differences
 from nas.studies.run.record import Record
 from nas.studies.stages.trainers import trainer
 from nas.studies.study import Study

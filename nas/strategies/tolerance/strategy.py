@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, ClassVar, final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.importance.patch_impact import PatchImpact
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
-from nas.search.sizing import checked, criterion
+from nas.search.sizing import CriterionOptions, criterion
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, index
 from nas.searchspaces.space import SearchSpace
@@ -55,7 +55,7 @@ class Tolerance(Adopting):
     grow: Annotated[int, Field(ge=1)] = 10
     error: Error = "relative"
     training: Recipe = TUNING
-    importance: Annotated[str | Mapping[str, Any], AfterValidator(checked)] = "patch_impact"
+    importance: CriterionOptions = "patch_impact"
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"grow": 4, "training": replace(TUNING, batch=16), "importance": {"use": "patch_impact", "images": 32}},

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, Field
 from typing_extensions import override
 
+from nas.documents.markers import JournalOrUrl
 from nas.errors import SpaceError, StrategyError
 from nas.search.feasible import draw, leader, near, tournament
 from nas.search.problem import Problem, Trial, to_minimise
@@ -64,7 +65,7 @@ class WithOptuna(AskTell):
     sampler: Annotated[str | Mapping[str, Any], AfterValidator(_known)] = "tpe"
     startup: Annotated[int, Field(ge=1)] = 10
     population: Annotated[int, Field(ge=2)] = 20
-    storage: Annotated[str, Field(min_length=1)] | None = None
+    storage: Annotated[str, Field(min_length=1), JournalOrUrl()] | None = None
     study: Annotated[str, Field(min_length=1)] | None = None
 
     examples = (

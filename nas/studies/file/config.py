@@ -9,10 +9,20 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import AfterValidator, Field
 
-from nas import quantities
+from nas import importance, search, tasks
 from nas.data import DataSpec
+from nas.documents.markers import (
+    DatabaseUrl,
+    FileOrMapping,
+    FilePath,
+    MayChange,
+    Plugged,
+    QuantityBounds,
+    QuantityGoals,
+    RunFolder,
+)
 from nas.system.cluster import Cluster
-from nas.training import Recipe, RetrainLoss
+from nas.training import Recipe, RetrainLoss, rules
 
 
 def _matching(pattern: str, allowed: str) -> AfterValidator:
@@ -45,13 +55,19 @@ def _seed(value: int) -> int:
 
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Annotated[str, AfterValidator(quantities.amount_text)]
-"""An absolute number, also as "1.2 G"; or a share of the whole base model such as "50%"."""
-Bounds = Mapping[Annotated[str, AfterValidator(quantities.cost_name)], Amount | tuple[Amount | None, Amount | None]]
-"""`limit:` the most of each; or the least and the most, null for an open end."""
-Metric = Literal["accuracy", "loss", "macs", "flops", "params"]
+Amount = float | str
+"""A value of a quantity: a number, one with a unit such as "1.2 G", or a share of the whole base model's, "50%"."""
+Bounds = Mapping[str, Amount | tuple[Amount | None, Amount | None]]
+"""Counted quantity -> the most of it; or the least and the most, null for an open end."""
 Plugin = Name | Mapping[str, Any]
 """A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
+
+STRATEGY = Plugged("strategy", search.names, search.find, titled=True)
+RULE = Plugged("rule", rules.names, rules.find)
+IMPORTANCE = Plugged("importance", importance.names, importance.find)
+TASK = Plugged("task", tasks.names, tasks.find)
+BASELINE = "uniform"
+"""The strategy that runs beside every other one."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class StageRecipe(Recipe):
               that the result is that of one, but for rounding and for what is random in the module (dropout)
     """
 
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1), MayChange()] = 1
 
 
 @final
@@ -76,7 +92,7 @@ class BaseSpec(StageRecipe):
     """
 
     pretrained: bool = False
-    checkpoint: str | None = None
+    checkpoint: Annotated[str, FilePath()] | None = None
 
 
 @final
@@ -89,7 +105,7 @@ class SupernetSpec(StageRecipe):
     within_limit   draw random sub-networks only from those within the study's limit
     """
 
-    rule: Plugin = "sandwich"
+    rule: Annotated[Plugin, RULE] = "sandwich"
     within_limit: bool = False
 
 
@@ -135,11 +151,13 @@ class StudyConfig:
     strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and
                  a `name:` for tables
     data         which images
+    task         what the model is for: a name, or a mapping with `use:` and options
     limit        most MACs, FLOPs (2 x MACs) or parameters, or whatever else `nas.quantities` counts: a number, "1.2 G",
                  "50%" of the whole base model, or [least, most]; several at once
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only)
-    objectives   what the search measures, the one that picks the winner first
+    objectives   what the search measures, the one that picks the winner first: metrics of the task and quantities, and
+                 whether more (max) or less (min) of each is wanted (default: the task's first metric)
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
                  with `use:`
     warm_start   folders of earlier runs with the same choices, whose trials the strategy may learn from before its
@@ -154,27 +172,30 @@ class StudyConfig:
     ray          where the workers of the stages base, supernet and retrain are, see `nas.system.cluster.Cluster`
     """
 
-    space: Mapping[str, Any]
-    strategy: Mapping[str, Any]
+    space: Annotated[Mapping[str, Any], FileOrMapping()]
+    strategy: Annotated[Mapping[str, Any], STRATEGY]
     data: DataSpec
-    limit: Bounds = field(default_factory=dict)
+    task: Annotated[Plugin, TASK] = "classification"
+    limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
     baseline: Annotated[int, Field(ge=1)] | None = None
     objectives: Annotated[
-        Mapping[Metric, Literal["max", "min"]], _filled("at least one objective, such as {accuracy: max}")
-    ] = field(default_factory=lambda: {"accuracy": "max"})
-    importance: Plugin = "given"
+        Mapping[str, Literal["max", "min"]],
+        _filled("at least one objective, such as {accuracy: max}"),
+        QuantityGoals(),
+    ] = field(default_factory=dict)
+    importance: Annotated[Plugin, IMPORTANCE] = "given"
     base: BaseSpec = BaseSpec()
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: LatencySpec = LatencySpec()
-    warm_start: tuple[Name, ...] = ()
+    warm_start: tuple[Annotated[Name, RunFolder()], ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
-    folder: Name | None = None
-    store: Name | None = None
+    folder: Annotated[Name, MayChange()] | None = None
+    store: Annotated[Name, DatabaseUrl()] | None = None
     device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None
-    ray: Cluster = field(default_factory=Cluster)
+    threads: Annotated[int, Field(ge=1), MayChange()] | None = None
+    ray: Annotated[Cluster, MayChange()] = field(default_factory=Cluster)
 
     @property
     def strategy_name(self) -> str:

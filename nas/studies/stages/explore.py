@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from nas import search
 from nas.evaluation import Evaluator, Measure
 from nas.search import Objective, Problem, Strategy, Trial, winner
-from nas.studies.file.resolve import BASELINE
+from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
 from nas.studies.stages.workshop import CHECKPOINT, Workshop

@@ -1,0 +1,135 @@
+"""Markers: what a field says of its value beside the type, so that whoever reads a study need not know its key.
+
+They stand in `Annotated` on the fields of options, of a study's as of a plug-in's: `path: Annotated[str | None,
+FilePath()]`. `nas.documents.fields.marked` finds them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar, final
+
+from typing_extensions import override
+
+from nas.documents.lookup import Lookup
+from nas.documents.text import Plain
+from nas.errors import NasError
+from nas.system.database import located, sqlite_path
+
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Marker:
+    """The base of all markers."""
+
+
+@final
+@dataclass(frozen=True)
+class MayChange(Marker):
+    """The value may change while a run is continued: where files lie, and who computes."""
+
+
+@final
+@dataclass(frozen=True)
+class FileOrMapping(Marker):
+    """A mapping, or the path of a YAML file that holds it."""
+
+
+@final
+@dataclass(frozen=True)
+class QuantityBounds(Marker):
+    """A mapping: a counted quantity -> the most of it, or [least, most]."""
+
+
+@final
+@dataclass(frozen=True)
+class QuantityGoals(Marker):
+    """A mapping whose keys are quantities, or metrics of the study's task."""
+
+
+class Located(Marker):
+    """A path or a URL, which is made absolute, so that a run can be continued from anywhere."""
+
+    @abstractmethod
+    def locate(self, text: str, lookup: Lookup) -> str | None:
+        """The absolute form of a value; None for what is missing. Raises `StoreError` for what is no URL."""
+
+
+@final
+@dataclass(frozen=True)
+class FilePath(Located):
+    """A file or a folder. With `must_exist=False`, whoever opens it says that it is missing."""
+
+    must_exist: bool = True
+
+    @override
+    def locate(self, text: str, lookup: Lookup) -> str | None:
+        path = lookup.find(text)
+        if path is None:
+            return None if self.must_exist else text
+        return str(path.resolve())
+
+
+@final
+@dataclass(frozen=True)
+class RunFolder(Located):
+    """The folder of a run. Whoever reads the run says that it is missing."""
+
+    @override
+    def locate(self, text: str, lookup: Lookup) -> str:
+        return str(lookup.absolute(text))
+
+
+@final
+@dataclass(frozen=True)
+class DatabaseUrl(Located):
+    """The URL of a database: of a server, or of an SQLite file, which need not exist yet."""
+
+    @override
+    def locate(self, text: str, lookup: Lookup) -> str:
+        file = sqlite_path(text)
+        return text if file is None else located(text, lookup.absolute(str(file)))
+
+
+@final
+@dataclass(frozen=True)
+class JournalOrUrl(Located):
+    """The URL of a database, or the path of a journal, as Optuna's storages may be."""
+
+    @override
+    def locate(self, text: str, lookup: Lookup) -> str:
+        return DatabaseUrl().locate(text, lookup) if "://" in text else str(lookup.absolute(text))
+
+
+@final
+@dataclass(frozen=True)
+class Plugged(Marker, Generic[P_co]):
+    """A plug-in: its name, a preset's file, or a mapping with `use:` (either of the two) and its options.
+
+    what     what faults call it
+    names    the names that there are
+    find     the class of a name; raises a `NasError` for one that cannot be used
+    titled   whether the mapping may have a `name:` for tables, by default the preset's file name
+    """
+
+    what: str
+    names: Callable[[], Sequence[str]]
+    find: Callable[[str], type[P_co]]
+    titled: bool = False
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Keys of the mapping that are no options of the plug-in."""
+        return ("use", "name") if self.titled else ("use",)
+
+    def kind(self, value: Plain) -> type[P_co] | None:
+        """The class that a value names, None when it names none that can be used."""
+        use = value.get("use") if isinstance(value, dict) else value
+        if not isinstance(use, str) or use not in self.names():
+            return None
+        try:
+            return self.find(use)
+        except NasError:
+            return None

@@ -1,0 +1,88 @@
+"""Plug-ins made from what a document, or a Python caller, says of them: the one reader of `use:`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic_core import to_jsonable_python
+
+from nas.documents.document import Document, attempt
+from nas.documents.fields import marked
+from nas.documents.markers import Plugged
+from nas.documents.text import KeyPath, dotted
+from nas.errors import ConfigError, Fault, NasError, nearest
+
+P = TypeVar("P")
+Options = str | Mapping[str, Any]
+"""A plug-in's name, or a mapping with `use:` and its options."""
+
+
+def plugin(
+    document: Document, at: KeyPath, plugged: Plugged[P], default: str | None = None
+) -> tuple[P | None, list[Fault]]:
+    """The plug-in that the mapping at a path describes, and all that is wrong with it and with those inside it.
+
+    Presets are spelt out before. Without `use:`, it is the `default`. What is no mapping is a fault of the field's
+    type, and none here.
+    """
+    value = document.get(at)
+    if value is None and default is not None:
+        return plugged.find(default)(), []
+    if not isinstance(value, dict):
+        return None, []
+    if default is not None:
+        value = {"use": default, **value}
+    kind, faults = _kind(document, at, plugged, value.get("use"))
+    if kind is None:
+        return None, faults
+    options = {key: option for key, option in value.items() if key not in plugged.beside}
+    made, faults = attempt(document.replaced(at, options), kind, at)
+    for path, inside in marked(kind, options, at):
+        if isinstance(inside, Plugged):
+            _, deeper = plugin(document, path, inside)
+            # A field that makes its plug-in when it is read refuses the whole of it; here it is known which option.
+            faults = [fault for fault in faults if not deeper or fault.key != dotted(path)]
+            faults += [fault for fault in deeper if fault not in faults]
+    return made, faults
+
+
+def plugin_of(options: Options, plugged: Plugged[P]) -> P:
+    """The plug-in that options describe. Raises `ConfigError` with all that is wrong with them."""
+    data = as_mapping(options)
+    document = Document(f"{plugged.what} '{data.get('use')}'", to_jsonable_python(data), {})
+    made, faults = plugin(document, (), plugged)
+    if faults:
+        raise ConfigError(faults)
+    assert made is not None
+    return made
+
+
+def checked(options: Options, plugged: Plugged[P]) -> Mapping[str, Any]:
+    """Options as a mapping with `use:`, for pydantic. Raises ValueError when they describe no plug-in."""
+    try:
+        plugin_of(options, plugged)
+    except NasError as fault:
+        raise ValueError(str(fault)) from None
+    return as_mapping(options)
+
+
+def as_mapping(options: Options) -> dict[str, Any]:
+    """Options as a mapping with `use:`."""
+    return {"use": options} if isinstance(options, str) else dict(options)
+
+
+def _kind(document: Document, at: KeyPath, plugged: Plugged[P], use: object) -> tuple[type[P] | None, list[Fault]]:
+    """The class that `use:` names."""
+    allowed, path = plugged.names(), (*at, "use")
+    if not isinstance(use, str) or use not in allowed:
+        found, near = ("nothing", "") if use is None else (f"'{use}'", nearest(str(use), allowed))
+        fault = document.fault(at if use is None else path, found, ", ".join(allowed) + near)
+        return None, [replace(fault, key=dotted(path))]
+    try:
+        return plugged.find(use), []
+    except NasError as refusal:
+        reason, _, better = str(refusal).partition("; allowed: ")
+        found = reason if better else f"'{use}' ({reason})"
+        return None, [document.fault(path, found, better or "what is installed")]
