@@ -28,8 +28,8 @@ import pandas as pd
 from nas import Study
 from nas.errors import NasError
 from nas.search import Trial
-from nas.studies.run.folder import STAGES
 from nas.studies.run.record import Record
+from nas.studies.run.results import EXPLORE, STAGES
 from nas.system.environment import commit
 
 ROOT = Path(__file__).parents[1]
@@ -71,13 +71,13 @@ def compare(strategy: str, folder: Path, kills: int, seed: int) -> dict[str, obj
     overrides = [f"strategy={strategy}", *SHORT]
     Study.from_yaml(ROOT / "studies" / "digits.yaml", overrides=overrides, folder=calm).run(quiet=True)
     shutil.copytree(calm, killed)
-    for stage in STAGES[STAGES.index("explore") :]:
-        shutil.rmtree(killed / stage)
+    for stage in STAGES[STAGES.index(EXPLORE) :]:
+        shutil.rmtree(killed / stage.name)
     (killed / "trials.sqlite").unlink()
     supervisor = Supervisor(Record.open(killed), kills, random.Random(seed))
     supervisor.run()
     expected, found = plain(Record.open(calm)), plain(Record.open(killed))
-    undisturbed, disturbed = (Record.open(path).result("explore") for path in (calm, killed))
+    undisturbed, disturbed = (Record.open(path).result(EXPLORE) for path in (calm, killed))
     return {
         "kills": supervisor.of_drivers + supervisor.of_workers,
         "of_drivers": supervisor.of_drivers,
@@ -86,10 +86,10 @@ def compare(strategy: str, folder: Path, kills: int, seed: int) -> dict[str, obj
         "trials": len(found),
         "lost_or_changed": sum(found.get(key) != row for key, row in supervisor.seen.items()),
         "unlike_undisturbed": len(set(found.items()) ^ set(expected.items())),
-        "same_winner": disturbed["winner"] == undisturbed["winner"],
-        "winner": disturbed["winner"]["digest"],
+        "same_winner": disturbed.winner == undisturbed.winner,
+        "winner": disturbed.winner.digest,
         "seconds": round(supervisor.seconds, 1),
-        "seconds_undisturbed": round(float(undisturbed["seconds"]), 1),
+        "seconds_undisturbed": round(Record.open(calm).seconds["explore"], 1),
     }
 
 

@@ -106,7 +106,7 @@ def write(preset: str, seed: int, study: Study) -> None:
     """Adds the rows of a run to the table, but for those of its baseline: `uniform` is a preset as well."""
     frame = compare([study.record])
     frame = frame[~frame["model"].str.startswith("uniform") | (preset == "uniform")]
-    frame = frame.assign(study=preset, seed=seed, seconds=float(study.record.result("explore")["seconds"]))
+    frame = frame.assign(study=preset, seed=seed, seconds=study.record.seconds["explore"])
     latency = frame["latency_ms_batch_64"]
     frame = frame.assign(speedup_batch_64=(latency.iloc[0] / latency).round(3))
     frame = frame.drop(columns=[column for column in frame if column.startswith("latency_ms")])

@@ -25,6 +25,7 @@ from ruamel.yaml import YAML
 from nas import Study
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 from nas.studies.run.rank_truth import RankTruth
+from nas.studies.run.results import SUPERNET
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "studies" / "results"
@@ -95,10 +96,10 @@ def _space() -> dict[str, Any]:
 
 def _write(rule: str, seed: int, study: Study, truth: RankTruth) -> None:
     """Adds the architectures and the statistics of a run to the tables, in place of older ones of it."""
-    supernet, commit = study.record.result("supernet"), study.record.identity["commit"]
+    record, commit = study.record, study.record.identity.commit
     about = {
-        "supernet_seconds": round(float(supernet["seconds"]), 1),
-        "supernet_largest": supernet["validation"]["accuracy"],
+        "supernet_seconds": round(record.seconds["supernet"], 1),
+        "supernet_largest": record.result(SUPERNET).validation[truth.metric],
         "images": truth.images,
         **truth.ties,
         "commit": commit,

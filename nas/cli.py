@@ -155,7 +155,7 @@ def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
         def whole() -> None:
             study = Study.open(run)
             row = study.retrain(digest=digest, number=number)
-            terminal().print(results_table([row], study.resolved.config.name))
+            terminal().print(results_table([row.flat()], study.resolved.config.name))
 
         torchrun.lead(whole)
 

@@ -155,9 +155,10 @@ def test_extract_writes_a_model_that_loads(
 
 def test_retrain_takes_any_architecture_of_the_run(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     from nas.studies.run.record import Record
+    from nas.studies.run.results import EXPLORE
 
     record = Record.open(run)
-    chosen = {record.result("explore")[role]["digest"] for role in ("winner", "uniform")}
+    chosen = {model.digest for model in record.result(EXPLORE).roles.values()}
     digest = next(t.architecture.digest for t in record.stored() if t.architecture.digest not in chosen)
     assert f"{digest}, retrained" in said(capsys, "retrain", run, "--digest", digest[:6])
     assert (run / "retrain" / digest / "model.json").is_file()

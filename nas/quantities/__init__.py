@@ -6,6 +6,8 @@ the metrics of the study's task.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nas import plugins
 from nas.errors import QuantityError
 from nas.quantities._base import Amount, Counted, Multiple, Origin, Quantity
@@ -25,6 +27,7 @@ __all__ = [
     "elements",
     "find",
     "names",
+    "with_multiples",
 ]
 
 SIZE = "macs"
@@ -55,3 +58,14 @@ def costs() -> tuple[Quantity, ...]:
     for quantity in counted():
         shown += [quantity, *(other for other in every if isinstance(other, Multiple) and other.of == quantity.name)]
     return tuple(shown)
+
+
+def with_multiples(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counted quantities of a model as tables show them: each with its multiples behind it, in the order of `costs`.
+    A quantity that was not counted, since it came later, is left out.
+    """
+    values = dict(counts)
+    for quantity in costs():
+        if isinstance(quantity, Multiple) and quantity.of in counts:
+            values[quantity.name] = quantity.times * counts[quantity.of]
+    return {quantity.name: values[quantity.name] for quantity in costs() if quantity.name in values}

@@ -15,6 +15,7 @@ from nas.documents.document import read
 from nas.errors import ConfigError, Fault
 from nas.searchspaces.axis_names import dimension
 from nas.studies.run.record import Record
+from nas.studies.run.typed_json import plain
 from nas.studies.store.drivers import Driver
 
 Shown = tuple[str, Mapping[str, Any], Mapping[str, Any] | None]
@@ -53,7 +54,7 @@ def _space(path: Path, overrides: Sequence[str]) -> Shown:
     from nas.supernets.of_space import cost_of
 
     space = SearchSpace.from_document(read(path).override(pairs(overrides)))
-    return str(path), describe_space(space, cost_of(space)), None
+    return str(path), plain(describe_space(space, cost_of(space))), None
 
 
 def _study(path: Path, overrides: Sequence[str]) -> Shown:
@@ -62,7 +63,7 @@ def _study(path: Path, overrides: Sequence[str]) -> Shown:
 
     study = resolve(path, overrides)
     described = {"text": study.limit.describe(), "share": study.limit.share} if study.limit else None
-    return study.config.name, describe_space(study.space, study.cost), described
+    return study.config.name, plain(describe_space(study.space, study.cost)), described
 
 
 def _running(driver: Driver | None) -> list[str]:

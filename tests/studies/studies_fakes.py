@@ -20,6 +20,7 @@ from nas.importance import Importance, Scored
 from nas.search import Problem, Strategy, Trial
 from nas.searchspaces import Architecture
 from nas.strategies.uniform import Uniform
+from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.study import Study
 from nas.supernets import Supernet
 from nas.training import History, Recipe, StepContext, Workplace, fit
@@ -114,9 +115,7 @@ def trial(number: int = 0, accuracy: float | None = 0.5, **changes: Any) -> Tria
 def outcome(study: Study) -> dict[str, Any]:
     """All that must not depend on how often a run was interrupted."""
     record = study.record
-    rows = [
-        {key: value for key, value in row.items() if "latency" not in key} for row in record.result("retrain")["rows"]
-    ]
+    rows = [replace(row, latency={}) for row in record.result(RETRAIN).rows]
     weights = {
         str(path.relative_to(study.folder.path)): json.loads(path.read_text())["sha256"]
         for path in study.folder.path.glob("*/*/model.json")
@@ -127,7 +126,7 @@ def outcome(study: Study) -> dict[str, Any]:
         "rows": rows,
         "weights": weights,
         "trials": trials.to_dict("list"),
-        "winner": record.result("explore")["winner"],
+        "winner": record.result(EXPLORE).winner,
     }
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from nas.studies.run.results import EXPLORE, STAGES
+from nas.studies.stages import order
 from nas.studies.study import Study
 
 
@@ -20,7 +22,7 @@ def run_up_to(stage: str, study: Study) -> Study:
         raise Stop
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(f"nas.studies.stages.{stage}.run", stop)
+        patched.setitem(order.RUN, next(one for one in STAGES if one.name == stage), stop)
         with pytest.raises(Stop):
             study.run(quiet=True)
     return study
@@ -29,4 +31,4 @@ def run_up_to(stage: str, study: Study) -> Study:
 def found(study: Study) -> dict[str, Any]:
     """What a search found: it must not depend on where, by how many drivers, and how often it was killed."""
     trials = study.trials().drop(columns="seconds").to_dict("list")
-    return {"winner": study.record.result("explore")["winner"], **trials}
+    return {"winner": study.record.result(EXPLORE).winner, **trials}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.searchspaces import Architecture
+from nas.studies.run.results import TrainingResult
 
 
 def tau_and_die(folder: Path, retrained: int, **question: Any) -> None:
@@ -21,13 +21,13 @@ def tau_and_die(folder: Path, retrained: int, **question: Any) -> None:
     seen = 0
     retrain = Retraining.__call__
 
-    def counted(work: Retraining, architecture: Architecture) -> Mapping[str, Any]:
+    def counted(work: Retraining, architecture: Architecture) -> TrainingResult:
         nonlocal seen
-        found = retrain(work, architecture)
+        training = retrain(work, architecture)
         seen += 1
         if seen == retrained:
             os.kill(os.getpid(), signal.SIGKILL)
-        return found
+        return training
 
     Retraining.__call__ = counted  # type: ignore[method-assign]
     Study.open(folder).tau(**question)

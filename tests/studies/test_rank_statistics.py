@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
+from nas.quantities import Quantity
 from nas.studies.tau import statistics
 from nas.studies.tau.statistics import ranked, regret, summary, tau_b, ties
+from nas.tasks.classification import ACCURACY
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ def test_tau_b_by_hand(first: list[float], second: list[float], tau: float) -> N
 
 def test_tau_b_is_not_defined_where_one_side_does_not_vary() -> None:
     assert np.isnan(tau_b(np.array([1, 1, 1]), np.array([1, 2, 3])))
-    found = summary(table([0.5, 0.5, 0.5], [0.6, 0.7, 0.8]), seed=0).set_index("statistic")
+    found = summary(table([0.5, 0.5, 0.5], [0.6, 0.7, 0.8]), ACCURACY, seed=0).set_index("statistic")
     assert np.isnan(found.loc["tau", "value"])  # type: ignore[arg-type]
     assert list(found.loc["tau", ["low", "high"]]) == [0, 0]
 
@@ -68,30 +70,40 @@ def test_regret_is_what_the_first_k_miss() -> None:
 
 def test_ties_are_ranked_as_a_winner_is_chosen_and_counted() -> None:
     frame = table([0.5, 0.6, 0.6, 0.6], [0.7, 0.7, 0.8, 0.7], macs=[1, 9, 4, 4])
-    assert [int(digest, 16) for digest in ranked(frame)["digest"]] == [2, 3, 1, 0]
-    assert ties(frame) == {"pairs": 6, "tied_shared": 3, "tied_retrained": 3}
+    assert [int(digest, 16) for digest in ranked(frame, ACCURACY)["digest"]] == [2, 3, 1, 0]
+    assert ties(frame, ACCURACY) == {"pairs": 6, "tied_shared": 3, "tied_retrained": 3}
 
 
 def test_the_summary_is_of_the_ranked_rows_whatever_their_order() -> None:
     frame = table([0.5, 0.7, 0.6, 0.4], [0.50, 0.55, 0.60, 0.45])
-    found = summary(frame, seed=0).set_index("statistic")["value"]
+    found = summary(frame, ACCURACY, seed=0).set_index("statistic")["value"]
     assert found["tau"] == pytest.approx(kendalltau(frame["shared_accuracy"], frame["retrained_accuracy"]).statistic)
     assert found["tau of MACs"] == pytest.approx(kendalltau(frame["macs"], frame["retrained_accuracy"]).statistic)
     assert found["regret@1"] == pytest.approx(0.05)
     assert found["regret@3"] == pytest.approx(0)
-    pd.testing.assert_frame_equal(summary(frame.iloc[::-1], 0), summary(frame, 0))
+    pd.testing.assert_frame_equal(summary(frame.iloc[::-1], ACCURACY, 0), summary(frame, ACCURACY, 0))
+
+
+def test_a_metric_of_which_less_is_better_ranks_and_regrets_the_other_way_round() -> None:
+    """An error of 1 - accuracy says the same as the accuracy."""
+    error = Quantity(name="error", title="error", origin="measured")
+    accuracies = table([0.5, 0.75, 0.75, 0.25], [0.5, 0.625, 0.75, 0.375], macs=[3, 9, 4, 4])
+    errors = accuracies.rename(columns=lambda column: column.replace("accuracy", "error"))
+    errors[["shared_error", "retrained_error"]] = 1 - errors[["shared_error", "retrained_error"]]
+    assert list(ranked(errors, error)["digest"]) == list(ranked(accuracies, ACCURACY)["digest"])
+    pd.testing.assert_frame_equal(summary(errors, error, 0), summary(accuracies, ACCURACY, 0))
 
 
 def test_the_interval_is_a_seeded_percentile_bootstrap_over_architectures() -> None:
     rng = np.random.default_rng(0)
     shared = rng.integers(0, 10, 9) / 10
     frame = table(list(shared), list(shared + rng.normal(0, 0.1, 9)))
-    found = summary(frame, seed=3).set_index("statistic")
-    ordered = ranked(frame)
+    found = summary(frame, ACCURACY, seed=3).set_index("statistic")
+    ordered = ranked(frame, ACCURACY)
     x, y = ordered["shared_accuracy"].to_numpy(), ordered["retrained_accuracy"].to_numpy()
     draws = np.random.default_rng(3).integers(0, 9, (50, 9))
     taus = [by_hand(list(x[draw]), list(y[draw])) for draw in draws]
     assert list(found.loc["tau", ["low", "high"]]) == pytest.approx(list(np.percentile(taus, [2.5, 97.5])))
     regrets = [y[draw].max() - y[sorted(set(draw))[:3]].max() for draw in draws]
     assert list(found.loc["regret@3", ["low", "high"]]) == pytest.approx(list(np.percentile(regrets, [2.5, 97.5])))
-    assert not summary(frame, seed=4).equals(summary(frame, seed=3))
+    assert not summary(frame, ACCURACY, seed=4).equals(summary(frame, ACCURACY, seed=3))

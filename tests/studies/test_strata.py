@@ -52,7 +52,7 @@ def test_a_sample_has_members_in_all_bands_and_in_all_groups_of_accuracy() -> No
         seen.append(architecture)
         return measure(architecture)
 
-    found = stratified(COST, STUDY.limit, 12, counted, seed=1)
+    found = stratified(COST, STUDY.limit, 12, counted, "accuracy", seed=1)
     assert STUDY.limit is not None
     assert Counter(member.band for member in found) == {0: 3, 1: 3, 2: 3, 3: 3}
     assert len({member.architecture for member in found}) == 12
@@ -70,13 +70,13 @@ def test_a_sample_has_members_in_all_bands_and_in_all_groups_of_accuracy() -> No
 
 def test_a_sample_follows_from_the_seed() -> None:
     def digests(seed: int) -> list[str]:
-        return [member.architecture.digest for member in stratified(COST, STUDY.limit, 7, measure, seed)]
+        return [member.architecture.digest for member in stratified(COST, STUDY.limit, 7, measure, "accuracy", seed)]
 
     assert digests(1) == digests(1) != digests(2)
 
 
 def test_without_a_limit_all_sizes_are_sampled() -> None:
-    found = stratified(COST, None, 16, measure, seed=0)
+    found = stratified(COST, None, 16, measure, "accuracy", seed=0)
     sizes = [macs(member.architecture) for member in found]
     least, most = macs(COST.space.smallest), macs(COST.space.largest)
     assert min(sizes) < least + (most - least) / 4
@@ -87,7 +87,7 @@ def test_bands_with_few_architectures_give_what_they_have_and_others_more() -> N
     limit = Limit(COST, macs=(None, macs(COST.space.smallest) + 2100))
     total = limit.lattice.count
     assert 3 <= total < 12
-    found = stratified(COST, limit, total, measure, seed=0)
+    found = stratified(COST, limit, total, measure, "accuracy", seed=0)
     assert len({member.architecture for member in found}) == total
     with pytest.raises(RunError, match=rf"architectures: found 12, .* gave {total} different ones; ask for fewer"):
-        stratified(COST, limit, 12, measure, seed=0)
+        stratified(COST, limit, 12, measure, "accuracy", seed=0)

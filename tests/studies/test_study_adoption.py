@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from nas.search import Trial
 from nas.studies.report.findings import Findings
 from nas.studies.run.folder import write_json
 from nas.studies.run.record import Record
+from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, SUPERNET
 from nas.studies.stages.workshop import CHECKPOINT, ORDERING, WEIGHTS, Workshop
 from nas.studies.store.store import Store
 from nas.studies.study import Study
@@ -39,10 +41,10 @@ def workshop_of(study: Study) -> Workshop:
 
 def outcome(record: Record) -> dict[str, Any]:
     """All that must not depend on how often a run was interrupted."""
-    explored = record.result("explore")
-    rows = [{k: v for k, v in row.items() if "latency" not in k} for row in record.result("retrain")["rows"]]
-    losses = [(row["epoch"], row["loss"], row["metrics"]) for row in explored["relaxation"]]
-    return {"rows": rows, "winner": explored["winner"], "uniform": explored["uniform"], "relaxation": losses}
+    explored = record.result(EXPLORE)
+    rows = [replace(row, latency={}) for row in record.result(RETRAIN).rows]
+    relaxation = [replace(epoch, seconds=0) for epoch in explored.relaxation]
+    return {"rows": rows, "winner": explored.winner, "uniform": explored.uniform, "relaxation": relaxation}
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +56,18 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_their_own(learned: Study) -> None:
-    explored, extracted = (learned.record.result(stage) for stage in ("explore", "extract"))
-    assert explored["winner"]["digest"] == explored["uniform"]["digest"]
-    assert explored["measured"] == 2  # nothing that was measured on one supernet serves for the other
-    assert explored["winner"]["metrics"] != explored["uniform"]["metrics"]
+    explored, extracted = learned.record.result(EXPLORE), learned.record.result(EXTRACT)
+    assert explored.uniform is not None
+    assert explored.winner.digest == explored.uniform.digest
+    assert explored.measured == 2  # nothing that was measured on one supernet serves for the other
+    assert explored.winner.metrics != explored.uniform.metrics
     workshop = workshop_of(learned)
     for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
         supernet = workshop.supernet(strategy)
-        found = Evaluator(supernet, workshop.data.validation)(learned.record.stored(strategy)[0].architecture)
-        assert explored[role]["metrics"] == pytest.approx(found.metrics)
-        assert extracted[role]["validation"] == pytest.approx(found.metrics)
-        assert extracted[role]["difference"] == 0
+        evaluation = Evaluator(supernet, workshop.data.validation)(learned.record.stored(strategy)[0].architecture)
+        assert explored.roles[role].metrics == pytest.approx(evaluation.metrics)
+        assert extracted.roles[role].validation == pytest.approx(evaluation.metrics)
+        assert extracted.roles[role].difference == 0
 
 
 def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
@@ -78,34 +81,34 @@ def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
 
 
 def test_one_architecture_of_two_supernets_is_retrained_twice(learned: Study) -> None:
-    retrained = learned.record.result("retrain")
-    assert not retrained["twins"]
-    assert retrained["trainings"]["winner"]["history"] != retrained["trainings"]["uniform"]["history"]
+    retrained = learned.record.result(RETRAIN)
+    assert not retrained.twins
+    assert retrained.trainings["winner"].history != retrained.trainings["uniform"].history
 
 
 def test_one_architecture_of_one_supernet_is_retrained_once(tmp_path: Path) -> None:
     overrides = [*QUICK, "strategy.trials=2", "baseline=2", "retrain.epochs=0"]
     record = run_up_to("report", Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")).record
-    explored = record.result("explore")
-    assert (explored["adopted"], explored["measured"]) == (False, 2)
-    assert record.result("retrain")["twins"]
+    explored = record.result(EXPLORE)
+    assert (explored.adopted, explored.measured) == (False, 2)
+    assert record.result(RETRAIN).twins
 
 
 def test_the_relaxed_training_is_kept_and_its_checkpoint_is_not(learned: Study) -> None:
-    explored = learned.record.result("explore")
-    assert explored["adopted"]
-    assert [row["epoch"] for row in explored["relaxation"]] == [1, 2]
-    assert explored["relaxation"][0]["metrics"]["mlp.1"] == 0.75
+    explored = learned.record.result(EXPLORE)
+    assert explored.adopted
+    assert [epoch.epoch for epoch in explored.relaxation] == [1, 2]
+    assert explored.relaxation[0].metrics["mlp.1"] == 0.75
     assert not (learned.folder.path / "explore" / CHECKPOINT).exists()
 
 
 def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned: Study) -> None:
     images, _ = next(workshop_of(learned).data.validation.batches(8))
-    best = learned.record.result("explore")["winner"]
+    best = learned.record.result(EXPLORE).winner
     supernet = workshop_of(learned).supernet("evolution")
     with torch.no_grad():
         expected = supernet(images, learned.record.stored("evolution")[0].architecture)
-        for name in ({}, {"number": 0}, {"digest": best["digest"]}):
+        for name in ({}, {"number": 0}, {"digest": best.digest}):
             assert torch.equal(learned.extract(**name)(images), expected)
 
 
@@ -212,7 +215,7 @@ def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch:
             study().run(quiet=True)
     assert (tmp_path / "r" / "supernet" / ORDERING).exists()
     record = study().run(quiet=True)
-    assert [row["epoch"] for row in record.result("supernet")["importance"]] == [1, 2]
+    assert [epoch.epoch for epoch in record.result(SUPERNET).importance] == [1, 2]
     assert Findings(record).passes == {"importance": 2, "supernet": 1}
     assert "importance" in Findings(record).histories
     assert not (tmp_path / "r" / "supernet" / ORDERING).exists()
@@ -232,8 +235,8 @@ def test_the_report_tells_the_relaxed_training(learned: Study) -> None:
 def test_results_of_older_runs_lack_the_new_keys_and_are_read(learned: Study, tmp_path: Path) -> None:
     folder = shutil.copytree(learned.folder.path, tmp_path / "run")
     for stage, keys in (("explore", ("relaxation", "adopted")), ("supernet", ("importance",))):
-        old = {k: v for k, v in learned.record.result(stage).items() if k not in keys}
-        write_json(folder / stage / "result.json", old)
+        path = folder / stage / "result.json"
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k not in keys}))
     facts = Findings(Record.open(folder))
     assert (facts.relaxation, facts.importance, facts.adopted) == ([], [], False)
 

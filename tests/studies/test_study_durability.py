@@ -11,8 +11,9 @@ from studies_fakes import TINY, outcome, run_and_die
 from studies_partial import found, run_up_to
 
 from nas.errors import RunError, StoreError
-from nas.studies.run.folder import STAGES, RunFolder
+from nas.studies.run.folder import RunFolder
 from nas.studies.run.record import Record
+from nas.studies.run.results import STAGES
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -31,7 +32,7 @@ def killed(folder: Path, **moment: Any) -> bool:
 def until_killed(folder: Path, writes: int) -> str:
     """The stage in which the run was killed."""
     assert killed(folder, writes=writes)
-    return next(stage for stage in STAGES if RunFolder(folder).result(stage) is None)
+    return next(stage.name for stage in STAGES if RunFolder(folder).result(stage) is None)
 
 
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(finished: Study, tmp_path: Path) -> None:

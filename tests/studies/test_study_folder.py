@@ -7,7 +7,8 @@ import pytest
 from safetensors import SafetensorError
 
 from nas.errors import RunError
-from nas.studies.run.folder import STAGES, RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.run.folder import RunFolder, read_json, replaced_folder, write_bytes, write_json
+from nas.studies.run.results import BASE, EXPLORE, STAGES, Stage, StageResult
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,10 +61,14 @@ def test_weights_that_do_not_fit_on_the_disk_are_a_fault_of_the_disk(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", STAGES, ids=str)
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe", b"{}", b'{"seconds": 1.0, "history": [{}]}'])
-def test_a_damaged_result_names_the_file_and_the_remedy(tmp_path: Path, stage: str, content: bytes) -> None:
-    write_bytes(tmp_path / stage / "result.json", content)
+def test_a_damaged_result_names_the_file_and_the_remedy(
+    tmp_path: Path,
+    stage: Stage[StageResult],
+    content: bytes,
+) -> None:
+    write_bytes(tmp_path / stage.name / "result.json", content)
     with pytest.raises(RunError, match=rf"{stage}/result\.json: damaged.*delete the folder '.*{stage}' and run again"):
         RunFolder(tmp_path).result(stage)
 
@@ -72,7 +77,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     history = [{"epoch": 1, "metrics": {}}]
     write_json(tmp_path / "base" / "result.json", {"history": history, "validation": {"accuracy": 1}, "seconds": 1})
     with pytest.raises(RunError, match=r"damaged, 'history\.0\.loss' is missing or wrong"):
-        RunFolder(tmp_path).result("base")
+        RunFolder(tmp_path).result(BASE)
 
 
 def test_an_empty_folder_that_is_there_gets_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,4 +91,4 @@ def test_an_empty_folder_that_is_there_gets_the_files(tmp_path: Path, monkeypatc
 
 def test_a_stage_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="the stage 'explore' is not finished; run the study again"):
-        RunFolder(tmp_path).need("explore")
+        RunFolder(tmp_path).need(EXPLORE)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from studies_fakes import trial
 
+from nas import quantities
 from nas.errors import RunError
 from nas.search import Objective, Trial
 from nas.searchspaces import Architecture
@@ -16,12 +17,13 @@ from nas.studies.run.frames import (
     candidates_per_hour,
     front_objectives,
     hypervolume,
+    ideal_and_worst,
     knee,
     pareto_frame,
     trials_frame,
-    worst_values,
 )
 from nas.studies.study import Study
+from nas.tasks.classification import Classification
 
 ACCURACY, MACS = Objective("accuracy", maximise=True), Objective("macs", maximise=False)
 CHOICES = ["heads.0", "mlp.0"]
@@ -110,16 +112,34 @@ def test_the_knee_is_the_best_compromise() -> None:
 
 
 def test_the_hypervolume_of_one_point_is_a_rectangle() -> None:
-    worst = {"accuracy": 0.0, "macs": 100.0}
-    assert hypervolume(frame((0.8, 25)), [ACCURACY, MACS], worst) == pytest.approx(0.8 * 0.75)
-    assert hypervolume(frame((0.8, 25), (0.5, 50)), [ACCURACY, MACS], worst) == pytest.approx(0.6)
-    assert hypervolume(frame((0.8, 25), most=1), [ACCURACY, MACS], worst) == 0.0
+    ends = {"accuracy": (1.0, 0.0), "macs": (0.0, 100.0)}
+    assert hypervolume(frame((0.8, 25)), [ACCURACY, MACS], ends) == pytest.approx(0.8 * 0.75)
+    assert hypervolume(frame((0.8, 25), (0.5, 50)), [ACCURACY, MACS], ends) == pytest.approx(0.6)
+    assert hypervolume(frame((0.8, 25), most=1), [ACCURACY, MACS], ends) == 0.0
 
 
-def test_the_worst_point_is_the_base_models_cost() -> None:
-    loss = Objective("loss", maximise=False)
-    found = worst_values([ACCURACY, MACS, loss], {"macs": 100}, frame((0.8, 25), (0.5, 50)))
-    assert found == {"accuracy": 0.0, "macs": 100.0, "loss": 0.5}
+def test_the_box_is_the_base_models_cost_by_the_metrics_own_ends() -> None:
+    loss, flops = Objective("loss", maximise=False), Objective("flops", maximise=False)
+    known = (*quantities.costs(), *Classification().metrics)
+    ends = ideal_and_worst([ACCURACY, MACS, flops, loss], known, {"macs": 100}, frame((0.8, 25), (0.5, 50)))
+    assert ends == {"accuracy": (1.0, 0.0), "macs": (0.0, 100.0), "flops": (0.0, 200.0), "loss": (0.0, 0.5)}
+
+
+def test_a_study_that_wants_the_opposite_has_the_box_upside_down() -> None:
+    most = Objective("macs", maximise=True)
+    ends = ideal_and_worst([most], quantities.costs(), {"macs": 100}, frame((0.8, 25)))
+    assert ends == {"macs": (100.0, 0.0)}
+    assert hypervolume(frame((0.8, 25)), [most], ends) == pytest.approx(0.25)
+
+
+def test_costs_of_a_quantity_that_came_later_are_missing_and_no_damage() -> None:
+    old = trial(0, costs={"macs": 1000})
+    assert list(trials_frame([old], study="s", choices=CHOICES, bounds={}).filter(["macs", "flops", "params"])) == [
+        "macs", "flops",
+    ]  # fmt: skip
+    mixed = trials_frame([old, trial(1)], study="s", choices=CHOICES, bounds={})
+    assert mixed["params"].isna().tolist() == [True, False]
+    assert mixed.dtypes[["macs", "params"]].astype(str).to_list() == ["int64", "float64"]
 
 
 def test_a_single_objective_gets_macs_beside_it() -> None:

@@ -14,6 +14,7 @@ from nas.errors import ConfigError, RunError
 from nas.studies.file.resolve import resolve
 from nas.studies.file.settings import differences
 from nas.studies.run.record import Record
+from nas.studies.run.results import BASE, EXPLORE, SUPERNET
 from nas.studies.stages.trainers import trainer
 from nas.studies.study import Study
 from nas.system import cluster
@@ -31,10 +32,10 @@ def test_a_study_under_torchrun_is_that_of_one_process(tiny: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("report: ") == 1
     alone, there = finished.record, Record.open(tmp_path / "run")
-    for stage in ("base", "supernet"):
-        ours, theirs = (record.folder.need(stage)["history"] for record in (alone, there))
-        assert [row["loss"] for row in theirs] == pytest.approx([row["loss"] for row in ours], abs=1e-4)
-    assert there.folder.need("explore")["winner"]["digest"] == alone.folder.need("explore")["winner"]["digest"]
+    for stage in (BASE, SUPERNET):
+        ours, theirs = (record.result(stage).history for record in (alone, there))
+        assert [epoch.loss for epoch in theirs] == pytest.approx([epoch.loss for epoch in ours], abs=1e-4)
+    assert there.result(EXPLORE).winner.digest == alone.result(EXPLORE).winner.digest
     assert not list((tmp_path / "run").rglob("*training.safetensors"))
 
 

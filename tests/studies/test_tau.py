@@ -19,6 +19,7 @@ from nas.errors import NasError, RunError
 from nas.searchspaces import Architecture
 from nas.studies.report.findings import Findings
 from nas.studies.run.rank_truth import RankTruth, found_in
+from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.study import Study
 from nas.studies.tau import statistics
 from nas.studies.tau.retraining import Retraining
@@ -74,17 +75,17 @@ def test_accuracies_are_of_the_search_validation_split(run: Study) -> None:
     for row in seen.to_dict("records"):
         assert row["shared_accuracy"] == trials.loc[[row["digest"]], "accuracy"].iloc[0]
     workshop = run._workshop(show=False)
-    winner = run.record.result("explore")["winner"]
+    winner = run.record.result(EXPLORE).winner
     work = Retraining(
-        supernet=workshop.supernet(winner["strategy"]),
+        supernet=workshop.supernet(winner.strategy),
         spec=workshop.config.retrain,
         data=workshop.data.without_test(),
         seed=workshop.config.seed,
         device="cpu",
     )
-    architecture = Architecture(winner["architecture"])
-    expected = run.record.result("retrain")["trainings"]["winner"]["validation"]
-    assert work(architecture)["validation"] == work(architecture)["validation"] == expected
+    architecture = Architecture(winner.architecture)
+    expected = run.record.result(RETRAIN).trainings["winner"].validation
+    assert work(architecture).validation == work(architecture).validation == expected
 
 
 def test_the_report_shows_the_answers_that_there_are(run: Study, finished: Study) -> None:

@@ -4,7 +4,6 @@ storage lies.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import shutil
 from pathlib import Path
@@ -17,7 +16,8 @@ from nas.errors import ConfigError, RunError
 from nas.strategies.with_optuna.storage import opened
 from nas.studies.file.resolve import resolve
 from nas.studies.run.export_optuna import export
-from nas.studies.run.prior import plain, read_prior
+from nas.studies.run.prior import read_prior, write_prior
+from nas.studies.stages.beginning import begin
 from nas.studies.study import Study
 
 OPTUNA = ["strategy={use: with_optuna, sampler: nsga2, population: 3, trials: 6}", "baseline=1"]
@@ -59,7 +59,7 @@ def test_a_run_learns_from_an_earlier_one_and_keeps_what_it_took(finished: Study
 
 def test_what_is_kept_comes_back(finished: Study, tmp_path: Path) -> None:
     trials = [trial for trial in finished.record.stored() if not trial.cached]
-    (tmp_path / "prior.json").write_text(json.dumps(plain(trials)))
+    write_prior(tmp_path / "prior.json", trials)
     assert read_prior(tmp_path / "prior.json") == trials
     (tmp_path / "prior.json").write_text('{"trials": [{"number": 1}]}')
     with pytest.raises(RunError, match=r"prior.json: damaged"):
@@ -69,7 +69,7 @@ def test_what_is_kept_comes_back(finished: Study, tmp_path: Path) -> None:
 def test_runs_that_do_not_fit_are_refused_at_their_places(finished: Study, tmp_path: Path) -> None:
     other = TINY.replace("heads: {size: [1, 2], per: block}", "heads: {size: [1, 2], per: model}")
     study = Study.from_yaml(other, folder=tmp_path / "other")
-    study._begin()
+    begin(study.resolved, study.folder)
     text = f"{TINY}\nwarm_start:\n- {tmp_path}/nosuch\n- {study.folder.path}\n- {finished.folder.path}\n"
     with pytest.raises(ConfigError) as caught:
         resolve(text)

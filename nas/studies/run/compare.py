@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from nas.studies.run.record import Record
+from nas.studies.run.results import RETRAIN
 
 
 def compare(records: Sequence[Record]) -> pd.DataFrame:
@@ -19,7 +20,7 @@ def compare(records: Sequence[Record]) -> pd.DataFrame:
     names = [record.name for record in records]
     frames = []
     for record in records:
-        frame = pd.DataFrame([dict(row) for row in record.result("retrain")["rows"]])
+        frame = pd.DataFrame([row.flat() for row in record.result(RETRAIN).rows])
         trials = record.trials()
         volumes = {s: record.hypervolume(trials[trials["strategy"] == s]) for s in trials["strategy"].unique()}
         unique = names.count(record.name) == 1

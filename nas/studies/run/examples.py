@@ -25,7 +25,7 @@ def save_examples(path: Path, images: Tensor) -> None:
 def load_examples(path: Path) -> NDArray[np.uint8] | None:
     """What `save_examples` wrote; None when it is missing or damaged: a report can do without."""
     try:
-        found: NDArray[np.uint8] = np.load(path, allow_pickle=False)
+        images: NDArray[np.uint8] = np.load(path, allow_pickle=False)
     except (OSError, ValueError):
         return None
-    return found if found.dtype == np.uint8 and found.ndim == 4 else None
+    return images if images.dtype == np.uint8 and images.ndim == 4 else None

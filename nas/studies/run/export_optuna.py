@@ -20,14 +20,13 @@ def export(record: Record, url: str) -> dict[str, int]:
     except ModuleNotFoundError as absent:
         raise StrategyError("the export needs the package 'optuna': pip install 'nas[optuna]'") from absent
     holds(url)
-    choices = record.result("prepare")["space"]["choices"]
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for strategy in dict.fromkeys([record.strategy, "uniform"]):
         trials = record.stored(strategy)
         if trials:
-            subject = Subject(record.label, strategy, record.objectives, choices, record.bounds)
+            subject = Subject(record.label, strategy, record.objectives, record.choices, record.bounds)
             study = StoredStudy(url, subject)
             for trial in trials:
                 study.add(trial)
-            found[subject.name] = len(study)
-    return found
+            counts[subject.name] = len(study)
+    return counts

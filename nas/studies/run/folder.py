@@ -13,15 +13,19 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final, overload
 
+from pydantic import JsonValue, ValidationError
 from safetensors import SafetensorError
 
 from nas.errors import RunError
-from nas.studies.run import results
+from nas.studies.run.results import EXTRACT, STAGES, Stage, StageResult, Stamp
+from nas.studies.run.typed_json import parsed, plain, said
 from nas.system.files import replace_file, replacing_folder
 
-STAGES = tuple(results.STAGES)
+T = TypeVar("T")
+R = TypeVar("R", bound=StageResult)
+
 TAU = "tau"
 """Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
 architecture.
@@ -59,34 +63,54 @@ class RunFolder:
             (self.path / stage).mkdir(parents=True, exist_ok=True)
         return self.path / stage
 
-    def result(self, stage: str) -> Mapping[str, Any] | None:
+    @overload
+    def result(self, stage: Stage[R]) -> R | None: ...
+    @overload
+    def result(self, stage: str) -> Mapping[str, Any] | None: ...
+    def result(self, stage: Stage[Any] | str) -> Any:
         """What a finished stage left, None while it is not finished."""
-        path = self.path / stage / "result.json"
+        path = self.path / str(stage) / "result.json"
         if not path.exists():
             return None
-        remedy = f"delete the folder '{path.parent}' and run again: the stage is then redone"
-        return read_json(path, results.STAGES[stage], remedy=remedy)
+        if isinstance(stage, str):  # while callers move to typed results
+            kind = next(known.result for known in STAGES if known.name == stage)
+            read_json(path, kind, remedy=self._redo(stage))
+            return json.loads(path.read_bytes())
+        return read_json(path, stage.result, remedy=self._redo(stage.name))
 
-    def need(self, stage: str) -> Mapping[str, Any]:
+    @overload
+    def need(self, stage: Stage[R]) -> R: ...
+    @overload
+    def need(self, stage: str) -> Mapping[str, Any]: ...
+    def need(self, stage: Stage[Any] | str) -> Any:
         """The result of a stage, or a `RunError` that says how to get it."""
-        found = self.result(stage)
-        if found is None:
+        result = self.result(stage)
+        if result is None:
             raise RunError(
                 f"{self.path}: the stage '{stage}' is not finished; run the study again to continue it: nas run "
                 f"{self.path}"
             )
-        return found
+        return result
 
-    def finish(self, stage: str, result: Mapping[str, Any]) -> None:
+    def stamp(self, stage: Stage[StageResult]) -> Stamp:
+        """How long a finished stage took, and which commit ran it. Raises `RunError` when it is not finished."""
+        self.need(stage)
+        return read_json(self.path / stage.name / "result.json", Stamp, remedy=self._redo(stage.name))
+
+    def _redo(self, stage: str) -> str:
+        return f"delete the folder '{self.path / stage}' and run again: the stage is then redone"
+
+    def finish(self, stage: Stage[R], result: R, stamp: Stamp) -> None:
         """Marks a stage as done. Write everything else of the stage before."""
-        write_json(self.stage(stage) / "result.json", result)
+        _write_plain(self.stage(stage.name) / "result.json", {**plain(result), **plain(stamp)})
 
-    def forget_after(self, stage: str) -> None:
+    def forget_after(self, stage: Stage[StageResult]) -> None:
         """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
         `nas tau` come after `explore`.
         """
         later = STAGES[STAGES.index(stage) + 1 :]
-        for name in (*later, TAU) if "extract" in later else later:
+        names = [other.name for other in later]
+        for name in (*names, TAU) if EXTRACT in later else names:
             path = self.path / name
             if path.exists():
                 with _disk(path, "delete"):
@@ -119,27 +143,19 @@ def write_bytes(path: Path, content: bytes) -> None:
         replace_file(path, content)
 
 
-def run_label(name: str, identity: Mapping[str, Any]) -> str:
-    """What a run is called where several meet: its study's name, and the beginning of its id."""
-    return f"{name}-{str(identity['id'])[:12]}"
+def write_json(path: Path, value: object) -> None:
+    """Writes a dataclass as JSON, whole or not at all."""
+    _write_plain(path, plain(value))
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes JSON whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path, kind: Any, *, remedy: str) -> dict[str, Any]:
-    """Reads what `write_json` wrote, which must hold a `kind` of `run.results`; `remedy` ends the message of
-    the `RunError` for a damaged file.
-    """
+def read_json(path: Path, kind: type[T], *, remedy: str) -> T:
+    """What `write_json` wrote, as a `kind`; `remedy` ends the message of the `RunError` for a damaged file."""
     with _disk(path, "read"):
         content = path.read_bytes()
-    damage = results.damage(kind, content)
-    if damage is not None:
-        raise RunError(f"{path}: damaged, {damage}; {remedy}")
-    value: dict[str, Any] = json.loads(content)
-    return value
+    try:
+        return parsed(kind, content)
+    except ValidationError as fault:
+        raise RunError(f"{path}: damaged, {said(fault)}; {remedy}") from fault
 
 
 @contextlib.contextmanager
@@ -158,3 +174,7 @@ def _disk(path: Path, verb: str) -> Iterator[None]:
         raise RunError(
             f"cannot {verb} '{path}': {reason}; mend that and run the same command again: nothing finished is lost"
         ) from fault
+
+
+def _write_plain(path: Path, data: Mapping[str, JsonValue]) -> None:
+    write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())

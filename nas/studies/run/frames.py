@@ -6,23 +6,21 @@ Frames of several runs concatenate with `pd.concat` and go to Parquet as they ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import moocore
 import numpy as np
 import pandas as pd
 
+from nas import quantities
 from nas.errors import RunError
-from nas.search.problem import Objective, Trial
+from nas.quantities import Quantity
+from nas.search import Objective, Trial
 from nas.studies.store.drivers import Driver
 
 HEAD = {"study": "str", "strategy": "str", "seed": "int64", "number": "int64"}
 TAIL = {
-    "macs": "int64",
-    "flops": "int64",
-    "params": "int64",
     "feasible": "bool",
     "seconds": "float64",
     "state": "str",
@@ -31,7 +29,7 @@ TAIL = {
     "cached": "bool",
     "error": "str",
 }
-"""Columns around those of the choices and metrics, in order, with their types."""
+"""Columns before those of choices, metrics and costs, and behind them, in order, with their types."""
 RUNNING = {
     "host": "str",
     "pid": "int64",
@@ -49,16 +47,22 @@ RUNNING = {
 def trials_frame(
     trials: Sequence[Trial], *, study: str, choices: Sequence[str], bounds: Mapping[str, tuple[float, float]]
 ) -> pd.DataFrame:
-    """One row per trial: study, strategy, seed, number, a column per choice, metrics, macs, flops (2 x macs), params,
+    """One row per trial: study, strategy, seed, number, a column per choice, metrics, costs (macs, flops, params ...),
     feasible (within `bounds`, cost -> (least, most)), seconds, state, share (of the images that the metrics are of),
     digest, cached, error.
 
-    A metric that a failed trial lacks is NaN. No trials give the same columns with no rows.
+    A metric that a failed trial lacks is NaN. A cost that no trial has, since its quantity came later, has no column;
+    one that only some have is NaN for the others. No trials give the same columns with no rows.
     """
     metrics = sorted({name for trial in trials for name in trial.metrics})
     rows = [_row(trial, study, choices, metrics, bounds) for trial in trials]
-    frame = pd.DataFrame(rows, columns=[*HEAD, *choices, *metrics, *TAIL])
-    return frame.astype({**HEAD, **TAIL, **dict.fromkeys(metrics, "float64")})
+    costs = {
+        quantity.name: "int64" if all(quantity.name in row for row in rows) else "float64"
+        for quantity in quantities.costs()
+        if not rows or any(quantity.name in row for row in rows)
+    }
+    frame = pd.DataFrame(rows, columns=[*HEAD, *choices, *metrics, *costs, *TAIL])
+    return frame.astype({**HEAD, **dict.fromkeys(metrics, "float64"), **costs, **TAIL})
 
 
 def running_frame(driver: Driver | None) -> pd.DataFrame:
@@ -67,11 +71,11 @@ def running_frame(driver: Driver | None) -> pd.DataFrame:
     under way will be measured again), and strategy, number, digest and `seconds` so far of the trial. No rows when
     nobody runs the study.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     if driver is not None:
-        shared = {name: getattr(driver, name) for name in ("host", "pid", "stage", "stale")} | {"seen": driver.age}
+        shared: dict[str, object] = {name: getattr(driver, name) for name in ("host", "pid", "stage", "stale")}
         trials = [asdict(one) | {"seconds": one.seconds + driver.age} for one in driver.under_way]
-        rows = [shared | trial for trial in trials or [{}]]
+        rows = [shared | {"seen": driver.age} | trial for trial in trials or [{}]]
     return pd.DataFrame(rows, columns=list(RUNNING)).astype(RUNNING)
 
 
@@ -81,7 +85,8 @@ def _row(
     choices: Sequence[str],
     metrics: Sequence[str],
     bounds: Mapping[str, tuple[float, float]],
-) -> dict[str, Any]:
+) -> dict[str, object]:
+    costs = quantities.with_multiples(trial.costs)
     return {
         "study": study,
         "strategy": trial.strategy,
@@ -89,10 +94,8 @@ def _row(
         "number": trial.number,
         **{name: trial.architecture[name] for name in choices},
         **{name: trial.metrics.get(name, np.nan) for name in metrics},
-        "macs": trial.costs["macs"],
-        "flops": 2 * trial.costs["macs"],
-        "params": trial.costs["params"],
-        "feasible": all(low <= trial.costs[cost] <= high for cost, (low, high) in bounds.items()),
+        **costs,
+        "feasible": all(low <= costs[cost] <= high for cost, (low, high) in bounds.items()),
         "seconds": trial.seconds,
         "state": trial.state,
         "share": trial.share,
@@ -103,11 +106,15 @@ def _row(
 
 
 def front_objectives(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
-    """The objectives of a front: those of the study; a single one gets MACs beside it, or its front were a point."""
+    """The objectives of a front: those of the study; a single one gets the size beside it, or its front were a point.
+    One that is the size itself, or a multiple of it, gets the next cost that is counted by itself.
+    """
     if len(objectives) > 1:
         return tuple(objectives)
-    cheap = Objective("params" if objectives[0].metric in ("macs", "flops") else "macs", maximise=False)
-    return (*objectives, cheap)
+    size = quantities.SIZE
+    if objectives[0].metric in quantities.with_multiples({size: 1}):
+        size = next(quantity.name for quantity in quantities.counted() if quantity.name != size)
+    return (*objectives, Objective(size, maximise=False))
 
 
 def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.DataFrame:
@@ -124,43 +131,55 @@ def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.Dat
     values, maximise = _values(fit, objectives)
     front: pd.DataFrame = fit[moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)]
     front = front.sort_values([o.metric for o in reversed(objectives)], kind="stable").reset_index(drop=True)
-    return front.assign(knee=np.arange(len(front)) == knee(_losses(front, objectives)))
+    return front.assign(knee=np.arange(len(front)) == knee(_to_minimise(front, objectives)))
 
 
-def knee(losses: np.ndarray) -> int:
+def knee(values: np.ndarray) -> int:
     """Index of the best compromise of a front (points x objectives, less is better): the least sum of the objectives,
     each scaled to 0..1 over the front. With two objectives that is the point farthest below the chord of the two ends.
     """
-    low, high = losses.min(axis=0), losses.max(axis=0)
-    return int(((losses - low) / np.where(high > low, high - low, 1.0)).sum(axis=1).argmin())
+    low, high = values.min(axis=0), values.max(axis=0)
+    return int(((values - low) / np.where(high > low, high - low, 1.0)).sum(axis=1).argmin())
 
 
-def hypervolume(frame: pd.DataFrame, objectives: Sequence[Objective], worst: Mapping[str, float]) -> float:
-    """The volume that the feasible, finished rows dominate, as a share of the box from the ideal to the `worst` point.
+def hypervolume(frame: pd.DataFrame, objectives: Sequence[Objective], ends: Mapping[str, tuple[float, float]]) -> float:
+    """The volume that the feasible, finished rows dominate, as a share of the box from the ideal to the worst point.
 
-    `worst` gives each objective's worst value, such as 0 for accuracy and the base model's MACs; the ideal of a
-    maximised share and of a minimised cost or loss are 1 and 0. So 1.0 would be a perfect model for nothing, and runs
-    on the same base are comparable. 0.0 when there are no rows.
+    `ends` gives each objective's ideal and worst value, see `ideal_and_worst`. So 1.0 would be a perfect model for
+    nothing, and runs on the same base are comparable. 0.0 when there are no rows.
     """
     fit = _finished(frame, objectives)
     if not len(fit):
         return 0.0
-    scale = np.array([abs((1.0 if o.maximise else 0.0) - worst[o.metric]) for o in objectives])
-    reference = np.array([-worst[o.metric] if o.maximise else worst[o.metric] for o in objectives])
-    return float(moocore.hypervolume(_losses(fit, objectives) / scale, ref=reference / scale))
+    ideal, worst = np.array([ends[objective.metric] for objective in objectives]).T
+    # Each axis in units of its box, less being better: the box then has volume 1.
+    scale = np.abs(ideal - worst)
+    reference = np.where([objective.maximise for objective in objectives], -worst, worst)
+    return float(moocore.hypervolume(_to_minimise(fit, objectives) / scale, ref=reference / scale))
 
 
-def worst_values(objectives: Sequence[Objective], base: Mapping[str, float], frame: pd.DataFrame) -> dict[str, float]:
-    """Worst point for `hypervolume`: nothing right, all of the base's cost; the frame's worst of any other metric."""
-    worst = {}
+def ideal_and_worst(
+    objectives: Sequence[Objective], known: Iterable[Quantity], base: Mapping[str, int], frame: pd.DataFrame
+) -> dict[str, tuple[float, float]]:
+    """The box for `hypervolume`, by objective: the ideal and the worst that its quantity names. Where it names no
+    worst, that is the cost of the base model (`base` has the counted ones), else the frame's worst value.
+
+    A study that wants the other way round than the quantity does gets the two ends exchanged.
+    """
+    by_name = {quantity.name: quantity for quantity in known}
+    costs = quantities.with_multiples(base)
+    ends = {}
     for objective in objectives:
-        if objective.metric in base:
-            worst[objective.metric] = float(base[objective.metric])
-        elif objective.maximise:
-            worst[objective.metric] = 0.0
-        else:
-            worst[objective.metric] = float(frame[objective.metric].max())
-    return worst
+        quantity = by_name[objective.metric]
+        worst = quantity.worst
+        if worst is None and quantity.name in costs:
+            worst = float(costs[quantity.name])
+        elif worst is None:
+            values = frame[quantity.name]
+            worst = float(values.min() if quantity.maximise else values.max())
+        pair = (quantity.ideal, worst)
+        ends[objective.metric] = pair if quantity.maximise == objective.maximise else pair[::-1]
+    return ends
 
 
 def best_so_far(frame: pd.DataFrame, objective: Objective) -> pd.Series:
@@ -192,6 +211,6 @@ def _values(frame: pd.DataFrame, objectives: Sequence[Objective]) -> tuple[np.nd
     return frame[[o.metric for o in objectives]].to_numpy(np.float64), [o.maximise for o in objectives]
 
 
-def _losses(frame: pd.DataFrame, objectives: Sequence[Objective]) -> np.ndarray:
+def _to_minimise(frame: pd.DataFrame, objectives: Sequence[Objective]) -> np.ndarray:
     values, maximise = _values(frame, objectives)
     return np.where(maximise, -values, values)

@@ -5,19 +5,41 @@ Their metrics were measured on the weights of other supernets: hints of what is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import final
 
 from nas.documents.document import Document
 from nas.errors import ConfigError, RunError, SpaceError, StoreError
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.studies.run.folder import read_json
+from nas.studies.run.folder import read_json, write_json
 from nas.studies.run.record import Record
-from nas.studies.run.results import Earlier, Prior
+from nas.studies.run.rows import Costs, Numbers, Values
 from nas.supernets import Cost
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class EarlierTrial:
+    """A finished trial of another run, its costs counted anew."""
+
+    number: int
+    architecture: Values
+    metrics: Numbers
+    costs: Costs
+    strategy: str
+    seed: int
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class Prior:
+    """prior.json."""
+
+    trials: list[EarlierTrial]
 
 
 def priors(
@@ -26,17 +48,17 @@ def priors(
     """The trials of all runs that the study names, each architecture once. Raises `ConfigError` with what is wrong with
     any of them.
     """
-    found: dict[str, Trial] = {}
+    trials: dict[str, Trial] = {}
     faults = []
     for i, path in enumerate(paths):
         try:
             for trial in prior_of(path, space, cost, limit):
-                found.setdefault(trial.architecture.digest, trial)
+                trials.setdefault(trial.architecture.digest, trial)
         except (RunError, StoreError) as fault:
             faults.append(document.refused(("warm_start", i), fault, "the folder of a run"))
     if faults:
         raise ConfigError(faults)
-    return list(found.values())
+    return list(trials.values())
 
 
 def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
@@ -46,7 +68,7 @@ def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> 
     Raises `RunError` or `StoreError` for a run that is missing, that has other choices, or none within the limit.
     """
     record = Record.open(path)
-    there = {name: list(values) for name, values in record.result("prepare")["space"]["choices"].items()}
+    there = dict(record.choices)
     here = {name: list(choice.values) for name, choice in space.items()}
     if there != here:
         differing = [name for name in {**here, **there} if here.get(name) != there.get(name)]
@@ -55,30 +77,49 @@ def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> 
             f"here {here.get(differing[0], 'none')}); allowed: runs with the same choices and values"
         )
     done = [trial for trial in record.stored() if trial.state == "done"]
-    found: dict[str, Trial] = {}
+    fitting: dict[str, Trial] = {}
     for trial in done:
         if _fits(trial.architecture, space, limit):
-            found.setdefault(trial.architecture.digest, _counted(trial, cost))
-    if not found:
+            counted = replace(trial, costs=cost.counts(trial.architecture))
+            fitting.setdefault(trial.architecture.digest, counted)
+    if not fitting:
         raise RunError(f"'{path}', of whose {len(done)} finished trials none fits; allowed: runs with trials within "
                        "the limit")  # fmt: skip
-    return list(found.values())
+    return list(fitting.values())
 
 
-def plain(prior: Sequence[Trial]) -> dict[str, Any]:
-    """Trials as JSON."""
-    keys = [field.name for field in fields(Earlier)]
-    return {"trials": [{key: _json(getattr(trial, key)) for key in keys} for trial in prior]}
+def write_prior(path: Path, prior: Sequence[Trial]) -> None:
+    """Keeps trials in a file."""
+    trials = [
+        EarlierTrial(
+            number=trial.number,
+            architecture=dict(trial.architecture),
+            metrics=dict(trial.metrics),
+            costs=dict(trial.costs),
+            strategy=trial.strategy,
+            seed=trial.seed,
+            seconds=trial.seconds,
+        )
+        for trial in prior
+    ]
+    write_json(path, Prior(trials))
 
 
 def read_prior(path: Path) -> list[Trial]:
-    """The trials that `plain` made, from a file."""
-    rows = read_json(path, Prior, remedy="delete the run's folder and run again")["trials"]
-    return [Trial(**{**row, "architecture": Architecture(row["architecture"])}) for row in rows]
-
-
-def _json(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+    """The trials that `write_prior` kept. Raises `RunError` when the file is missing or damaged."""
+    prior = read_json(path, Prior, remedy="delete the run's folder and run again")
+    return [
+        Trial(
+            number=trial.number,
+            architecture=Architecture(trial.architecture),
+            metrics=trial.metrics,
+            costs=trial.costs,
+            strategy=trial.strategy,
+            seed=trial.seed,
+            seconds=trial.seconds,
+        )
+        for trial in prior.trials
+    ]
 
 
 def _fits(architecture: Architecture, space: SearchSpace, limit: Limit | None) -> bool:
@@ -87,7 +128,3 @@ def _fits(architecture: Architecture, space: SearchSpace, limit: Limit | None) -
     except SpaceError:
         return False
     return limit is None or limit.allows(architecture)
-
-
-def _counted(trial: Trial, cost: Cost) -> Trial:
-    return replace(trial, costs=cost.counts(trial.architecture))

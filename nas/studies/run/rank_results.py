@@ -7,17 +7,17 @@ from typing import Annotated, final
 
 from pydantic import Field
 
-from nas.studies.run.results import EpochRow, Numbers, Sizes, Values
+from nas.studies.run.rows import Metrics, RankedRow, Sizes, Values
 
 
 @final
-@dataclass(frozen=True)
-class Chosen:
+@dataclass(frozen=True, kw_only=True)
+class MemberResult:
     """One architecture whose two rankings are compared: `nas.studies.tau.strata.Member`."""
 
     architecture: Values
     band: int
-    shared: Numbers
+    shared: Metrics
 
 
 @final
@@ -25,7 +25,7 @@ class Chosen:
 class Sample:
     """tau/samples/N.json."""
 
-    members: list[Chosen]
+    members: list[MemberResult]
 
 
 @final
@@ -44,44 +44,9 @@ class Relearning:
 
 
 @final
-@dataclass(frozen=True)
-class Evaluated:
-    """All that is measured on a split."""
-
-    accuracy: float
-    loss: float
-
-
-@final
-@dataclass(frozen=True)
-class Relearned:
-    """tau/LABEL/DIGEST.json: one retraining of a ranking."""
-
-    digest: str
-    history: list[EpochRow]
-    validation: Evaluated
-
-
-@final
-@dataclass(frozen=True)
-class RankedRow:
-    """One architecture, ranked twice."""
-
-    digest: str
-    band: int
-    macs: int
-    flops: int
-    params: int
-    shared_accuracy: float
-    shared_loss: float
-    retrained_accuracy: float
-    retrained_loss: float
-
-
-@final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Statistic:
-    """One statistic of two rankings, with its interval."""
+    """One statistic of two rankings, with its interval; None where it is not defined."""
 
     statistic: str
     value: float | None
@@ -90,7 +55,7 @@ class Statistic:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankingResult:
     """tau/LABEL-N.json: `nas.studies.run.rank_truth.RankTruth`."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import pandas as pd
@@ -17,21 +18,43 @@ from nas.studies.run.rank_results import RankingResult, Relearning
 @final
 @dataclass(frozen=True)
 class RankTruth:
-    """Does the ranking with shared weights hold after retraining?
+    """Does the ranking with shared weights hold after retraining?"""
 
-    table        one row per architecture, as shared weights rank them: digest, band, macs, flops, params,
-                 shared_accuracy, shared_loss, retrained_accuracy, retrained_loss (search-validation split)
-    summary      one row per statistic: value, and low to high, see `nas.studies.tau.statistics.summary`
-    relearning   how the architectures were retrained
-    images       how many each accuracy was counted on
-    ties         pairs of architectures, and how many have the same accuracy with shared weights or retrained
-    """
+    result: RankingResult
 
-    table: pd.DataFrame
-    summary: pd.DataFrame
-    relearning: Relearning
-    images: int
-    ties: Mapping[str, int]
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per architecture, as shared weights rank them: digest, band, costs (macs, flops, params ...), and
+        each metric with shared weights (shared_accuracy, shared_loss ...) and retrained (retrained_accuracy ...), on
+        the search-validation split.
+        """
+        return pd.DataFrame([row.flat() for row in self.result.table])
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per statistic: value, and low to high, see `nas.studies.tau.statistics.summary`."""
+        frame = pd.DataFrame([asdict(row) for row in self.result.summary])
+        return frame.astype({"value": "float64", "low": "float64", "high": "float64"})
+
+    @property
+    def relearning(self) -> Relearning:
+        """How the architectures were retrained."""
+        return self.result.relearning
+
+    @property
+    def images(self) -> int:
+        """On how many each metric was measured."""
+        return self.result.images
+
+    @property
+    def ties(self) -> dict[str, int]:
+        """Pairs of architectures, and how many have the same metric with shared weights or retrained."""
+        return self.result.ties
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that ranks: the first of the study's task."""
+        return next(iter(self.result.table[0].shared))
 
     def value(self, statistic: str) -> tuple[float, float, float]:
         """A statistic, and the ends of its interval."""
@@ -56,41 +79,21 @@ class RankTruth:
         """How coarse it is."""
         pairs = self.ties["pairs"]
         return (
-            f"Accuracies on {self.images} images of the search-validation split: one image is {100 / self.images:.2f} "
-            f"points. Of {pairs} pairs, {self.ties['tied_shared']} are tied with shared weights and "
+            f"Measured on {self.images} images of the search-validation split: one image is {100 / self.images:.2f} % "
+            f"of them. Of {pairs} pairs, {self.ties['tied_shared']} are tied with shared weights and "
             f"{self.ties['tied_retrained']} retrained."
         )
 
     def save(self, run: Path) -> None:
         """Writes its file into a run's folder."""
-        about = {"relearning": asdict(self.relearning), "images": self.images, "ties": dict(self.ties)}
-        frames = {"table": _records(self.table), "summary": _records(self.summary)}
-        write_json(run / TAU / f"{self.name}.json", {**frames, **about})
+        write_json(run / TAU / f"{self.name}.json", self.result)
 
     @classmethod
     def load(cls, path: Path) -> RankTruth:
         """Reads what `save` wrote. Raises `RunError` when the file is damaged."""
-        found = read_json(path, RankingResult, remedy="delete it and run nas tau again")
-        return cls(
-            pd.DataFrame(found["table"]),
-            _numeric(pd.DataFrame(found["summary"])),
-            Relearning(**found["relearning"]),
-            found["images"],
-            found["ties"],
-        )
+        return cls(read_json(path, RankingResult, remedy="delete it and run nas tau again"))
 
 
 def found_in(run: Path) -> Sequence[RankTruth]:
     """All that a run's folder holds."""
     return [RankTruth.load(path) for path in sorted((run / TAU).glob("*.json"))]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """JSON has null for what is not defined."""
-    return [{str(c): None if pd.isna(v) else v for c, v in row.items()} for row in frame.to_dict("records")]
-
-
-def _numeric(summary: pd.DataFrame) -> pd.DataFrame:
-    """The way back."""
-    columns: dict[str, Any] = dict.fromkeys(("value", "low", "high"), "float64")
-    return summary.astype(columns)

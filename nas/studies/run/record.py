@@ -6,26 +6,36 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 
 import pandas as pd
+from pydantic import ValidationError
 
+from nas import quantities
 from nas.documents.document import read
+from nas.documents.text import Plain
 from nas.errors import RunError
-from nas.search.problem import Objective, Trial
-from nas.studies.run.folder import STAGES, RunFolder, read_json, run_label
+from nas.search import Objective, Trial
+from nas.studies.run.folder import RunFolder, read_json
 from nas.studies.run.frames import (
     front_objectives,
     hypervolume,
+    ideal_and_worst,
     pareto_frame,
     running_frame,
     trials_frame,
-    worst_values,
 )
-from nas.studies.run.results import Identity, Settings, damage
+from nas.studies.run.identity import Identity, StudyFacts
+from nas.studies.run.results import PREPARE, STAGES, Stage, StageResult
+from nas.studies.run.typed_json import parsed, said
 from nas.studies.store.drivers import Driver
 from nas.studies.store.store import Store
 from nas.system.database import sqlite_url
+
+if TYPE_CHECKING:
+    from nas.tasks import Task
+
+R = TypeVar("R", bound=StageResult)
 
 
 @final
@@ -35,12 +45,14 @@ class Record:
     damaged.
 
     settings   the resolved study as plain data
+    study      what of it is read here
     identity   id of the run in the table of trials, when it was begun, and by which commit
     """
 
     folder: RunFolder
-    settings: Mapping[str, Any]
-    identity: Mapping[str, Any]
+    settings: Mapping[str, Plain]
+    study: StudyFacts
+    identity: Identity
 
     @classmethod
     def open(cls, path: str | Path) -> Record:
@@ -51,81 +63,103 @@ class Record:
         remedy = "delete the run's folder and run again"
         identity = read_json(folder.path / "run.json", Identity, remedy=remedy)
         settings = read(folder.study_file).data
-        wrong = damage(Settings, json.dumps(settings))
-        if wrong is not None or not isinstance(settings, dict):
-            raise RunError(f"{folder.study_file}: damaged, {wrong}; {remedy}")
-        return cls(folder, settings, identity)
+        try:
+            study = parsed(StudyFacts, json.dumps(settings))
+        except ValidationError as fault:
+            raise RunError(f"{folder.study_file}: damaged, {said(fault)}; {remedy}") from fault
+        assert isinstance(settings, dict), "what was parsed is a mapping"
+        return cls(folder, settings, study, identity)
 
-    def result(self, stage: str) -> Mapping[str, Any]:
+    @overload
+    def result(self, stage: Stage[R]) -> R: ...
+    @overload
+    def result(self, stage: str) -> Mapping[str, Any]: ...
+    def result(self, stage: Stage[Any] | str) -> Any:
         """What a finished stage found."""
         return self.folder.need(stage)
 
     @property
     def finished(self) -> tuple[str, ...]:
         """Stages that are done."""
-        return tuple(stage for stage in STAGES if self.folder.result(stage) is not None)
+        return tuple(stage.name for stage in STAGES if self.folder.result(stage) is not None)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall-clock seconds per finished stage."""
+        done = (stage for stage in STAGES if stage.name in self.finished)
+        return {stage.name: self.folder.stamp(stage).seconds for stage in done}
 
     @property
     def name(self) -> str:
         """The study's name."""
-        return str(self.settings["name"])
+        return self.study.name
 
     @property
     def label(self) -> str:
         """What the run is called where several meet."""
-        return run_label(self.name, self.identity)
+        return self.identity.label(self.name)
 
     @property
     def strategy(self) -> str:
         """The strategy's name."""
-        return str(self.settings["strategy"]["name"])
+        return self.study.strategy.name
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """The study's objectives, the one that picks the winner first."""
-        return tuple(Objective(name, way == "max") for name, way in self.settings["objectives"].items())
+        return tuple(Objective(name, way == "max") for name, way in self.study.objectives.items())
 
     @property
     def bounds(self) -> Mapping[str, tuple[float, float]]:
-        """Least and most MACs and parameters that the study's limit allows, where it has one."""
-        bounds = self.result("prepare")["limit"]["bounds"]
+        """Cost -> the least and the most that the study's limit allows; infinite for an open end."""
+        bounds = self.result(PREPARE).limit.bounds
         return {cost: (_number(low, -1), _number(high, 1)) for cost, (low, high) in bounds.items()}
+
+    @property
+    def choices(self) -> Mapping[str, list[int | float]]:
+        """Choice -> its values."""
+        return self.result(PREPARE).space.choices
+
+    @property
+    def task(self) -> Task:
+        """What the study's models are for. Loads torch, which nothing else here does."""
+        from nas.tasks.classification import Classification
+
+        return Classification()
 
     @property
     def store_url(self) -> str:
         """Where the trials are."""
-        return str(self.settings.get("store") or sqlite_url(self.folder.path / "trials.sqlite"))
+        return self.study.store or sqlite_url(self.folder.path / "trials.sqlite")
 
     def stored(self, strategy: str | None = None) -> list[Trial]:
         """The trials recorded so far, of one strategy or of all."""
         with Store.open(self.store_url) as store:
-            return store.trials(self.identity["id"], strategy, choices=self.result("prepare")["space"]["choices"])
+            return store.trials(self.identity.id, strategy, choices=self.choices)
 
     def trials(self) -> pd.DataFrame:
         """See `nas.studies.run.frames.trials_frame`."""
-        choices = list(self.result("prepare")["space"]["choices"])
-        return trials_frame(self.stored(), study=self.name, choices=choices, bounds=self.bounds)
+        return trials_frame(self.stored(), study=self.name, choices=list(self.choices), bounds=self.bounds)
 
     def driver(self) -> Driver | None:
         """Who runs the study, as far as the store knows; None when nobody does."""
         with Store.open(self.store_url) as store:
-            return store.drivers.of(self.identity["id"])
+            return store.drivers.of(self.identity.id)
 
     def running(self) -> pd.DataFrame:
         """See `nas.studies.run.frames.running_frame`."""
         return running_frame(self.driver())
 
     def pareto(self, trials: pd.DataFrame | None = None) -> pd.DataFrame:
-        """See `nas.studies.run.frames.pareto_frame`; with one objective the front is over that and MACs."""
+        """See `nas.studies.run.frames.pareto_frame`; with one objective the front is over that and the size."""
         return pareto_frame(self.trials() if trials is None else trials, front_objectives(self.objectives))
 
     def hypervolume(self, trials: pd.DataFrame | None = None) -> float:
-        """See `nas.studies.run.frames.hypervolume`; the worst point is the base model's cost with nothing right."""
+        """See `nas.studies.run.frames.hypervolume`; the worst point is the base model's cost with the worst metrics."""
         frame = self.trials() if trials is None else trials
         objectives = front_objectives(self.objectives)
-        base = self.result("prepare")["base"]
-        costs = {**base, "flops": 2 * base["macs"]}
-        return hypervolume(frame, objectives, worst_values(objectives, costs, frame))
+        known = (*quantities.costs(), *self.task.metrics)
+        return hypervolume(frame, objectives, ideal_and_worst(objectives, known, self.result(PREPARE).base, frame))
 
     def find(self, *, digest: str | None = None, number: int | None = None) -> Trial:
         """A finished trial by the first letters of its digest, or by its number under the study's strategy; of an
@@ -133,24 +167,23 @@ class Record:
         """
         if digest == "":
             raise RunError("the digest is empty; give its first letters: nas pareto lists the digests")
-        trials = [trial for trial in self.stored() if trial.state == "done"]
+        done = [trial for trial in self.stored() if trial.state == "done"]
         if digest is not None:
-            ordered = sorted(trials, key=lambda t: (t.strategy == self.strategy, -t.number))
-            found = {t.architecture.digest: t for t in ordered if t.architecture.digest.startswith(digest)}
+            # Later ones win in a dict: the study's own strategy comes last, and of its trials the first one.
+            ordered = sorted(done, key=lambda t: (t.strategy == self.strategy, -t.number))
+            matches = {t.architecture.digest: t for t in ordered if t.architecture.digest.startswith(digest)}
         else:
-            found = {t.architecture.digest: t for t in trials if t.strategy == self.strategy and t.number == number}
-        if len(found) != 1:
+            matches = {t.architecture.digest: t for t in done if t.strategy == self.strategy and t.number == number}
+        if len(matches) != 1:
             asked = f"digest {digest}" if digest is not None else f"number {number} by {self.strategy}"
-            reason = f"{len(found)} architectures" if found else "no finished trial"
-            raise RunError(
-                f"{self.folder}: {reason} with {asked} among {len(trials)} trials; list them with: nas pareto"
-            )
-        return next(iter(found.values()))
+            reason = f"{len(matches)} architectures" if matches else "no finished trial"
+            raise RunError(f"{self.folder}: {reason} with {asked} among {len(done)} trials; list them with: nas pareto")
+        return next(iter(matches.values()))
 
 
-def plain_bounds(bounds: Mapping[str, tuple[float, float]]) -> dict[str, list[float | None]]:
+def plain_bounds(bounds: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float | None, float | None]]:
     """Bounds as JSON, which knows no infinity: None."""
-    return {cost: [_finite(low), _finite(high)] for cost, (low, high) in bounds.items()}
+    return {cost: (_finite(low), _finite(high)) for cost, (low, high) in bounds.items()}
 
 
 def _finite(value: float) -> float | None:

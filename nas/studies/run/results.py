@@ -1,111 +1,95 @@
-"""What the files of a run's folder hold, as frozen dataclasses: a file that was damaged by hand, but is valid JSON, is
-found out when it is read, not where a key is missed.
+"""What each stage of a run returns, and keeps in its result.json: one frozen dataclass per stage, its fields in the
+order of the file's keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar, final
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, JsonValue
+from typing_extensions import override
 
-Numbers = dict[str, float]
-Sizes = dict[str, int]
-Values = dict[str, int | float]
+from nas import quantities, words
+from nas.quantities import Quantity
+from nas.studies.run.rows import Costs, ExtractedResult, Metrics, Numbers, RowResult, Sizes, Values
+from nas.studies.run.typed_json import absent
 
+if TYPE_CHECKING:
+    from nas.training.history import Epoch
 
-@final
-@dataclass(frozen=True)
-class Identity:
-    """run.json."""
-
-    id: Annotated[str, Field(min_length=1)]
-    created: str
-    commit: str
-    version: str
-    threads: Annotated[int, Field(ge=1)]
+WINNER, UNIFORM = "winner", "uniform"
+"""Roles: the architecture that the study's strategy chose, and that of the uniform baseline."""
 
 
-@final
-@dataclass(frozen=True)
-class Named:
-    """`strategy:` of study.yaml."""
+class StageResult(ABC):
+    """What a stage returns."""
 
-    name: str
-    use: str
+    @abstractmethod
+    def outcome(self, metric: Quantity) -> str:
+        """What came of the stage, in a few words; `metric` is the first one of the study's task."""
 
 
 @final
 @dataclass(frozen=True)
-class Settings:
-    """study.yaml, as far as it is read without the study's own reader."""
+class Stamp:
+    """What every result.json says beside the result: how long the stage took, and which commit ran it."""
 
-    name: str
-    seed: int
-    strategy: Named
-    objectives: Annotated[dict[str, Literal["max", "min"]], Field(min_length=1)]
-    store: str | None = None
-
-
-@final
-@dataclass(frozen=True)
-class Counted:
-    """Costs of one architecture."""
-
-    macs: int
-    params: int
-
-
-@final
-@dataclass(frozen=True)
-class Earlier:
-    """A trial of another run."""
-
-    number: int
-    architecture: Values
-    metrics: Numbers
-    costs: Counted
-    strategy: str
-    seed: int
     seconds: float
+    commit: str
 
 
 @final
-@dataclass(frozen=True)
-class Prior:
-    """prior.json: what the search may learn from, see `nas.studies.run.prior`."""
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch of a training, see `nas.training.history.Epoch`."""
 
-    trials: list[Earlier]
+    epoch: int
+    loss: float
+    lr: float
+    seconds: float
+    metrics: Numbers
+
+
+def epochs_of(history: Iterable[Epoch]) -> list[EpochResult]:
+    """The epochs of a training as results keep them."""
+    return [
+        EpochResult(epoch=epoch.epoch, loss=epoch.loss, lr=epoch.lr, seconds=epoch.seconds, metrics=dict(epoch.metrics))
+        for epoch in history
+    ]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SpaceFacts:
-    """The search space."""
+    """The search space: its choices and their values, of which kind each is, how many architectures (in digits: the
+    number may be greater than JSON's readers bear), and the costs of the least and of the greatest.
+    """
 
     model: str
+    model_args: dict[str, JsonValue]
     choices: dict[str, Annotated[list[int | float], Field(min_length=1)]]
     kinds: dict[str, str]
     architectures: Annotated[str, Field(pattern=r"^\d+$")]
-    least: Counted
-    greatest: Counted
+    least: Costs
+    greatest: Costs
     notes: list[str]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LimitFacts:
-    """The limit."""
+    """The limit: cost -> least and most, None for an open end; in words; and the share of the space within it."""
 
-    bounds: dict[Literal["macs", "params"], tuple[float | None, float | None]]
+    bounds: dict[str, tuple[float | None, float | None]]
     text: str
     share: float
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Images:
     """Images per split."""
 
@@ -115,9 +99,9 @@ class Images:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """The images."""
+    """The images: what must not change while a run lasts. `image_size` is in pixels."""
 
     name: str
     classes: int
@@ -127,67 +111,62 @@ class DataFacts:
 
 
 @final
-@dataclass(frozen=True)
-class PrepareResult:
-    """The stage `prepare`."""
+@dataclass(frozen=True, kw_only=True)
+class PrepareResult(StageResult):
+    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device."""
 
     space: SpaceFacts
-    base: Counted
+    base: Costs
     limit: LimitFacts
     data: DataFacts
-    seconds: float
+    device: str
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return (
+            f"{words.architectures(self.space.architectures)} architectures, {words.share(self.limit.share)} within "
+            f"the limit ({self.limit.text})"
+        )
 
 
 @final
-@dataclass(frozen=True)
-class EpochRow:
-    """One epoch of a training."""
+@dataclass(frozen=True, kw_only=True)
+class BaseResult(StageResult):
+    """How the whole model was trained, and its metrics on the validation split."""
 
-    epoch: int
-    loss: float
-    metrics: Numbers
+    history: list[EpochResult]
+    validation: Metrics
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return f"validation {metric.title} {metric.show(self.validation[metric.name])}"
 
 
-@final
-@dataclass(frozen=True)
-class Ends:
-    """Validation accuracy of the largest and of the smallest sub-network."""
-
-    accuracy: float
-    smallest: float
+SMALLEST = "smallest"
+"""Key of the smallest sub-network's value beside the largest one's, which has the metric's own name."""
 
 
 @final
-@dataclass(frozen=True)
-class MeasuredResult:
-    """What was measured on the validation split."""
+@dataclass(frozen=True, kw_only=True)
+class SupernetResult(StageResult):
+    """How the supernet was trained, and the first metric of its largest and of its smallest sub-network on the
+    validation split. `importance` are the epochs in which the importance criterion trained, if it did.
+    """
 
-    accuracy: float
+    history: list[EpochResult]
+    validation: Metrics
+    importance: list[EpochResult] = field(default_factory=list)
 
-
-@final
-@dataclass(frozen=True)
-class BaseResult:
-    """The stage `base`."""
-
-    history: list[EpochRow]
-    validation: MeasuredResult
-    seconds: float
-
-
-@final
-@dataclass(frozen=True)
-class SupernetResult:
-    """The stage `supernet`."""
-
-    history: list[EpochRow]
-    validation: Ends
-    seconds: float
-    importance: list[EpochRow] = field(default_factory=list)
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return (
+            f"validation {metric.title} {metric.show(self.validation[metric.name])} largest, "
+            f"{metric.show(self.validation[SMALLEST])} smallest"
+        )
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WinnerResult:
     """The trial that a search ended with."""
 
@@ -196,92 +175,91 @@ class WinnerResult:
     digest: str
     architecture: Values
     metrics: Numbers
-    costs: Counted
+    costs: Costs
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RelaxationResult:
     """explore/relaxation.json: how the supernet that the strategy works on was trained."""
 
-    rows: list[EpochRow]
+    rows: list[EpochResult]
 
 
 @final
-@dataclass(frozen=True)
-class ExploreResult:
-    """The stage `explore`."""
+@dataclass(frozen=True, kw_only=True)
+class ExploreResult(StageResult):
+    """What the searches found.
+
+    winner, uniform       the best trials of the study's strategy and of the baseline, which is left out where it is the
+                          strategy itself
+    trials                how many were recorded; of those `measured` did not repeat an architecture, `failed` have an
+                          error, and `stopped` saw a part of the images only
+    candidates_per_hour   strategy -> architectures that one worker measures in an hour
+    adopted               whether the strategy's architectures were measured on a supernet of its own
+    relaxation            the epochs in which it was trained
+    """
 
     winner: WinnerResult
+    uniform: Annotated[WinnerResult | None, Field(exclude_if=absent)] = None
     trials: int
     measured: int
     failed: int
-    seconds: float
-    uniform: WinnerResult | None = None
-    adopted: bool = False
     stopped: int = 0
     candidates_per_hour: Numbers = field(default_factory=dict)
-    relaxation: list[EpochRow] = field(default_factory=list)
+    adopted: bool = False
+    relaxation: list[EpochResult] = field(default_factory=list)
+
+    @property
+    def roles(self) -> dict[str, WinnerResult]:
+        """Role -> its trial, the winner first."""
+        return {WINNER: self.winner} | ({UNIFORM: self.uniform} if self.uniform else {})
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        size = quantities.find(quantities.SIZE)
+        return (
+            f"winner {self.winner.digest}, {size.show(self.winner.costs[size.name])} {size.title}, {self.measured} "
+            "architectures measured"
+        )
 
 
 @final
-@dataclass(frozen=True)
-class ExtractedResult:
-    """One extracted model."""
-
-    digest: str
-    architecture: Values
-    macs: int
-    params: int
-    kept: Sizes
-    full: Sizes
-    difference: float
-    images: int
-    slices_only: bool
-
-
-@final
-@dataclass(frozen=True)
-class ExtractResult:
-    """The stage `extract`."""
+@dataclass(frozen=True, kw_only=True)
+class ExtractResult(StageResult):
+    """The winners as plain modules."""
 
     winner: ExtractedResult
-    seconds: float
-    uniform: ExtractedResult | None = None
+    uniform: Annotated[ExtractedResult | None, Field(exclude_if=absent)] = None
+
+    @property
+    def roles(self) -> dict[str, ExtractedResult]:
+        """Role -> its model, the winner first."""
+        return {WINNER: self.winner} | ({UNIFORM: self.uniform} if self.uniform else {})
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return f"greatest difference to the supernet {self.winner.difference:g}"
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """One retraining, in a file of its own and in the stage's result."""
+    """One retraining, in a file of its own and in the result of its stage or ranking: the epochs, and the model's
+    metrics on the validation split.
+    """
 
     digest: str
-    history: list[EpochRow]
-    validation: MeasuredResult
+    history: list[EpochResult]
+    validation: Metrics
 
 
 @final
-@dataclass(frozen=True)
-class RowResult:
-    """One row of the results table."""
-
-    model: str
-    strategy: str
-    seed: int
-    digest: str
-    test_accuracy: float
-    test_images: Annotated[int, Field(ge=1)]
-    macs: Annotated[int, Field(ge=1)]
-    flops: int
-    params: Annotated[int, Field(ge=1)]
-    commit: str
-
-
-@final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LatencyFacts:
-    """How latency was measured."""
+    """How latency was measured: median milliseconds per model and batch size, rounds per batch size, threads."""
 
+    milliseconds: dict[str, Numbers]
     rounds: Sizes
     threads: int
     device: str
@@ -295,58 +273,59 @@ def _complete(rows: list[RowResult]) -> list[RowResult]:
 
 
 @final
-@dataclass(frozen=True)
-class RetrainResult:
-    """The stage `retrain`."""
+@dataclass(frozen=True, kw_only=True)
+class RetrainResult(StageResult):
+    """Role -> its retraining, and the results table. `twins`: strategy and baseline chose the same architecture on the
+    same supernet, which was retrained once.
+    """
 
     trainings: dict[str, TrainingResult]
     rows: Annotated[list[RowResult], AfterValidator(_complete)]
     latency: LatencyFacts
     twins: bool
-    seconds: float
+
+    def row(self, model: str) -> RowResult:
+        """The row of one model."""
+        return next(row for row in self.rows if row.model == model)
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return f"test {metric.title} {metric.show(self.row('winner, retrained').test[metric.name])}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReportResult(StageResult):
+    """Names of the files that were written."""
+
+    files: list[str]
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        return ", ".join(self.files)
+
+
+R = TypeVar("R", bound=StageResult, covariant=True)
 
 
 @final
 @dataclass(frozen=True)
-class ReportResult:
-    """The stage `report`."""
+class Stage(Generic[R]):
+    """A stage of a run: its name, which is that of its folder, and what it returns."""
 
-    files: list[str]
-    seconds: float
+    name: str
+    result: type[R]
 
-
-STAGES: Mapping[str, type[Any]] = {
-    "prepare": PrepareResult,
-    "base": BaseResult,
-    "supernet": SupernetResult,
-    "explore": ExploreResult,
-    "extract": ExtractResult,
-    "retrain": RetrainResult,
-    "report": ReportResult,
-}
-"""Stages in their order, and what each leaves in its result.json; more keys are allowed."""
-Selection = dict[str, list[int]]
-"""selection.json in the folders `supernet` and `explore`."""
+    def __str__(self) -> str:
+        return self.name
 
 
-def damage(kind: Any, content: bytes | str) -> str | None:
-    """What is wrong with JSON that should hold a `kind`, in a few words; None when nothing is."""
-    try:
-        _adapter(kind).validate_json(content, strict=True)
-    except ValidationError as error:
-        return said(error)
-    return None
-
-
-def said(error: ValidationError) -> str:
-    """The first fault of damaged data, in a few words."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"not JSON ({first['ctx']['error']})"
-    key = ".".join(map(str, first["loc"]))
-    return f"'{key}' is missing or wrong" if key else "no mapping of the keys that belong there"
-
-
-@lru_cache(maxsize=64)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+PREPARE = Stage("prepare", PrepareResult)
+BASE = Stage("base", BaseResult)
+SUPERNET = Stage("supernet", SupernetResult)
+EXPLORE = Stage("explore", ExploreResult)
+EXTRACT = Stage("extract", ExtractResult)
+RETRAIN = Stage("retrain", RetrainResult)
+REPORT = Stage("report", ReportResult)
+STAGES: tuple[Stage[StageResult], ...] = (PREPARE, BASE, SUPERNET, EXPLORE, EXTRACT, RETRAIN, REPORT)
+"""In their order."""

@@ -7,7 +7,6 @@ architectures are measured on those, which are kept in this stage's folder, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,6 +17,7 @@ from nas.search import Objective, Problem, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
+from nas.studies.run.results import UNIFORM, WINNER, ExploreResult, WinnerResult
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store.store import Store
 from nas.supernets import Supernet
@@ -26,35 +26,36 @@ BASELINE_TRIALS = 100
 """Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
 
 
-def run(workshop: Workshop) -> dict[str, Any]:
+def run(workshop: Workshop) -> ExploreResult:
     """Searches until the budget is spent, continuing after the trials that the store holds; names the winners."""
     config, study = workshop.config, workshop.study
-    searches = {"winner": (config.strategy_name, study.strategy)}
+    searches = {WINNER: (config.strategy_name, study.strategy)}
     if config.strategy["use"] != BASELINE:
-        searches[BASELINE] = (BASELINE, search.find(BASELINE)(trials=baseline_trials(workshop)))
+        searches[UNIFORM] = (BASELINE, search.find(BASELINE)(trials=baseline_trials(workshop)))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
-    found: dict[str, Any] = {}
-    choices = {name: choice.values for name, choice in workshop.space.items()}
+    winners = {}
     with workshop.store() as store:
         _settle(workshop, store)
-        for role, (title, strategy) in searches.items():
-            problem = _problem(workshop, store, title, strategy, objectives)
+        for role, (name, strategy) in searches.items():
+            problem = _problem(workshop, store, name, strategy, objectives)
             _search(problem, strategy, workshop.show)
             best = winner(problem.history, objectives, workshop.limit)
-            found[role] = _plain(best)
+            winners[role] = _result(best)
             if "positions" in best.notes:
                 save_examples(workshop.folder.stage("explore") / EXAMPLES, workshop.data.validation.images)
-        trials = store.trials(workshop.run_id, choices=choices)
-    found["trials"] = len(trials)
-    found["measured"] = sum(not trial.cached for trial in trials)
-    found["failed"] = sum(trial.state == "failed" for trial in trials)
-    found["stopped"] = sum(trial.state == "stopped" for trial in trials)
-    found["candidates_per_hour"] = candidates_per_hour(
-        trials_frame(trials, study=config.name, choices=list(choices), bounds={})
+        trials = store.trials(workshop.run_id, choices=workshop.choices)
+    frame = trials_frame(trials, study=config.name, choices=list(workshop.choices), bounds={})
+    return ExploreResult(
+        winner=winners[WINNER],
+        uniform=winners.get(UNIFORM),
+        trials=len(trials),
+        measured=sum(not trial.cached for trial in trials),
+        failed=sum(trial.state == "failed" for trial in trials),
+        stopped=sum(trial.state == "stopped" for trial in trials),
+        candidates_per_hour=candidates_per_hour(frame),
+        adopted=workshop.source(config.strategy_name) == "explore",
+        relaxation=workshop.relaxation(),
     )
-    found["adopted"] = workshop.source(config.strategy_name) == "explore"
-    found["relaxation"] = workshop.relaxation()
-    return found
 
 
 def baseline_trials(workshop: Workshop) -> int:
@@ -71,10 +72,9 @@ def _settle(workshop: Workshop, store: Store) -> None:
     name = workshop.config.strategy_name
     if not workshop.study.strategy.needs_supernet:
         return
-    choices = {name: choice.values for name, choice in workshop.space.items()}
     if workshop.source(name) != "explore":
         store.clear(workshop.run_id, name)
-    elif not store.trials(workshop.run_id, name, choices=choices):
+    elif not store.trials(workshop.run_id, name, choices=workshop.choices):
         workshop.disown()
 
 
@@ -84,7 +84,6 @@ def _problem(
     """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
     with the same weights.
     """
-    choices = {name: choice.values for name, choice in workshop.space.items()}
 
     def record(trial: Trial) -> None:
         store.record(workshop.run_id, trial)
@@ -93,7 +92,7 @@ def _problem(
     def measured_on(supernet: Supernet) -> Measure:
         return Measure(Evaluator(supernet, workshop.data.validation, device=workshop.device))
 
-    def adopt(adopted: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+    def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"
         problem.measure = measured_on(adopted.to(workshop.device).eval())
         workshop.adopt(adopted, rows)
@@ -101,7 +100,7 @@ def _problem(
 
     others = [
         trial
-        for trial in store.trials(workshop.run_id, choices=choices)
+        for trial in store.trials(workshop.run_id, choices=workshop.choices)
         if trial.state == "done" and trial.strategy != name and workshop.source(trial.strategy) == workshop.source(name)
     ]
     supernet = workshop.supernet()
@@ -116,7 +115,7 @@ def _problem(
         record=record,
         begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
         limit=workshop.limit,
-        history=store.trials(workshop.run_id, name, choices=choices),
+        history=store.trials(workshop.run_id, name, choices=workshop.choices),
         prior=workshop.prior,
         run=workshop.label,
         known={} if workshop.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
@@ -143,12 +142,12 @@ def _search(problem: Problem, strategy: Strategy, show: bool) -> None:
             progress.update(task, advance=1, best=shown)
 
 
-def _plain(trial: Trial) -> dict[str, Any]:
-    return {
-        "strategy": trial.strategy,
-        "number": trial.number,
-        "digest": trial.architecture.digest,
-        "architecture": dict(trial.architecture),
-        "metrics": dict(trial.metrics),
-        "costs": dict(trial.costs),
-    }
+def _result(trial: Trial) -> WinnerResult:
+    return WinnerResult(
+        strategy=trial.strategy,
+        number=trial.number,
+        digest=trial.architecture.digest,
+        architecture=dict(trial.architecture),
+        metrics=dict(trial.metrics),
+        costs=dict(trial.costs),
+    )

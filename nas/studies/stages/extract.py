@@ -5,7 +5,6 @@ searched.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,6 +13,8 @@ from nas.evaluation import accuracy
 from nas.searchspaces import Architecture
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
+from nas.studies.run.results import EXPLORE, EXTRACT, UNIFORM, WINNER, ExtractResult
+from nas.studies.run.rows import ExtractedResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
 
@@ -23,37 +24,37 @@ TOLERANCE = 1e-3
 """Greatest difference between logits that factored matrices, or a GPU's choice of kernels, can explain."""
 
 
-def run(workshop: Workshop) -> dict[str, Any]:
+def run(workshop: Workshop) -> ExtractResult:
     """Extracts the winner of the strategy and of the uniform baseline, each from the supernet it was measured on."""
-    explored, place = workshop.folder.need("explore"), workshop.folder.stage("extract")
-    found = {}
-    for role in (role for role in ("winner", "uniform") if role in explored):
-        supernet = workshop.supernet(explored[role]["strategy"])
-        found[role] = extract(workshop, supernet, Architecture(explored[role]["architecture"]), place / role)
-    return found
+    folder = workshop.folder.stage(EXTRACT.name)
+    models = {
+        role: extract(workshop, workshop.supernet(best.strategy), Architecture(best.architecture), folder / role)
+        for role, best in workshop.folder.need(EXPLORE).roles.items()
+    }
+    return ExtractResult(winner=models[WINNER], uniform=models.get(UNIFORM))
 
 
-def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, place: Path) -> dict[str, Any]:
-    """Writes one architecture to the folder `place`, reads it back, and compares what was read with the supernet."""
+def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, folder: Path) -> ExtractedResult:
+    """Writes one architecture to `folder`, reads it back, and compares what was read with the supernet."""
     costs = workshop.cost.counts(architecture)
-    with replaced_folder(place) as partial:
+    with replaced_folder(folder) as partial:
         about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
-    module = load(place).to(workshop.device)
+    module = load(folder).to(workshop.device)
     difference, images = compare(supernet, architecture, module, workshop.data.validation)
     assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
     kept = workshop.space.sizes(architecture)
-    return {
-        "digest": architecture.digest,
-        "architecture": dict(architecture),
-        **costs,
-        "kept": kept,
-        "full": {axis: workshop.space.outline.axes[axis] for axis in kept},
-        "validation": accuracy(module, workshop.data.validation, device=workshop.device).metrics,
-        "difference": difference,
-        "images": images,
-        "slices_only": not any(is_rank(dimension(axis)) for axis in kept),
-    }
+    return ExtractedResult(
+        digest=architecture.digest,
+        architecture=dict(architecture),
+        costs=costs,
+        kept=kept,
+        full={axis: workshop.space.outline.axes[axis] for axis in kept},
+        validation=accuracy(module, workshop.data.validation, device=workshop.device).metrics,
+        difference=difference,
+        images=images,
+        slices_only=not any(is_rank(dimension(axis)) for axis in kept),
+    )
 
 
 @torch.inference_mode()

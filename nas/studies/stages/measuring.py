@@ -3,65 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
+from nas import quantities
 from nas.evaluation import accuracy, latency
+from nas.studies.run.results import UNIFORM, WINNER, LatencyFacts
+from nas.studies.run.rows import ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load
 from nas.system.environment import commit
 
+BASE = "base"
+RETRAINED = ", retrained"
+"""Behind the role of a model that has been retrained."""
+
 
 def measure_rows(
-    workshop: Workshop, extracted: Mapping[str, Any], *, twins: bool
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool
+) -> tuple[list[RowResult], LatencyFacts]:
     """One row per model, and how latency was measured. `twins`: strategy and baseline chose the same architecture."""
     folder, config = workshop.folder.path, workshop.config
-    models = {"base": workshop.base_model()}
-    for role in ("uniform", "winner"):
-        if role in extracted:
-            source = "winner" if twins else role
-            models[role] = load(folder / "extract" / role)
-            models[f"{role}, retrained"] = load(folder / "retrain" / source)
+    models = {BASE: workshop.base_model()}
+    for role in (role for role in (UNIFORM, WINNER) if role in extracted):
+        source = WINNER if twins else role
+        models[role] = load(folder / "extract" / role)
+        models[f"{role}{RETRAINED}"] = load(folder / "retrain" / source)
     image = (workshop.data.channels, workshop.image_size, workshop.image_size)
     # Retraining changes no shapes: one of the two models of an architecture is timed.
-    timed = {name: model for name, model in models.items() if "retrained" not in name}
+    timed = {name: model for name, model in models.items() if not name.endswith(RETRAINED)}
     times = latency.measure(
         timed, image, device=workshop.device, batches=config.latency.batches, seconds=config.latency.seconds
     )
-    base = {"digest": "", "macs": workshop.cost.base("macs"), "params": workshop.cost.base("params")}
     rows = []
     for name, model in models.items():
-        role = name.removesuffix(", retrained")
-        counted = base if role == "base" else extracted[role]
-        rows.append(row_of(workshop, name, model, counted, times.milliseconds[role]))
-    return rows, times.to_json()
+        role = name.removesuffix(RETRAINED)
+        digest, costs = ("", workshop.base_costs) if role == BASE else (extracted[role].digest, extracted[role].costs)
+        rows.append(row_of(workshop, name, model, digest, costs, times.milliseconds[role]))
+    return rows, LatencyFacts(
+        milliseconds={model: dict(by_batch) for model, by_batch in times.milliseconds.items()},
+        rounds=dict(times.rounds),
+        threads=times.threads,
+        device=times.device,
+        note=times.note,
+    )
 
 
 def row_of(
-    workshop: Workshop, name: str, model: nn.Module, counted: Mapping[str, Any], times: Mapping[str, float]
-) -> dict[str, Any]:
-    """One row: a model, measured on the validation and the test split. `counted` has digest, macs, params; `times` is
-    per batch size.
+    workshop: Workshop, name: str, model: nn.Module, digest: str, costs: Mapping[str, int], times: Mapping[str, float]
+) -> RowResult:
+    """One row: a model, measured on the validation and the test split. `costs` are the counted ones of the architecture
+    `digest`; `times` are milliseconds per batch size.
     """
-    config, data = workshop.config, workshop.data
+    config, data, metric = workshop.config, workshop.data, workshop.metric.name
     model = model.to(workshop.device)
+    validation = accuracy(model, data.validation, device=workshop.device)
     test = accuracy(model, data.test, device=workshop.device)
-    strategies = {"base": "", "uniform": "uniform"}
-    return {
-        "study": config.name,
-        "model": name,
-        "strategy": strategies.get(name.removesuffix(", retrained"), config.strategy_name),
-        "seed": config.seed,
-        "digest": counted["digest"],
-        "validation_accuracy": accuracy(model, data.validation, device=workshop.device).accuracy,
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
-        "test_images": test.n,
-        "macs": counted["macs"],
-        "flops": 2 * counted["macs"],
-        "params": counted["params"],
-        **{f"latency_ms_batch_{batch}": time for batch, time in times.items()},
-        "commit": commit(),
-    }
+    strategies = {BASE: "", UNIFORM: UNIFORM}
+    return RowResult(
+        study=config.name,
+        model=name,
+        strategy=strategies.get(name.removesuffix(RETRAINED), config.strategy_name),
+        seed=config.seed,
+        digest=digest,
+        validation={metric: validation.metrics[metric]},
+        test=test.metrics,
+        test_images=test.n,
+        costs=quantities.with_multiples(costs),
+        latency=dict(times),
+        commit=commit(),
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nas.studies.report.files import NAMES, write_report
 from nas.studies.run.record import Record
+from nas.studies.run.results import ReportResult
 from nas.studies.stages.workshop import Workshop
 
 
-def run(workshop: Workshop) -> dict[str, Any]:
+def run(workshop: Workshop) -> ReportResult:
     """Writes the report's files."""
     write_report(Record.open(workshop.folder.path))
-    return {"files": list(NAMES)}
+    return ReportResult(files=list(NAMES))

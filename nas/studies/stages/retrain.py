@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -12,7 +11,7 @@ from nas.evaluation import Watch, accuracy
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import read_json, replaced_folder, write_json
-from nas.studies.run.results import TrainingResult
+from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, UNIFORM, WINNER, RetrainResult, TrainingResult, epochs_of
 from nas.studies.stages.measuring import measure_rows
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
@@ -21,32 +20,31 @@ from nas.training.objectives.gradual import stages
 from nas.training.objectives.separate_norms import SeparateNorms
 
 
-def run(workshop: Workshop) -> dict[str, Any]:
+def run(workshop: Workshop) -> RetrainResult:
     """Retrains, measures base, winners before and after; a winner that is finished is not trained again."""
-    extracted, place = workshop.folder.need("extract"), workshop.folder.stage("retrain")
-    explored = workshop.folder.need("explore")
-    roles = [role for role in ("winner", "uniform") if role in extracted]
-    strategies = {role: explored[role]["strategy"] for role in roles}
-    starts = {(extracted[role]["digest"], workshop.source(strategies[role])) for role in roles}
-    twins = len(starts) < len(roles)
-    done = {}
-    for role in roles[:1] if twins else roles:
-        architecture = Architecture(extracted[role]["architecture"])
-        start = workshop.folder.path / "extract" / role
-        done[role] = retrain(workshop, architecture, start, place / role, strategy=strategies[role])
+    folder = workshop.folder.stage(RETRAIN.name)
+    models, trials = workshop.folder.need(EXTRACT).roles, workshop.folder.need(EXPLORE).roles
+    # The same architecture is retrained once, unless the two start from the weights of different supernets.
+    starts = {(model.digest, workshop.source(trials[role].strategy)) for role, model in models.items()}
+    twins = len(starts) < len(models)
+    trainings = {}
+    for role in [WINNER] if twins else models:
+        architecture = Architecture(models[role].architecture)
+        extracted = workshop.folder.path / "extract" / role
+        trainings[role] = retrain(workshop, architecture, extracted, folder / role, strategy=trials[role].strategy)
     if twins:
-        done["uniform"] = done["winner"]
-    rows, latency = measure_rows(workshop, extracted, twins=twins)
-    return {"trainings": done, "rows": rows, "latency": latency, "twins": twins}
+        trainings[UNIFORM] = trainings[WINNER]
+    rows, latency = measure_rows(workshop, models, twins=twins)
+    return RetrainResult(trainings=trainings, rows=rows, latency=latency, twins=twins)
 
 
 def retrain(
-    workshop: Workshop, architecture: Architecture, extracted: Path, place: Path, *, strategy: str
-) -> dict[str, Any]:
+    workshop: Workshop, architecture: Architecture, extracted: Path, folder: Path, *, strategy: str
+) -> TrainingResult:
     """Trains one architecture by the study's recipe, from its weights in the supernet of the strategy that found it,
-    into the folder `place`.
+    into `folder`; `extracted` is the folder of those weights.
     """
-    finished = place.with_name(f"{place.name}.json")
+    finished = folder.with_name(f"{folder.name}.json")
     if finished.exists():
         return read_json(finished, TrainingResult, remedy="delete it and run again")
     config = workshop.config
@@ -59,17 +57,18 @@ def retrain(
         teacher=workshop.base_model,
     )
     split, device = workshop.data.validation, workshop.device
-    checkpoint = place.with_name(f"{place.name}-training.safetensors")
-    watch = workshop.training(f"retrain {place.name}", checkpoint, Watch(split, architecture))
-    history = workshop.fit("retrain", module, step, watch)
+    checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
+    runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, architecture))
+    history = workshop.fit(RETRAIN, module, step, runtime)
     model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
-    with replaced_folder(place) as partial:
+    with replaced_folder(folder) as partial:
         save(partial, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
-    found = accuracy(load(place).to(device), split, device=device)
-    result = {"digest": architecture.digest, "history": history.rows(), "validation": found.metrics}
-    write_json(finished, result)
+    # What is measured was read back: the file is the result.
+    evaluation = accuracy(load(folder).to(device), split, device=device)
+    training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
+    write_json(finished, training)
     checkpoint.unlink(missing_ok=True)
-    return result
+    return training
 
 
 def start(

@@ -11,11 +11,12 @@ from torch import nn
 
 from nas.data.split import Trainable
 from nas.errors import ClusterError, RunError
-from nas.studies.file.config import StudyConfig
+from nas.studies.file.config import StageRecipe, StudyConfig
+from nas.studies.run.results import BASE, RETRAIN, SUPERNET, Stage, StageResult
 from nas.training import History, Recipe, Runtime, Step, fit
 from nas.training.parallel import torchrun
 
-STAGES = ("base", "supernet", "retrain")
+TRAINING = (BASE, SUPERNET, RETRAIN)
 """Stages that can train on several workers, by the key `workers` of their mappings."""
 
 
@@ -29,12 +30,17 @@ class Trainer(Protocol):
         ...
 
 
-def workers(config: StudyConfig, stage: str) -> int:
+def recipe(config: StudyConfig, stage: Stage[StageResult]) -> StageRecipe:
+    """What the study says of a stage that trains."""
+    return {BASE: config.base, SUPERNET: config.supernet, RETRAIN: config.retrain}[stage]
+
+
+def workers(config: StudyConfig, stage: Stage[StageResult]) -> int:
     """How many workers the study asks for at a stage; 1 at those that do not train."""
-    return int(getattr(config, stage).workers) if stage in STAGES else 1
+    return recipe(config, stage).workers if stage in TRAINING else 1
 
 
-def trainer(config: StudyConfig, stage: str) -> Trainer:
+def trainer(config: StudyConfig, stage: Stage[StageResult]) -> Trainer:
     """Who trains at this stage."""
     if torchrun.launched():
         return torchrun.fit
@@ -45,9 +51,9 @@ def trainer(config: StudyConfig, stage: str) -> Trainer:
     return OnRay(workers(config, stage), config.ray)
 
 
-def check(config: StudyConfig, stages: Iterable[str]) -> None:
+def check(config: StudyConfig, stages: Iterable[Stage[StageResult]]) -> None:
     """Raises `RunError` when there is nobody to train at one of these stages, before anything trains."""
-    asked = {stage: workers(config, stage) for stage in stages if workers(config, stage) > 1}
+    asked = {stage.name: workers(config, stage) for stage in stages if workers(config, stage) > 1}
     if torchrun.launched():
         _check_torchrun(config.device, asked)
         return

@@ -8,27 +8,41 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
+from pydantic import JsonValue
 from torch import nn
 
-from nas import training
+from nas import quantities, training
 from nas.data import Data, load_data
 from nas.errors import RunError
+from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.file.resolve import Resolved
-from nas.studies.run.folder import RunFolder, read_json, run_label, write_json
+from nas.studies.run.folder import RunFolder, read_json, write_json
+from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
-from nas.studies.run.results import RelaxationResult, Selection
+from nas.studies.run.results import (
+    PREPARE,
+    DataFacts,
+    EpochResult,
+    Images,
+    RelaxationResult,
+    Stage,
+    StageResult,
+)
+from nas.studies.run.typed_json import parsed_plain, plain
 from nas.studies.run.weights import load_factoring, load_weights, save_factoring, save_weights
-from nas.studies.stages.trainers import trainer
+from nas.studies.stages import trainers
 from nas.studies.store.heartbeat import Activity
 from nas.studies.store.store import Store
 from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.supernets.of_space import image_size_of
 from nas.system.database import sqlite_url
+from nas.tasks import Task
+from nas.tasks.classification import Classification
 from nas.training import History, Step, Workplace
 from nas.training.objectives.separate_norms import SeparateNorms
 
@@ -51,12 +65,12 @@ class Workshop:
     with one, trials are only written while it does.
     """
 
-    def __init__(self, study: Resolved, folder: RunFolder, identity: Mapping[str, Any], *, show: bool) -> None:
+    def __init__(self, study: Resolved, folder: RunFolder, identity: Identity, *, show: bool) -> None:
         self.study = study
         self.config = study.config
         self.folder = folder
-        self.run_id = str(identity["id"])
-        self.label = run_label(study.config.name, identity)
+        self.run_id = identity.id
+        self.label = identity.label(study.config.name)
         self.show = show
         self.activity = Activity()
         self.driver: str | None = None
@@ -67,6 +81,21 @@ class Workshop:
         """The search space."""
         return self.study.space
 
+    @property
+    def choices(self) -> Mapping[str, Sequence[int | float]]:
+        """Choice -> its values."""
+        return {name: choice.values for name, choice in self.space.items()}
+
+    @property
+    def task(self) -> Task:
+        """What the study's models are for."""
+        return Classification()
+
+    @property
+    def metric(self) -> Quantity:
+        """The task's first metric: the one that is told and compared where a single one is."""
+        return self.task.metrics[0]
+
     @cached_property
     def image_size(self) -> int:
         """Pixels to which images are resized: what the study says, else the model's own input."""
@@ -76,10 +105,10 @@ class Workshop:
     def data(self) -> Data:
         """The images in three splits. Raises `RunError` when the run was prepared with others."""
         data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
-        prepared, found = self.folder.result("prepare"), describe_data(data)
-        if prepared is not None and prepared["data"] != found:
-            differ = [f"{key} {prepared['data'].get(key)}, now {found[key]}" for key in found
-                      if prepared["data"].get(key) != found[key]]  # fmt: skip
+        prepared, now = self.folder.result(PREPARE), describe_data(data)
+        if prepared is not None and prepared.data != now:
+            before, after = plain(prepared.data), plain(now)
+            differ = [f"{key} {before[key]}, now {after[key]}" for key in after if before[key] != after[key]]
             raise RunError(
                 f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
                 "another place by --set data.path=..."
@@ -90,6 +119,11 @@ class Workshop:
     def cost(self) -> Cost:
         """Counts architectures, without allocating the model."""
         return self.study.cost
+
+    @property
+    def base_costs(self) -> dict[str, int]:
+        """The counted quantities of the whole model."""
+        return {quantity.name: self.cost.base(quantity.name) for quantity in quantities.counted()}
 
     @property
     def limit(self) -> Limit | None:
@@ -139,42 +173,39 @@ class Workshop:
         supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
         load_weights(self.folder.path / source / WEIGHTS, supernet.model)
         remedy = f"delete the folder '{self.folder.path / source}' and run again"
-        remembered = read_json(self.folder.path / source / SELECTION, Selection, remedy=remedy)
-        supernet.selection.load(remembered)
+        orders = read_json(self.folder.path / source / SELECTION, dict[str, list[int]], remedy=remedy)
+        supernet.selection.load(orders)
         supernet.factor_by(load_factoring(self.folder.path / source / FACTORING))
         return supernet.to(self.device).eval()
 
     def save_supernet(self, stage: str, supernet: Supernet) -> None:
         """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
-        place = self.folder.stage(stage)
-        write_json(place / SELECTION, supernet.selection.state())
-        save_factoring(place / FACTORING, supernet.factoring)
-        save_weights(place / WEIGHTS, supernet)
+        folder = self.folder.stage(stage)
+        write_json(folder / SELECTION, supernet.selection.state())
+        save_factoring(folder / FACTORING, supernet.factoring)
+        save_weights(folder / WEIGHTS, supernet)
 
-    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
+    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         """Keeps the supernet that the study's strategy trained, and the rows of its history."""
-        write_json(self.folder.stage("explore") / RELAXATION, {"rows": [dict(row) for row in rows]})
+        write_json(self.folder.stage("explore") / RELAXATION, parsed_plain(RelaxationResult, {"rows": rows}))
         self.save_supernet("explore", supernet)
 
     def disown(self) -> None:
         """Undoes `adopt`."""
         (self.folder.path / "explore" / WEIGHTS).unlink(missing_ok=True)
 
-    def relaxation(self) -> list[dict[str, Any]]:
-        """The rows that `adopt` kept; none when the strategy trained no supernet."""
+    def relaxation(self) -> list[EpochResult]:
+        """The epochs that `adopt` kept; none when the strategy trained no supernet."""
         if self.source(self.config.strategy_name) != "explore":
             return []
         path = self.folder.path / "explore" / RELAXATION
-        rows: list[dict[str, Any]] = read_json(
-            path, RelaxationResult, remedy=f"delete the folder '{path.parent}' and run again"
-        )["rows"]
-        return rows
+        return read_json(path, RelaxationResult, remedy=f"delete the folder '{path.parent}' and run again").rows
 
     def workplace(self, title: str, checkpoint: Path) -> Workplace:
         """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
         return Workplace(self.data.without_test(), self.config.seed, self.training(title, checkpoint, None))
 
-    def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, Any]) -> Blueprint:
+    def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, JsonValue]) -> Blueprint:
         """How to rebuild an extracted model, and what to know to use it."""
         data = self.data
         known = {
@@ -186,16 +217,18 @@ class Workshop:
         }
         return supernet.blueprint(architecture, {**known, **about})
 
-    def fit(self, stage: str, module: nn.Module, step: Step, watch: training.Runtime) -> History:
+    def fit(self, stage: Stage[StageResult], module: nn.Module, step: Step, runtime: training.Runtime) -> History:
         """Trains by the recipe of a stage, on as many workers as it says.
 
         Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
         """
-        recipe = replace(getattr(self.config, stage), workers=1)
-        return trainer(self.config, stage)(module, step, self.data, recipe, seed=self.config.seed, runtime=watch)
+        recipe = replace(trainers.recipe(self.config, stage), workers=1)
+        return trainers.trainer(self.config, stage)(
+            module, step, self.data, recipe, seed=self.config.seed, runtime=runtime
+        )
 
     def training(
-        self, title: str, checkpoint: Path, evaluate: Callable[[Any], Mapping[str, float]] | None
+        self, title: str, checkpoint: Path, evaluate: Callable[[nn.Module], Mapping[str, float]] | None
     ) -> training.Runtime:
         """Where and how a training takes place: on this device, with a checkpoint after each epoch."""
         return training.Runtime(
@@ -208,15 +241,15 @@ class Workshop:
         )
 
 
-def describe_data(data: Data) -> dict[str, Any]:
-    """The images as plain data: what must not change while a run lasts."""
-    return {
-        "name": data.name,
-        "classes": data.classes,
-        "channels": data.channels,
-        "image_size": data.image_size,
-        "images": {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)},
-    }
+def describe_data(data: Data) -> DataFacts:
+    """What is known of the images."""
+    return DataFacts(
+        name=data.name,
+        classes=data.classes,
+        channels=data.channels,
+        image_size=data.image_size,
+        images=Images(train=len(data.train), validation=len(data.validation), test=len(data.test)),
+    )
 
 
 def _refresh(module: nn.Module) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from nas.errors import RunError, StoreError
-from nas.studies.run.results import said
+from nas.studies.run.typed_json import said
 from nas.studies.store.tables import DRIVERS
 from nas.system import processes
 from nas.system.database import faults

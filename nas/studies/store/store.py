@@ -11,7 +11,7 @@ import datetime
 import json
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, final
 
 import sqlalchemy as sa
@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from nas.errors import SpaceError, StoreError
 from nas.search.problem import State, Trial
 from nas.searchspaces.architecture import Architecture, Value
-from nas.studies.run.results import Counted, said
+from nas.studies.run.rows import Costs
+from nas.studies.run.typed_json import said
 from nas.studies.store.drivers import Drivers
 from nas.studies.store.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION
 from nas.system.database import REMEDY, connect, faults, shown, sqlite_path
@@ -203,7 +204,7 @@ class _Row:
     digest: str
     architecture: str
     metrics: Json[dict[str, float]]
-    costs: Json[Counted]
+    costs: Json[Costs]
     seconds: float
     state: State
     error: str | None
@@ -227,7 +228,7 @@ def _trial(found: Mapping[Any, Any], choices: Mapping[str, Collection[Value]]) -
         number=row.number,
         architecture=architecture,
         metrics=row.metrics,
-        costs=asdict(row.costs),
+        costs=row.costs,
         strategy=row.strategy,
         seed=row.seed,
         seconds=row.seconds,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from nas.data import Data
 from nas.evaluation import accuracy
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
+from nas.studies.run.results import TrainingResult, epochs_of
 from nas.studies.stages.retrain import start
 from nas.supernets import Supernet, build
 from nas.training import fit
@@ -45,8 +45,8 @@ class Retraining:
     def __post_init__(self) -> None:
         assert not len(self.data.test), "no ranking may see the test split"
 
-    def __call__(self, architecture: Architecture) -> Mapping[str, Any]:
-        """A `Relearned` of `run.rank_results`: the history, and what was measured on the search-validation split."""
+    def __call__(self, architecture: Architecture) -> TrainingResult:
+        """The history, and what was measured on the search-validation split."""
         supernet = self._supernet()
         module, step = start(
             self.spec,
@@ -58,8 +58,8 @@ class Retraining:
         runtime = training.Runtime(device=self.device, refresh=_refresh, progress=False, title=architecture.digest)
         history = fit(module, step, self.data, self.spec, seed=self.seed, runtime=runtime)
         model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
-        found = accuracy(model, self.data.validation, device=self.device)
-        return {"digest": architecture.digest, "history": history.rows(), "validation": found.metrics}
+        evaluation = accuracy(model, self.data.validation, device=self.device)
+        return TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
 
     def _supernet(self) -> Supernet:
         supernet = copy.deepcopy(self.supernet)

@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
+from nas import quantities
+from nas.quantities import Quantity
+
 RESAMPLES = 1000
 LEVEL = 0.95
 TOP = (1, 3)
@@ -35,57 +38,62 @@ def regret(retrained: np.ndarray, k: int) -> float:
 @final
 @dataclass(frozen=True)
 class Rankings:
-    """Three values of the same architectures, in the order in which shared weights rank them."""
+    """Three values of the same architectures, in the order in which shared weights rank them. More is better, but of
+    `sizes`.
+    """
 
     shared: np.ndarray
-    macs: np.ndarray
+    sizes: np.ndarray
     retrained: np.ndarray
 
     def statistics(self, rows: np.ndarray) -> dict[str, float]:
-        """The tau of the accuracy with shared weights, that of the MACs alone (what a ranking must beat to be worth its
+        """The tau of the metric with shared weights, that of the size alone (what a ranking must beat to be worth its
         training), and the regrets, over some of the architectures. One that is asked for several times counts as often
         for tau, and once for a regret.
         """
         retrained = self.retrained[rows]
         return {
             "tau": tau_b(self.shared[rows], retrained),
-            "tau of MACs": tau_b(self.macs[rows], retrained),
+            f"tau of {quantities.find(quantities.SIZE).title}": tau_b(self.sizes[rows], retrained),
             **{f"regret@{k}": regret(self.retrained[np.unique(rows)], k) for k in TOP},
         }
 
 
-def ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows as shared weights rank them, the best first; ties as a search's winner is chosen: fewer MACs, then the
-    lesser digest.
+def ranked(table: pd.DataFrame, metric: Quantity) -> pd.DataFrame:
+    """The rows as shared weights rank them, the best first; ties as a search's winner is chosen: the lesser size, then
+    the lesser digest.
     """
-    ordered = table.sort_values(["shared_accuracy", "macs", "digest"], ascending=[False, True, True])
-    return ordered.reset_index(drop=True)
+    columns = [f"shared_{metric.name}", quantities.SIZE, "digest"]
+    return table.sort_values(columns, ascending=[not metric.maximise, True, True]).reset_index(drop=True)
 
 
-def summary(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+def summary(table: pd.DataFrame, metric: Quantity, seed: int) -> pd.DataFrame:
     """One row per statistic: `statistic`, `value`, and `low` to `high`, a 95 % percentile bootstrap interval over the
     architectures (rows).
 
     It covers which architectures were drawn, and nothing else: each was retrained once, from one supernet. A resample
     in which one side does not vary says nothing of its tau, and counts as 0.
     """
-    columns = ranked(table)[["shared_accuracy", "macs", "retrained_accuracy"]]
-    rankings = Rankings(*columns.to_numpy(np.float64).T)
-    found = rankings.statistics(np.arange(len(table)))
-    draws = np.random.default_rng(seed).integers(0, len(table), (RESAMPLES, len(table)))
+    rows = ranked(table, metric)
+    sign = 1 if metric.maximise else -1  # a metric of which less is better: the greatest negative is the best
+    shared, retrained = (sign * rows[f"{when}_{metric.name}"].to_numpy(np.float64) for when in ("shared", "retrained"))
+    rankings = Rankings(shared, rows[quantities.SIZE].to_numpy(np.float64), retrained)
+    values = rankings.statistics(np.arange(len(rows)))
+    draws = np.random.default_rng(seed).integers(0, len(rows), (RESAMPLES, len(rows)))
     drawn = pd.DataFrame([rankings.statistics(draw) for draw in draws]).fillna(0.0)
     ends = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    rows = [
-        {"statistic": name, "value": value, "low": ends[name].iloc[0], "high": ends[name].iloc[1]}
-        for name, value in found.items()
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {"statistic": name, "value": value, "low": ends[name].iloc[0], "high": ends[name].iloc[1]}
+            for name, value in values.items()
+        ]
+    )
 
 
-def ties(table: pd.DataFrame) -> Mapping[str, int]:
-    """How many pairs of architectures there are, and how many of them have the same accuracy."""
+def ties(table: pd.DataFrame, metric: Quantity) -> Mapping[str, int]:
+    """How many pairs of architectures there are, and how many of them have the same value of the metric."""
     counts = {"pairs": len(table) * (len(table) - 1) // 2}
     for column in ("shared", "retrained"):
-        sizes = table[f"{column}_accuracy"].value_counts()
+        sizes = table[f"{column}_{metric.name}"].value_counts()
         counts[f"tied_{column}"] = int((sizes * (sizes - 1) // 2).sum())
     return counts

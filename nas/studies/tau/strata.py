@@ -1,8 +1,9 @@
-"""A handful of architectures that stand for all within a limit: strata over MACs, and in each over the accuracy with
+"""A handful of architectures that stand for all within a limit: strata over their size, and in each over a metric with
 shared weights.
 
 They are drawn from the space, not from the trials of a search: those crowd where the search went, and uniform draws
-crowd around the middle of the MACs. Bands of MACs are drawn from directly, see `nas.searchspaces.counting.lattice`.
+crowd around the middle of the sizes. Each band of sizes is a limit of its own, and limits are drawn from directly, see
+`nas.searchspaces.counting.lattice`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import final
 
 import numpy as np
 
+from nas import quantities
 from nas.errors import LimitError, RunError
 from nas.searchspaces import Architecture, Limit
 from nas.supernets import Cost
@@ -29,48 +31,55 @@ Measured = Callable[[Architecture], Mapping[str, float]]
 @final
 @dataclass(frozen=True)
 class Member:
-    """One architecture of the sample: the band of MACs that it is from, fewest first, and its shared-weight metrics."""
+    """One architecture of the sample, the band of sizes that it is from (the least first), and its metrics with shared
+    weights.
+    """
 
     architecture: Architecture
     band: int
     shared: Mapping[str, float]
 
 
-def stratified(cost: Cost, limit: Limit | None, count: int, measure: Measured, seed: int) -> list[Member]:
+def stratified(cost: Cost, limit: Limit | None, count: int, measure: Measured, metric: str, seed: int) -> list[Member]:
     """`count` different architectures within the limit, the same for the same seed and measure.
 
-    The MACs within the limit are cut into about sqrt(count) bands of equal width. Each band's candidates are ordered
-    by their accuracy and cut into as many groups as the band has members; one is drawn from each group. Raises
+    The sizes within the limit are cut into about sqrt(count) bands of equal width. Each band's candidates are ordered
+    by their `metric` and cut into as many groups as the band has members; one is drawn from each group. Raises
     `RunError` when the limit leaves too few.
     """
     rng = np.random.default_rng(seed)
     pools = [_pool(cost, band, count, rng) for band in bands(cost, limit, math.ceil(math.sqrt(count)))]
     shares = _shares([len(pool) for pool in pools], count)
     if sum(shares) < count:
+        size = quantities.find(quantities.SIZE).title
         raise RunError(
-            f"architectures: found {count}, but {POOL * count} draws in each of {len(pools)} bands of MACs within the "
-            f"limit gave {sum(shares)} different ones; ask for fewer, or widen the space or the limit"
+            f"architectures: found {count}, but {POOL * count} draws in each of {len(pools)} bands of {size} within "
+            f"the limit gave {sum(shares)} different ones; ask for fewer, or widen the space or the limit"
         )
-    found = []
+    members = []
     for number, (pool, share) in enumerate(zip(pools, shares, strict=True)):
         measured = [Member(architecture, number, measure(architecture)) for architecture in pool[: POOL * share]]
-        found += _spread(measured, share, rng)
-    return found
+        members += _spread(measured, metric, share, rng)
+    return members
 
 
 def bands(cost: Cost, limit: Limit | None, number: int) -> list[Limit]:
-    """The limit, cut into bands of MACs of equal width, fewest first; bands without an architecture are left out."""
+    """The limit, cut into bands of sizes of equal width, the least first; bands without an architecture are left
+    out.
+    """
+    size = quantities.SIZE
     bounds = dict(limit.bounds) if limit else {}
-    asked = bounds.pop("macs", (-math.inf, math.inf))
-    ((least, most),) = Limit(cost, macs=(1, None)).lattice.reachable
-    edges = np.linspace(max(least, asked[0]), min(most, asked[1]), number + 1)
+    low, high = bounds.pop(size, (-math.inf, math.inf))
+    # The bands end where architectures end: at the least and the most that there are, or that the limit allows.
+    ((least, most),) = Limit(cost, **{size: (1, None)}).lattice.reachable
+    edges = np.linspace(max(least, low), min(most, high), number + 1)
     edges[0] = math.ceil(edges[0]) - 1  # the lower edge of a band is not in it
-    others = {metric: tuple(_open(value) for value in ends) for metric, ends in bounds.items()}
-    found = []
-    for low, high in pairwise(edges):
+    others = {name: (_open(least), _open(most)) for name, (least, most) in bounds.items()}
+    limits = []
+    for below, last in pairwise(edges):
         with suppress(LimitError):
-            found.append(Limit(cost, macs=(math.floor(low) + 1, math.floor(high)), **others))
-    return found
+            limits.append(Limit(cost, **{size: (math.floor(below) + 1, math.floor(last))}, **others))
+    return limits
 
 
 def _open(bound: float) -> float | None:
@@ -94,8 +103,8 @@ def _shares(sizes: Sequence[int], count: int) -> list[int]:
     return shares
 
 
-def _spread(measured: Sequence[Member], share: int, rng: np.random.Generator) -> list[Member]:
-    """One of each group of similar accuracy."""
-    ordered = sorted(measured, key=lambda member: (member.shared["accuracy"], member.architecture.digest))
+def _spread(measured: Sequence[Member], metric: str, share: int, rng: np.random.Generator) -> list[Member]:
+    """One of each group of similar values."""
+    ordered = sorted(measured, key=lambda member: (member.shared[metric], member.architecture.digest))
     groups = np.array_split(np.arange(len(ordered)), share) if share else []
     return [ordered[int(rng.choice(group))] for group in groups]

@@ -4,23 +4,26 @@ with the one that shared weights gave. The test split is not looked at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final, get_args
+from typing import final, get_args
 
 import pandas as pd
 from rich.console import Console
 
-from nas import words
+from nas import quantities
 from nas.errors import RunError, nearest
 from nas.evaluation import Evaluator
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import TAU, read_json, write_json
-from nas.studies.run.rank_results import Relearned, Relearning, Sample
+from nas.studies.run.rank_results import MemberResult, RankingResult, Relearning, Sample, Statistic
 from nas.studies.run.rank_truth import RankTruth
+from nas.studies.run.results import TrainingResult
+from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
 from nas.studies.tau.retraining import Retraining
 from nas.studies.tau.statistics import ranked, summary, ties
@@ -31,7 +34,7 @@ LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
 LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
 
-Run = Callable[[Retraining, Sequence[Architecture]], Iterable[Mapping[str, Any]]]
+Runner = Callable[[Retraining, Sequence[Architecture]], Iterable[TrainingResult]]
 """Yields what came of each architecture, in any order."""
 
 
@@ -89,15 +92,14 @@ def rank_truth(workshop: Workshop, question: Question, console: Console) -> Rank
     how = Relearning(spec.loss, spec.epochs, question.from_scratch)
     with _runner(question) as run:
         members = _sample(workshop, question.architectures)
-        found = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
-    table = ranked(pd.DataFrame([_row(workshop, m, found[m.architecture.digest]) for m in members]))
-    truth = RankTruth(table, summary(table, workshop.config.seed), how, len(workshop.data.validation), ties(table))
+        trainings = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
+    truth = RankTruth(_ranking(workshop, members, trainings, how))
     truth.save(workshop.folder.path)
     return truth
 
 
 @contextmanager
-def _runner(question: Question) -> Iterator[Run]:
+def _runner(question: Question) -> Iterator[Runner]:
     """One after the other in this process, or on Ray."""
     if question.workers == 1 and question.address == "local":
         yield map
@@ -123,11 +125,21 @@ def _sample(workshop: Workshop, count: int) -> list[Member]:
     if not path.exists():
         supernet = workshop.supernet(workshop.config.strategy_name)
         evaluator = Evaluator(supernet, workshop.data.validation, device=workshop.device)
-        members = stratified(workshop.cost, workshop.limit, count, lambda a: evaluator(a).metrics, workshop.config.seed)
-        rows = [{"architecture": dict(m.architecture), "band": m.band, "shared": dict(m.shared)} for m in members]
-        write_json(path, {"members": rows})
-    kept = read_json(path, Sample, remedy="delete it and run nas tau again")["members"]
-    return [Member(Architecture(row["architecture"]), row["band"], row["shared"]) for row in kept]
+        members = stratified(
+            workshop.cost,
+            workshop.limit,
+            count,
+            lambda architecture: evaluator(architecture).metrics,
+            workshop.metric.name,
+            workshop.config.seed,
+        )
+        rows = [
+            MemberResult(architecture=dict(member.architecture), band=member.band, shared=dict(member.shared))
+            for member in members
+        ]
+        write_json(path, Sample(rows))
+    sample = read_json(path, Sample, remedy="delete it and run nas tau again")
+    return [Member(Architecture(member.architecture), member.band, member.shared) for member in sample.members]
 
 
 def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
@@ -143,34 +155,53 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
 
 
 def _retrained(
-    workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Run, console: Console
-) -> dict[str, dict[str, Any]]:
+    workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Runner, console: Console
+) -> dict[str, TrainingResult]:
     """What came of each architecture, by its digest; each is written the moment it is known."""
-    place = workshop.folder.stage(TAU) / how.label
-    files = {m.architecture.digest: place / f"{m.architecture.digest}.json" for m in members}
+    folder, metric = workshop.folder.stage(TAU) / how.label, workshop.metric
+    files = {m.architecture.digest: folder / f"{m.architecture.digest}.json" for m in members}
     missing = [m.architecture for m in members if not files[m.architecture.digest].exists()]
-    for number, result in enumerate(run(work, missing), len(members) - len(missing) + 1):
-        write_json(files[result["digest"]], result)
+    for number, training in enumerate(run(work, missing), len(members) - len(missing) + 1):
+        write_json(files[training.digest], training)
         console.print(
-            f"retrained {number} of {len(members)}: {result['digest']}, validation accuracy "
-            f"{words.percent(result['validation']['accuracy'])}",
+            f"retrained {number} of {len(members)}: {training.digest}, validation {metric.title} "
+            f"{metric.show(training.validation[metric.name])}",
             highlight=False,
         )
     return {digest: _read(path) for digest, path in files.items()}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return read_json(path, Relearned, remedy="delete it and run nas tau again")
+def _read(path: Path) -> TrainingResult:
+    return read_json(path, TrainingResult, remedy="delete it and run nas tau again")
 
 
-def _row(workshop: Workshop, member: Member, retrained: Mapping[str, Any]) -> dict[str, Any]:
-    costs = workshop.cost.counts(member.architecture)
-    return {
-        "digest": member.architecture.digest,
-        "band": member.band,
-        "macs": costs["macs"],
-        "flops": 2 * costs["macs"],
-        "params": costs["params"],
-        **{f"shared_{metric}": member.shared[metric] for metric in ("accuracy", "loss")},
-        **{f"retrained_{metric}": retrained["validation"][metric] for metric in ("accuracy", "loss")},
+def _ranking(
+    workshop: Workshop, members: Sequence[Member], trainings: Mapping[str, TrainingResult], how: Relearning
+) -> RankingResult:
+    """The two rankings of the members, the best with shared weights first, and how well one predicts the other."""
+    metric = workshop.metric
+    rows = {
+        member.architecture.digest: RankedRow(
+            digest=member.architecture.digest,
+            band=member.band,
+            costs=quantities.with_multiples(workshop.cost.counts(member.architecture)),
+            shared=dict(member.shared),
+            retrained=trainings[member.architecture.digest].validation,
+        )
+        for member in members
     }
+    table = ranked(pd.DataFrame([row.flat() for row in rows.values()]), metric)
+    statistics = summary(table, metric, workshop.config.seed).itertuples(index=False)
+    return RankingResult(
+        table=[rows[digest] for digest in table["digest"]],
+        summary=[Statistic(statistic=name, value=_defined(value), low=_defined(low), high=_defined(high))
+                 for name, value, low, high in statistics],
+        relearning=how,
+        images=len(workshop.data.validation),
+        ties=dict(ties(table, metric)),
+    )  # fmt: skip
+
+
+def _defined(value: float) -> float | None:
+    """JSON has null for what is not defined."""
+    return None if math.isnan(value) else float(value)

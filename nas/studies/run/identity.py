@@ -1,0 +1,47 @@
+"""Who a run is: run.json, and study.yaml as far as it is read without the study's own reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """run.json: the run's id in the table of trials, when and by which commit and version it was begun, and torch's
+    threads.
+    """
+
+    id: Annotated[str, Field(min_length=1)]
+    created: str
+    commit: str
+    version: str
+    threads: Annotated[int, Field(ge=1)]
+
+    def label(self, name: str) -> str:
+        """What the run of the study `name` is called where several meet: its name, and the beginning of its id."""
+        return f"{name}-{self.id[:12]}"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class StrategyFacts:
+    """`strategy:` of study.yaml."""
+
+    name: str
+    use: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """study.yaml."""
+
+    name: str
+    seed: int
+    strategy: StrategyFacts
+    objectives: Annotated[dict[str, Literal["max", "min"]], Field(min_length=1)]
+    store: str | None = None

@@ -1,0 +1,170 @@
+"""Rows of tables. In files and in frames they are flat, one column per number; here each kind of number has a mapping.
+
+Both ways between the two are in this module, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, final
+
+from pydantic import AfterValidator, Field, JsonValue, model_serializer, model_validator
+
+from nas import quantities
+
+Numbers = dict[str, float]
+Sizes = dict[str, int]
+Values = dict[str, int | float]
+
+
+def _sized(costs: Sizes) -> Sizes:
+    """Reports divide by the size; any other cost may be of a quantity that came later."""
+    if costs.get(quantities.SIZE, 0) < 1:
+        raise ValueError("the size of a model")
+    return costs
+
+
+Costs = Annotated[Sizes, AfterValidator(_sized)]
+"""Quantity -> how much of it a model has: the counted ones, in tables their multiples too."""
+Metrics = Annotated[Numbers, Field(min_length=1)]
+"""Metric of the task -> its value."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RowResult:
+    """One model of the results table.
+
+    model         base, winner, uniform; with ", retrained" behind it after retraining
+    strategy      that found it, digest of its architecture; both empty for the base
+    validation    the task's first metric, on the search-validation split
+    test          all metrics, on the test split of `test_images` images
+    costs         counted quantities and their multiples
+    latency       batch size -> median milliseconds; empty where it was not timed
+    """
+
+    study: str
+    model: str
+    strategy: str
+    seed: int
+    digest: str
+    validation: Metrics
+    test: Metrics
+    test_images: Annotated[int, Field(ge=1)]
+    costs: Costs
+    latency: Numbers
+    commit: str
+
+    @model_serializer
+    def flat(self) -> dict[str, JsonValue]:
+        """The row as files and frames have it: test_accuracy, macs, latency_ms_batch_64 ..."""
+        return {
+            "study": self.study,
+            "model": self.model,
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "digest": self.digest,
+            **_prefixed("validation_", self.validation),
+            **_prefixed("test_", self.test),
+            "test_images": self.test_images,
+            **self.costs,
+            **_prefixed("latency_ms_batch_", self.latency),
+            "commit": self.commit,
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folded(cls, row: object) -> object:
+        if not isinstance(row, dict):
+            return row
+        test = _under("test_", row)
+        test.pop("images", None)
+        mappings = {"validation": _under("validation_", row), "test": test, "latency": _under("latency_ms_batch_", row)}
+        return {**row, **mappings, "costs": _costs(row)}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ExtractedResult:
+    """One extracted model.
+
+    kept, full    axis -> its size in this model, and in the whole one
+    validation    metrics of the model as it was read back
+    difference    greatest one between its outputs and those of the supernet, on `images` images
+    slices_only   whether that must be 0: its weights are slices, and none are factors of a matrix
+    """
+
+    digest: str
+    architecture: Values
+    costs: Costs
+    kept: Sizes
+    full: Sizes
+    validation: Metrics
+    difference: float
+    images: int
+    slices_only: bool
+
+    @model_serializer
+    def flat(self) -> dict[str, JsonValue]:
+        """As in the file: a key per cost."""
+        return {
+            "digest": self.digest,
+            "architecture": {**self.architecture},
+            **self.costs,
+            "kept": {**self.kept},
+            "full": {**self.full},
+            "validation": {**self.validation},
+            "difference": self.difference,
+            "images": self.images,
+            "slices_only": self.slices_only,
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folded(cls, row: object) -> object:
+        return {**row, "costs": _costs(row)} if isinstance(row, dict) else row
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RankedRow:
+    """One architecture that is ranked twice: by its metrics with `shared` weights, and `retrained`. `band` is that of
+    its size, smallest first.
+    """
+
+    digest: str
+    band: int
+    costs: Costs
+    shared: Metrics
+    retrained: Metrics
+
+    @model_serializer
+    def flat(self) -> dict[str, JsonValue]:
+        """The row as files and frames have it: macs, shared_accuracy, retrained_accuracy ..."""
+        return {
+            "digest": self.digest,
+            "band": self.band,
+            **self.costs,
+            **_prefixed("shared_", self.shared),
+            **_prefixed("retrained_", self.retrained),
+        }
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folded(cls, row: object) -> object:
+        if not isinstance(row, dict):
+            return row
+        return {**row, "costs": _costs(row), "shared": _under("shared_", row), "retrained": _under("retrained_", row)}
+
+
+def _prefixed(prefix: str, numbers: Numbers) -> Numbers:
+    return {f"{prefix}{name}": value for name, value in numbers.items()}
+
+
+def _under(prefix: str, row: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)}
+
+
+def _costs(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    names = [quantity.name for quantity in quantities.costs()]
+    return {name: row[name] for name in names if name in row}
