@@ -19,6 +19,7 @@ from nas.evaluation import Evaluator
 from nas.search import Trial
 from nas.studies.report.findings import Findings
 from nas.studies.run.folder import write_json
+from nas.studies.run.identity import Identity
 from nas.studies.run.record import Record
 from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, SUPERNET
 from nas.studies.stages.workshop import CHECKPOINT, ORDERING, WEIGHTS, Workshop
@@ -27,6 +28,9 @@ from nas.studies.study import Study
 from nas.supernets import load
 
 QUICK = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1", "baseline=1"]
+
+
+NOBODY = Identity(id="x", created="", commit="", version="", threads=1)
 
 
 def learning(folder: Path, *overrides: str) -> Study:
@@ -199,9 +203,9 @@ def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides:
 
     study = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")
     resolved = replace(study.resolved, strategy=Learning())
-    assert baseline_trials(Workshop(resolved, study.folder, {"id": "x"}, show=False)) == trials
+    assert baseline_trials(Workshop(resolved, study.folder, NOBODY, show=False)) == trials
     expected = 12 if trials == 100 else trials
-    assert baseline_trials(Workshop(study.resolved, study.folder, {"id": "x"}, show=False)) == expected
+    assert baseline_trials(Workshop(study.resolved, study.folder, NOBODY, show=False)) == expected
 
 
 def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
