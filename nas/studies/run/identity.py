@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, final
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 
 @final
@@ -44,4 +44,5 @@ class StudyFacts:
     seed: int
     strategy: StrategyFacts
     objectives: Annotated[dict[str, Literal["max", "min"]], Field(min_length=1)]
+    task: dict[str, JsonValue] = field(default_factory=lambda: {"use": "classification"})
     store: str | None = None

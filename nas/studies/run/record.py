@@ -27,7 +27,7 @@ from nas.studies.run.frames import (
 )
 from nas.studies.run.identity import Identity, StudyFacts
 from nas.studies.run.results import PREPARE, STAGES, Stage, StageResult
-from nas.studies.run.typed_json import parsed, said
+from nas.studies.run.typed_json import parsed, parsed_plain, said
 from nas.studies.store.drivers import Driver
 from nas.studies.store.store import Store
 from nas.system.database import sqlite_url
@@ -123,9 +123,10 @@ class Record:
     @property
     def task(self) -> Task:
         """What the study's models are for. Loads torch, which nothing else here does."""
-        from nas.tasks.classification import Classification
+        from nas import tasks
 
-        return Classification()
+        options = dict(self.study.task)
+        return parsed_plain(tasks.find(str(options.pop("use"))), options)
 
     @property
     def store_url(self) -> str:

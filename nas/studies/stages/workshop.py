@@ -42,7 +42,6 @@ from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.supernets.of_space import image_size_of
 from nas.system.database import sqlite_url
 from nas.tasks import Task
-from nas.tasks.classification import Classification
 from nas.training import History, Step, Workplace
 from nas.training.objectives.separate_norms import SeparateNorms
 
@@ -89,7 +88,7 @@ class Workshop:
     @property
     def task(self) -> Task:
         """What the study's models are for."""
-        return Classification()
+        return self.study.task
 
     @property
     def metric(self) -> Quantity:
