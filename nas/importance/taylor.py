@@ -39,6 +39,7 @@ class Taylor(Importance):
         seen = 0
         with evaluating(supernet), torch.enable_grad():
             for images, labels in work.data.train.batches(self.batch, seed=seed, device=device):
+                # The square is taken per batch, before the mean: else changes of two batches could cancel.
                 for axis, change in self._changes(supernet, images, labels).items():
                     scores[axis] = scores.get(axis, torch.zeros_like(change)) + change.square()
                 seen += 1

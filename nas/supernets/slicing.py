@@ -45,6 +45,7 @@ def cut(tensor: Tensor, dims: tuple[tuple[str, ...], ...], keep: Cut) -> Tensor:
     sliced = unpack(tensor, dims, keep.frame)
     for position, atom in enumerate(atoms):
         kept = keep.size(atom)
+        # Listed units are copied; first ones are a view, and the whole axis is left alone.
         if atom in keep.selections:
             sliced = sliced.index_select(position, keep.selections[atom])
         elif kept < sliced.shape[position]:
@@ -61,6 +62,7 @@ def scale_query(tensor: Tensor, entry: Entry, keep: Cut) -> Tensor:
         return tensor
     if entry.dims[0][0] != "3":
         return tensor * math.sqrt(ratio)
+    # The joint projection: its outputs are queries, keys and values, in this order.
     query, key, value = tensor.chunk(3)
     return torch.cat([query * math.sqrt(ratio), key, value])
 
@@ -78,6 +80,7 @@ def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]
     """
     unpacked = unpack(tensor, entry.dims, frame)
     for position, atom in enumerate(entry.atoms):
+        # Units of an axis that selects from the gated one are its units, in the whole model all of them.
         for axis in (atom, frame.within.get(atom, "")):
             if axis in gates:
                 shape = [-1 if p == position else 1 for p in range(unpacked.dim())]
@@ -91,6 +94,7 @@ def permute(tensor: Tensor, entry: Entry, frame: Frame, orders: Mapping[str, Ten
     unpacked = unpack(tensor, entry.dims, frame)
     changed = False
     for position, atom in enumerate(entry.atoms):
+        # Inputs of a layer move with the stream that they select from.
         order = orders.get(frame.root(atom))
         if order is not None:
             unpacked, changed = unpacked.index_select(position, order), True

@@ -167,6 +167,7 @@ class Supernet(nn.Module):
         """The forward of a `subnet` in steps, each with a key. Where the keys of two sub-networks agree up to a step,
         so do their activations after it, to the last bit, as long as `version` stays the same.
         """
+        # Keys are made of sizes alone: weights and orders are the same for all sub-networks of one `version`.
         steps = self.family.steps(subnet)
         keep = Cut(self.table.frame, self.space.sizes(architecture))
         return list(zip(self._keys.of(steps, keep.size), steps, strict=True))
@@ -196,12 +197,15 @@ class Supernet(nn.Module):
         if scores.shape != (frame.axes[axis],) or scores.isnan().any():
             wrong = "a score that is not a number" if scores.isnan().any() else f"{tuple(scores.shape)} scores"
             raise ModelError(f"reorder: '{axis}' needs one score for each of {frame.axes[axis]} units, got {wrong}")
+        # Protected units stay in front, whatever their scores.
         first = frame.protected.get(axis, 0)
         rest = torch.argsort(scores[first:], descending=True, stable=True) + first
         return torch.cat([torch.arange(first, device=rest.device), rest])
 
     def _refuse_packed(self, axes: Iterable[str]) -> None:
         """Units that another chosen axis selects from in packs cannot move: its order counts their positions."""
+        # proj_in selects from "heads.3 head_dim.3", two axes packed into one dimension: with 64 dimensions, its unit 70 is
+        # dimension 6 of head 1. Its order is a list of such numbers, which mean other units once heads are permuted.
         within = self.table.frame.within
         packed = {
             part: axis for axis in self.space.axes for part in within.get(axis, "").split() if " " in within[axis]

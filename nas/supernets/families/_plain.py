@@ -114,6 +114,8 @@ class Plain(Family):
         ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
         names = {"embed", "heads", "head_dim", "mlp", "depth", "tokens", "queries"} | inputs | ranks
         q_norm = first.get_submodule("q_norm")
+        # Where head_dim shrinks, the query part of qkv is multiplied by a factor (see `scale_query`). A norm behind it
+        # divides the factor out again, so there the norm's weight must carry it.
         bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
         drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
         return frozenset(names - ({"head_dim"} if bare else set()) - ({"tokens", "queries"} if drops else set()))
@@ -139,8 +141,10 @@ class Plain(Family):
             axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
             axes |= {f"depth.{i}": 1, f"tokens.{i}": prefix + patches, f"queries.{i}": prefix + patches}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
+            # A matrix has at most as many directions as its shorter side.
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
             axes |= {f"fc1_rank.{i}": min(hidden, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
+            # Inputs select from what is written before them: the embedding, the mixed values, the hidden units.
             within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
             axes |= {f"proj_in.{i}": width}
             within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
