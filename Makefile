@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint types bench studies constraints clean
+.PHONY: setup demo test lint types bench same studies constraints clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,10 @@ types: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# make same OLD=COMMIT [NEW=COMMIT]: whether both find the same; without NEW, the files as they are.
+same: setup
+	$(BIN)/python -m benchmarks.same_results $(OLD) $(NEW)
 
 studies: setup
 	$(BIN)/python -m benchmarks.studies
