@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Any
 
 SEEDS = (0, 1)
-GROUPS = ("alone", "ray")
-"""Processes that the cases are shared out to: Ray's must not end with the others'."""
+GROUPS = ("golden", "alone", "ray")
+"""Processes that the cases are shared out to: pytest's, and Ray's, which must not end with the others'."""
 SMALL = {"trials": 24, "population": 6, "sample": 2, "startup": 6, "round": 9, "images": 64, "epochs": 2, "grow": 4}
 """Options of presets, wherever they stand in it, and what they become."""
 ONE_OBJECTIVE = ("halving", "nni")
@@ -143,7 +143,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A study, or the file of one, and what `--set` changes in it. `tau`: its ranking is asked for as well."""
+    """A study, or the file of one, and what `--set` changes in it. `tau`: its ranking is asked for as well. The group
+    `golden` has no study.
+    """
 
     name: str
     study: Mapping[str, Any] | str
@@ -159,7 +161,7 @@ class Case:
 
 def cases(presets: Mapping[str, Mapping[str, Any]]) -> list[Case]:
     """All of them, for the presets of a commit: name -> options."""
-    found = [Case("demo, few trials", "studies/digits.yaml", tuple(_demo()))]
+    found = [Case("golden losses", "", (), "golden"), Case("demo, few trials", "studies/digits.yaml", tuple(_demo()))]
     for seed in SEEDS:
         found += [_preset(name, options, seed) for name, options in presets.items()]
         found += [Case(f"{name} ({seed})", _study(changes, seed), ()) for name, changes in VARIANTS.items()]

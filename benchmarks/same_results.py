@@ -42,7 +42,6 @@ from benchmarks.same_cases import Case, cases
 
 ROOT = Path(__file__).parents[1]
 PROBE = Path(__file__).with_name("same_probe.py")
-GOLDEN = "golden losses"
 ASPECTS: Mapping[str, tuple[str, ...]] = {
     "winners": ("explore",),
     "trials": ("trials",),
@@ -95,12 +94,13 @@ def found(commit: str | None, wanted: Sequence[Case]) -> dict[str, Any]:
         lines = _kept(commit) if commit else Path(folder) / "lines.jsonl"
         known = _read(lines, wanted)
         missing = [case for case in wanted if case.name not in known]
-        if missing or GOLDEN not in known:
+        if missing:
             with _tree(commit, Path(folder)) as tree:
-                if GOLDEN not in known:
-                    _append(lines, {"case": GOLDEN, "key": _key(None), "found": _golden(tree)})
                 for group, members in groupby(missing, lambda case: case.group):
-                    _probe(tree, list(members), lines, Path(folder) / f"{group}.json")
+                    if group == "golden":
+                        _golden(tree, next(members), lines)
+                    else:
+                        _probe(tree, list(members), lines, Path(folder) / f"{group}.json")
         return _read(lines, wanted, failed=True)
 
 
@@ -113,22 +113,17 @@ def _kept(commit: str) -> Path:
     return folder / f"{commit}.jsonl"
 
 
-def _key(case: Case | None) -> str:
-    """Of a case, or the golden losses, as it is probed now."""
-    return sha256(PROBE.read_bytes() + (case.key if case else GOLDEN).encode()).hexdigest()[:16]
+def _key(case: Case) -> str:
+    """Of a case as it is probed now."""
+    return sha256(PROBE.read_bytes() + case.key.encode()).hexdigest()[:16]
 
 
 def _read(lines: Path, wanted: Sequence[Case], *, failed: bool = False) -> dict[str, Any]:
     """The lines of the cases as they are now; those that failed are not kept, since a package may have been missing."""
-    keys = {GOLDEN: _key(None)} | {case.name: _key(case) for case in wanted}
+    keys = {case.name: _key(case) for case in wanted}
     rows = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
     fitting = {row["case"]: row["found"] for row in rows if keys.get(row["case"]) == row["key"]}
     return {name: one for name, one in fitting.items() if failed or "failed" not in one}
-
-
-def _append(lines: Path, row: Mapping[str, Any]) -> None:
-    with lines.open("a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 @contextmanager
@@ -145,21 +140,22 @@ def _tree(commit: str | None, folder: Path) -> Iterator[Path]:
         _git("worktree", "remove", "--force", str(tree))
 
 
-def _golden(tree: Path) -> dict[str, Any]:
-    """How many tests of golden losses pass, and the files that they read."""
+def _golden(tree: Path, case: Case, lines: Path) -> None:
+    """Runs the tests of golden losses: how many pass, and the files that they read."""
     listed = _git("ls-files", "--cached", "--others", "--exclude-standard", tree=tree).splitlines()
-    tests = [name for name in listed if Path(name).name == "test_golden_losses.py"]
-    files = {name.rpartition("golden/")[2]: name for name in listed if "golden" in Path(name).parts[:-1]}
-    print(GOLDEN, flush=True)
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests]
+    there = [name for name in listed if (tree / name).is_file()]
+    tests = [name for name in there if Path(name).name == "test_golden_losses.py"]
+    files = {name.rpartition("golden/")[2]: name for name in there if "golden" in Path(name).parts[:-1]}
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(tests or ["test_golden_losses.py"])]
     said = subprocess.run(words, cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False)
     passed = re.search(r"(\d+) passed", said.stdout)
-    if said.returncode or not passed:
-        return {"failed": said.stdout[-2000:] + said.stderr[-2000:]}
-    return {
-        "tests": {"passed": int(passed[1])},
-        "files": {name: (tree / path).read_text() for name, path in sorted(files.items())},
-    }
+    outcome: dict[str, Any] = {"failed": said.stdout[-2000:] + said.stderr[-2000:]}
+    if passed and not said.returncode:
+        texts = {name: (tree / path).read_text() for name, path in sorted(files.items())}
+        outcome = {"tests": {"passed": int(passed[1])}, "files": texts}
+    with lines.open("a") as file:
+        file.write(json.dumps({"case": case.name, "key": _key(case), "found": outcome}) + "\n")
+    print(case.name, flush=True)
 
 
 def _probe(tree: Path, missing: Sequence[Case], lines: Path, file: Path) -> None:
