@@ -220,12 +220,12 @@ def _difference(aspect: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
 
 
 def _facts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Single values with their places, as texts that are equal when all digits are; without noise.
+    """Single values with their places, as texts that are equal when all digits are; without `NOISE`.
 
     Keys that only the new one has are no difference: a stage may say more than it did.
     """
     if place in TABLES and isinstance(value, str):
-        value = pd.read_csv(io.StringIO(value), dtype=str, keep_default_na=False).to_dict("records")
+        value = _rows(value, place)
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if not NOISE.fullmatch(key):
@@ -236,6 +236,14 @@ def _facts(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _facts(inner, f"{place}[{number}]")
     else:
         yield place, repr(value)
+
+
+def _rows(csv: str, table: str) -> list[dict[Any, Any]]:
+    """Rows of texts. Trials are in the order of their numbers: on Ray they become known as the workers end."""
+    frame = pd.read_csv(io.StringIO(csv), dtype=str, keep_default_na=False)
+    if table == "trials":
+        frame = frame.sort_values(["strategy", "number"], key=lambda c: c.astype(int) if c.name == "number" else c)
+    return frame.to_dict("records")
 
 
 if __name__ == "__main__":
