@@ -204,7 +204,7 @@ class Supernet(nn.Module):
 
     def _refuse_packed(self, axes: Iterable[str]) -> None:
         """Units that another chosen axis selects from in packs cannot move: its order counts their positions."""
-        # proj_in selects from "heads.3 head_dim.3", two axes packed into one dimension: of 64 dimensions each, its unit 70
+        # proj_in selects from "heads.3 head_dim.3", two axes packed into one: with 64 dimensions a head, its unit 70
         # is dimension 6 of head 1. Its order is a list of such numbers, which mean other units once heads are permuted.
         within = self.table.frame.within
         packed = {
