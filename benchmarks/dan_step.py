@@ -18,6 +18,8 @@ from benchmarks.pairs import ratio
 from nas.searchspaces import SearchSpace
 from nas.strategies.dan import Dan, DanStep
 from nas.supernets import Supernet
+from nas.tasks import Batch
+from nas.tasks.classification import Classification
 from nas.training import StepContext
 from nas.training.objectives.relaxation import Relaxation
 
@@ -58,7 +60,7 @@ def _steps(supernet: Supernet) -> dict[str, Callable[[], None]]:
     size = supernet.space.model_args["img_size"]
     images, targets = torch.randn(BATCH, 3, size, size), torch.randint(1000, (BATCH,))
     step = DanStep(Dan(), relaxation)
-    context = StepContext(relaxation, functional.cross_entropy, 0, 0, 0, 1, 0.5)
+    context = StepContext(relaxation, Classification(), 0.0, 0, 0, 0, 1, 0.5)
     count = len(next(iter(supernet.space.values())).values)
     rows = supernet.space.from_table([[value] * len(supernet.space) for value in range(count)])
 
@@ -77,7 +79,7 @@ def _steps(supernet: Supernet) -> dict[str, Callable[[], None]]:
         return whole() + torch.stack([functional.cross_entropy(supernet(images, a), targets) for a in rows]).mean()
 
     return {
-        "DAN": stepped(lambda: next(step(images, targets, context))),
+        "DAN": stepped(lambda: next(step(Batch(images, targets), context))),
         "naive mixture": stepped(mixed),
         "two passes": stepped(lambda: whole() + whole()),
     }

@@ -20,7 +20,8 @@ from nas.data import Data, Split
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 from nas.system.cluster import Cluster, connected
-from nas.training import Recipe, Runtime, fit
+from nas.tasks.classification import Classification
+from nas.training import FitCall, Recipe, Runtime, fit
 from nas.training.parallel.ray_train import OnRay
 from nas.training.rules import find
 
@@ -68,13 +69,13 @@ def _epoch(case: Case, workers: int) -> tuple[float, float]:
     shape = (case.images, case.channels, case.size, case.size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     split = Split(images, torch.arange(case.images) % 10, (0.5,) * case.channels, (0.25,) * case.channels)
-    data = Data(split, split, split, tuple(map(str, range(10))), case.channels, case.size, "random")
+    data = Data(split, split, split, tuple(map(str, range(10))), case.channels, case.size, "random", Classification())
     space = SearchSpace.from_yaml(FOLDER / case.space)
     torch.manual_seed(0)
     net = Supernet(timm.create_model(space.model, **space.model_args), space)
     trainer = fit if workers == 1 else OnRay(workers, Cluster())
     recipe, runtime = Recipe(epochs=EPOCHS, batch=case.batch, lr=1e-4), Runtime(progress=False)
     start = time.perf_counter()
-    history = trainer(net, find("sandwich")().step(space), data, recipe, seed=0, runtime=runtime)
+    history = trainer(FitCall(net, find("sandwich")().step(space), data, recipe, 0), runtime)
     taken = time.perf_counter() - start
     return float(np.median([row.seconds for row in history][1:])), taken - history.seconds

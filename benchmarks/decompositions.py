@@ -19,18 +19,17 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmarks.methods import RESULTS
+from benchmarks.methods import RESULTS, accuracy
 from benchmarks.pairs import ratio
 from benchmarks.presets import ROOT, read
 from nas.data import Data, DataSpec, load_data
-from nas.evaluation import accuracy
 from nas.importance.directions import OfDirections
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import rank_of
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS, directions, relative_error
 from nas.system.environment import commit
-from nas.training import PlainStep, Recipe, Runtime, Workplace, fit
+from nas.training import FitCall, PlainStep, Recipe, Runtime, Workplace, fit
 
 BASE = Recipe(epochs=20, lr=3e-3)
 SHARE = 0.5
@@ -43,8 +42,8 @@ def rows(seed: int) -> Iterator[dict[str, Any]]:
     space = _space()
     torch.manual_seed(seed)
     model = build(space.model, space.model_args)
-    fit(model, PlainStep(), data, BASE, seed=seed, runtime=Runtime(progress=False))
-    whole = accuracy(model, data.test).accuracy
+    fit(FitCall(model, PlainStep(), data, BASE, seed), Runtime(progress=False))
+    whole = accuracy(model, data.test)
     for method in METHODS:
         net = Supernet(model, space)
         yield {"seed": seed, "method": method, "base_accuracy": whole, **_factored(net, method, data, seed)}
@@ -56,7 +55,7 @@ def _factored(net: Supernet, method: str, data: Data, seed: int) -> dict[str, An
     OfDirections(method=method).score(net, Workplace(data.without_test(), seed))
     small = net.extract(net.space.smallest).eval()
     taken = time.process_time() - started
-    images = next(data.test.batches(64))[0]
+    images = next(data.test.batches(64)).inputs
     logits, near = net.model.eval()(images), small(images)
     errors = []
     for entry in net.table.entries.values():
@@ -68,7 +67,7 @@ def _factored(net: Supernet, method: str, data: Data, seed: int) -> dict[str, An
     return {
         "matrix_error": sum(errors) / len(errors),
         "logit_error": float((logits - near).norm() / logits.norm()),
-        "test_accuracy": accuracy(small, data.test).accuracy,
+        "test_accuracy": accuracy(small, data.test),
         "params_share": counts["params"] / cost.base("params"),
         "macs_share": counts["macs"] / cost.base("macs"),
         "time_share": ratio(lambda: small(images), lambda: net.model(images), 15)["ratio"],

@@ -18,9 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.methods import RESULTS, Bench
+from benchmarks.methods import RESULTS, Bench, accuracy
 from nas.data import DataSpec, load_data
-from nas.evaluation import accuracy
 from nas.importance import Importance, Scored
 from nas.importance.ffn_votes import FfnVotes, irregular
 from nas.importance.magnitude import Magnitude
@@ -33,7 +32,7 @@ REGULAR = {"CRS": ("fc1_in", "fc2_in"), "X-T": ("fc1_in", "mlp")}
 
 
 def stages(bench: Bench) -> Iterator[dict[str, Any]]:
-    yield {"stage": "base", "test_accuracy": accuracy(bench.base(), bench.data.test).accuracy}
+    yield {"stage": "base", "test_accuracy": accuracy(bench.base(), bench.data.test)}
     yield irregular_masks(bench)
     for name, axes in REGULAR.items():
         yield regular(bench, name, axes, FfnVotes())
@@ -46,8 +45,8 @@ def irregular_masks(bench: Bench) -> dict[str, Any]:
     votes, _ = FfnVotes().votes(net, bench.workplace("votes"))
     names = {path: f"{path}.weight" for path in votes}
     masked = {name: net.model.get_parameter(name) * irregular(votes[path], KEEP) for path, name in names.items()}
-    found = accuracy(net.extract(net.space.largest, masked), bench.data.test)
-    return {"stage": "FIS", "test_accuracy": found.accuracy, "macs_share": 1.0, "params_share": 1.0}
+    share = accuracy(net.extract(net.space.largest, masked), bench.data.test)
+    return {"stage": "FIS", "test_accuracy": share, "macs_share": 1.0, "params_share": 1.0}
 
 
 def regular(bench: Bench, name: str, axes: tuple[str, str], criterion: Importance | None) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def regular(bench: Bench, name: str, axes: tuple[str, str], criterion: Importanc
     small = Architecture(dict.fromkeys(net.space, KEEP))
     return {
         "stage": name,
-        "test_accuracy": accuracy(net.extract(small), bench.data.test).accuracy,
+        "test_accuracy": accuracy(net.extract(small), bench.data.test),
         **{f"{name}_share": count / net.cost.base(name) for name, count in net.cost.counts(small).items()},
     }
 

@@ -26,8 +26,8 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
-from nas.data import Data, DataSpec, load_data
-from nas.evaluation import Evaluator, accuracy
+from nas.data import Data, DataSpec, Split, load_data
+from nas.evaluation import Evaluator, evaluate
 from nas.importance import Importance
 from nas.search import Objective, Problem, find, winner
 from nas.search.sizing import Sizing, criterion
@@ -35,7 +35,8 @@ from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS as METHODS_OF_FACTORING
 from nas.system.environment import commit
-from nas.training import AdjoinedStep, PlainStep, Recipe, Runtime, fit
+from nas.tasks.classification import Classification
+from nas.training import AdjoinedStep, FitCall, PlainStep, Recipe, Runtime, fit
 from nas.training.objectives.gradual import stages
 from nas.training.rules.sandwich import Sandwich
 from nas.training.workplace import Workplace
@@ -181,7 +182,7 @@ class Bench:
         space = self.space(next(iter(STUDIES[self.name].values())).space)
         torch.manual_seed(self.seed)
         model = build(space.model, space.model_args)
-        fit(model, PlainStep(), self.data, BASE, seed=self.seed, runtime=self.runtime("base"))
+        fit(FitCall(model, PlainStep(), self.data, BASE, self.seed), self.runtime("base"))
         return model
 
     def prepared(self, method: Method) -> tuple[Supernet, Mapping[str, Any], float]:
@@ -202,20 +203,19 @@ class Bench:
             passes += _looked_at(method.importance, len(self.data.train))
         if method.trained:
             step = Sandwich().step(supernet.space)
-            fit(
-                supernet,
-                step,
-                self.data,
-                SEARCH,
-                seed=self.seed,
-                runtime=self.runtime(f"sandwich-{method.importance is None}"),
-            )
+            call = FitCall(supernet, step, self.data, SEARCH, self.seed)
+            fit(call, self.runtime(f"sandwich-{method.importance is None}"))
             passes += SEARCH.epochs * SANDWICH_RUNS
         return supernet, scores, passes
 
     def workplace(self, title: str) -> Workplace:
         """Where a search may train."""
         return Workplace(self.data.without_test(), self.seed, self.runtime(title))
+
+
+def accuracy(model: nn.Module, split: Split) -> float:
+    """Top-1, in [0, 1]."""
+    return evaluate(model, split, Classification()).metrics["accuracy"]
 
 
 def method_title(method: Method) -> str:
@@ -252,7 +252,7 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     options = dict(method.options)
     strategy = find(method.strategy)(**options)
     holder = {"supernet": supernet}
-    evaluator = Evaluator(supernet.eval(), bench.data.validation)
+    evaluator = Evaluator(supernet.eval(), bench.data.validation, bench.data.task)
     problem = Problem(
         space=supernet.space,
         objectives=(Objective("accuracy", maximise=True),),
@@ -290,22 +290,22 @@ def _levelled(supernet: Supernet, sizes: Architecture) -> Architecture:
 
 def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     supernet, architecture, passes, seconds = search(bench, name, limit_percent)
-    before = accuracy(supernet.extract(architecture), bench.data.test).accuracy
+    before = accuracy(supernet.extract(architecture), bench.data.test)
     first = stages(supernet.space, architecture) if STUDIES[bench.name][name].gradual else ()
     step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True, stages=first)
-    fit(supernet, step, bench.data, RETRAIN, seed=bench.seed, runtime=Runtime(progress=False))
+    fit(FitCall(supernet, step, bench.data, RETRAIN, bench.seed), Runtime(progress=False))
     small = supernet.extract(architecture).eval()
     base = bench.base().eval()
-    images = next(bench.data.test.batches(64))[0]
+    images = next(bench.data.test.batches(64)).inputs
     with torch.inference_mode():
         speed = ratio(lambda: base(images), lambda: small(images), 15)["ratio"]
     cost, counts = supernet.cost, supernet.cost.counts(architecture)
     return {
         "method": name,
         "limit": limit_percent,
-        "test_accuracy": accuracy(small, bench.data.test).accuracy,
+        "test_accuracy": accuracy(small, bench.data.test),
         "before_retraining": before,
-        "validation_accuracy": accuracy(small, bench.data.validation).accuracy,
+        "validation_accuracy": accuracy(small, bench.data.validation),
         "macs": counts["macs"],
         "macs_share": counts["macs"] / cost.base("macs"),
         "params_share": counts["params"] / cost.base("params"),
@@ -320,9 +320,9 @@ def base_rows(bench: Bench) -> Iterator[dict[str, Any]]:
     """The base, and the base trained for as long again as a winner is retrained: what the small ones compete with."""
     model = bench.base()
     common = {"limit": 100, "macs_share": 1.0, "params_share": 1.0, "speedup_batch_64": 1.0, "search_passes": 0.0}
-    yield {"method": "base", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
-    fit(model, PlainStep(), bench.data, RETRAIN, seed=bench.seed, runtime=Runtime(progress=False))
-    yield {"method": "base, longer", "test_accuracy": accuracy(model, bench.data.test).accuracy, **common}
+    yield {"method": "base", "test_accuracy": accuracy(model, bench.data.test), **common}
+    fit(FitCall(model, PlainStep(), bench.data, RETRAIN, bench.seed), Runtime(progress=False))
+    yield {"method": "base, longer", "test_accuracy": accuracy(model, bench.data.test), **common}
 
 
 def cells(bench: Bench, methods: Sequence[str], done: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:

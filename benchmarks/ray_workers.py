@@ -20,6 +20,7 @@ from nas.searchspaces import Limit
 from nas.strategies.evolution import Evolution
 from nas.strategies.with_raytune.strategy import WithRaytune
 from nas.system.cluster import Cluster, connected
+from nas.tasks.classification import Classification
 from nas.testing.toy import Toy, ToyMeasure
 
 TRIALS = 20
@@ -63,7 +64,7 @@ def _candidates() -> Callable[[int], Callable[[], object]]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, 224, 224), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.zeros(IMAGES, dtype=torch.int64), (0.5,) * 3, (0.25,) * 3)
-    on_images = Measure(Evaluator(net, split, batch=16))
+    on_images = Measure(Evaluator(net, split, Classification(), batch=16))
     evolution = {"use": "evolution", "population": 10, "sample": 3}
 
     def search(workers: int) -> Callable[[], object]:

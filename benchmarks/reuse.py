@@ -20,6 +20,7 @@ from nas.search import Objective, Problem
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.strategies.evolution import Evolution
 from nas.supernets import Supernet, build
+from nas.tasks.classification import Classification
 
 PAIRS = 3
 CANDIDATES = {"small ViT": 200, "DeiT-Ti": 20}
@@ -40,7 +41,7 @@ def measure() -> Iterator[dict[str, object]]:
             "uniform draws, sorted": sorted(uniform, key=lambda a: repr(_keys(net, a))),
         }.items():
             found = ratio(_run(net, split, candidates), _run(net, split, candidates, reuse=0), PAIRS)
-            evaluator = Evaluator(net, split)
+            evaluator = Evaluator(net, split, Classification())
             for candidate in candidates:
                 evaluator(candidate)
             prefixes = evaluator.prefixes
@@ -65,7 +66,7 @@ def _run(net: Supernet, split: Split, candidates: Sequence[Architecture], **opti
     """Every run begins with no activations, as a search does."""
 
     def run() -> object:
-        evaluator = Evaluator(net, split, **options)
+        evaluator = Evaluator(net, split, Classification(), **options)
         return [evaluator(candidate) for candidate in candidates]
 
     return run

@@ -121,7 +121,8 @@ class Bench:
         self.space, self.cost = workshop.space, workshop.cost
         assert workshop.limit is not None
         self.limit: Limit = workshop.limit
-        self.measure = Cached(Measure(Evaluator(supernet, workshop.data.validation)), str((RUN / "measured").resolve()))
+        evaluator = Evaluator(supernet, workshop.data.validation, workshop.data.task)
+        self.measure = Cached(Measure(evaluator), str((RUN / "measured").resolve()))
         rows = _all(self.space)
         self.rows = rows[self.limit.allows(rows)]
         found = [self.measure(a)["accuracy"] for a in self.space.from_table(self.rows)]

@@ -1,7 +1,7 @@
 """Images and their three splits: digits (embedded), .npz files, folders of class folders, torchvision's data sets."""
 
-from nas.data.load import Facts, inspect_data, load_data
+from nas.data.load import inspect_data, load_data
 from nas.data.spec import DataSpec
 from nas.data.split import Augment, Data, Split
 
-__all__ = ["Augment", "Data", "DataSpec", "Facts", "Split", "inspect_data", "load_data"]
+__all__ = ["Augment", "Data", "DataSpec", "Split", "inspect_data", "load_data"]

@@ -8,22 +8,25 @@ from typing import final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from nas.data.split import Augment
+from nas.data.split import Augment, Batches
+from nas.tasks import Batch
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Activations:
-    """Inputs and targets, float N x ... each, cached in memory. They are data of one split, without classes."""
+class Activations(Batches):
+    """Inputs and targets, float N x ... each, cached in memory. They are data of one split, without a task."""
 
     inputs: Tensor
     targets: Tensor
     name: str = "activations"
     classes: int = 0
 
-    def __post_init__(self) -> None:
-        assert len(self.inputs) == len(self.targets)
+    @property
+    def task(self) -> None:
+        """None: see `nas.data.split.Trainable`."""
 
     @property
     def train(self) -> Activations:
@@ -33,16 +36,17 @@ class Activations:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @override
     def batches(
         self,
         size: int,
         *,
         seed: int | None = None,
         device: torch.device | str = "cpu",
-        augment: Augment = "none",  # noqa: ARG002  (activations are what they are)
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Split.batches`."""
+        augment: Augment = "none",
+    ) -> Iterator[Batch]:
+        whole = Batch(self.inputs, self.targets)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
         for indices_B in torch.split(order, size):
-            yield self.inputs[indices_B].to(device), self.targets[indices_B].to(device)
+            yield whole.at(indices_B).to(device)

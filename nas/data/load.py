@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nas import seeds
+from nas import seeds, tasks
 from nas.data.images import CHUNK
 from nas.data.readers import digits, folder, npz, vision
 from nas.data.set_aside import Indices, set_aside
@@ -17,19 +16,10 @@ from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
 from nas.errors import DataError, nearest
+from nas.tasks import Facts, Task
 
 TEST_SHARE, TEST_SEED = 0.2, 0
 """A data set without a test split gets the same one in every study: it must never depend on the study's seed."""
-
-
-class Facts(NamedTuple):
-    """What a model must know of a data set before it is built. `image_size` (pixels, square) is None where sizes
-    differ.
-    """
-
-    channels: int
-    classes: int
-    image_size: int | None
 
 
 def inspect_data(spec: DataSpec) -> Facts:
@@ -42,11 +32,13 @@ def inspect_data(spec: DataSpec) -> Facts:
     return Facts(images.channels, len(source.classes), images.native_size(first_of_each_class))
 
 
-def load_data(spec: DataSpec, *, image_size: int, seed: int) -> Data:
-    """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`.
+def load_data(spec: DataSpec, *, task: Task | None = None, image_size: int, seed: int) -> Data:
+    """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`, with the
+    targets of `task` (without one, of the default).
 
     `DataError`, in one line, when the data set is missing, damaged, or too small for its splits.
     """
+    task = task or tasks.find(tasks.DEFAULT)()
     source = _read(spec, _checked(spec))
     _check(source)
     train, held_out = _divide(source, spec, seed)
@@ -56,7 +48,7 @@ def load_data(spec: DataSpec, *, image_size: int, seed: int) -> Data:
     def split(of: Labelled, indices: Indices | None) -> Split:
         indices = np.arange(len(of.labels)) if indices is None else indices
         pixels = images if indices is train else of.images.read(indices, image_size)
-        return Split(pixels, torch.from_numpy(of.labels[indices]), mean, std)
+        return Split(pixels, task.targets(of.labels[indices], len(source.classes)), mean, std)
 
     return Data(
         train=split(source.train, train),
@@ -66,6 +58,7 @@ def load_data(spec: DataSpec, *, image_size: int, seed: int) -> Data:
         channels=source.train.images.channels,
         image_size=image_size,
         name=source.name,
+        task=task,
     )
 
 

@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 
 from nas.data.augment import crop, flip
+from nas.tasks import Batch, Targets, Task
 
 Augment = Literal["none", "crop", "crop+flip"]
 
 
 class Batches(Protocol):
-    """What hands out batches of inputs and targets; see `Split.batches`."""
+    """What hands out batches; see `Split.batches`."""
 
     def __len__(self) -> int: ...
 
     def batches(
         self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """(inputs, targets) on `device`; shuffled by a generator of `seed`, in order when it is None."""
+    ) -> Iterator[Batch]:
+        """Batches on `device`; shuffled by a generator of `seed`, in order when it is None."""
         ...
 
 
@@ -35,6 +36,11 @@ class Trainable(Protocol):
     @property
     def train(self) -> Batches:
         """What is trained on."""
+        ...
+
+    @property
+    def task(self) -> Task | None:
+        """What a model of these data is for; None for activations, whose steps bring a loss of their own."""
         ...
 
     @property
@@ -51,26 +57,25 @@ class Trainable(Protocol):
 @final
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (uint8, N x C x H x W), their classes (int64, N), and the mean and deviation per channel (of pixels in 0
-    ... 1) that normalise them.
+    """Images (uint8, N x C x H x W), their targets as the task wants them (first dimension N), and the mean and
+    deviation per channel (of pixels in 0 ... 1) that normalise the images.
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Targets
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
         assert self.images.dtype == torch.uint8
-        assert len(self.images) == len(self.labels)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
     def batches(
         self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """(normalised float32 images B x C x H x W, classes B) on `device`; the last batch holds what is left.
+    ) -> Iterator[Batch]:
+        """Batches of normalised images (float32, B x C x H x W) on `device`; the last one holds what is left.
 
         In order when `seed` is None, else shuffled and augmented by a generator of that seed: the same seed gives the
         same batches.
@@ -78,11 +83,18 @@ class Split:
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
         for indices_B in torch.split(order, size):
-            images = self.images[indices_B]
+            batch = self._whole.at(indices_B)
             if generator is not None and augment != "none":
-                images = crop(images, generator)
+                images = crop(batch.inputs, generator)
                 images = flip(images, generator) if augment == "crop+flip" else images
-            yield self.normalised(images.to(device)), self.labels[indices_B].to(device)
+                batch = replace(batch, inputs=images)
+            batch = batch.to(device)  # as bytes: a quarter of what floats would take
+            yield replace(batch, inputs=self.normalised(batch.inputs))
+
+    def between(self, start: int, stop: int) -> Split:
+        """The images from `start` to `stop`, normalised as here."""
+        part = self._whole.between(start, stop)
+        return replace(self, images=part.inputs, targets=part.targets)
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 images -> float32, each channel shifted and scaled by the training split's mean and deviation."""
@@ -90,12 +102,16 @@ class Split:
         scale = torch.tensor(self.std, device=images.device)[:, None, None]
         return (images.float() / 255 - shift) / scale
 
+    @property
+    def _whole(self) -> Batch:
+        return Batch(self.images, self.targets)
+
 
 @final
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set in three splits. `validation` serves the search; `test` is looked at once, at the end, by whoever
-    reports.
+    """A data set in three splits, for one task. `validation` serves the search; `test` is looked at once, at the end,
+    by whoever reports.
     """
 
     train: Split
@@ -105,6 +121,7 @@ class Data:
     channels: int
     image_size: int
     name: str
+    task: Task
 
     @property
     def classes(self) -> int:
@@ -123,4 +140,4 @@ class Data:
 
     def without_test(self) -> Data:
         """The same data with an empty test split, for whoever must not look at it."""
-        return replace(self, test=replace(self.test, images=self.test.images[:0], labels=self.test.labels[:0]))
+        return replace(self, test=self.test.between(0, 0))

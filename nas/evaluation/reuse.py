@@ -40,9 +40,9 @@ class _Kept:
 class Prefixes:
     """Runs sub-networks of one supernet on batches of `images` images, and keeps activations, at most `budget` bytes.
 
-    What was used longest ago goes first, of one sub-network the deepest first. Steps of a sub-network are kept as long
-    as the activations of all its kept steps fit the budget for all images, or else its last batches would drive out its
-    first. After a change of the supernet nothing is kept.
+    What was used longest ago goes first, of one sub-network the deepest first. A step is kept only if it and all
+    before it would fit the budget for all images together: otherwise a sub-network's last batches would drive out its
+    first ones, and nothing of it would be there the next time. After a change of the supernet nothing is kept.
     """
 
     def __init__(self, supernet: Supernet, *, images: int, budget: int) -> None:
@@ -55,8 +55,8 @@ class Prefixes:
         """Steps that were run, and those that were not."""
 
     def runner(self, architecture: Architecture, start: int) -> Callable[[Tensor], Tensor]:
-        """A function from batches of images to logits; `start` is the first batch's place among all images, the others
-        follow it.
+        """A function from batches of images to outputs; `start` is the first batch's position among all images, the
+        others follow it.
         """
         subnet = self._supernet.subnet(architecture)
         if not self._budget:
@@ -67,12 +67,13 @@ class Prefixes:
         keyed = self._supernet.steps(subnet, architecture)
         steps = [step for _, step in keyed]
         names = tuple(key for key, _ in keyed)
-        prefixes = [names[: at + 1] for at in range(len(names))]
+        prefixes = [names[: depth + 1] for depth in range(len(names))]
 
         def run(images: Tensor) -> Tensor:
             nonlocal start
-            place, start = (start, len(images)), start + len(images)
-            return self._run(steps, [(place, prefix) for prefix in prefixes], images)
+            # Activations are known by the batch they are of, and by all steps up to theirs.
+            batch, start = (start, len(images)), start + len(images)
+            return self._run(steps, [(batch, prefix) for prefix in prefixes], images)
 
         return run
 
@@ -80,22 +81,25 @@ class Prefixes:
         """The last step is a sub-network's own: nothing of it is looked up or kept."""
         share = len(x) / self._images
         first, path = 0, 0.0
-        for at in reversed(range(len(steps) - 1)):
-            if (found := self._kept.get(keys[at])) is not None:
-                first, x, path = at + 1, found.activations, found.path
+        # The deepest step whose activations are there is where the forward begins.
+        for depth in reversed(range(len(steps) - 1)):
+            if (kept := self._kept.get(keys[depth])) is not None:
+                first, x, path = depth + 1, kept.activations, kept.path
                 break
+        # Touched before the rest runs, so that keeping a new step does not drive out one of the same sub-network.
         self._touch(keys[:first])
         self.ran += len(steps) - first
         self.saved += first
-        for at in range(first, len(steps)):
-            x = steps[at].run(x)
-            path += x.untyped_storage().nbytes() / share
-            if at < len(steps) - 1 and path <= self._budget:
-                self._keep(keys[at], _Kept(x, path))
+        for depth in range(first, len(steps)):
+            x = steps[depth].run(x)
+            path += x.untyped_storage().nbytes() / share  # as if for all images
+            if depth < len(steps) - 1 and path <= self._budget:
+                self._keep(keys[depth], _Kept(x, path))
         self._touch(keys)
         return x
 
     def _touch(self, keys: list[Hashable]) -> None:
+        """Used just now: the deepest first, so that it is also the first of them to go."""
         for key in reversed(keys):
             if key in self._kept:
                 self._kept.move_to_end(key)

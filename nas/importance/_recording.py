@@ -46,8 +46,8 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
 def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:
     """Batches of `images` training images (normalised float, B x C x H x W), drawn by the run's seed."""
     left = images
-    for pictures, _ in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
-        yield pictures[:left]
-        left -= len(pictures)
+    for drawn in work.data.train.batches(batch, seed=seeds.derive(work.seed, seeds.SAMPLING)):
+        yield drawn.inputs[:left]
+        left -= len(drawn)
         if left <= 0:
             return

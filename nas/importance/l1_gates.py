@@ -27,6 +27,7 @@ from nas.supernets.axes import AxisTable
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
 from nas.supernets.slicing import Where
+from nas.tasks import Batch
 from nas.training import Recipe, StepContext
 from nas.training.objectives.relaxation import Relaxation, relax
 from nas.training.workplace import Workplace
@@ -38,7 +39,7 @@ RECIPE = Recipe(epochs=10, lr=1e-3, warmup=1)
 @final
 @dataclass(frozen=True, kw_only=True)
 class L1Gates(Importance):
-    """|gate| of each unit, trained with the weights under cross-entropy + gamma sum |gate|; gates start at 1.
+    """|gate| of each unit, trained with the weights under criterion + gamma sum |gate|; gates start at 1.
 
     training   of weights and gates together
     gate_lr    learning rate of the gates
@@ -63,7 +64,7 @@ class L1Gates(Importance):
         relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
         # Signs go into the weights, so that nothing learned is lost; sizes are the scores.
-        gates = {axis: value.detach() for axis, value in relaxation.architecture.items()}
+        gates = {axis: value.detach() for axis, value in relaxation.arch_parameters.items()}
         supernet.fold(gates, self.where)
         return Scored({axis: value.abs() for axis, value in gates.items()}, history)
 
@@ -89,19 +90,19 @@ class L1Gates(Importance):
 
 @final
 class L1Step:
-    """Cross-entropy of the gated model, and the gates' penalty."""
+    """The task's criterion for the gated model, and the gates' penalty."""
 
     def __init__(self, options: L1Gates, relaxation: Relaxation) -> None:
         self.options, self.relaxation = options, relaxation
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        gates = self.relaxation.architecture
-        logits = self.relaxation.supernet.relaxed(images, gates, self.options.where)
+        gates = self.relaxation.arch_parameters
+        outputs = self.relaxation.supernet.relaxed(batch.inputs, gates, self.options.where)
         # The gradient of |gate| is its sign: gamma pulls every gate alike, however large, and what a unit does for the
         # loss pulls back.
         size = torch.stack([gate.abs().sum() for gate in gates.values()]).sum()
-        yield context.criterion(logits, targets) + self.options.gamma * size
+        yield context.criterion(outputs, batch.targets) + self.options.gamma * size
 
 
 def _trajectory(gates: Mapping[str, Tensor]) -> Mapping[str, float]:

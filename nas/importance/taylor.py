@@ -8,7 +8,6 @@ from typing import Annotated, final
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from typing_extensions import override
 
 from nas import seeds
@@ -16,6 +15,7 @@ from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
 from nas.importance._units import per_unit
 from nas.supernets import Supernet
+from nas.tasks import Batch, Criterion
 from nas.training.workplace import Workplace
 
 
@@ -38,19 +38,19 @@ class Taylor(Importance):
         scores: dict[str, Tensor] = {}
         seen = 0
         with evaluating(supernet), torch.enable_grad():
-            for images, labels in work.data.train.batches(self.batch, seed=seed, device=device):
+            for batch in work.data.train.batches(self.batch, seed=seed, device=device):
                 # The square is taken per batch, before the mean: else changes of two batches could cancel.
-                for axis, change in self._changes(supernet, images, labels).items():
+                for axis, change in self._changes(supernet, batch, work.data.task.criterion()).items():
                     scores[axis] = scores.get(axis, torch.zeros_like(change)) + change.square()
                 seen += 1
                 if seen * self.batch >= min(self.images, len(work.data.train)):
                     break
         return Scored({axis: total / seen for axis, total in scores.items()})
 
-    def _changes(self, supernet: Supernet, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def _changes(self, supernet: Supernet, batch: Batch, criterion: Criterion) -> dict[str, Tensor]:
         """First-order change of the batch's loss per unit. Its square shows no sign, and no scale of the batch."""
         own = dict(supernet.model.named_parameters())
-        loss = cross_entropy(supernet.model(images), labels)
+        loss = criterion(supernet.model(batch.inputs), batch.targets)
         gradients = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
         products = {
             name: (weight * gradient).detach()

@@ -80,8 +80,8 @@ class Relaxed(Adopting):
         relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.lr)
         step, watch = self.step(problem, relaxation), partial(self.trajectory, problem)
         history = relax(relaxation, step, problem.work, self.training, watch)
-        found = {name: value.detach().cpu() for name, value in relaxation.architecture.items()}
-        return Learnt(self.derive(problem, found), history, self.notes(problem, found))
+        learned = {name: value.detach().cpu() for name, value in relaxation.arch_parameters.items()}
+        return Learnt(self.derive(problem, learned), history, self.notes(problem, learned))
 
 
 def noise_generator(context: StepContext) -> torch.Generator:

@@ -3,9 +3,10 @@
 Every choice has preferences eta over its values; a step runs the whole network (p) and the mixture (q) of all values
 with weights g = softmax((eta + noise) / tau), in one pass each, and minimises
 
-    CE(p) + lambda(t) (KL(p || q) + gamma n(g)),   lambda(t) = min(4 t^2, 1),
+    criterion(p) + lambda(t) (divergence(p, q) + gamma n(g)),   lambda(t) = min(4 t^2, 1),
 
-where n is the expected MACs over those of the base model (the thesis's gamma is on raw MACs). Ours differs: Gumbel
+where criterion and divergence are the task's (the thesis: cross-entropy and Kullback-Leibler), and n is the expected
+MACs over those of the base model (the thesis's gamma is on raw MACs). Ours differs: Gumbel
 noise instead of normal noise by default, a rate of its own for eta, and the final architecture is the most probable one
 within the limit instead of the argmax of whatever gamma led to. Whether attention and MLP of a block share their
 weights is the space's matter: `divide: [heads, mlp]` ties them, two choices do not.
@@ -29,7 +30,8 @@ from nas.search.nested_gates import NestedGates, refuse_inexact
 from nas.search.problem import Problem
 from nas.search.relaxed import Relaxed, noise_generator
 from nas.supernets.of_space import table_of
-from nas.training import Recipe, StepContext, divergence, ramp
+from nas.tasks import Batch
+from nas.training import Recipe, StepContext, ramp
 from nas.training.objectives.relaxation import Relaxation
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -49,7 +51,7 @@ class Dan(Relaxed):
     temperature  tau at the start and at the end, exponential in between
     hard         straight-through: forward the sampled value alone, gradients of the softmax
     detach       the divergence does not pull the whole network
-    small_ce     the mixture also learns from the labels
+    small_ce     the mixture also learns from the targets
     """
 
     gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -129,19 +131,19 @@ class DanStep:
         self.gates, self.cost = NestedGates(supernet), supernet.cost
         self.base = supernet.cost.base("macs")
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss; one part, since the divergence reaches both networks."""
         options, supernet = self.options, self.relaxation.supernet
         generator = noise_generator(context)
         weights = {
-            name: options.weights_at(eta, context, generator) for name, eta in self.relaxation.architecture.items()
+            name: options.weights_at(eta, context, generator) for name, eta in self.relaxation.arch_parameters.items()
         }
-        large = supernet.model(images)
-        mixed = supernet.relaxed(images, self.gates(weights))
-        loss = context.criterion(large, targets)
+        large = supernet.model(batch.inputs)
+        mixed = supernet.relaxed(batch.inputs, self.gates(weights))
+        loss = context.criterion(large, batch.targets)
         if options.small_ce:
-            loss = loss + context.criterion(mixed, targets)
-        pull = divergence(large.detach() if options.detach else large, mixed)
+            loss = loss + context.criterion(mixed, batch.targets)
+        pull = context.task.divergence(context.task.detached(large) if options.detach else large, mixed)
         yield loss + ramp(context.progress) * (pull + options.gamma * self.penalty(list(weights.values())))
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Tasks, one file each: what a model is for. A study names one in `task:`; classification is the default.
+"""Tasks, one file each: what a model is for. A study names one in `task:`; `DEFAULT` is that of a study that does not.
 
 Whoever trains, searches or reports asks the task, and never looks at its name.
 """
@@ -11,6 +11,7 @@ from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Outputs, Tally, Tas
 from nas.tasks._batch import Batch, Targets
 
 __all__ = [
+    "DEFAULT",
     "Batch",
     "Criterion",
     "Facts",
@@ -23,6 +24,8 @@ __all__ = [
     "find",
     "names",
 ]
+
+DEFAULT = "classification"
 
 
 def names() -> list[str]:

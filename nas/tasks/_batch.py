@@ -21,6 +21,10 @@ class Batch:
     inputs: Tensor
     targets: Targets
 
+    def __post_init__(self) -> None:
+        targets = [self.targets] if isinstance(self.targets, Tensor) else self.targets.values()
+        assert all(len(target) == len(self.inputs) for target in targets), "a target for each input"
+
     def __len__(self) -> int:
         """How many inputs there are: the weight of the batch in a mean over several."""
         return len(self.inputs)
@@ -29,8 +33,12 @@ class Batch:
         """The batch on a device."""
         return self._mapped(lambda tensor: tensor.to(device))
 
+    def at(self, indices: Tensor) -> Batch:
+        """The inputs at these indices (int64), in this order, with their targets; copies."""
+        return self._mapped(lambda tensor: tensor[indices])
+
     def between(self, start: int, stop: int) -> Batch:
-        """The inputs at the places from `start` to `stop`, with their targets."""
+        """The inputs from `start` to `stop`, with their targets; views."""
         return self._mapped(lambda tensor: tensor[start:stop])
 
     def part(self, rank: int, ranks: int) -> tuple[Batch, float]:

@@ -16,8 +16,9 @@ from nas.data import Data, Split
 from nas.errors import ModelError, StrategyError, TrainingError
 from nas.evaluation import Evaluator
 from nas.search import Objective, Problem, Strategy, Trial
-from nas.searchspaces import Limit, SearchSpace
+from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
+from nas.tasks.classification import Classification
 from nas.testing.families import randomise
 from nas.training import Runtime
 from nas.training.workplace import Workplace
@@ -46,7 +47,7 @@ def noise_data() -> Data:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, 16, 16), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.arange(IMAGES) % 3, (0.5,) * 3, (0.25,) * 3)
-    return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise").without_test()
+    return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise", Classification()).without_test()
 
 
 @final
@@ -70,7 +71,7 @@ class Bench:
             strategy="tried",
             seed=seed,
             trials=1,
-            measure=lambda architecture: Evaluator(self.adopted.eval(), self.data.validation)(architecture).metrics,
+            measure=self._measure,
             costs=cost.counts,
             record=lambda _: None,
             limit=Limit(cost, **LIMITS[kind]),
@@ -79,6 +80,9 @@ class Bench:
             work=Workplace(self.data, seed, runtime or Runtime(progress=False, title="tried")),
             adopt=self._adopt,
         )
+
+    def _measure(self, architecture: Architecture) -> Mapping[str, float]:
+        return Evaluator(self.adopted.eval(), self.data.validation, self.data.task)(architecture).metrics
 
     def _adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
         assert self.adopted is self.supernet, "adopted twice"
@@ -149,7 +153,7 @@ class RelaxedSuite:
     def test_extracted_is_what_was_measured(self, strategy: Strategy, kind: str, whole: Bench) -> None:  # noqa: ARG002
         """Zero difference between the adopted supernet's sub-network and the extracted model."""
         (trial,) = whole.problem.history
-        images = next(whole.data.validation.batches(8))[0]
+        images = next(whole.data.validation.batches(8)).inputs
         supernet = whole.adopted.eval()
         with torch.no_grad():
             assert torch.equal(supernet(images, trial.architecture), supernet.extract(trial.architecture)(images))

@@ -1,8 +1,9 @@
 """Training: one loop, and the losses and rules that it minimises."""
 
 from nas.training.fit import Runtime, fit
+from nas.training.fit_call import FitCall
 from nas.training.history import Epoch, History
-from nas.training.losses import adjoined_loss, cross_entropy, distillation_loss, divergence, ramp
+from nas.training.losses import adjoined_loss, distillation_loss, ramp
 from nas.training.objectives.single import AdjoinedStep, DistilledStep, PlainStep, RetrainLoss
 from nas.training.recipe import Recipe
 from nas.training.step import Step, StepContext
@@ -12,6 +13,7 @@ __all__ = [
     "AdjoinedStep",
     "DistilledStep",
     "Epoch",
+    "FitCall",
     "History",
     "PlainStep",
     "Recipe",
@@ -21,9 +23,7 @@ __all__ = [
     "StepContext",
     "Workplace",
     "adjoined_loss",
-    "cross_entropy",
     "distillation_loss",
-    "divergence",
     "fit",
     "ramp",
 ]

@@ -1,7 +1,7 @@
 """The one training loop: it fits whatever a step minimises, for a plain module and for a supernet alike.
 
-Read `fit`, then `_epoch`, then `_descend`. Randomness follows from (seed, epoch, step), so a run that was killed and
-started again with the same arguments ends with the same bits as one that was not.
+Read `fit`, then `_Run.epoch`, `_Run._update` and `_Run._descend`. Randomness follows from (seed, epoch, step), so a
+run that was killed and started again with the same arguments ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
-from torch import Tensor, nn
+from torch import nn
 
 from nas import seeds
-from nas.data.split import Trainable
 from nas.errors import TrainingError
 from nas.evaluation.evaluate import evaluating
+from nas.tasks import Batch
 from nas.training import checkpoint
 from nas.training.bar import Bar
+from nas.training.fit_call import FitCall
 from nas.training.history import Epoch, History
-from nas.training.losses import cross_entropy
-from nas.training.mixing import mix, mixer
 from nas.training.optimiser import adamw, learning_rate
 from nas.training.ranks import Ranks
-from nas.training.recipe import Recipe
-from nas.training.step import Step, StepContext
+from nas.training.step import StepContext
 
 
 @final
@@ -47,8 +46,8 @@ class Runtime:
     on_epoch     called with each finished epoch, after its checkpoint is on the disk
     title        what the progress bar says
     progress     show a bar, if the output is a terminal
-    ranks        processes that train together, of which this is one: each calls `fit` with the same module, step, data,
-                 recipe and seed, but only the first has a checkpoint and evaluates
+    ranks        processes that train together, of which this is one: each makes the same call, but only the first has
+                 a checkpoint and evaluates
     """
 
     device: torch.device | str = "cpu"
@@ -61,27 +60,20 @@ class Runtime:
     ranks: Ranks = field(default_factory=Ranks)
 
 
-def fit(
-    module: nn.Module,
-    step: Step,
-    data: Trainable,
-    recipe: Recipe,
-    *,
-    seed: int,
-    runtime: Runtime = Runtime(),
-) -> History:
-    """Trains `module` in place on `data.train`, and returns its history; the module ends in eval mode, with the
-    averaged weights if `recipe.ema`.
+def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
+    """Trains `call.module` in place on `call.data.train`, and returns its history; the module ends in eval mode, with
+    the averaged weights if `call.recipe.ema`.
 
     A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss or a gradient is
-    not a number (the last good checkpoint stays) and `CheckpointError` when the checkpoint is damaged, from another
-    run, or cannot be written.
+    not a number (the last good checkpoint stays) or the task cannot follow the recipe, and `CheckpointError` when the
+    checkpoint is damaged, from another run, or cannot be written.
     """
+    module, epochs = call.module, call.recipe.epochs
     module.to(runtime.device)
-    run = _Run(module, step, data, recipe, seed, runtime)
+    run = _Run(call, runtime)
     history = run.resumed()
-    with _deterministic(run.device), Bar(runtime.title, recipe.epochs, len(history), runtime.progress) as bar:
-        for epoch in range(len(history), recipe.epochs):
+    with _deterministic(run.device), Bar(runtime.title, epochs, len(history), runtime.progress) as bar:
+        for epoch in range(len(history), epochs):
             row = run.epoch(epoch, bar)
             history = History((*history, row))
             if runtime.checkpoint:
@@ -99,27 +91,22 @@ def fit(
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(
-        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, seed: int, runtime: Runtime
-    ) -> None:
-        self.module, self.step, self.data, self.recipe, self.seed, self.runtime = (
-            module,
-            step,
-            data,
-            recipe,
-            seed,
-            runtime,
-        )
+    def __init__(self, call: FitCall, runtime: Runtime) -> None:
+        self.module, self.step, self.data, self.recipe = call.module, call.step, call.data, call.recipe
+        self.seed, self.runtime = call.seed, runtime
+        recipe, task = call.recipe, call.data.task
         self.device = torch.device(runtime.device)
-        self.optimiser = adamw(module, recipe)
-        self.average = ModelEmaV3(module, decay=recipe.ema, use_warmup=True) if recipe.ema is not None else None
-        self.mixup = mixer(recipe, data.classes)
-        self.criterion = cross_entropy(recipe.smoothing)
-        self.batches = -(-len(data.train) // recipe.batch)
+        self.optimiser = adamw(self.module, recipe)
+        self.average = ModelEmaV3(self.module, decay=recipe.ema, use_warmup=True) if recipe.ema is not None else None
+        if task is not None:
+            task.criterion(recipe.smoothing)  # what the task cannot do is said before anything trains
+        self.mixer = task.mixer(recipe, self.data.classes) if task is not None else None
+        # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
+        self.batches = -(-len(self.data.train) // recipe.batch)
         self.updates = -(-self.batches // recipe.accumulate)
-        identity = {"seed": seed, "data": data.name, "images": len(data.train), **asdict(recipe)}
+        identity = {"seed": self.seed, "data": self.data.name, "images": len(self.data.train), **asdict(recipe)}
         average = self.average.module if self.average is not None else None
-        self.progress = checkpoint.Progress(module, self.optimiser, average, identity)
+        self.progress = checkpoint.Progress(self.module, self.optimiser, average, identity)
 
     def resumed(self) -> History:
         """The epochs that are done, with the state that they left, on all ranks."""
@@ -141,40 +128,37 @@ class _Run:
             for update, group in enumerate(self._groups(epoch)):
                 rate = learning_rate(self.recipe, epoch * self.updates + update, self.updates)
                 loss = self._update(group, epoch, update, rate)
-                total += loss * sum(len(images) for images, _ in group)
+                total += loss * sum(map(len, group))
                 bar.advance((update + 1) / self.updates, loss)
         metrics = self._evaluate()
         bar.finish(metrics)
         return Epoch(epoch + 1, total / len(self.data.train), rate, time.perf_counter() - start, metrics)
 
-    def _groups(self, epoch: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
-        """The batches of an epoch, `accumulate` at a time."""
-        seed = seeds.derive(self.seed, seeds.SHUFFLE, epoch)
-        group = []
-        for batch in self.data.train.batches(
-            self.recipe.batch, seed=seed, device=self.device, augment=self.recipe.augment
-        ):
-            group.append(batch)
-            if len(group) == self.recipe.accumulate:
-                yield group
-                group = []
-        if group:
+    def _groups(self, epoch: int) -> Iterator[list[Batch]]:
+        """The batches of an epoch, `accumulate` at a time; the last group may have fewer."""
+        seed, recipe = seeds.derive(self.seed, seeds.SHUFFLE, epoch), self.recipe
+        batches = self.data.train.batches(recipe.batch, seed=seed, device=self.device, augment=recipe.augment)
+        while group := list(islice(batches, recipe.accumulate)):
             yield group
 
-    def _update(self, group: list[tuple[Tensor, Tensor]], epoch: int, update: int, rate: float) -> float:
-        """One optimiser step at learning rate `rate`; returns the mean loss of the images in `group`."""
+    def _update(self, group: list[Batch], epoch: int, update: int, rate: float) -> float:
+        """One optimiser step at learning rate `rate`; returns the mean loss of the inputs in `group`."""
         self.optimiser.zero_grad(set_to_none=True)
-        images_in_group = sum(len(images) for images, _ in group)
+        first = update * self.recipe.accumulate  # the group's first batch, counted within the epoch
         losses = [0.0] * len(group)
-        for place, (images, labels) in enumerate(group):
-            step = update * self.recipe.accumulate + place
-            losses[place] = self._descend(images, labels, len(images) / images_in_group, self._context(epoch, step))
-            if not math.isfinite(losses[place]):
+        # A batch weighs as much as its share of the group's inputs: accumulated batches of different sizes then have
+        # the gradient of one large batch.
+        inputs_in_group = sum(map(len, group))
+        for position, batch in enumerate(group):
+            share = len(batch) / inputs_in_group
+            losses[position] = self._descend(batch, share, self._context(epoch, first + position))
+            if not math.isfinite(losses[position]):
                 break  # the other ranks wait for this one's gradients, and then all of them know
+        # From here on, all ranks have the same gradients and losses, and do the same.
         losses = self.runtime.ranks.summed(self.module, losses)
-        for place, loss in enumerate(losses):
+        for position, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise self._diverged(f"the loss is {loss}", epoch, update * self.recipe.accumulate + place)
+                raise self._diverged(f"the loss is {loss}", epoch, first + position)
         self._clip(epoch, update)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate * parameters["pace"]
@@ -183,29 +167,30 @@ class _Run:
             self.average.update(self.module, step=epoch * self.updates + update + 1)
         return sum(losses)
 
-    def _descend(self, images: Tensor, labels: Tensor, share: float, context: StepContext) -> float:
+    def _descend(self, batch: Batch, share: float, context: StepContext) -> float:
         """Adds the gradients of this rank's part of one batch; returns its loss times `share` of the optimiser step.
 
         A loss that is not a number is returned at once.
         """
-        targets = labels
-        if self.mixup is not None:
-            images, targets = mix(
-                self.mixup, images, labels, seeds.derive(self.seed, seeds.MIXING, context.epoch, context.step)
-            )
-        images, targets, mine = self.runtime.ranks.part(images, targets)  # after mixing, which pairs images of a batch
-        share, loss = share * mine, 0.0
-        parts = iter(self.step(images, targets, context) if len(images) else ())
+        # Mixing pairs the inputs of a batch, so it comes before the batch is divided among ranks: all of them mix the
+        # whole batch alike, and then take their parts.
+        if self.mixer is not None:
+            batch = self.mixer(batch, seeds.derive(self.seed, seeds.MIXING, context.epoch, context.step))
+        part, part_share = batch.part(self.runtime.ranks.rank, self.runtime.ranks.size)
+        share, total = share * part_share, 0.0
+        # Each part of the loss is differentiated before the step computes the next one, which frees its activations.
+        # Only the forward pass is under autocast.
+        losses = iter(self.step(part, context) if len(part) else ())
         while True:
             with self._autocast():
-                part = next(parts, None)
-            if part is None:
-                return loss
-            value = float(part.detach()) * share
-            loss += value
+                loss = next(losses, None)
+            if loss is None:
+                return total
+            value = float(loss.detach()) * share
+            total += value
             if not math.isfinite(value):
-                return loss
-            torch.autograd.backward(part * share)
+                return total
+            torch.autograd.backward(loss * share)
 
     def _clip(self, epoch: int, update: int) -> None:
         if self.recipe.clip is None:
@@ -227,7 +212,16 @@ class _Run:
 
     def _context(self, epoch: int, step: int) -> StepContext:
         progress = (epoch * self.batches + step) / (self.recipe.epochs * self.batches)
-        return StepContext(self.module, self.criterion, self.seed, epoch, step, self.batches, progress)
+        return StepContext(
+            module=self.module,
+            data_task=self.data.task,
+            smoothing=self.recipe.smoothing,
+            seed=self.seed,
+            epoch=epoch,
+            step=step,
+            steps=self.batches,
+            progress=progress,
+        )
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.device.type == "cuda" and self.recipe.amp and torch.cuda.is_bf16_supported():

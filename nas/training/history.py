@@ -11,7 +11,7 @@ from typing import Any, final
 @dataclass(frozen=True)
 class Epoch:
     """One epoch, counted from 1: mean training loss, learning rate of its last step, seconds, and what
-    `Session.evaluate` measured after it.
+    `Runtime.evaluate` measured after it.
     """
 
     epoch: int

@@ -4,9 +4,9 @@ Every rank holds the whole module and walks the same batches. It runs its part o
 that the sum of all ranks' gradients is the gradient of the whole batch; one all-reduce per optimiser step makes that
 sum, and what follows (clipping, AdamW, the average) is the same on all ranks.
 
-torch's DistributedDataParallel reduces from hooks of a backward pass through its own forward. Neither fits here: a step
-has several backward passes (its parts, accumulated batches), and sub-networks run on slices of the parameters, other
-ones in each step, by `functional_call` instead of a wrapper's forward.
+torch's DistributedDataParallel reduces gradients from hooks of the backward pass that belongs to its own forward.
+Neither fits here: a step has several backward passes (its parts, accumulated batches), and what runs forward is not the
+trained module but sub-networks on slices of its parameters, other ones in each step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 
 from nas.errors import TrainingError
 
@@ -32,8 +32,8 @@ class LostRankError(TrainingError):
 @final
 @dataclass(frozen=True)
 class Ranks:
-    """This process is number `rank` (from 0) of `size` ranks, members of torch's default process group; by default it
-    is alone, and nothing here does anything.
+    """This process is number `rank` (from 0) of `size` ranks, members of torch's default process group. By default it
+    is alone, and no method does anything.
     """
 
     rank: int = 0
@@ -41,14 +41,8 @@ class Ranks:
 
     @classmethod
     def joined(cls) -> Ranks:
-        """This process's place in the process group that it joined."""
+        """This process's rank in the process group that it joined."""
         return cls(distributed.get_rank(), distributed.get_world_size())
-
-    def part(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
-        """This rank's part of a batch, and which share of the batch that is; of a small batch it may be empty."""
-        n = len(images)
-        first, last = n * self.rank // self.size, n * (self.rank + 1) // self.size
-        return images[first:last], targets[first:last], (last - first) / n
 
     def summed(self, module: nn.Module, losses: Sequence[float]) -> list[float]:
         """Sums gradients over all ranks, in place, and returns the sums of `losses`, all in one message.
@@ -57,18 +51,21 @@ class Ranks:
         """
         if self.size == 1:
             return list(losses)
+        # One flat message holds everything, so that a step waits for the network once: the losses, then for each
+        # parameter whether this rank has a gradient for it, then the gradients, with zeros where there is none.
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         like = parameters[0]
-        used = [parameter.grad is not None for parameter in parameters]
-        pieces = [like.new_tensor(losses), like.new_tensor(used)]
+        has_gradient = [parameter.grad is not None for parameter in parameters]
+        pieces = [like.new_tensor(losses), like.new_tensor(has_gradient)]
         pieces += [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters]
         message = torch.cat(pieces)
         with _reached():
             distributed.all_reduce(message)
-        told, users, *gradients = torch.split(message, [len(piece) for piece in pieces])
-        for parameter, gradient, n in zip(parameters, gradients, users.tolist(), strict=True):
+        # The sums come back in the same places; a flag is now the number of ranks that had a gradient.
+        sums, owners, *gradients = torch.split(message, [len(piece) for piece in pieces])
+        for parameter, gradient, n in zip(parameters, gradients, owners.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if n else None
-        return [float(loss) for loss in told.tolist()]
+        return [float(loss) for loss in sums.tolist()]
 
     def level(self, module: nn.Module) -> None:
         """Gives all ranks the first one's parameters and buffers: a buffer may follow from the part that a rank saw,
@@ -86,10 +83,10 @@ class Ranks:
         """The first rank's value, on all of them; it travels as a pickle."""
         if self.size == 1:
             return value
-        found = [value]
+        values = [value]
         with _reached():
-            distributed.broadcast_object_list(found, 0, device=torch.device("cpu"))
-        return found[0]
+            distributed.broadcast_object_list(values, 0, device=torch.device("cpu"))
+        return values[0]
 
 
 @contextmanager

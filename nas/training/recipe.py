@@ -21,7 +21,7 @@ class Recipe:
     accumulate     batches per optimiser step; the loss is then the mean over all their images
     weight_decay   not applied to biases, norms, tokens and position embeddings
     warmup         epochs of linear warm-up from 0; at most half of `epochs` is used
-    smoothing      label smoothing, share of the target that is spread over all classes
+    smoothing      of the targets: the share that is spread over all classes
     mixup, cutmix  alpha of the Beta distribution (timm.data.Mixup); 0 = off; with both on, each batch takes one of them
     augment        "crop" (pad by an eighth, cut out at random) or "crop+flip" (and mirror: not for digits and letters)
     ema            decay of an exponential moving average of the weights, which then is the result; None = off

@@ -10,29 +10,47 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nas.training.losses import Criterion
+from nas.tasks import Batch, Criterion, Task
 
 
 @final
 @dataclass(frozen=True)
 class StepContext:
-    """Where training stands. `step` counts the batches of the epoch from 0; `progress` in [0, 1) is the share of all
-    batches done.
+    """Where training stands.
 
-    `criterion` is the recipe's cross-entropy (label smoothing); it takes hard and soft targets.
+    module      what is trained
+    data_task   what a model of the data is for; None for activations, whose steps bring a loss of their own
+    smoothing   of the targets, as the recipe says
+    seed        of the training
+    epoch       counted from 0
+    step        counts the batches of the epoch from 0
+    steps       batches of an epoch
+    progress    share of all batches that is done, in [0, 1)
     """
 
     module: nn.Module
-    criterion: Criterion
+    data_task: Task | None
+    smoothing: float
     seed: int
     epoch: int
     step: int
     steps: int
     progress: float
 
+    @property
+    def task(self) -> Task:
+        """The task of the data, which must have one."""
+        assert self.data_task is not None, "these data have no task: the step needs a loss of its own"
+        return self.data_task
 
-Step = Callable[[Tensor, Tensor, StepContext], Iterator[Tensor]]
-"""What `fit` minimises: (images float32 B x C x H x W, targets int64 B or float B x K, context) -> scalars.
+    @property
+    def criterion(self) -> Criterion:
+        """The task's loss against the targets, with the recipe's smoothing."""
+        return self.task.criterion(self.smoothing)
+
+
+Step = Callable[[Batch, StepContext], Iterator[Tensor]]
+"""What `fit` minimises: (batch, context) -> scalars.
 
 A step yields its loss in parts. Each part is differentiated before the next is asked for, so that the activations of
 one sub-network are freed before the next one runs: training k sub-networks takes the memory of one. The loss is their

@@ -14,13 +14,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
-from nas.data import DataSpec, Facts, inspect_data, load_data
+from nas.data import DataSpec, Split, inspect_data, load_data
 from nas.data import images as images_module
 from nas.data.readers import vision
 from nas.errors import DataError
+from nas.tasks import Facts
 
 rng = np.random.default_rng(0)
+
+
+def classes_of(split: Split) -> Tensor:
+    assert isinstance(split.targets, Tensor)
+    return split.targets
 
 
 def pixels(n: int, *shape: int) -> NDArray[np.uint8]:
@@ -61,19 +68,19 @@ def test_digits() -> None:
 def test_the_test_split_never_depends_on_the_seed_and_meets_no_other() -> None:
     one, two = (load_data(DataSpec(name="digits", validation=0.3), image_size=8, seed=seed) for seed in (0, 1))
     assert torch.equal(one.test.images, two.test.images)
-    assert not torch.equal(one.validation.labels, two.validation.labels)
+    assert not torch.equal(classes_of(one.validation), classes_of(two.validation))
     again = load_data(DataSpec(name="digits", validation=0.3), image_size=8, seed=1)
     assert torch.equal(two.validation.images, again.validation.images)
     every = torch.cat([one.train.images, one.validation.images, one.test.images]).flatten(1)
     assert len(every) == 1797
     assert len(torch.unique(every, dim=0)) == 1797
-    assert torch.bincount(one.validation.labels).min() > 35
+    assert torch.bincount(classes_of(one.validation)).min() > 35
 
 
 def test_train_images_draws_before_validation_is_carved() -> None:
     data = load_data(DataSpec(name="digits", train_images=200, validation=0.25), image_size=8, seed=0)
     assert (len(data.train), len(data.validation), len(data.test)) == (150, 50, 359)
-    assert torch.bincount(data.train.labels).min() >= 13
+    assert torch.bincount(classes_of(data.train)).min() >= 13
     with pytest.raises(DataError, match="2000 asked, digits has 1438"):
         load_data(DataSpec(name="digits", train_images=2000), image_size=8, seed=0)
 
@@ -87,7 +94,7 @@ def test_npz_colour_resized(tmp_path: Path) -> None:
     data = load_data(spec, image_size=12, seed=0)
     assert data.train.images.shape == (34, 3, 12, 12)
     assert data.test.images.shape == (8, 3, 12, 12)
-    assert data.train.labels.dtype == torch.int64
+    assert classes_of(data.train).dtype == torch.int64
     assert data.name == "set"
 
 
@@ -95,12 +102,12 @@ def test_npz_pixels_and_labels_arrive_unchanged(tmp_path: Path) -> None:
     content = arrays()
     data = load_data(npz(tmp_path / "set.npz", **content), image_size=6, seed=0)
     assert np.array_equal(data.test.images.permute(0, 2, 3, 1).numpy(), content["test_images"])
-    assert data.test.labels.tolist() == content["test_labels"].tolist()
+    assert classes_of(data.test).tolist() == content["test_labels"].tolist()
     known = {
         image.tobytes(): label for image, label in zip(content["train_images"], content["train_labels"], strict=True)
     }
     for split in (data.train, data.validation):
-        for image, label in zip(split.images, split.labels, strict=True):
+        for image, label in zip(split.images, classes_of(split), strict=True):
             assert known[image.permute(1, 2, 0).contiguous().numpy().tobytes()] == label
 
 
@@ -190,7 +197,7 @@ def test_folder_of_class_folders_is_split_by_us(tmp_path: Path) -> None:
     assert (len(data.train), len(data.validation), len(data.test)) == (34, 6, 10)
     assert data.class_names == ("cat", "dog")
     for split in (data.train, data.validation, data.test):
-        assert torch.equal(split.images[:, 0, 0, 0], (split.labels * 20 + 10).to(torch.uint8))
+        assert torch.equal(split.images[:, 0, 0, 0], (classes_of(split) * 20 + 10).to(torch.uint8))
         assert split.images.shape[1:] == (3, 6, 6)
 
 
@@ -268,7 +275,7 @@ def test_torchvision_set_of_pictures(tmp_path: Path) -> None:
     spec = DataSpec(name="eurosat", path=str(tmp_path))
     assert inspect_data(spec) == Facts(3, 10, 64)
     data = load_data(spec, image_size=16, seed=0)
-    assert torch.equal(data.test.images[:, 0, 0, 0], (data.test.labels * 20 + 10).to(torch.uint8))
+    assert torch.equal(data.test.images[:, 0, 0, 0], (classes_of(data.test) * 20 + 10).to(torch.uint8))
 
 
 @pytest.mark.parametrize("name", sorted(vision.SETS))

@@ -7,27 +7,34 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 from training_fakes import make_split
 
 from nas.data import Augment
 from nas.data.augment import crop, flip
 from nas.data.set_aside import set_aside
 from nas.errors import DataError
+from nas.tasks import Batch
+
+
+def parts(batch: Batch) -> tuple[Tensor, Tensor]:
+    assert isinstance(batch.targets, Tensor)
+    return batch.inputs, batch.targets
 
 
 def test_batches_in_order_keep_the_last_partial_one() -> None:
     split = make_split(10, 0)
     batches = list(split.batches(4))
-    assert [len(labels) for _, labels in batches] == [4, 4, 2]
-    images = torch.cat([images for images, _ in batches])
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    images, targets = (torch.cat(column) for column in zip(*map(parts, batches), strict=True))
     torch.testing.assert_close(images, (split.images.float() / 255 - 0.3) / 0.25)
-    assert torch.equal(torch.cat([labels for _, labels in batches]), split.labels)
+    assert torch.equal(targets, parts(Batch(split.images, split.targets))[1])
     assert images.dtype == torch.float32
 
 
 def test_shuffling_is_a_permutation_that_the_seed_decides() -> None:
     split = make_split(30, 0)
-    orders = [torch.cat([images for images, _ in split.batches(7, seed=seed)]) for seed in (1, 1, 2)]
+    orders = [torch.cat([batch.inputs for batch in split.batches(7, seed=seed)]) for seed in (1, 1, 2)]
     assert torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[0], orders[2])
     plain = split.normalised(split.images)
@@ -37,10 +44,12 @@ def test_shuffling_is_a_permutation_that_the_seed_decides() -> None:
 @pytest.mark.parametrize("augment", ["crop", "crop+flip"])
 def test_augmented_batches_follow_from_the_seed(augment: Augment) -> None:
     split = make_split(30, 0)
-    first, again, other = (torch.cat([i for i, _ in split.batches(7, seed=s, augment=augment)]) for s in (1, 1, 2))
+    first, again, other = (
+        torch.cat([batch.inputs for batch in split.batches(7, seed=seed, augment=augment)]) for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    plain = torch.cat([i for i, _ in split.batches(7, seed=1)])
+    plain = torch.cat([batch.inputs for batch in split.batches(7, seed=1)])
     assert not torch.equal(first, plain)
 
 
@@ -52,9 +61,9 @@ def test_crop_shifts_by_at_most_an_eighth_and_fills_with_black() -> None:
     cut = crop(images, torch.Generator().manual_seed(0))
     shifts = set()
     for before, after in zip(padded, cut, strict=True):
-        places = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 16, x : x + 16], after)]
-        assert len(places) == 1
-        shifts |= set(places)
+        shift = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 16, x : x + 16], after)]
+        assert len(shift) == 1
+        shifts |= set(shift)
     assert len(shifts) > 10
 
 

@@ -14,6 +14,7 @@ from nas.evaluation import Evaluator
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import Factoring
+from nas.tasks.classification import Classification
 from nas.testing.families import randomise
 
 VIT = "model: vit_tiny_patch16_224, model_args: {img_size: 16, patch_size: 4, embed_dim: 16, depth: 4, num_heads: 2}"
@@ -30,6 +31,7 @@ SPACES = {
     "depth: {depth: [1, 2], per: stage}}}",
 }
 IMAGES, BATCH = 20, 8
+TASK = Classification()
 
 
 def parts(kind: str) -> tuple[Supernet, Split]:
@@ -61,8 +63,8 @@ def check_same(evaluator: Evaluator, plain: Evaluator, architectures: Sequence[A
 @pytest.mark.parametrize("kind", SPACES)
 def test_metrics_are_the_same_to_the_last_bit(kind: str) -> None:
     net, split = parts(kind)
-    evaluator = Evaluator(net, split, batch=BATCH)
-    check_same(evaluator, Evaluator(net, split, batch=BATCH, reuse=0), list(family_tree(net.space, 10)))
+    evaluator = Evaluator(net, split, TASK, batch=BATCH)
+    check_same(evaluator, Evaluator(net, split, TASK, batch=BATCH, reuse=0), list(family_tree(net.space, 10)))
     assert evaluator.prefixes.saved > evaluator.prefixes.ran / 4
 
 
@@ -71,9 +73,9 @@ def test_the_budget_holds_whatever_it_is_and_decides_what_is_saved(share: float)
     """In units of what one whole sub-network leaves behind: stem and four blocks, 17 tokens of 16 floats."""
     net, split = parts("vit")
     budget = int(share * 5 * IMAGES * 17 * 16 * 4)
-    evaluator = Evaluator(net, split, batch=BATCH, reuse=budget)
+    evaluator = Evaluator(net, split, TASK, batch=BATCH, reuse=budget)
     prefixes = evaluator.prefixes
-    check_same(evaluator, Evaluator(net, split, batch=BATCH, reuse=0), list(family_tree(net.space, 5)))
+    check_same(evaluator, Evaluator(net, split, TASK, batch=BATCH, reuse=0), list(family_tree(net.space, 5)))
     evaluator(net.space.largest)
     before = prefixes.ran
     evaluator(net.space.largest)
@@ -88,7 +90,7 @@ def test_what_was_used_longest_ago_goes_first_the_deepest_of_it_before_the_other
     whole = net.space.largest
     others = [architecture for architecture in net.space.neighbours(whole) if architecture["embed"] == whole["embed"]]
     room = 6  # stem and three blocks of a network of four, and two of another
-    evaluator = Evaluator(net, split, batch=IMAGES, reuse=room * IMAGES * 5 * 16 * 4)
+    evaluator = Evaluator(net, split, TASK, batch=IMAGES, reuse=room * IMAGES * 5 * 16 * 4)
     evaluator(whole)
     first = next(a for a in others if a["mlp.0"] != whole["mlp.0"])
     evaluator(first)  # shares the stem, and brings three
@@ -112,7 +114,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_supernet_never_meets_old_activations(change: str) -> None:
     net, split = parts("queries")
-    evaluator, plain = (Evaluator(net, split, batch=BATCH, reuse=reuse) for reuse in (2**24, 0))
+    evaluator, plain = (Evaluator(net, split, TASK, batch=BATCH, reuse=reuse) for reuse in (2**24, 0))
     architecture = net.space.smallest
     before = evaluator(architecture)
     with torch.no_grad():
@@ -123,7 +125,7 @@ def test_a_changed_supernet_never_meets_old_activations(change: str) -> None:
 
 def test_activations_do_not_travel() -> None:
     net, split = parts("vit")
-    evaluator = Evaluator(net, split, batch=BATCH, reuse=2**24)
+    evaluator = Evaluator(net, split, TASK, batch=BATCH, reuse=2**24)
     found = evaluator(net.space.largest)
     copy = pickle.loads(pickle.dumps(evaluator))
     assert not copy.prefixes._kept

@@ -26,7 +26,7 @@ def supernet() -> Supernet:
 def test_each_method_is_exact_at_full_rank_and_the_same_extracted(method: str) -> None:
     net, bench = supernet(), Bench("vit")
     assert bench.problem.work is not None
-    x = next(bench.data.train.batches(4))[0]
+    x = next(bench.data.train.batches(4)).inputs
     before = net(x, net.space.largest)
     scores = OfDirections(method=method, images=32).apply(net, bench.problem.work).scores  # type: ignore[arg-type]
     assert net.factoring.method == method

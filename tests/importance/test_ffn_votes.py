@@ -63,7 +63,7 @@ def test_a_shared_order_needs_no_gather() -> None:
     choices = "{fc1_in: {size: [0.5, 1.0]}}"
     net, bench = supernet("vit", choices)
     assert bench.problem.work is not None
-    x = next(bench.data.train.batches(4))[0]
+    x = next(bench.data.train.batches(4)).inputs
     before = net(x, net.space.largest)
     scores = FfnVotes(images=20, shared=True).apply(net, bench.problem.work).scores
     assert torch.equal(scores["fc1_in.0"], scores["fc1_in.1"])

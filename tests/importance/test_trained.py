@@ -12,6 +12,8 @@ from nas.importance.taylor import Taylor
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.slicing import Where
+from nas.tasks import Batch
+from nas.tasks.classification import Classification
 from nas.testing.families import randomise
 from nas.testing.relaxed import Bench
 from nas.training import Recipe, Runtime
@@ -91,8 +93,10 @@ def test_gates_need_axes_that_have_some() -> None:
 def test_taylor_is_the_first_order_change_of_the_loss(kind: str) -> None:
     bench = Bench(kind)
     supernet = bench.supernet.double()
-    x, y = next(bench.data.train.batches(16))
-    changes = Taylor()._changes(supernet, x.double(), y)
+    batch = next(bench.data.train.batches(16))
+    x, y = batch.inputs.double(), batch.targets
+    assert isinstance(y, torch.Tensor)
+    changes = Taylor()._changes(supernet, Batch(x, y), Classification().criterion())
     axis = next(axis for axis in changes if axis.startswith("mlp"))
     block = supernet.table.frame.blocks[axis.partition(".")[2]]
     step = 1e-5
@@ -105,7 +109,7 @@ def test_taylor_is_the_first_order_change_of_the_loss(kind: str) -> None:
             before = [part.clone() for part in parts]
             for part in parts:
                 part.mul_(factor)
-            changed = float(cross_entropy(supernet.model(x.double()), y))
+            changed = float(cross_entropy(supernet.model(x), y))
             for part, value in zip(parts, before, strict=True):
                 part.copy_(value)
         return changed

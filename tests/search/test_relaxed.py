@@ -20,6 +20,8 @@ from nas.search.nested_gates import NestedGates
 from nas.search.relaxed import Relaxed, noise_generator
 from nas.searchspaces.limit import Limit
 from nas.supernets import Supernet
+from nas.tasks import Batch
+from nas.tasks.classification import Classification
 from nas.testing.families import make as make_supernet
 from nas.training import Recipe, Runtime, Step, StepContext
 from nas.training.objectives.relaxation import Relaxation
@@ -43,15 +45,15 @@ class Tiny(Relaxed):
     def step(self, problem: Problem, relaxation: Relaxation) -> Step:
         gates = NestedGates(relaxation.supernet)
 
-        def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+        def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
             generator = noise_generator(context)
             noisy = {
                 name: (value + self.noise * torch.randn(value.shape, generator=generator)).softmax(0)
-                for name, value in relaxation.architecture.items()
+                for name, value in relaxation.arch_parameters.items()
             }
             mixed = gates(noisy)
             size = torch.stack([gate.mean() for gate in mixed.values()]).mean()
-            yield context.criterion(relaxation.supernet.relaxed(images, mixed), targets) + 10 * size
+            yield context.criterion(relaxation.supernet.relaxed(batch.inputs, mixed), batch.targets) + 10 * size
 
         return step
 
@@ -67,7 +69,7 @@ class Bench:
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=generator)
         split = Split(images, torch.arange(40) % 2, (0.5,) * 3, (0.5,) * 3)
-        data = Data(split, split, split, ("a", "b"), 3, 16, "noise").without_test()
+        data = Data(split, split, split, ("a", "b"), 3, 16, "noise", Classification()).without_test()
         self.adopted: Supernet | None = None
         self.rows: Sequence[Mapping[str, Any]] = ()
         self.problem = Problem(
@@ -172,10 +174,10 @@ def test_a_loss_that_is_no_number_ends_the_search_and_keeps_the_last_good_epoch(
         def step(self, problem: Problem, relaxation: Relaxation) -> Step:
             good = super().step(problem, relaxation)
 
-            def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+            def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
                 if context.epoch == 1:
                     nn.init.constant_(relaxation.supernet.model.get_parameter("norm.weight"), float("nan"))
-                yield from good(images, targets, context)
+                yield from good(batch, context)
 
             return step
 

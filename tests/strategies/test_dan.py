@@ -15,6 +15,7 @@ from nas.search.nested_gates import NestedGates
 from nas.searchspaces import Limit, SearchSpace
 from nas.strategies.dan import Dan, DanStep
 from nas.supernets import Supernet, build
+from nas.tasks.classification import Classification
 from nas.testing.families import images, make, randomise
 from nas.testing.relaxed import Bench
 from nas.training import StepContext
@@ -25,7 +26,7 @@ SWIN = ("swin_tiny_patch4_window7_224", {"img_size": 56, "embed_dim": 24, "depth
 
 
 def context(relaxation: Relaxation, progress: float = 0.0) -> StepContext:
-    return StepContext(relaxation, cross_entropy, 0, 0, 0, 1, progress)
+    return StepContext(relaxation, Classification(), 0.0, 0, 0, 0, 1, progress)
 
 
 @pytest.mark.parametrize(("model", "args"), [VIT, SWIN])
@@ -135,14 +136,15 @@ def test_the_loss_begins_with_the_whole_network_and_ends_with_penalty_and_diverg
     bench = Bench("vit")
     supernet = bench.supernet
     relaxation = Relaxation(supernet, Dan().parameters(bench.problem), 1.0)
-    x, y = next(bench.data.train.batches(8))
-    (start,) = DanStep(Dan(), relaxation)(x, y, context(relaxation))
-    torch.testing.assert_close(start, cross_entropy(supernet.model(x), y))
+    batch = next(bench.data.train.batches(8))
+    (start,) = DanStep(Dan(), relaxation)(batch, context(relaxation))
+    assert isinstance(batch.targets, torch.Tensor)
+    torch.testing.assert_close(start, cross_entropy(supernet.model(batch.inputs), batch.targets))
     losses = [
-        next(DanStep(Dan(noise="none", gamma=gamma), relaxation, target)(x, y, context(relaxation, 0.9)))
+        next(DanStep(Dan(noise="none", gamma=gamma), relaxation, target)(batch, context(relaxation, 0.9)))
         for gamma, target in ((0.0, None), (1.0, None), (1.0, 0.25))
     ]
-    weights = [value.softmax(0) for value in relaxation.architecture.values()]
+    weights = [value.softmax(0) for value in relaxation.arch_parameters.values()]
     share = supernet.cost.expected("macs", weights) / supernet.cost.base("macs")
     torch.testing.assert_close(losses[1] - losses[0], share)
     torch.testing.assert_close(losses[2] - losses[0], (share - 0.25).abs())

@@ -33,7 +33,10 @@ def _dan(bench: Bench) -> tuple[Relaxation, Step]:
 
 def _gates(options: L1Gates) -> Callable[[Bench], tuple[Relaxation, Step]]:
     def made(bench: Bench) -> tuple[Relaxation, Step]:
-        ones = {axis: torch.ones(bench.supernet.table.frame.axes[axis]) for axis in options.axes(bench.supernet)}
+        ones = {
+            axis: torch.ones(bench.supernet.table.frame.axes[axis])
+            for axis in options._axes(bench.supernet.space, bench.supernet.table)
+        }
         relaxation = Relaxation(bench.supernet, ones, 10.0)
         return relaxation, L1Step(options, relaxation)
 

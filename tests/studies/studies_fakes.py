@@ -23,7 +23,8 @@ from nas.strategies.uniform import Uniform
 from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.study import Study
 from nas.supernets import Supernet
-from nas.training import History, Recipe, StepContext, Workplace, fit
+from nas.tasks import Batch
+from nas.training import FitCall, History, Recipe, StepContext, Workplace, fit
 
 TINY = """
 space:
@@ -52,13 +53,13 @@ RELAXED = Recipe(epochs=2, lr=1e-2, warmup=1)
 def train(supernet: Supernet, work: Workplace) -> History:
     """Trains the largest sub-network; the trajectory that it remembers is made up."""
 
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        yield context.criterion(context.module(images, supernet.space.largest), targets)
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        yield context.criterion(context.module(batch.inputs, supernet.space.largest), batch.targets)
 
     def watch(_: nn.Module) -> Mapping[str, float]:
         return {"mlp.0": 0.5, "mlp.1": 0.75, "heads.0": 0.5, "heads.1": 1.0, "macs": 0.6}
 
-    return fit(supernet, step, work.data, RELAXED, seed=work.seed, runtime=replace(work.runtime, evaluate=watch))
+    return fit(FitCall(supernet, step, work.data, RELAXED, work.seed), replace(work.runtime, evaluate=watch))
 
 
 def backwards(supernet: Supernet) -> dict[str, Tensor]:

@@ -68,7 +68,8 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
     workshop = workshop_of(learned)
     for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
         supernet = workshop.supernet(strategy)
-        evaluation = Evaluator(supernet, workshop.data.validation)(learned.record.stored(strategy)[0].architecture)
+        evaluator = Evaluator(supernet, workshop.data.validation, workshop.task)
+        evaluation = evaluator(learned.record.stored(strategy)[0].architecture)
         assert explored.roles[role].metrics == pytest.approx(evaluation.metrics)
         assert extracted.roles[role].validation == pytest.approx(evaluation.metrics)
         assert extracted.roles[role].difference == 0
@@ -107,7 +108,7 @@ def test_the_relaxed_training_is_kept_and_its_checkpoint_is_not(learned: Study) 
 
 
 def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned: Study) -> None:
-    images, _ = next(workshop_of(learned).data.validation.batches(8))
+    images = next(workshop_of(learned).data.validation.batches(8)).inputs
     best = learned.record.result(EXPLORE).winner
     supernet = workshop_of(learned).supernet("evolution")
     with torch.no_grad():
@@ -121,7 +122,7 @@ def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(t
     study = learning(tmp_path / "run", f"retrain.loss={loss}", "retrain.epochs=0", "baseline=4")
     run_up_to("report", study)
     other = next(t.architecture for t in study.record.stored("uniform")[1:] if t.number)
-    images, _ = next(workshop_of(study).data.validation.batches(8))
+    images = next(workshop_of(study).data.validation.batches(8)).inputs
     study.retrain(digest=other.digest)
     with torch.no_grad():
         expected = workshop_of(study).supernet("uniform")(images, other)

@@ -33,7 +33,7 @@ def test_an_evaluator_measures_the_same_after_its_travels() -> None:
         bench = Bench(kind)
         axis = next(axis for axis in bench.supernet.space.axes if axis.startswith("mlp"))
         bench.supernet.reorder({axis: torch.rand(bench.supernet.table.frame.axes[axis])})
-        measure = Measure(Evaluator(bench.supernet.eval(), bench.data.validation))
+        measure = Measure(Evaluator(bench.supernet.eval(), bench.data.validation, bench.data.task))
         copy = pickle.loads(pickle.dumps(measure))
         for architecture in (bench.problem.space.smallest, bench.problem.space.largest):
             assert copy(architecture) == measure(architecture)

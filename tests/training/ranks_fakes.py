@@ -15,7 +15,8 @@ from test_fit_supernet import make_supernet
 from torch import Tensor, distributed, nn
 from training_fakes import make_data, make_net
 
-from nas.training import AdjoinedStep, DistilledStep, PlainStep, Recipe, Runtime, Step, StepContext, fit
+from nas.tasks import Batch
+from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.objectives.separate_norms import SeparateNorms
 from nas.training.ranks import Ranks
 from nas.training.rules import find
@@ -59,11 +60,14 @@ class Exact:
 
     step: Step
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        yield from self.step(images.double(), targets.double() if targets.is_floating_point() else targets, context)
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        targets = batch.targets
+        assert isinstance(targets, Tensor)
+        targets = targets.double() if targets.is_floating_point() else targets
+        yield from self.step(Batch(batch.inputs.double(), targets), context)
 
 
-def task(kind: str) -> tuple[nn.Module, Step]:
+def trainee(kind: str) -> tuple[nn.Module, Step]:
     """What a stage of a study trains, and what it minimises."""
     supernet = make_supernet()
     small, large = supernet.space.smallest, supernet.space.largest
@@ -89,10 +93,10 @@ def trained(ranks: Ranks) -> dict[str, Any]:
     """For each kind: losses of the epochs, gradients of the last step, weights in the end."""
     found = {}
     for kind in KINDS:
-        module, step = task(kind)
+        module, step = trainee(kind)
         runtime = Runtime(ranks=ranks, progress=False, refresh=refreshed)
         recipe = CLIPPED.get(kind, RECIPE)
-        history = fit(module.double(), Exact(step), make_data(IMAGES), recipe, seed=0, runtime=runtime)
+        history = fit(FitCall(module.double(), Exact(step), make_data(IMAGES), recipe, 0), runtime)
         gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
         found[kind] = [row.loss for row in history], gradients, module.state_dict()
     return found
@@ -104,7 +108,7 @@ def sampled(ranks: Ranks) -> list[str]:
     seen: list[str] = []
     supernet.register_forward_pre_hook(lambda _, given: seen.append(given[1].digest))
     step = find("sandwich")().step(supernet.space)
-    fit(supernet, step, make_data(48), RECIPE, seed=0, runtime=Runtime(ranks=ranks, progress=False))
+    fit(FitCall(supernet, step, make_data(48), RECIPE, 0), Runtime(ranks=ranks, progress=False))
     return seen
 
 
@@ -114,8 +118,8 @@ class Spoilt:
 
     rank: int
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        loss = context.criterion(context.module(images), targets)
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        loss = context.criterion(context.module(batch.inputs), batch.targets)
         last = context.epoch == 1 and context.step == context.steps - 2
         yield loss * float("nan") if last and self.rank == Ranks.joined().rank else loss
 
@@ -123,7 +127,8 @@ class Spoilt:
 def spoilt(ranks: Ranks, folder: Path) -> None:
     path = folder / "spoilt.safetensors" if ranks.rank == 0 else None
     runtime = Runtime(ranks=ranks, progress=False, checkpoint=path)
-    fit(make_net(), Spoilt(1), make_data(UNEVEN), Recipe(epochs=2, batch=8, accumulate=3), seed=0, runtime=runtime)
+    recipe = Recipe(epochs=2, batch=8, accumulate=3)
+    fit(FitCall(make_net(), Spoilt(1), make_data(UNEVEN), recipe, 0), runtime)
 
 
 def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
@@ -141,20 +146,20 @@ def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
         evaluate=None if ranks.rank else lambda m: {"bias": float(m.head.bias.sum())},
     )  # fmt: skip
     recipe = Recipe(epochs=4, lr=1e-2, batch=8, warmup=1, mixup=0.4, ema=0.8, augment="crop")
-    history = fit(net, PlainStep(), make_data(UNEVEN), recipe, seed=0, runtime=runtime)
+    history = fit(FitCall(net, PlainStep(), make_data(UNEVEN), recipe, 0), runtime)
     return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
 
 
 def deserted(ranks: Ranks) -> None:
     """The second rank dies."""
 
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
         if ranks.rank and context.step == 2:
             os._exit(9)
-        yield from PlainStep()(images, targets, context)
+        yield from PlainStep()(batch, context)
 
     runtime = Runtime(ranks=ranks, progress=False)
-    fit(make_net(), step, make_data(UNEVEN), RECIPE, seed=0, runtime=runtime)
+    fit(FitCall(make_net(), step, make_data(UNEVEN), RECIPE, 0), runtime)
 
 
 @dataclass(frozen=True)
@@ -166,10 +171,10 @@ class Ominous:
     step: Step
     scene: Path
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         now = (context.epoch, context.step) if Ranks.joined().rank else None
         if now == (1, 2) and not self.scene.exists():
             self.scene.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        for part in self.step(images, targets, context):
+        for part in self.step(batch, context):
             yield part * float("nan") if now == (2, 1) else part

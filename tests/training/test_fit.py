@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from training_fakes import distance, make_data, make_net, noting, same_weights
 
 from nas.errors import TrainingError
-from nas.evaluation import accuracy
-from nas.training import Epoch, History, PlainStep, Recipe, Runtime, Step, StepContext, fit
-from nas.training.mixing import mix, mixer
+from nas.evaluation import evaluate
+from nas.tasks import Batch
+from nas.tasks.classification import Classification
+from nas.training import Epoch, FitCall, History, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.optimiser import adamw, learning_rate
 
 RECIPE = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1, smoothing=0.1)
@@ -26,12 +27,12 @@ RECIPE = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1, smoothing=0.1)
 
 def trained(recipe: Recipe = RECIPE, seed: int = 0, n: int = 45, **runtime: Any) -> tuple[nn.Module, History]:
     net = make_net()
-    return net, fit(net, PlainStep(), make_data(n), recipe, seed=seed, runtime=Runtime(progress=False, **runtime))
+    return net, fit(FitCall(net, PlainStep(), make_data(n), recipe, seed), Runtime(progress=False, **runtime))
 
 
 def test_it_learns() -> None:
     net, history = trained(Recipe(epochs=8, lr=1e-2, batch=8, warmup=1))
-    assert accuracy(net, make_data().test).accuracy == 1.0
+    assert evaluate(net, make_data().test, Classification()).metrics["accuracy"] == 1.0
     assert history[-1].loss < 0.5 * history[0].loss
     assert [row.epoch for row in history] == list(range(1, 9))
     assert not net.training
@@ -73,11 +74,11 @@ def test_the_callers_generators_and_settings_are_left_alone() -> None:
 def test_a_step_runs_under_deterministic_algorithms() -> None:
     seen = []
 
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
         seen.append(torch.are_deterministic_algorithms_enabled())
-        yield context.criterion(context.module(images), targets)
+        yield context.criterion(context.module(batch.inputs), batch.targets)
 
-    fit(make_net(), step, make_data(), Recipe(epochs=1), seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(make_net(), step, make_data(), Recipe(epochs=1), 0), Runtime(progress=False))
     assert seen
     assert all(seen)
 
@@ -88,33 +89,33 @@ def test_accumulated_batches_equal_one_large_batch() -> None:
     for recipe in (Recipe(epochs=2, batch=16, warmup=0), Recipe(epochs=2, batch=8, accumulate=2, warmup=0)):
         net = make_net(dropout=0.0)
         net.norm = nn.Identity()  # type: ignore[assignment]  # batch statistics would differ
-        history = fit(net, PlainStep(), data, recipe, seed=0, runtime=Runtime(progress=False))
+        history = fit(FitCall(net, PlainStep(), data, recipe, 0), Runtime(progress=False))
         nets.append((net, history))
     assert distance(list(nets[0][0].parameters()), list(nets[1][0].parameters())) < 1e-5
     assert nets[0][1][-1].loss == pytest.approx(nets[1][1][-1].loss, rel=1e-5)
 
 
 def test_parts_of_a_loss_add_up() -> None:
-    def halves(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def halves(batch: Batch, context: StepContext) -> Iterator[Tensor]:
         for _ in range(2):
-            yield context.criterion(context.module(images), targets) / 2
+            yield context.criterion(context.module(batch.inputs), batch.targets) / 2
 
     nets = [make_net(dropout=0.0) for _ in range(2)]
     steps: list[Step] = [PlainStep(), halves]
     for net, step in zip(nets, steps, strict=True):
         net.norm = nn.Identity()  # type: ignore[assignment]
-        fit(net, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
+        fit(FitCall(net, step, make_data(), RECIPE, 0), Runtime(progress=False))
     assert distance(list(nets[0].parameters()), list(nets[1].parameters())) < 1e-5
 
 
 def test_progress_and_steps_run_from_0_to_1() -> None:
     seen: list[StepContext] = []
 
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
         seen.append(context)
-        yield context.criterion(context.module(images), targets)
+        yield context.criterion(context.module(batch.inputs), batch.targets)
 
-    fit(make_net(), step, make_data(20), Recipe(epochs=2, batch=8), seed=3, runtime=Runtime(progress=False))
+    fit(FitCall(make_net(), step, make_data(20), Recipe(epochs=2, batch=8), 3), Runtime(progress=False))
     assert [(c.epoch, c.step, c.steps, c.seed) for c in seen] == [(e, s, 3, 3) for e in range(2) for s in range(3)]
     assert [c.progress for c in seen] == pytest.approx([k / 6 for k in range(6)])
 
@@ -161,8 +162,8 @@ def test_what_does_not_decay() -> None:
 def test_clipping_bounds_the_gradient() -> None:
     norms = []
 
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        yield 1e4 * context.criterion(context.module(images), targets)
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        yield 1e4 * context.criterion(context.module(batch.inputs), batch.targets)
 
     net = make_net()
     observe = torch.optim.AdamW.step
@@ -173,31 +174,9 @@ def test_clipping_bounds_the_gradient() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", watched)
-        fit(net, step, make_data(), Recipe(epochs=1, batch=8, clip=0.5), seed=0, runtime=Runtime(progress=False))
+        fit(FitCall(net, step, make_data(), Recipe(epochs=1, batch=8, clip=0.5), 0), Runtime(progress=False))
     assert norms
     assert max(norms) <= 0.5 + 1e-4
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 8])
-def test_mixing_keeps_odd_batches_whole(size: int) -> None:
-    mixup = mixer(Recipe(mixup=1.0), 3)
-    assert mixup is not None
-    data = make_data().train
-    images, labels = data.normalised(data.images[:size]), data.labels[:size]
-    mixed, targets = mix(mixup, images, labels, seed=1)
-    assert mixed.shape == images.shape
-    assert targets.shape == (size, 3)
-    torch.testing.assert_close(targets.sum(1), torch.ones(size))
-    if size % 2:
-        assert torch.equal(mixed[-1], images[-1])
-        assert int(targets[-1].argmax()) == int(labels[-1])
-    if size > 1:
-        assert not torch.equal(mixed, images)
-        weight = targets[0, labels[0]] if labels[0] != labels[size - size % 2 - 1] else torch.tensor(1.0)
-        partner = images[size - size % 2 - 1]
-        if weight < 1:
-            torch.testing.assert_close(mixed[0], weight * images[0] + (1 - weight) * partner)
-    assert mixer(Recipe(), 3) is None
 
 
 def test_ema_is_what_remains_and_what_is_evaluated() -> None:
@@ -231,8 +210,8 @@ def test_hooks_come_in_order(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_names_the_place_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        loss = context.criterion(context.module(images), targets)
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        loss = context.criterion(context.module(batch.inputs), batch.targets)
         yield loss * float("nan") if (context.epoch, context.step) == (1, 2) else loss
 
     path = tmp_path / "run.safetensors"
@@ -240,21 +219,21 @@ def test_a_loss_that_is_no_number_names_the_place_and_keeps_the_checkpoint(tmp_p
     with pytest.raises(
         TrainingError, match=r"the loss is nan in epoch 2, step 3 of 6; the checkpoint of epoch 1 is kept"
     ):
-        fit(net, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False, checkpoint=path))
+        fit(FitCall(net, step, make_data(), RECIPE, 0), Runtime(progress=False, checkpoint=path))
     assert all(torch.isfinite(p).all() for p in net.parameters())
     resumed = make_net()
-    history = fit(resumed, PlainStep(), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False, checkpoint=path))
+    history = fit(FitCall(resumed, PlainStep(), make_data(), RECIPE, 0), Runtime(progress=False, checkpoint=path))
     assert len(history) == 3
     undisturbed, _ = trained()
     assert same_weights(resumed, undisturbed)
 
 
 def test_a_gradient_that_is_no_number() -> None:
-    def step(images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
-        yield context.module(images).mul(0).sum().sqrt()  # the root's slope at 0 is infinite, times 0
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        yield context.module(batch.inputs).mul(0).sum().sqrt()  # the root's slope at 0 is infinite, times 0
 
     with pytest.raises(TrainingError, match="gradient's norm is nan in epoch 1, step 1"):
-        fit(make_net(), step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
+        fit(FitCall(make_net(), step, make_data(), RECIPE, 0), Runtime(progress=False))
 
 
 def test_no_epochs_no_change() -> None:
@@ -264,20 +243,14 @@ def test_no_epochs_no_change() -> None:
 
 
 def test_silent_where_there_is_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    fit(make_net(), PlainStep(), make_data(), RECIPE, seed=0)
+    fit(FitCall(make_net(), PlainStep(), make_data(), RECIPE, 0))
     assert capfd.readouterr() == ("", "")
 
 
 def test_bar_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    fit(
-        make_net(),
-        PlainStep(),
-        make_data(),
-        RECIPE,
-        seed=0,
-        runtime=Runtime(title="base", evaluate=lambda _: {"top1": 0.5}),
-    )
+    runtime = Runtime(title="base", evaluate=lambda _: {"top1": 0.5})
+    fit(FitCall(make_net(), PlainStep(), make_data(), RECIPE, 0), runtime)
     out, err = capfd.readouterr()
     assert out == ""
     for text in ("base", "epoch", "loss", "top1 0.500"):

@@ -19,16 +19,15 @@ from torch import nn
 from training_fakes import make_data, make_net, noting, same_weights
 
 from nas.errors import CheckpointError
-from nas.training import History, PlainStep, Recipe, Runtime, fit
+from nas.training import FitCall, History, PlainStep, Recipe, Runtime, fit
 
 RECIPE = Recipe(epochs=4, lr=1e-2, batch=8, warmup=1, mixup=0.4, ema=0.8, augment="crop")
 
 
 def run(path: Path | None, recipe: Recipe = RECIPE, seed: int = 0, **runtime: Any) -> tuple[nn.Module, History]:
     net = make_net()
-    return net, fit(
-        net, PlainStep(), make_data(), recipe, seed=seed, runtime=Runtime(checkpoint=path, progress=False, **runtime)
-    )
+    call = FitCall(net, PlainStep(), make_data(), recipe, seed)
+    return net, fit(call, Runtime(checkpoint=path, progress=False, **runtime))
 
 
 def interrupted(path: Path, after: int) -> None:
@@ -131,7 +130,7 @@ def test_a_checkpoint_of_another_model_or_program_is_refused(tmp_path: Path) -> 
     net = make_net()
     net.head = nn.Linear(8, 4)
     with pytest.raises(CheckpointError, match="damaged, or of another model"):
-        fit(net, PlainStep(), make_data(), RECIPE, seed=0, runtime=Runtime(checkpoint=path, progress=False))
+        fit(FitCall(net, PlainStep(), make_data(), RECIPE, 0), Runtime(checkpoint=path, progress=False))
     save_file(dict(make_net().state_dict()), path)
     with pytest.raises(CheckpointError, match="not a training checkpoint of this version"):
         run(path)

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from training_fakes import make_data, same_weights
 
-from nas.evaluation import Evaluator, accuracy
+from nas.evaluation import Evaluator, evaluate
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build, outline
-from nas.training import AdjoinedStep, History, Recipe, Runtime, fit
+from nas.training import AdjoinedStep, FitCall, History, Recipe, Runtime, fit
 from nas.training.rules import find
 
 NAME = "vit_tiny_patch16_224"
@@ -39,7 +39,8 @@ def make_supernet() -> Supernet:
 
 def smallest_accuracy(module: nn.Module) -> dict[str, float]:
     assert isinstance(module, Supernet)
-    return {"smallest": accuracy(module.subnet(module.space.smallest), make_data().validation).accuracy}
+    small, data = module.subnet(module.space.smallest), make_data()
+    return {"smallest": evaluate(small, data.validation, data.task).metrics["accuracy"]}
 
 
 def train(
@@ -58,7 +59,7 @@ def train(
         on_epoch=stop,
         progress=False,
     )
-    return net, fit(net, find(rule)().step(net.space), make_data(images), recipe, seed=0, runtime=runtime)
+    return net, fit(FitCall(net, find(rule)().step(net.space), make_data(images), recipe, 0), runtime)
 
 
 @pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined"])
@@ -73,15 +74,16 @@ def test_an_interrupted_supernet_ends_with_the_same_bits(tmp_path: Path, rule: s
 
 
 def test_the_sandwich_trains_largest_and_smallest_and_the_winner_is_retrained() -> None:
-    untrained = Evaluator(make_supernet(), make_data().test)
+    test, task = make_data().test, make_data().task
+    untrained = Evaluator(make_supernet(), test, task)
     net, _ = train("sandwich", None, recipe=Recipe(epochs=8, lr=1e-2, batch=16, warmup=2), images=150)
-    measure = Evaluator(net, make_data().test)
+    measure = Evaluator(net, test, task)
     for architecture in (net.space.largest, net.space.smallest):
-        assert measure(architecture).loss < 0.6 * untrained(architecture).loss
+        assert measure(architecture).metrics["loss"] < 0.6 * untrained(architecture).metrics["loss"]
     before = measure(net.space.smallest)
     step = AdjoinedStep(net.space.smallest, net.space.largest, small_ce=True)
     recipe = Recipe(epochs=5, lr=5e-3, batch=16, warmup=1)
-    fit(net, step, make_data(150), recipe, seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(net, step, make_data(150), recipe, 0), Runtime(progress=False))
     after = measure(net.space.smallest)
-    assert after.loss < before.loss
-    assert after == accuracy(net.extract(net.space.smallest), make_data().test)
+    assert after.metrics["loss"] < before.metrics["loss"]
+    assert after == evaluate(net.extract(net.space.smallest), test, task)

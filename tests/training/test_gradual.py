@@ -8,7 +8,7 @@ from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
 from nas.testing.families import randomise
 from nas.testing.relaxed import SPACES, noise_data
-from nas.training import AdjoinedStep, Recipe, Runtime, fit
+from nas.training import AdjoinedStep, FitCall, Recipe, Runtime, fit
 from nas.training.objectives.gradual import stages
 
 
@@ -49,5 +49,5 @@ def test_the_first_epochs_train_the_stages() -> None:
             return logits
 
     step = AdjoinedStep(space.smallest, space.largest, stages=stages(space, space.smallest))
-    fit(Watching(), step, noise_data(), Recipe(epochs=3, batch=48), seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(Watching(), step, noise_data(), Recipe(epochs=3, batch=48), 0), Runtime(progress=False))
     assert seen[1::2] == [*stages(space, space.smallest), space.smallest]

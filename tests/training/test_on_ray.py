@@ -16,7 +16,7 @@ from training_fakes import distance, make_data, make_net
 from nas.errors import CheckpointError, ClusterError, TrainingError
 from nas.evaluation import Watch
 from nas.system.cluster import Cluster, connected
-from nas.training import Epoch, PlainStep, Recipe, Runtime, fit
+from nas.training import Epoch, FitCall, PlainStep, Recipe, Runtime, fit
 from nas.training.rules import find
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
@@ -43,19 +43,21 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     as without Ray, and not tried again. What they left is then continued by a single worker.
     """
     data, alone, there = make_data(45), make_supernet(), make_supernet()
-    runtime = Runtime(refresh=refreshed, evaluate=Watch(data.validation, alone.space.smallest), progress=False)
+    runtime = Runtime(
+        refresh=refreshed, evaluate=Watch(data.validation, data.task, alone.space.smallest), progress=False
+    )
     step = find("sandwich")().step(alone.space)
-    expected = fit(alone, step, data, RECIPE, seed=0, runtime=runtime)
+    expected = fit(FitCall(alone, step, data, RECIPE, 0), runtime)
     seen: list[Epoch] = []
     path, scene = tmp_path / "run" / "training.safetensors", tmp_path / "scene"
     runtime = replace(runtime, checkpoint=path, on_epoch=seen.append)
     said = f"training: the loss is nan in epoch 3, step 2 of 6; the checkpoint of epoch 2 is kept in {path}; lower lr"
     with pytest.raises(TrainingError, match=re.escape(said)):
-        OnRay(2, Cluster())(there, Ominous(step, scene), data, RECIPE, seed=0, runtime=runtime)
+        OnRay(2, Cluster())(FitCall(there, Ominous(step, scene), data, RECIPE, 0), runtime)
     assert scene.exists()
     assert [row.epoch for row in seen] == [1, 2]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
-    found = fit(there, step, data, RECIPE, seed=0, runtime=runtime)
+    found = fit(FitCall(there, step, data, RECIPE, 0), runtime)
     assert list(found) == seen
     assert [row.loss for row in found] == pytest.approx([row.loss for row in expected], abs=1e-4)
     assert [dict(row.metrics) for row in found] == [pytest.approx(dict(row.metrics), abs=1e-4) for row in expected]
@@ -65,12 +67,13 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
 def test_a_finished_training_needs_no_ray_and_a_damaged_one_says_so_at_once(tmp_path: Path) -> None:
     path = tmp_path / "training.safetensors"
     runtime = Runtime(checkpoint=path, progress=False)
-    first = fit(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime)
+    call = FitCall(make_net(), PlainStep(), make_data(), RECIPE, 0)
+    first = fit(call, runtime)
     nowhere = OnRay(2, Cluster(address=NOBODY))
-    assert nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime) == first
+    assert nowhere(replace(call, module=make_net()), runtime) == first
     path.write_bytes(b"PK")
     with pytest.raises(CheckpointError, match="damaged"):
-        nowhere(make_net(), PlainStep(), make_data(), RECIPE, seed=0, runtime=runtime)
+        nowhere(replace(call, module=make_net()), runtime)
 
 
 def test_what_the_keeper_keeps(tmp_path: Path) -> None:

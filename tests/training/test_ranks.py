@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks_fakes import IMAGES, KINDS, deserted, interrupted, sampled, spoilt, together, trained
+from ranks_fakes import KINDS, deserted, interrupted, sampled, spoilt, together, trained
 
 from nas.errors import TrainingError
 from nas.training.ranks import LostRankError, Ranks
@@ -66,13 +66,3 @@ def test_a_rank_that_dies_ends_the_others(tmp_path: Path) -> None:
     assert "gone" in str(first)
     assert "\n" not in str(first)
     assert second is None
-
-
-def test_parts_are_the_batch(tmp_path: Path) -> None:
-    images, targets = torch.arange(IMAGES), torch.arange(IMAGES) % 3
-    for size in (1, 2, 3, 64):
-        parts = [Ranks(rank, size).part(images, targets) for rank in range(size)]
-        assert torch.equal(torch.cat([part[0] for part in parts]), images)
-        assert torch.equal(torch.cat([part[1] for part in parts]), targets)
-        assert sum(share for _, _, share in parts) == pytest.approx(1)
-        assert max(len(part[0]) for part in parts) - min(len(part[0]) for part in parts) <= 1

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from training_fakes import FakeSupernet, make_data, make_net, same_weights
+from training_fakes import FakeSupernet, context, first_batch, make_data, make_net, same_weights
 
-from nas.evaluation import accuracy
+from nas.evaluation import evaluate
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.architecture import Architecture
 from nas.supernets import Supernet, build
@@ -17,12 +17,11 @@ from nas.training import (
     AdjoinedStep,
     DistilledStep,
     Epoch,
+    FitCall,
     PlainStep,
     Recipe,
     Runtime,
-    StepContext,
     adjoined_loss,
-    cross_entropy,
     distillation_loss,
     fit,
 )
@@ -32,38 +31,30 @@ LARGE, SMALL = Architecture({"width": 8}), Architecture({"width": 4})
 RECIPE = Recipe(epochs=10, lr=2e-2, batch=8, warmup=1)
 
 
-def batch() -> tuple[Tensor, Tensor]:
-    split = make_data().train
-    return split.normalised(split.images[:8]), split.labels[:8]
-
-
-def context(module: nn.Module) -> StepContext:
-    return StepContext(module, cross_entropy(0.1), 0, 0, 0, 4, 0.4)
-
-
 def test_adjoined_step_trains_two_sub_networks_of_shared_weights() -> None:
     net = FakeSupernet()
-    images, labels = batch()
-    (found,) = AdjoinedStep(SMALL, LARGE)(images, labels, context(net))
+    batch, where = first_batch(), context(net, smoothing=0.1, progress=0.4)
+    (found,) = AdjoinedStep(SMALL, LARGE)(batch, where)
     assert net.ran == [LARGE, SMALL]
-    large, small = net.subnet(LARGE)(images), net.subnet(SMALL)(images)
-    torch.testing.assert_close(found, adjoined_loss(large, small, labels, 0.4, criterion=cross_entropy(0.1)))
-    fit(net, AdjoinedStep(SMALL, LARGE), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
-    assert accuracy(net.subnet(SMALL), make_data().test).accuracy == 1.0
+    large, small = net.subnet(LARGE)(batch.inputs), net.subnet(SMALL)(batch.inputs)
+    torch.testing.assert_close(found, adjoined_loss(large, small, batch.targets, where))
+    data = make_data()
+    fit(FitCall(net, AdjoinedStep(SMALL, LARGE), data, RECIPE, 0), Runtime(progress=False))
+    assert evaluate(net.subnet(SMALL), data.test, data.task).metrics["accuracy"] == 1.0
 
 
 def test_distilled_step_holds_the_teacher_fixed() -> None:
     teacher, student = make_net(1), make_net(2)
-    images, labels = batch()
+    batch, where = first_batch(), context(student, smoothing=0.1, progress=0.4)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     step = DistilledStep(teacher, weight=0.7, temperature=2.0)
     student.eval()
-    (found,) = step(images, labels, context(student))
+    (found,) = step(batch, where)
     expected = distillation_loss(
-        student(images), teacher(images), labels, weight=0.7, temperature=2.0, criterion=cross_entropy(0.1)
+        student(batch.inputs), teacher(batch.inputs), batch.targets, where, weight=0.7, temperature=2.0
     )
     torch.testing.assert_close(found, expected)
-    fit(student, step, make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(student, step, make_data(), RECIPE, 0), Runtime(progress=False))
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
@@ -75,12 +66,12 @@ def disagreement(a: nn.Module, b: nn.Module, images: Tensor) -> float:
 
 def test_a_distilled_student_of_weight_one_comes_to_agree_with_its_teacher() -> None:
     teacher = make_net(1)
-    fit(teacher, PlainStep(), make_data(), RECIPE, seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(teacher, PlainStep(), make_data(), RECIPE, 0), Runtime(progress=False))
     student = make_net(2)
     data = make_data()
     images = data.test.normalised(data.test.images)
     gap = disagreement(teacher, student.eval(), images)
-    fit(student, DistilledStep(teacher, weight=1.0), data, RECIPE, seed=0, runtime=Runtime(progress=False))
+    fit(FitCall(student, DistilledStep(teacher, weight=1.0), data, RECIPE, 0), Runtime(progress=False))
     assert disagreement(teacher, student, images) < 0.5 * gap
     assert not same_weights(teacher, student)
 
@@ -117,12 +108,12 @@ def test_norm_parameters_are_those_of_norm_layers() -> None:
 
 
 def test_separate_norms_start_as_the_shared_ones_and_belong_to_the_small_network_alone() -> None:
-    net, (images, _) = make_vit().eval(), batch()
+    net, images = make_vit().eval(), first_batch().inputs
     small, large = net.space.smallest, net.space.largest
     before = {architecture: net(images, architecture) for architecture in (small, large)}
     pair = SeparateNorms(net, small)
-    for architecture, logits in before.items():
-        assert torch.equal(pair(images, architecture), logits)
+    for architecture, outputs in before.items():
+        assert torch.equal(pair(images, architecture), outputs)
     moved(pair)
     assert torch.equal(pair(images, large), before[large])
     assert not torch.allclose(pair(images, small), before[small])
@@ -130,7 +121,7 @@ def test_separate_norms_start_as_the_shared_ones_and_belong_to_the_small_network
 
 
 def test_the_extracted_small_network_has_norms_of_its_own() -> None:
-    net, (images, _) = make_vit(), batch()
+    net, images = make_vit(), first_batch().inputs
     small = net.space.smallest
     pair = moved(SeparateNorms(net, small)).eval()
     extracted = pair.extract(small)
@@ -150,7 +141,7 @@ def test_retraining_with_separate_norms_is_another_training(ema: float | None) -
         net = make_vit()
         module = SeparateNorms(net, net.space.smallest) if separate else net
         step = AdjoinedStep(net.space.smallest, net.space.largest)
-        fit(module, step, make_data(), recipe, seed=0, runtime=Runtime(progress=False))
+        fit(FitCall(module, step, make_data(), recipe, 0), Runtime(progress=False))
         return module.extract(net.space.smallest), net
 
     (own, own_net), (shared, shared_net) = trained(True), trained(False)
@@ -171,10 +162,11 @@ def test_separate_norms_resume_from_their_checkpoint(tmp_path: Path) -> None:
 
         runtime = Runtime(checkpoint=checkpoint, progress=False, on_epoch=on_epoch)
         recipe = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1)
-        fit(pair, AdjoinedStep(net.space.smallest, net.space.largest), make_data(), recipe, seed=0, runtime=runtime)
+        step = AdjoinedStep(net.space.smallest, net.space.largest)
+        fit(FitCall(pair, step, make_data(), recipe, 0), runtime)
         return pair
 
-    place = tmp_path / "training.safetensors"
+    path = tmp_path / "training.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        trained(place, stop=2)
-    assert same_weights(trained(place), trained(None))
+        trained(path, stop=2)
+    assert same_weights(trained(path), trained(None))

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from nas.data import Data, Split
 from nas.searchspaces.architecture import Architecture
 from nas.supernets.families._base import Piece
+from nas.tasks import Batch
+from nas.tasks.classification import Classification
+from nas.training import StepContext
 
 WIDTHS = (2, 4, 6, 8)
 T = TypeVar("T")
@@ -28,7 +31,19 @@ def make_split(n: int, seed: int, classes: int = 3) -> Split:
 
 
 def make_data(n: int = 45) -> Data:
-    return Data(make_split(n, 1), make_split(12, 2), make_split(12, 3), ("a", "b", "c"), 1, 4, "rows")
+    return Data(make_split(n, 1), make_split(12, 2), make_split(12, 3), ("a", "b", "c"), 1, 4, "rows", Classification())
+
+
+def first_batch(size: int = 8) -> Batch:
+    """The first training images, in order."""
+    return next(make_data().train.batches(size))
+
+
+def context(
+    module: nn.Module, *, smoothing: float = 0.0, epoch: int = 0, step: int = 0, progress: float = 0.3
+) -> StepContext:
+    """Somewhere in a training for classification; four steps per epoch, seed 0."""
+    return StepContext(module, Classification(), smoothing, 0, epoch, step, 4, progress)
 
 
 class Net(nn.Module):

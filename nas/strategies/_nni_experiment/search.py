@@ -36,7 +36,7 @@ class Experiment:
 
     workers    trials at the same time
     round      proposals in a round: NNI learns from whole rounds, so that one worker and many find the same
-    training   of each candidate, from its weights in the supernet, with plain cross-entropy
+    training   of each candidate, from its weights in the supernet, with the task's criterion alone
     """
 
     workers: Annotated[int, Field(ge=1)] = 1
@@ -111,7 +111,7 @@ class _Manager:
 def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
     """NNI's manager, and its folder, for as long as the search lasts."""
     with tempfile.TemporaryDirectory(prefix="nas-nni-") as folder, (Path(folder) / "host.log").open("w") as log:
-        _write_task(Path(folder) / "task", options, problem)
+        _write_training(Path(folder) / "training", options, problem)
         space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
         settings = {"name": problem.strategy, "workers": options.workers, "space": space}
         command = [sys.executable, "-m", "nas.strategies._nni_experiment.host", folder, json.dumps(settings)]
@@ -128,13 +128,15 @@ def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
             manager.stop()
 
 
-def _write_task(path: Path, options: Experiment, problem: Problem) -> None:
-    from nas.strategies._nni_experiment.trial import Task
+def _write_training(path: Path, options: Experiment, problem: Problem) -> None:
+    from nas.strategies._nni_experiment.trial import CandidateTraining
 
     assert problem.supernet is not None, "an experiment needs a supernet"
     assert problem.work is not None, "an experiment needs data to train on"
     threads = max(1, torch.get_num_threads() // options.workers)
     device = str(problem.work.runtime.device)
-    task = Task(problem.supernet, problem.work.data, options.training, problem.work.seed, device, threads)
+    training = CandidateTraining(
+        problem.supernet, problem.work.data, options.training, problem.work.seed, device, threads
+    )
     with path.open("wb") as file:
-        pickle.dump(pack(task), file, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(pack(training), file, protocol=pickle.HIGHEST_PROTOCOL)

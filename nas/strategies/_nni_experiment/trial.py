@@ -1,5 +1,5 @@
 """One trial of an NNI experiment, a process that NNI's manager starts: extract a candidate, train it, report its
-validation accuracy after each epoch and at the end.
+metrics on the validation split after each epoch and at the end.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, final
 
 import nni
 import torch
-from torch import nn
 
 from nas.data import Data
-from nas.evaluation import accuracy
+from nas.evaluation import Watch
 from nas.searchspaces import Architecture
 from nas.system.packing import unpack
-from nas.training import Epoch, PlainStep, Recipe, Runtime, fit
+from nas.training import Epoch, FitCall, PlainStep, Recipe, Runtime, fit
 
 if TYPE_CHECKING:
     from nas.supernets import Supernet
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Task:
-    """What all trials of an experiment have in common."""
+class CandidateTraining:
+    """How an experiment measures a candidate: what all of its trials have in common."""
 
     supernet: Supernet
     data: Data
@@ -41,32 +40,29 @@ class Task:
         """Metrics of a candidate after its training."""
         torch.set_num_threads(self.threads)
         model = self.supernet.extract(architecture)
-
-        def evaluate(module: nn.Module) -> Mapping[str, float]:
-            return accuracy(module, self.data.validation, device=self.device).metrics
+        watch = Watch(self.data.validation, self.data.task)
 
         def report(epoch: Epoch) -> None:
-            nni.report_intermediate_result(_plotted(epoch.metrics))
+            nni.report_intermediate_result(self.plotted(epoch.metrics))
 
-        runtime = Runtime(device=self.device, evaluate=evaluate, on_epoch=report, title="candidate", progress=False)
-        fit(model, PlainStep(), self.data, self.recipe, seed=self.seed, runtime=runtime)
-        return evaluate(model)
+        runtime = Runtime(device=self.device, evaluate=watch, on_epoch=report, title="candidate", progress=False)
+        fit(FitCall(model, PlainStep(), self.data, self.recipe, self.seed), runtime)
+        return watch(model)
 
-
-def _plotted(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics with the one that NNI's page plots."""
-    return {"default": metrics["accuracy"], **metrics}
+    def plotted(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Metrics with the one that NNI's page plots, called "default": the task's first."""
+        return {"default": metrics[self.data.task.metrics[0].name], **metrics}
 
 
 def main(path: str) -> None:
-    """Runs the trial whose candidate NNI has for us; `path` is the file of the task."""
+    """Runs the trial whose candidate NNI has for us; `path` is the file with the packed `CandidateTraining`."""
     candidate = Architecture(nni.get_next_parameter())
     with Path(path).open("rb") as file:
-        task: Task = unpack(pickle.load(file))
-    nni.report_final_result(_plotted(task.measure(candidate)))
+        training: CandidateTraining = unpack(pickle.load(file))
+    nni.report_final_result(training.plotted(training.measure(candidate)))
 
 
 if __name__ == "__main__":
-    from nas.strategies._nni_experiment import trial  # under its own name, by which the task was pickled
+    from nas.strategies._nni_experiment import trial  # under its own name, by which it was pickled
 
     trial.main(sys.argv[1])

@@ -21,7 +21,8 @@ from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, dimension, i
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
-from nas.training import Epoch, History, Recipe, Runtime, StepContext, fit
+from nas.tasks import Batch
+from nas.training import Epoch, FitCall, History, Recipe, Runtime, StepContext, fit
 from nas.training import checkpoint as checkpoints
 from nas.training.workplace import Workplace
 
@@ -193,11 +194,11 @@ class _Pair:
         self.supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
         title = f"{self.work.runtime.title} {self.paths[0]}"
         runtime = Runtime(device=self.work.runtime.device, title=title, progress=False)
-        fit(self.supernet, self, data, self.growth.training, seed=self.work.seed, runtime=runtime)
+        fit(FitCall(self.supernet, self, data, self.growth.training, self.work.seed), runtime)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
         """The step of `fit`: yields the error."""
-        yield self._error(self._blocks(), inputs, targets)
+        yield self._error(self._blocks(), batch)
 
     @torch.no_grad()
     def measured(self, data: Activations) -> float:
@@ -206,8 +207,8 @@ class _Pair:
         total = 0.0
         with evaluating(self.supernet):
             blocks = self._blocks()
-            for inputs, targets in data.batches(self.growth.impact.batch, device=device):
-                total += float(self._error(blocks, inputs, targets)) * len(inputs)
+            for batch in data.batches(self.growth.impact.batch, device=device):
+                total += float(self._error(blocks, batch)) * len(batch)
         return total / len(data)
 
     def _blocks(self) -> nn.Sequential:
@@ -215,9 +216,10 @@ class _Pair:
         small = self.supernet.subnet(self.architecture)
         return nn.Sequential(*(small.get_submodule(path) for path in self.paths))
 
-    def _error(self, blocks: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        found, wanted = blocks(inputs)[:, self.rows], targets[:, self.computed]
-        squared = (found - wanted).square()
+    def _error(self, blocks: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(batch.targets, Tensor)
+        outputs, wanted = blocks(batch.inputs)[:, self.rows], batch.targets[:, self.computed]
+        squared = (outputs - wanted).square()
         error: Tensor = squared.mean((1, 2)) if self.growth.error == "mse" else squared.sum((1, 2))
         if self.growth.error == "relative":
             error = error / wanted.square().sum((1, 2))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
-from nas.data import Facts
 from nas.documents.document import TEXT, Document, attempt, in_order, read
 from nas.documents.lookup import Lookup
 from nas.documents.plugged import plugin
@@ -30,7 +29,7 @@ from nas.studies.file.subject import facts_of, limit_of, space_of
 from nas.studies.run.prior import priors
 from nas.supernets import Cost
 from nas.supernets.of_space import cost_of
-from nas.tasks import Task
+from nas.tasks import Facts, Task
 from nas.training.rules import SupernetRule
 
 

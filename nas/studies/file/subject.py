@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas.data import DataSpec, Facts, inspect_data
+from nas.data import DataSpec, inspect_data
 from nas.documents.document import Document, attempt
 from nas.documents.mistakes import shown
 from nas.documents.text import KeyPath
@@ -12,8 +12,7 @@ from nas.errors import ConfigError, DataError, Fault, LimitError
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.config import Bounds
 from nas.supernets import Cost
-from nas.tasks import Facts as TaskFacts
-from nas.tasks import Task
+from nas.tasks import Facts, Task
 
 
 def facts_of(document: Document, faults: list[Fault]) -> Facts | None:
@@ -36,7 +35,7 @@ def space_of(document: Document, facts: Facts | None, task: Task | None, faults:
         return None
     model_args: dict[str, Any] = {}
     if facts is not None and task is not None:
-        model_args = task.model_args(TaskFacts(*facts))
+        model_args = task.model_args(facts)
     size = document.get(("data", "image_size"))
     if isinstance(size, int) and not isinstance(size, bool):
         model_args["img_size"] = size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.evaluation import Watch, accuracy
+from nas.evaluation import Watch, evaluate
 from nas.studies.run.results import BASE, BaseResult, epochs_of
 from nas.studies.run.weights import save_weights
 from nas.studies.stages.workshop import CHECKPOINT, WEIGHTS, Workshop
@@ -18,9 +18,9 @@ def run(workshop: Workshop) -> BaseResult:
     model = workshop.new_model()
     if config.base.checkpoint:
         load_checkpoint(model, Path(config.base.checkpoint))
-    split = workshop.data.validation
-    runtime = workshop.training("base", folder / CHECKPOINT, Watch(split))
+    split, task = workshop.data.validation, workshop.task
+    runtime = workshop.training("base", folder / CHECKPOINT, Watch(split, task))
     history = workshop.fit(BASE, model, PlainStep(), runtime)
-    evaluation = accuracy(model.to(workshop.device), split, device=workshop.device)
+    evaluation = evaluate(model.to(workshop.device), split, task, device=workshop.device)
     save_weights(folder / WEIGHTS, model)
     return BaseResult(history=epochs_of(history), validation=evaluation.metrics)

@@ -90,7 +90,7 @@ def _problem(
         workshop.activity.end(name, trial.number)
 
     def measured_on(supernet: Supernet) -> Measure:
-        return Measure(Evaluator(supernet, workshop.data.validation, device=workshop.device))
+        return Measure(Evaluator(supernet, workshop.data.validation, workshop.task, device=workshop.device))
 
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"

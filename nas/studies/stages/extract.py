@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from nas.data import Split
-from nas.evaluation import accuracy
+from nas.data import Data
+from nas.evaluation import evaluate
 from nas.searchspaces import Architecture
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
@@ -21,7 +21,7 @@ from nas.supernets import Supernet, load, save
 IMAGES = 256
 """Validation images on which the extracted model is compared with the supernet, at most."""
 TOLERANCE = 1e-3
-"""Greatest difference between logits that factored matrices, or a GPU's choice of kernels, can explain."""
+"""Greatest difference between outputs that factored matrices, or a GPU's choice of kernels, can explain."""
 
 
 def run(workshop: Workshop) -> ExtractResult:
@@ -40,8 +40,8 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
     with replaced_folder(folder) as partial:
         about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
-    module = load(folder).to(workshop.device)
-    difference, images = compare(supernet, architecture, module, workshop.data.validation)
+    module, data = load(folder).to(workshop.device), workshop.data
+    difference, images = compare(supernet, architecture, module, data)
     assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
     kept = workshop.space.sizes(architecture)
     return ExtractedResult(
@@ -50,7 +50,7 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
         costs=costs,
         kept=kept,
         full={axis: workshop.space.outline.axes[axis] for axis in kept},
-        validation=accuracy(module, workshop.data.validation, device=workshop.device).metrics,
+        validation=evaluate(module, data.validation, data.task, device=workshop.device).metrics,
         difference=difference,
         images=images,
         slices_only=not any(is_rank(dimension(axis)) for axis in kept),
@@ -58,8 +58,9 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
 
 
 @torch.inference_mode()
-def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, split: Split) -> tuple[float, int]:
-    """Greatest absolute difference between the logits of both on images of the split, and on how many images."""
+def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data) -> tuple[float, int]:
+    """Greatest difference between the outputs of both on validation images, and on how many images."""
     device = next(module.parameters()).device
-    images, _ = next(split.batches(IMAGES, device=device))
-    return float((supernet.eval()(images, architecture) - module.eval()(images)).abs().max()), len(images)
+    images = next(data.validation.batches(IMAGES, device=device)).inputs
+    searched, extracted = supernet.eval()(images, architecture), module.eval()(images)
+    return data.task.difference(searched, extracted), len(images)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from nas import quantities
-from nas.evaluation import accuracy, latency
+from nas.evaluation import evaluate, latency
 from nas.studies.run.results import UNIFORM, WINNER, LatencyFacts
 from nas.studies.run.rows import ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
@@ -57,8 +57,8 @@ def row_of(
     """
     config, data, metric = workshop.config, workshop.data, workshop.metric.name
     model = model.to(workshop.device)
-    validation = accuracy(model, data.validation, device=workshop.device)
-    test = accuracy(model, data.test, device=workshop.device)
+    validation = evaluate(model, data.validation, data.task, device=workshop.device)
+    test = evaluate(model, data.test, data.task, device=workshop.device)
     strategies = {BASE: "", UNIFORM: UNIFORM}
     return RowResult(
         study=config.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from nas.evaluation import Watch, accuracy
+from nas.evaluation import Watch, evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import read_json, replaced_folder, write_json
@@ -56,15 +56,15 @@ def retrain(
         extracted=lambda: load(extracted).to(workshop.device),
         teacher=workshop.base_model,
     )
-    split, device = workshop.data.validation, workshop.device
+    split, task, device = workshop.data.validation, workshop.task, workshop.device
     checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
-    runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, architecture))
+    runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, task, architecture))
     history = workshop.fit(RETRAIN, module, step, runtime)
     model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
     with replaced_folder(folder) as partial:
         save(partial, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
     # What is measured was read back: the file is the result.
-    evaluation = accuracy(load(folder).to(device), split, device=device)
+    evaluation = evaluate(load(folder).to(device), split, task, device=device)
     training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
     write_json(finished, training)
     checkpoint.unlink(missing_ok=True)

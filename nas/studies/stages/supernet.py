@@ -14,6 +14,7 @@ from nas.evaluation import Evaluator
 from nas.studies.run.results import SMALLEST, SUPERNET, SupernetResult, epochs_of
 from nas.studies.stages.workshop import CHECKPOINT, ORDERING, Workshop
 from nas.supernets import Supernet
+from nas.tasks import Task
 
 
 def run(workshop: Workshop) -> SupernetResult:
@@ -27,7 +28,7 @@ def run(workshop: Workshop) -> SupernetResult:
     supernet = Supernet(workshop.base_model(), workshop.space)
     work = workshop.workplace("importance", folder / ORDERING)
     ordered = workshop.study.importance.apply(supernet, work)
-    ends = Ends(workshop.data.validation, workshop.metric.name)
+    ends = Ends(workshop.data.validation, workshop.task)
     runtime = workshop.training("supernet", folder / CHECKPOINT, ends)
     step = workshop.study.rule.step(workshop.space, workshop.limit if config.supernet.within_limit else None)
     history = workshop.fit(SUPERNET, supernet, step, runtime)
@@ -39,16 +40,16 @@ def run(workshop: Workshop) -> SupernetResult:
 @final
 @dataclass(frozen=True)
 class Ends:
-    """A metric of the largest and of the smallest sub-network on a split."""
+    """The task's first metric, of the largest and of the smallest sub-network on a split."""
 
     split: Split
-    metric: str
+    task: Task
 
     def __call__(self, supernet: nn.Module) -> dict[str, float]:
         """For `nas.training.Runtime.evaluate`."""
         assert isinstance(supernet, Supernet)
-        evaluator = Evaluator(supernet, self.split, device=next(supernet.parameters()).device, reuse=0)
-        largest, smallest = (
-            evaluator(end).metrics[self.metric] for end in (supernet.space.largest, supernet.space.smallest)
-        )
-        return {self.metric: largest, SMALLEST: smallest}
+        device = next(supernet.parameters()).device
+        evaluator = Evaluator(supernet, self.split, self.task, device=device, reuse=0)
+        space, metric = supernet.space, self.task.metrics[0].name
+        largest, smallest = (evaluator(end).metrics[metric] for end in (space.largest, space.smallest))
+        return {metric: largest, SMALLEST: smallest}

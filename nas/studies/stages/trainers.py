@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import torch
-from torch import nn
 
-from nas.data.split import Trainable
 from nas.errors import ClusterError, RunError
 from nas.studies.file.config import StageRecipe, StudyConfig
 from nas.studies.run.results import BASE, RETRAIN, SUPERNET, Stage, StageResult
-from nas.training import History, Recipe, Runtime, Step, fit
+from nas.training import FitCall, History, Runtime, fit
 from nas.training.parallel import torchrun
 
 TRAINING = (BASE, SUPERNET, RETRAIN)
@@ -23,9 +21,7 @@ TRAINING = (BASE, SUPERNET, RETRAIN)
 class Trainer(Protocol):
     """What is called as `nas.training.fit` is."""
 
-    def __call__(
-        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, runtime: Runtime
-    ) -> History:
+    def __call__(self, call: FitCall, runtime: Runtime) -> History:
         """See `nas.training.fit`."""
         ...
 

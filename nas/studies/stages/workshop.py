@@ -42,7 +42,7 @@ from nas.supernets import Blueprint, Cost, Supernet, build
 from nas.supernets.of_space import image_size_of
 from nas.system.database import sqlite_url
 from nas.tasks import Task
-from nas.training import History, Step, Workplace
+from nas.training import FitCall, History, Step, Workplace
 from nas.training.objectives.separate_norms import SeparateNorms
 
 WEIGHTS = "weights.safetensors"
@@ -103,7 +103,7 @@ class Workshop:
     @cached_property
     def data(self) -> Data:
         """The images in three splits. Raises `RunError` when the run was prepared with others."""
-        data = load_data(self.config.data, image_size=self.image_size, seed=self.config.seed)
+        data = load_data(self.config.data, task=self.task, image_size=self.image_size, seed=self.config.seed)
         prepared, now = self.folder.result(PREPARE), describe_data(data)
         if prepared is not None and prepared.data != now:
             before, after = plain(prepared.data), plain(now)
@@ -212,7 +212,7 @@ class Workshop:
             "seed": self.config.seed,
             "digest": architecture.digest,
             "input": {"channels": data.channels, "size": data.image_size, "mean": data.mean, "std": data.std},
-            "classes": list(data.class_names),
+            **self.task.about(data.class_names),
         }
         return supernet.blueprint(architecture, {**known, **about})
 
@@ -222,9 +222,8 @@ class Workshop:
         Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
         """
         recipe = replace(trainers.recipe(self.config, stage), workers=1)
-        return trainers.trainer(self.config, stage)(
-            module, step, self.data, recipe, seed=self.config.seed, runtime=runtime
-        )
+        call = FitCall(module, step, self.data, recipe, self.config.seed)
+        return trainers.trainer(self.config, stage)(call, runtime)
 
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[nn.Module], Mapping[str, float]] | None

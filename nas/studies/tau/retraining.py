@@ -11,13 +11,13 @@ from torch import nn
 
 from nas import training
 from nas.data import Data
-from nas.evaluation import accuracy
+from nas.evaluation import evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.results import TrainingResult, epochs_of
 from nas.studies.stages.retrain import start
 from nas.supernets import Supernet, build
-from nas.training import fit
+from nas.training import FitCall, fit
 from nas.training.objectives.separate_norms import SeparateNorms
 
 
@@ -56,9 +56,9 @@ class Retraining:
             teacher=self._teacher,
         )
         runtime = training.Runtime(device=self.device, refresh=_refresh, progress=False, title=architecture.digest)
-        history = fit(module, step, self.data, self.spec, seed=self.seed, runtime=runtime)
+        history = fit(FitCall(module, step, self.data, self.spec, self.seed), runtime)
         model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
-        evaluation = accuracy(model, self.data.validation, device=self.device)
+        evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device)
         return TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
 
     def _supernet(self) -> Supernet:

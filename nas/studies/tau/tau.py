@@ -124,7 +124,7 @@ def _sample(workshop: Workshop, count: int) -> list[Member]:
     path = workshop.folder.stage(TAU) / "samples" / f"{count}.json"
     if not path.exists():
         supernet = workshop.supernet(workshop.config.strategy_name)
-        evaluator = Evaluator(supernet, workshop.data.validation, device=workshop.device)
+        evaluator = Evaluator(supernet, workshop.data.validation, workshop.task, device=workshop.device)
         members = stratified(
             workshop.cost,
             workshop.limit,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas.supernets import Supernet
 from nas.training.fit import fit
+from nas.training.fit_call import FitCall
 from nas.training.history import History
 from nas.training.recipe import Recipe
 from nas.training.step import Step
@@ -38,13 +39,13 @@ class Relaxation(nn.Module):
         self.pace = pace
 
     @property
-    def architecture(self) -> dict[str, Tensor]:
+    def arch_parameters(self) -> dict[str, Tensor]:
         """The architecture parameters by name."""
         return dict(zip(self.names, self.values, strict=True))
 
     def paces(self) -> Mapping[str, float]:
         """See `nas.training.optimiser.Paced`."""
-        return {f"values.{place}": self.pace for place in range(len(self.names))}
+        return {f"values.{index}": self.pace for index in range(len(self.names))}
 
 
 def relax(relaxation: Relaxation, step: Step, work: Workplace, recipe: Recipe, trajectory: Trajectory) -> History:
@@ -55,13 +56,13 @@ def relax(relaxation: Relaxation, step: Step, work: Workplace, recipe: Recipe, t
 
     @torch.no_grad()
     def watch(_: nn.Module) -> Mapping[str, float]:
-        return trajectory(relaxation.architecture)
+        return trajectory(relaxation.arch_parameters)
 
     def refresh(_: nn.Module) -> None:
         relaxation.supernet.refresh()
 
     runtime = replace(work.runtime, evaluate=watch, refresh=refresh)
-    history = fit(relaxation, step, work.data, recipe, seed=work.seed, runtime=runtime)
-    for name, value in relaxation.architecture.items():
+    history = fit(FitCall(relaxation, step, work.data, recipe, work.seed), runtime)
+    for name, value in relaxation.arch_parameters.items():
         assert bool(value.isfinite().all()), f"{name} is not finite, though every loss was"
     return history

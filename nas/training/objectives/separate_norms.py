@@ -30,9 +30,9 @@ class SeparateNorms(nn.Module):
         self.norms = nn.ParameterList([nn.Parameter(shared[name].detach().clone()) for name in self.names])
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
-        """Logits (batch x classes) of one sub-network on images x (batch x channels x height x width)."""
-        logits: Tensor = self.subnet(architecture)(x)
-        return logits
+        """Outputs of one sub-network for images x (batch x channels x height x width)."""
+        outputs: Tensor = self.subnet(architecture)(x)
+        return outputs
 
     def subnet(self, architecture: Architecture) -> nn.Module:
         """See `Supernet.subnet`."""

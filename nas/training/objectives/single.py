@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, final
 import torch
 from torch import Tensor, nn
 
+from nas.tasks import Batch
 from nas.training.losses import adjoined_loss, distillation_loss
 from nas.training.step import StepContext
 
@@ -24,11 +25,11 @@ RetrainLoss = Literal["adjoined", "distilled", "plain"]
 @final
 @dataclass(frozen=True)
 class PlainStep:
-    """Cross-entropy of a plain module."""
+    """The task's criterion, for a plain module."""
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        yield context.criterion(context.module(images), targets)
+        yield context.criterion(context.module(batch.inputs), batch.targets)
 
 
 @final
@@ -47,19 +48,11 @@ class AdjoinedStep:
     small_ce: bool = False
     stages: tuple[Architecture, ...] = ()
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
         now = self.stages[context.epoch] if context.epoch < len(self.stages) else self.small
-        large, small = context.module(images, self.large), context.module(images, now)
-        yield adjoined_loss(
-            large,
-            small,
-            targets,
-            context.progress,
-            detach=self.detach,
-            small_ce=self.small_ce,
-            criterion=context.criterion,
-        )
+        large, small = context.module(batch.inputs, self.large), context.module(batch.inputs, now)
+        yield adjoined_loss(large, small, batch.targets, context, detach=self.detach, small_ce=self.small_ce)
 
 
 @final
@@ -74,15 +67,16 @@ class DistilledStep:
     def __post_init__(self) -> None:
         self.teacher.eval()
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
         with torch.no_grad():
-            teacher = self.teacher.to(images.device)(images)  # it may have come from another process, on the CPU
+            # the teacher may have come from another process, on the CPU
+            taught = self.teacher.to(batch.inputs.device)(batch.inputs)
         yield distillation_loss(
-            context.module(images),
-            teacher,
-            targets,
+            context.module(batch.inputs),
+            taught,
+            batch.targets,
+            context,
             weight=self.weight,
             temperature=self.temperature,
-            criterion=context.criterion,
         )

@@ -20,19 +20,17 @@ import ray.train.torch
 import torch
 from ray import train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from torch import distributed, nn
+from torch import distributed
 
-from nas.data.split import Trainable
 from nas.errors import NasError, TrainingError
 from nas.system.cluster import Cluster, connected
 from nas.training import checkpoint
 from nas.training.bar import Bar
 from nas.training.fit import Runtime, fit
+from nas.training.fit_call import FitCall
 from nas.training.history import Epoch, History
-from nas.training.parallel.fit_call import FitCall
+from nas.training.parallel.assignment import Assignment
 from nas.training.ranks import LostRankError, Ranks
-from nas.training.recipe import Recipe
-from nas.training.step import Step
 
 PATIENCE = 365 * 24 * 3600
 """Seconds that ranks wait for each other, the first of which evaluates between epochs: Ray sees who dies."""
@@ -53,34 +51,32 @@ class OnRay:
     workers: int
     cluster: Cluster
 
-    def __call__(
-        self, module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, runtime: Runtime
-    ) -> History:
+    def __call__(self, call: FitCall, runtime: Runtime) -> History:
         """See `fit`. Raises `ClusterError` when no cluster answers, `TrainingError` when workers keep dying."""
         with tempfile.TemporaryDirectory(prefix="nas-ray-") as folder:
             path = runtime.checkpoint or Path(folder) / "training.safetensors"
-            if checkpoint.epochs_done(path) < recipe.epochs:
-                job = FitCall(
-                    module, step, data, recipe, seed, runtime.refresh, runtime.evaluate, runtime.title,
-                    self.cluster.threads,
-                )  # fmt: skip
+            if checkpoint.epochs_done(path) < call.recipe.epochs:
+                assignment = Assignment.of(call, runtime, self.cluster.threads)
                 with connected(self.cluster, self.workers):
-                    self._train(job, path, runtime, folder)
-            return fit(module, step, data, recipe, seed=seed, runtime=replace(runtime, checkpoint=path))
+                    self._train(assignment, path, runtime, folder)
+            # Here, too: it finds a finished training, and loads it.
+            return fit(call, replace(runtime, checkpoint=path))
 
-    def _train(self, job: FitCall, path: Path, runtime: Runtime, folder: str) -> None:
+    def _train(self, assignment: Assignment, path: Path, runtime: Runtime, folder: str) -> None:
         """Until the checkpoint at `path` is that of the last epoch."""
         os.environ.update(ENVIRONMENT)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
-        trainer = self._trainer({"job": [ray.put(job.packed())], "keeper": keeper}, folder)
+        trainer = self._trainer({"assignment": [ray.put(assignment.packed())], "keeper": keeper}, folder)
         run = _Background(trainer)
-        title, done, told = f"{runtime.title} ({self.workers} workers)", checkpoint.epochs_done(path), 0
+        title, done = f"{runtime.title} ({self.workers} workers)", checkpoint.epochs_done(path)
+        shown = 0  # epochs of this training that the bar has seen
         try:
-            with Bar(title, job.recipe.epochs, done, runtime.progress) as bar:
-                while run.going(GLANCE) or told < ray.get(keeper.epochs.remote()):
-                    for row in ray.get(keeper.rows.remote(told)):
-                        told += 1
+            with Bar(title, assignment.call.recipe.epochs, done, runtime.progress) as bar:
+                # After the workers' end, the last epochs may still wait at the keeper.
+                while run.going(GLANCE) or shown < ray.get(keeper.epochs.remote()):
+                    for row in ray.get(keeper.rows.remote(shown)):
+                        shown += 1
                         bar.advance(1.0, row.loss)
                         bar.finish(row.metrics)
                         if runtime.on_epoch:
@@ -178,17 +174,17 @@ class _Keeper:
 
 
 def _work(config: Mapping[str, Any]) -> None:
-    """What each worker does: its share of the job, from the last checkpoint on."""
+    """What each worker does: its rank's part of the training, from the last checkpoint on."""
     keeper, ranks = config["keeper"], Ranks.joined()
-    job = FitCall.unpacked(ray.get(config["job"][0]))
-    torch.set_num_threads(job.threads)
+    assignment = Assignment.unpacked(ray.get(config["assignment"][0]))
+    torch.set_num_threads(assignment.threads)
     runtime = Runtime(device=ray.train.torch.get_device(), ranks=ranks)
     with tempfile.TemporaryDirectory(prefix="nas-rank-") as folder:
         path = Path(folder) / "training.safetensors"
         if ranks.rank == 0:
-            runtime = _first(runtime, job, path, keeper)
+            runtime = _first(runtime, assignment, path, keeper)
         try:
-            job.fit(runtime)
+            assignment.fit(runtime)
         except LostRankError:
             if ray.get(keeper.fault.remote()) is None:
                 raise  # a worker died: Ray starts all of them again
@@ -198,7 +194,7 @@ def _work(config: Mapping[str, Any]) -> None:
                 distributed.destroy_process_group()
 
 
-def _first(runtime: Runtime, job: FitCall, path: Path, keeper: Any) -> Runtime:
+def _first(runtime: Runtime, assignment: Assignment, path: Path, keeper: Any) -> Runtime:
     """The runtime of the first rank, which starts from the driver's checkpoint, evaluates, and sends each new one."""
     content = ray.get(keeper.read.remote())
     if content is not None:
@@ -209,7 +205,7 @@ def _first(runtime: Runtime, job: FitCall, path: Path, keeper: Any) -> Runtime:
         if fault is not None:
             raise fault
 
-    return replace(runtime, checkpoint=path, evaluate=job.evaluate, on_epoch=send)
+    return replace(runtime, checkpoint=path, evaluate=assignment.evaluate, on_epoch=send)
 
 
 def _reason(fault: BaseException) -> str:

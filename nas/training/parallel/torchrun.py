@@ -9,17 +9,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 import torch
-from torch import distributed, nn
+from torch import distributed
 
-from nas.data.split import Trainable
 from nas.errors import TrainingError
+from nas.system.packing import Packed
 from nas.training.fit import Runtime
 from nas.training.fit import fit as fit_here
+from nas.training.fit_call import FitCall
 from nas.training.history import History
-from nas.training.parallel.fit_call import FitCall
+from nas.training.parallel.assignment import Assignment
 from nas.training.ranks import LostRankError, Ranks
-from nas.training.recipe import Recipe
-from nas.training.step import Step
 
 PATIENCE = timedelta(days=365)
 """How long the others wait for the next training: a search may lie in between. A rank that dies is noticed at once."""
@@ -44,16 +43,15 @@ def lead(work: Callable[[], object]) -> None:
         _serve()
         return
     work()
-    _tell(None)
+    _announce(None)
     distributed.destroy_process_group()
 
 
-def fit(module: nn.Module, step: Step, data: Trainable, recipe: Recipe, *, seed: int, runtime: Runtime) -> History:
-    """`fit` on all ranks: called by the first one."""
-    device = torch.device(runtime.device).type
-    job = FitCall(module, step, data, recipe, seed, runtime.refresh, None, runtime.title, torch.get_num_threads())
-    _tell((job.packed(), device))
-    return fit_here(module, step, data, recipe, seed=seed, runtime=replace(runtime, ranks=Ranks.joined()))
+def fit(call: FitCall, runtime: Runtime) -> History:
+    """`fit` on all ranks: called by the first one, which alone evaluates."""
+    assignment = Assignment.of(call, replace(runtime, evaluate=None), torch.get_num_threads())
+    _announce((assignment.packed(), torch.device(runtime.device).type))
+    return fit_here(call, replace(runtime, ranks=Ranks.joined()))
 
 
 def _join() -> None:
@@ -69,13 +67,14 @@ def _serve() -> None:
     """Takes part in one training after the other. What goes wrong in one is said by the first rank."""
     ranks = Ranks.joined()
     with suppress(LostRankError):
-        while (told := ranks.shared(None)) is not None:
-            packed, device = told
-            job = FitCall.unpacked(packed)
-            torch.set_num_threads(job.threads)
+        while (announced := ranks.shared(None)) is not None:
+            packed, device = announced
+            assignment = Assignment.unpacked(packed)
+            torch.set_num_threads(assignment.threads)
             with suppress(TrainingError):
-                job.fit(Runtime(device=device, ranks=ranks))
+                assignment.fit(Runtime(device=device, ranks=ranks))
 
 
-def _tell(what: object) -> None:
-    Ranks.joined().shared(what)
+def _announce(training: tuple[Packed, str] | None) -> None:
+    """Sends the others their next training and the kind of device it runs on; None sends them home."""
+    Ranks.joined().shared(training)

@@ -14,20 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas import seeds
+from nas.tasks import Batch
 from nas.training.step import StepContext
 
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture, Limit, SearchSpace
-
-
-@final
-@dataclass(frozen=True)
-class Batch:
-    """One batch for a rule: images and targets, and the random architectures drawn for it."""
-
-    images: Tensor
-    targets: Tensor
-    architectures: Sequence[Architecture]
 
 
 @dataclass(frozen=True)
@@ -42,8 +33,12 @@ class SupernetRule(ABC):
         """How many random architectures `losses` needs per batch."""
 
     @abstractmethod
-    def losses(self, batch: Batch, space: SearchSpace, context: StepContext) -> Iterator[Tensor]:
-        """Yields the loss in parts, as `Step` does. `context.module(images, architecture)` runs a sub-network."""
+    def losses(
+        self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
+    ) -> Iterator[Tensor]:
+        """Yields the loss in parts, as `Step` does. `architectures` are the random ones that were drawn for the batch;
+        `context.module(batch.inputs, architecture)` runs a sub-network.
+        """
 
     @final
     def step(self, space: SearchSpace, limit: Limit | None = None) -> SupernetStep:
@@ -59,9 +54,9 @@ class SupernetStep:
         self.rule, self.space, self.limit = rule, space, limit
         self._drawn: tuple[tuple[int, int, int], NDArray[np.int64]] | None = None
 
-    def __call__(self, images: Tensor, targets: Tensor, context: StepContext) -> Iterator[Tensor]:
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the parts of the loss, as `Step` does."""
-        yield from self.rule.losses(Batch(images, targets, self.architectures(context)), self.space, context)
+        yield from self.rule.losses(batch, self.architectures(context), self.space, context)
 
     def architectures(self, context: StepContext) -> list[Architecture]:
         """The random architectures of this step. One table is drawn per epoch: drawing row by row would cost more than

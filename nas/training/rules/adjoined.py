@@ -4,25 +4,27 @@ loss (Goel 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
-from nas.training.losses import divergence, ramp
-from nas.training.rules._base import Batch, SupernetRule
+from nas.tasks import Batch
+from nas.training.losses import ramp
+from nas.training.rules._base import SupernetRule
 from nas.training.step import StepContext
 
 if TYPE_CHECKING:
-    from nas.searchspaces import SearchSpace
+    from nas.searchspaces import Architecture, SearchSpace
 
 
 @final
 @dataclass(frozen=True)
 class Adjoined(SupernetRule):
-    """CE(largest) + lambda(t) times the mean of KL(largest || small) over `random` random sub-networks.
+    """criterion(largest) + lambda(t) times the mean of divergence(largest, small) over `random` random sub-networks.
 
     `detach` and `small_ce` as in `nas.training.losses.adjoined_loss`.
     """
@@ -32,18 +34,20 @@ class Adjoined(SupernetRule):
     small_ce: bool = False
 
     @property
+    @override
     def draws(self) -> int:
-        """Random architectures per batch."""
         return self.random
 
-    def losses(self, batch: Batch, space: SearchSpace, context: StepContext) -> Iterator[Tensor]:
-        """Yields the parts of the loss."""
-        large = context.module(batch.images, space.largest)
+    @override
+    def losses(
+        self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
+    ) -> Iterator[Tensor]:
+        large = context.module(batch.inputs, space.largest)
         loss = context.criterion(large, batch.targets)
-        teacher = large.detach() if self.detach else large
-        for architecture in batch.architectures:
-            small = context.module(batch.images, architecture)
-            part = ramp(context.progress) * divergence(teacher, small)
+        teacher = context.task.detached(large) if self.detach else large
+        for architecture in architectures:
+            small = context.module(batch.inputs, architecture)
+            part = ramp(context.progress) * context.task.divergence(teacher, small)
             part = part + context.criterion(small, batch.targets) if self.small_ce else part
             loss = loss + part / self.random
         yield loss  # one part: the divergence also reaches the largest, so its graph is needed to the end

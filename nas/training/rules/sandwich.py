@@ -4,26 +4,27 @@ and Huang 2019).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
-from nas.training.losses import divergence
-from nas.training.rules._base import Batch, SupernetRule
+from nas.tasks import Batch
+from nas.training.rules._base import SupernetRule
 from nas.training.step import StepContext
 
 if TYPE_CHECKING:
-    from nas.searchspaces import SearchSpace
+    from nas.searchspaces import Architecture, SearchSpace
 
 
 @final
 @dataclass(frozen=True)
 class Sandwich(SupernetRule):
-    """Cross-entropy for the largest; for the smallest and `random` random ones the divergence from the largest's
-    answer, held fixed.
+    """The task's criterion for the largest; for the smallest and `random` random ones the divergence from the
+    largest's answer, held fixed.
 
     The parts are summed, as published. Each is differentiated before the next sub-network runs, so the memory is that
     of the largest.
@@ -32,15 +33,17 @@ class Sandwich(SupernetRule):
     random: Annotated[int, Field(ge=0)] = 2
 
     @property
+    @override
     def draws(self) -> int:
-        """Random architectures per batch."""
         return self.random
 
-    def losses(self, batch: Batch, space: SearchSpace, context: StepContext) -> Iterator[Tensor]:
-        """Yields the parts of the loss."""
-        logits = context.module(batch.images, space.largest)
-        teacher = logits.detach()
-        yield context.criterion(logits, batch.targets)
-        del logits
-        for architecture in (space.smallest, *batch.architectures):
-            yield divergence(teacher, context.module(batch.images, architecture))
+    @override
+    def losses(
+        self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
+    ) -> Iterator[Tensor]:
+        outputs = context.module(batch.inputs, space.largest)
+        teacher = context.task.detached(outputs)
+        yield context.criterion(outputs, batch.targets)
+        del outputs  # and with them the largest's activations: they are not needed any more
+        for architecture in (space.smallest, *architectures):
+            yield context.task.divergence(teacher, context.module(batch.inputs, architecture))
