@@ -1,13 +1,16 @@
 """One thread: on a shared machine, two torch processes on two cores fight, and runs take ten times as long. Ray's
-workers are as important as the tests that wait for them, and no test fails for its time.
+workers are as important as the tests that wait for them, and no test fails for its time. What is remembered of models
+lies in a cache folder of these tests alone.
 """
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -15,6 +18,9 @@ from hypothesis import settings
 
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_worker_niceness", "0")
+CACHE = TemporaryDirectory(prefix="nas-tests-")
+atexit.register(CACHE.cleanup)
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 

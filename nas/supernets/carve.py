@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.axes import AxisTable, Entry
-from nas.supernets.decompositions import Directions, factoring_pays
+from nas.supernets.cost import factoring_pays
+from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
 from nas.supernets.slicing import Cut, cut, scale_query

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nas import quantities
 from nas.quantities import Matrix, Multiple, Term
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, axis_name
 from nas.supernets.axes import AxisTable
-from nas.supernets.decompositions import factoring_pays
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
+
+
+def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
+    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
+    return rank * (outputs + inputs) < outputs * inputs
 
 
 @final
@@ -101,6 +106,8 @@ class Cost:
 
         Exact, and differentiable towards the weights: each look-up table is contracted with the weights of its choices.
         """
+        import torch  # whoever has weights has loaded it
+
         additive = self.additive(quantity)
         # A mean of a sum is the sum of means, and choices are independent: each table is contracted by itself.
         total = weights[0].new_full((), float(additive.constant))

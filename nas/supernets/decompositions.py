@@ -135,11 +135,6 @@ def relative_error(weight: Tensor, along: Directions, rank: int) -> float:
     return float((weight - outer @ inner).norm() / weight.norm())
 
 
-def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
-    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
-    return rank * (outputs + inputs) < outputs * inputs
-
-
 def _svd(matrix: Tensor, _: Tensor | None) -> Tensor:
     """Left singular vectors: the least error at every rank (Eckart and Young)."""
     basis: Tensor = torch.linalg.svd(matrix, full_matrices=False).U

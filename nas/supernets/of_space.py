@@ -1,24 +1,26 @@
 """What follows from a search space's model alone: axis table, costs, input size, what its head reads. The model is
-outlined, never allocated, whatever its size.
+outlined, never allocated, whatever its size; the first two need no torch for a model that was seen before.
 """
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from nas.errors import ModelError
 from nas.searchspaces import SearchSpace
-from nas.supernets import Cost, build
+from nas.supernets.anatomy import anatomy
 from nas.supernets.axes import AxisTable
-from nas.supernets.families import family_of
-from nas.supernets.families._base import Readout
+from nas.supernets.cost import Cost
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.supernets.families._base import Family, Readout
 
 
 def table_of(space: SearchSpace) -> AxisTable:
     """The axis table of a space. Raises `ModelError` for a model that cannot become a supernet, as all of these do."""
-    model = _outlined(space)
-    return family_of(model).table(model, space.axes)
+    return anatomy(space.model, space.model_args).table.choosing(space.axes)
 
 
 def cost_of(space: SearchSpace) -> Cost:
@@ -28,8 +30,8 @@ def cost_of(space: SearchSpace) -> Cost:
 
 def image_size_of(space: SearchSpace) -> int:
     """Height and width in pixels of the images that the model takes. Raises `ModelError` when it is not square."""
-    model = _outlined(space)
-    height, width = family_of(model).image_size(model)
+    family, model = _outlined(space)
+    height, width = family.image_size(model)
     if height != width:
         raise ModelError(f"{space.model}: its images are {height} x {width}; needed: a square, set model_args.img_size")
     return height
@@ -37,10 +39,16 @@ def image_size_of(space: SearchSpace) -> int:
 
 def readout_of(space: SearchSpace) -> Readout:
     """What the head of the model reads."""
-    model = _outlined(space)
-    return family_of(model).readout(model)
+    family, model = _outlined(space)
+    return family.readout(model)
 
 
-def _outlined(space: SearchSpace) -> nn.Module:
+def _outlined(space: SearchSpace) -> tuple[Family, nn.Module]:
+    import torch
+
+    from nas.supernets.families import family_of
+    from nas.supernets.timm_models import build
+
     with torch.device("meta"):
-        return build(space.model, space.model_args)
+        model = build(space.model, space.model_args)
+    return family_of(model), model

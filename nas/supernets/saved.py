@@ -25,9 +25,9 @@ from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.decompositions import OfInputs
 from nas.supernets.families import family_of
-from nas.supernets.outline import build
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut
+from nas.supernets.timm_models import build
 from nas.system.files import replace_file, replacing
 
 FORMAT = 1

@@ -18,11 +18,11 @@ from nas.supernets.decompositions import Directions, Factoring
 from nas.supernets.families import family_of
 from nas.supernets.families._base import Piece
 from nas.supernets.gates import gated
-from nas.supernets.outline import differs, outline_of
 from nas.supernets.prefixes import Keys
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut, Where, permute
+from nas.supernets.timm_models import differs, outline_of
 
 
 @final

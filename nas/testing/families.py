@@ -18,7 +18,7 @@ from nas.searchspaces.axis_names import MLP, dimension, index, is_position, rank
 from nas.supernets import Supernet, load, save
 from nas.supernets.families import families
 from nas.supernets.gates import gate_refusal
-from nas.supernets.outline import outline_of
+from nas.supernets.timm_models import outline_of
 
 MODELS = "nas.supernets.models"
 """Where classes of models lie that timm lacks."""

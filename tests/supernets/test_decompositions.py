@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nas.errors import ModelError
-from nas.supernets.decompositions import METHODS, OfOutputs, directions, energies, factoring_pays, relative_error
+from nas.supernets.cost import factoring_pays
+from nas.supernets.decompositions import METHODS, OfOutputs, directions, energies, relative_error
 
 SHAPES = {"tall": (24, 10), "wide": (9, 30), "square": (16, 16)}
 RANKS = (1, 3, 6, 9)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.errors import ModelError
 from nas.supernets.checkpoint import load_weights
 from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, Performer, checkpoint_filter_fn
-from nas.supernets.outline import build
+from nas.supernets.timm_models import build
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 2, "num_heads": 4, "num_classes": 5}
 

@@ -1,0 +1,82 @@
+"""The anatomy of timm models: names and numbers that follow from a model's name and arguments, without weights.
+
+A model that was seen before is remembered in the user's cache folder, and neither built again nor is timm or torch
+loaded for it: what is asked before anything trains, such as `nas show`, then answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from hashlib import sha256
+from importlib.metadata import entry_points, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, final
+
+from nas.errors import ModelError
+from nas.searchspaces import Outline
+from nas.supernets.axes import AxisTable
+from nas.system import user_cache
+
+FAMILIES = "nas.supernets.families"
+"""The plug-in folder of families, and the group of entry points that adds to it."""
+
+
+@final
+@dataclass(frozen=True)
+class Anatomy:
+    """What a search space must know of a model, and the axes of its parameters where every axis may be chosen.
+
+    `own` says whether one of our families gave it: only then do the versions, and our code, say all that it depends on.
+    """
+
+    outline: Outline
+    table: AxisTable
+    own: bool
+
+
+def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
+    """The anatomy of a timm model by name; nothing is allocated, whatever its size. Raises `ModelError`."""
+    if mappings := [key for key, value in model_args.items() if isinstance(value, dict)]:
+        raise ModelError(
+            f"model_args: '{mappings[0]}' is a mapping; allowed: numbers, text, true or false, lists of these"
+        )
+    return _anatomy(model, tuple(sorted((key, _hashable(value)) for key, value in model_args.items())))
+
+
+@lru_cache(maxsize=64)
+def _anatomy(model: str, model_args: tuple[tuple[str, Any], ...]) -> Anatomy:
+    about = {"model": model, "model_args": dict(model_args), **_made_by()}
+    remembered = user_cache.recall(Anatomy, about)
+    if remembered is not None:
+        return remembered
+
+    import torch
+
+    from nas.supernets.timm_models import anatomy_of, build
+
+    with torch.device("meta"):
+        built = anatomy_of(build(model, dict(model_args)), model)
+    if built.own:
+        user_cache.remember(built, about)
+    return built
+
+
+@cache
+def _made_by() -> dict[str, Any]:
+    """What else an anatomy depends on: versions, families of other packages, and our own code, whose version does not
+    change while somebody works on it.
+    """
+    folders = [Path(str(files(package))) for package in ("nas.supernets", "nas.searchspaces")]
+    code = sha256()
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        code.update(path.read_bytes())
+    plugged = [[entry.name, entry.value, entry.dist and entry.dist.version] for entry in entry_points(group=FAMILIES)]
+    return {"versions": {name: version(name) for name in ("nas", "timm", "torch")}, "code": code.hexdigest(),
+            "families": sorted(plugged)}  # fmt: skip
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

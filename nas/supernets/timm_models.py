@@ -1,0 +1,113 @@
+"""Models of timm: built by name, outlined, compared with what a name and its arguments say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from nas.errors import ModelError, nearest
+from nas.searchspaces import Outline
+from nas.searchspaces.axis_names import dimension
+from nas.supernets import families
+from nas.supernets.anatomy import Anatomy
+from nas.supernets.families import family_of
+from nas.supernets.models import t2t as t2t  # registers its models in timm
+
+NOT_SHAPES = frozenset(
+    {
+        "checkpoint_path",
+        "pretrained",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "cache_dir",
+        "scriptable",
+        "features_only",
+    }
+)
+"""Arguments of `timm.create_model` that load files or wrap the model, instead of saying what it is."""
+
+
+def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
+    """A timm model by name. Raises ModelError for an unknown name, or arguments that its class does not take."""
+    if not timm.is_model(model):
+        raise ModelError(f"timm {timm.__version__} has no model '{model}'{nearest(model, timm.list_models())}")
+    if wrong := NOT_SHAPES & set(model_args):
+        raise ModelError(
+            f"model_args may not hold {', '.join(sorted(wrong))}: they say what a model is, not what to load"
+        )
+    try:
+        built: nn.Module = timm.create_model(model, pretrained=pretrained, **model_args)
+    except OSError as wrong_file:
+        raise ModelError(
+            f"timm finds no pretrained weights of '{model}' here: {_first_line(wrong_file)}"
+        ) from wrong_file
+    except Exception as wrong_args:  # whatever a constructor does with arguments that its author did not think of
+        arguments = ", ".join(f"{key}={value}" for key, value in model_args.items())
+        reason = _first_line(wrong_args)
+        raise ModelError(
+            f"timm cannot build '{model}' with model_args {arguments or '(none)'}: {reason}"
+        ) from wrong_args
+    return built
+
+
+def anatomy_of(model: nn.Module, name: str) -> Anatomy:
+    """Axes and axis table of a model that exists, called `name` in messages."""
+    family = family_of(model)
+    table = family.table(model, family.frame(model).axes)  # every axis chosen: all that the family says
+    return Anatomy(outline_of(model, name), table, own=type(family).__module__.startswith(families.__name__))
+
+
+def outline_of(model: nn.Module, name: str) -> Outline:
+    """The axes of a model that exists."""
+    family = family_of(model)
+    frame, elastic = family.frame(model), family.elastic(model)
+    chosen = {axis for axis in frame.axes if dimension(axis) in elastic}
+    chosen |= {parent for axis in chosen for parent in frame.within.get(axis, "").split()}
+
+    def of_chosen(mapping: Mapping[str, Any]) -> dict[str, Any]:
+        return {axis: value for axis, value in mapping.items() if axis in chosen}
+
+    return Outline(name, of_chosen(frame.axes), of_chosen(frame.protected), of_chosen(frame.within), elastic)
+
+
+def differs(model: nn.Module, name: str, model_args: Mapping[str, Any]) -> str:
+    """How `model` differs from what timm builds by that name and these arguments; empty when it does not."""
+    with torch.device("meta"):
+        fresh = build(name, model_args)
+    for what, of in (("shape", _shapes), ("setting", _settings)):
+        here, there = of(model), of(fresh)
+        for key in {**here, **there}:
+            if here.get(key) != there.get(key):
+                return f"{what} {key} = {here.get(key)}, by the space {there.get(key)}"
+    return ""
+
+
+def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _settings(model: nn.Module) -> dict[str, Any]:
+    """Plain attributes of all modules, but for those of a mode or of training."""
+    passing = {
+        "training",
+        "grad_checkpointing",
+        "fused_attn",
+        "distilled_training",
+        "p",
+        "drop_prob",
+        "weight_init_mode",
+    }
+    return {
+        f"{path}.{key}".removeprefix("."): value
+        for path, module in model.named_modules()
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key not in passing and isinstance(value, bool | int | float | str)
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
