@@ -90,6 +90,7 @@ class Document:
             except _NoWayError as fault:
                 faults.append(Fault(option, key, *fault.args))
                 continue
+            # What lay at the key is gone with its places; the keys on the way to it, if new, come from the option too.
             places = {p: w for p, w in document.places.items() if p[: len(path)] != path}
             places |= {(*path, *inner): option for inner in loaded.places} | {path: option}
             places = {path[:end]: option for end in range(1, len(path))} | places
@@ -108,6 +109,7 @@ class Document:
         own = self.get(at)
         assert own is None or isinstance(own, dict), f"{dotted(at)} is no mapping"
         data, _ = _put(self.data, list(map(str, at)), _merged(preset.data, own))
+        # A preset's key is seen unless this document has a value at it, or above it, that is no mapping.
         hidden = {path for path in self.places if not isinstance(self.get(path), dict)}
         below = {(*at, *path): place for path, place in preset.places.items()}
         seen = {p: w for p, w in below.items() if not any(p[:end] in hidden for end in range(len(p) + 1))}
@@ -156,9 +158,9 @@ def attempt(document: Document, kind: type[T], at: KeyPath = ()) -> tuple[T | No
         # types alone.
         return adapter.validate_json(json.dumps(data), strict=True, extra="forbid"), []
     except ValidationError as error:
-        told = {fault.key for fault in document.faults}
+        reported = {fault.key for fault in document.faults}
         wrong = faults_of(error, adapter, data, at, document.where)
-        return None, [fault for fault in wrong if fault.found != NOTHING or fault.key not in told]
+        return None, [fault for fault in wrong if fault.found != NOTHING or fault.key not in reported]
 
 
 def in_order(faults: Iterable[Fault]) -> list[Fault]:
@@ -203,6 +205,7 @@ def _put(data: Plain, keys: Sequence[str], value: Plain, above: KeyPath = ()) ->
     """
     if not keys:
         return value, above
+    # Nothing is changed in place: documents share the parts that stay as they are.
     key, rest = keys[0], keys[1:]
     if isinstance(data, list):
         if not key.isdigit() or int(key) >= len(data):

@@ -50,6 +50,7 @@ def faults_of(
     """The faults of `data`, which lies at the path `at` of its document; `where` says the place of a path of the
     document.
     """
+    # Pydantic reports every branch of a union: one place may have several errors, which become one fault.
     details = error.errors(include_url=False)
     places = [_path(detail, data) for detail in details]
     faults = []
@@ -76,12 +77,15 @@ def _path(detail: ErrorDetails, data: Any) -> KeyPath:
 
 
 def _words(details: Sequence[ErrorDetails], path: KeyPath, adapter: TypeAdapter[Any]) -> tuple[str, str]:
+    """What was found at a place, and what is allowed there."""
     first = details[0]
     if first["type"] in _UNKNOWN:
+        # The JSON schema knows the keys of nested dataclasses too, by the names that YAML has for them.
         names = _keys(adapter.json_schema(), path[:-1])
         return "an unknown key", f"{', '.join(names) or 'no key'}{nearest(str(path[-1]), names)}"
     if first["type"] == "missing":
         return NOTHING, "a value for this key"
+    # "a number, or a whole number" says no more than "a number".
     allowed = list(dict.fromkeys(_allowed(detail, path, adapter) for detail in details))
     if "a number" in allowed and "a whole number" in allowed:
         allowed.remove("a whole number")
@@ -104,6 +108,7 @@ def _allowed(detail: ErrorDetails, path: KeyPath, adapter: TypeAdapter[Any]) -> 
 def _keys(schema: Mapping[str, Any], path: KeyPath, root: Mapping[str, Any] | None = None) -> list[str]:
     """The keys that a JSON schema allows at a path."""
     root = schema if root is None else root
+    # A named part of the schema stands elsewhere; a union allows the keys of all its branches.
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         return _keys(root["$defs"][name], path, root)

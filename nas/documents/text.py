@@ -29,8 +29,6 @@ _MOST = 100_000
 """Values that a file may expand to: aliases of aliases grow exponentially."""
 _DEEPEST = 64
 """Levels of lists and mappings: what reads them calls itself once for each."""
-
-
 _TOO_DEEP = ("lists or mappings nested too deep", f"at most {_DEEPEST} levels")
 _LONGEST = 60
 """Characters of a value that a fault shows."""
@@ -49,7 +47,7 @@ def dotted(path: KeyPath) -> str:
 @final
 @dataclass
 class Loaded:
-    """Plain data, the place of every key and item, and what was wrong with the text."""
+    """Plain data, the place of every key and item, and what is wrong with the text."""
 
     locate: Locate
     data: Plain = None
@@ -63,7 +61,7 @@ class Loaded:
 
 
 def load(text: str, locate: Locate) -> Loaded:
-    """Plain and places of a YAML 1.2 text that holds one document. Never raises for what the text says."""
+    """Plain data and places of a YAML 1.2 text that holds one document. Never raises for what the text says."""
     loaded = Loaded(locate)
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -81,20 +79,22 @@ def load(text: str, locate: Locate) -> Loaded:
     else:
         if node is not None:
             loaded.places[()] = locate(node.start_mark.line, node.start_mark.column)
-            loaded.data = _Plain(yaml, loaded).value(node, (), ())
+            loaded.data = _Reading(yaml, loaded).value(node, (), ())
     return loaded
 
 
 @final
-class _Plain:
+class _Reading:
     """Turns the parser's nodes into plain data, noting places and faults."""
 
     def __init__(self, yaml: YAML, loaded: Loaded) -> None:
         self.yaml, self.loaded, self.left = yaml, loaded, _MOST
 
     def value(self, node: Node, path: KeyPath, above: tuple[int, ...]) -> Plain:
+        """The value of a node. `above` are the nodes that it lies in: an alias of one of them has no end."""
         self.left -= 1
         if id(node) in above or self.left < 0:
+            # At -1 it is said; after that every further value would be a fault of its own.
             if self.left >= -1:
                 self.loaded.fault(node, path, "aliases without end", f"at most {_MOST} values")
             return None
@@ -133,6 +133,7 @@ class _Plain:
         return [self.value(item, (*path, i), above) for i, item in enumerate(node.value)]
 
     def scalar(self, node: ScalarNode, path: KeyPath) -> Plain:
+        # A date and "=" are text to us: JSON knows neither.
         tag = str(node.tag)
         if tag in _TEXTS:
             return str(node.value)

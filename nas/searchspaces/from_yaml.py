@@ -5,7 +5,7 @@ together.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
@@ -86,7 +86,7 @@ def outline_of(model: str, model_args: Mapping[str, Any]) -> Outline:
 
 
 def _refused(document: Document, at: KeyPath, model: str, args: Mapping[str, Any], wrong: NasError) -> Fault:
-    """The fault of a model that cannot be outlined: of its arguments, when the model alone can be."""
+    """The fault of a model that cannot be outlined: of its arguments, when the model without them can be."""
     reason = " ".join(str(wrong).split())
     if document.get((*at, "model_args")):
         try:
@@ -120,7 +120,7 @@ def _kinds(document: Document, at: KeyPath, faults: list[Fault]) -> dict[str, Ch
                 (*at, "choices"), "an empty mapping", "at least one choice, such as heads: {size: [1, 2, 3]}"
             )
         )
-    found = {}
+    kinds = {}
     for name, mapping in mappings.items() if isinstance(mappings, dict) else ():
         path = (*at, "choices", name)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
@@ -128,18 +128,19 @@ def _kinds(document: Document, at: KeyPath, faults: list[Fault]) -> dict[str, Ch
         if isinstance(mapping, dict):
             kind = _kind(document, path, mapping, faults)
             if kind is not None:
-                found[name] = kind
-    return found
+                kinds[name] = kind
+    return kinds
 
 
 def _kind(document: Document, path: KeyPath, mapping: Mapping[str, Any], faults: list[Fault]) -> ChoiceKind | None:
+    """The kind of choice that a mapping is: the one whose name is among its keys."""
     known = kind_names()
     keys = [key for key in mapping if key in known]
     if len(keys) != 1:
-        shown = f"the keys {', '.join(mapping)}" if mapping else "an empty mapping"
+        written = f"the keys {', '.join(mapping)}" if mapping else "an empty mapping"
         hints = (nearest(key, known) for key in mapping)
         hint = "" if keys else next(filter(None, hints), "")
-        faults.append(document.fault(path, shown, f"exactly one of {', '.join(known)}{hint}"))
+        faults.append(document.fault(path, written, f"exactly one of {', '.join(known)}{hint}"))
         return None
     try:
         kind = find_kind(keys[0])
@@ -176,31 +177,45 @@ def _expanded(
     """The choices that the kinds make on a model; faults and notes are added to the lists."""
 
     def fault(path: KeyPath, key: str, found: str, allowed: str) -> None:
+        # A kind knows its own mapping only: its "size.2" becomes the document's choices.heads.size.2.
         inner = tuple(int(step) if step.isdigit() else step for step in key.split(".")) if key else ()
         faults.append(document.fault((*path, *inner), found, allowed))
 
     choices: list[Choice] = []
-    owners: dict[str, str] = {}
+    owners: dict[str, str] = {}  # axis -> the mapping that sets it
     for name, kind in kinds.items():
-        report = Faults(partial(fault, (*at, "choices", name)), notes.append)
-        known = len(faults)
-        made = kind.choices(name, outline, report)
-        assert made or len(faults) > known, f"'{name}' made no choice and reported nothing"
-        for axis in (axis for choice in made for axis in choice.axes):
+        own = Faults(partial(fault, (*at, "choices", name)), notes.append)
+        before = len(faults)
+        expanded = kind.choices(name, outline, own)
+        assert expanded or len(faults) > before, f"'{name}' made no choice and reported nothing"
+        # Two mappings that set one axis would contradict each other. One axis is enough to say so: of 12 blocks, all
+        # others would be reported alike.
+        for axis in (axis for choice in expanded for axis in choice.axes):
             rival = owners.setdefault(axis, name)
             if rival != name:
-                report.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
+                own.fault("", f"sizes of {axis}, which '{rival}' sets too", "each axis in one choice")
                 break
-        choices += made
-    nested = {axis for choice in choices if choice.chain for axis in choice.axes}
-    parents = {axis: outline.within.get(axis, "").split() for axis in owners}
+        choices += expanded
+    for name, axis, parent in _nested_twice(choices, owners, outline):
+        allowed = f"one of the two, since {axis} selects its units from {parent}"
+        fault((*at, "choices", name), "", f"sizes of {axis}, while '{owners[parent]}' sets {parent}", allowed)
+    return choices
+
+
+def _nested_twice(
+    choices: Sequence[Choice], owners: Mapping[str, str], outline: Outline
+) -> Iterator[tuple[str, str, str]]:
+    """An axis is set, and so is the one whose units it selects from: the mapping at fault, the axis, and the other.
+
+    It would be open whether "half of the inputs" is half of the whole embedding or of what is left of it. A chain may
+    do it where one mapping sets both, since it makes their sizes agree (queries that are dropped after their block).
+    """
+    agreed = {axis for choice in choices if choice.chain for axis in choice.axes}
     clashes = {
         (owners[axis], parent): axis
-        for axis, packed in parents.items()
-        for parent in packed
-        if parent in owners and not (axis in nested and owners[parent] == owners[axis])
+        for axis in owners
+        for parent in outline.within.get(axis, "").split()
+        if parent in owners and not (axis in agreed and owners[parent] == owners[axis])
     }
     for (owner, parent), axis in clashes.items():
-        found = f"sizes of {axis}, while '{owners[parent]}' sets {parent}"
-        fault((*at, "choices", owner), "", found, f"one of the two, since {axis} selects its units from {parent}")
-    return choices
+        yield owner, axis, parent

@@ -146,6 +146,7 @@ class SearchSpace(Mapping[str, Choice]):
 
     def check(self, architecture: Mapping[str, Any]) -> None:
         """Raises SpaceError, naming choice, found and allowed, when the architecture is not of this space."""
+        # What the rules would repair is what is wrong.
         row = self.to_table([architecture])
         repaired = self.canonical(row)
         wrong = np.flatnonzero(row[0] != repaired[0])
@@ -174,13 +175,14 @@ class SearchSpace(Mapping[str, Choice]):
             if architecture.keys() != self._positions.keys():
                 self._refuse_names(architecture)
             for name, value in architecture.items():
-                c, places = self._positions[name]
+                column, indices = self._positions[name]
+                # True is the key 1 of a dictionary, and no value.
                 number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-                place = places.get(value) if number else None
-                if place is None:
+                index = indices.get(value) if number else None
+                if index is None:
                     allowed = ", ".join(map(str, self[name].values))
                     raise SpaceError(f"choice '{name}': found {value!r}; allowed: {allowed}")
-                table[r, c] = place
+                table[r, column] = index
         return table
 
     def from_table(self, table: Indices | Sequence[Sequence[int]]) -> list[Architecture]:
@@ -239,6 +241,7 @@ class SearchSpace(Mapping[str, Choice]):
         When the draw ends where it began, one choice is changed: uniformly drawn from all single changes that make a
         difference.
         """
+        # Values drawn anew may be the old ones, and rules may undo a change: then the child is its parent again.
         row = self.as_table(a)[0]
         drawn = (rng.random(len(self)) * self.n_values).astype(np.int64)
         child = self.canonical(np.where(rng.random(len(self)) < rate, drawn, row)[None])
@@ -256,7 +259,8 @@ class SearchSpace(Mapping[str, Choice]):
         row = self.canonical(self.as_table(x))[0]
         if limit is None or limit.allows(row[None])[0]:
             return self._row(row)
-        scores = [-np.abs(np.arange(n) - place).astype(np.float64) for n, place in zip(self.n_values, row, strict=True)]
+        # The path whose values are the fewest steps away in sum is the best one, when each step costs one.
+        scores = [-np.abs(np.arange(n) - i).astype(np.float64) for n, i in zip(self.n_values, row, strict=True)]
         return self._row(limit.lattice.best(scores))
 
     @cached_property
@@ -272,10 +276,11 @@ class SearchSpace(Mapping[str, Choice]):
         their order.
         """
         table = np.repeat(row[None], len(changes), axis=0)
-        for r, (c, place) in enumerate(changes):
-            table[r, c] = place
+        for r, (c, index) in enumerate(changes):
+            table[r, c] = index
         table = self._rules.canonical(table)
         table = table[(table != row).any(axis=1)]
+        # Distinct rows, sorted by `unique`, put back into the order of the changes.
         _, first = np.unique(table, axis=0, return_index=True)
         return np.asarray(table[np.sort(first)])
 
@@ -289,6 +294,7 @@ class SearchSpace(Mapping[str, Choice]):
         if table.ndim != 2 or table.shape[1] != len(self) or not np.issubdtype(table.dtype, np.integer):
             shape = f"{table.dtype} of shape {table.shape}"
             raise SpaceError(f"a table of architectures: found {shape}; allowed: integers of shape (n, {len(self)})")
+        # Per column: the first choice with an index out of range is named.
         low, high = (table.min(0), table.max(0)) if len(table) else (np.zeros(1), np.zeros(1))
         wrong = np.flatnonzero((low < 0) | (high >= np.array(self.n_values)))
         if len(wrong):

@@ -147,18 +147,19 @@ class ChoiceSuite:
 
     @pytest.mark.parametrize("kind", names(KINDS))
     def test_names_say_where_a_choice_acts(self, kind: str) -> None:
-        """A choice is called NAME, or NAME.INDEX with the index that the axes of its first family begin with; the first
-        block comes first.
+        """A choice is called NAME, or NAME.INDEX with the index that the axes of its first dimension begin with.
+
+        The first block comes first.
         """
         for name, mapping in find_kind(kind).examples():
             for space in filter(None, (_space(name, mapping, outline) for outline in self.outlines)):
-                places = [position(index(choice)) for choice in space]
-                assert places == sorted(places)
+                positions = [position(index(choice)) for choice in space]
+                assert positions == sorted(positions)
                 for choice in space.values():
                     assert dimension(choice.name) == name
-                    place = position(index(choice.name))
+                    begin = position(index(choice.name))
                     own = [axis for axis in choice.axes if dimension(axis) == dimension(choice.axes[0])]
-                    assert all(position(index(axis))[: len(place)] == place for axis in own)
+                    assert all(position(index(axis))[: len(begin)] == begin for axis in own)
 
     @pytest.mark.parametrize("kind", names(KINDS))
     def test_architectures_survive_json_and_tables(self, kind: str) -> None:

@@ -151,8 +151,8 @@ class Toy:
         return [name for name, choice in self.space.items() if axes & set(choice.sizes[0])]
 
     def _factor(self, quantity: str, block: int) -> Factor:
-        places = [list(self.space).index(name) for name in self._names(block)]
-        choices = [list(self.space.values())[place] for place in places]
+        columns = [list(self.space).index(name) for name in self._names(block)]
+        choices = [list(self.space.values())[column] for column in columns]
         table = np.zeros([len(choice.values) for choice in choices], dtype=np.int64)
         for at in itertools.product(*(range(len(choice.values)) for choice in choices)):
             sizes = dict(UNITS)
@@ -161,16 +161,18 @@ class Toy:
                 sizes |= {dimension(axis): units for axis, units in own.items()}
             rows = sizes[TOKENS] if quantity == "macs" else 1
             table[at] = sizes[DEPTH] * rows * 48 * (4 * 16 * sizes[HEADS] + 2 * sizes[MLP])
-        return Factor(choices=tuple(places), table=table)
+        return Factor(choices=tuple(columns), table=table)
 
     def _sizes(self, table: np.ndarray, kind: str) -> np.ndarray:
         """Float array (architectures, blocks): sizes of the axes of one dimension."""
         sizes = np.full((len(table), BLOCKS), float(UNITS[kind]))
-        for place, choice in enumerate(self.space.values()):
+        for column, choice in enumerate(self.space.values()):
             for block in range(BLOCKS):
                 axis = axis_name(kind, str(block))
                 if axis in choice.sizes[0]:
-                    sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[table[:, place]]
+                    sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[
+                        table[:, column]
+                    ]
         return sizes
 
 

@@ -77,7 +77,7 @@ class FakeCost:
         return Additive(1000, tuple(self._block(metric, block, axes, owner) for block in blocks))
 
     def _block(self, metric: str, block: str, axes, owner) -> Factor:
-        names = [f"{family}.{block}" for family in ("heads", "mlp", "tokens", "depth")]
+        names = [f"{dimension}.{block}" for dimension in ("heads", "mlp", "tokens", "depth")]
         scope = tuple(dict.fromkeys(owner[name] for name in names if name in owner))
         choices = list(self.space.values())
         table = np.zeros([len(choices[c].values) for c in scope], np.int64)

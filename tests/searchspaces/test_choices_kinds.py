@@ -82,9 +82,9 @@ from nas.searchspaces import Choice, ChoiceKind
 @dataclass(frozen=True, kw_only=True)
 class Halve(ChoiceKind):
     halve: str
-    def choices(self, name, outline, report):
+    def choices(self, name, outline, faults):
         if self.halve not in outline.dimensions:
-            report.fault("halve", self.halve, "an axis")
+            faults.fault("halve", self.halve, "an axis")
             return []
         whole = {a: outline.axes[a] for a in outline.dimensions[self.halve]}
         half = {a: size // 2 for a, size in whole.items()}

@@ -5,7 +5,7 @@ from nas.searchspaces.axis_names import dimension, index, position
 from nas.searchspaces.outline import Outline
 
 
-def test_axes_are_named_family_dot_index():
+def test_axes_are_named_dimension_dot_index():
     assert [dimension("heads.2.5"), index("heads.2.5"), position("2.5")] == ["heads", "2.5", (2, 5)]
     assert [dimension("embed"), index("embed"), position("")] == ["embed", "", ()]
 

@@ -73,8 +73,8 @@ class ChoiceKind(ABC):
     """One choice per block, stage or model; left out, the finest that the axes have."""
 
     @abstractmethod
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
-        """The choices that the mapping called `name` makes on a model, first block first; an empty list when `report`
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
+        """The choices that the mapping called `name` makes on a model, first block first; an empty list when `faults`
         has a fault.
         """
 
@@ -86,49 +86,53 @@ class ChoiceKind(ABC):
         """
 
 
-def elastic(families: Sequence[str], key: str, outline: Outline, report: Faults) -> list[str]:
-    """Those of `families` that the model has and may choose; the others are reported, at `key`."""
-    allowed = [f for f in outline.dimensions if f in outline.elastic]
+def elastic(dimensions: Sequence[str], key: str, outline: Outline, faults: Faults) -> list[str]:
+    """Those of `dimensions` that the model has and may choose; the others are reported, at `key`."""
+    allowed = [dimension for dimension in outline.dimensions if dimension in outline.elastic]
     good: list[str] = []
-    if not families:
-        report.fault(key, "an empty list", f"at least one of {', '.join(sorted(allowed))}")
-    for i, name in enumerate(families):
-        place = f"{key}.{i}" if key else key
+    if not dimensions:
+        faults.fault(key, "an empty list", f"at least one of {', '.join(sorted(allowed))}")
+    for i, name in enumerate(dimensions):
+        item = f"{key}.{i}" if key else key
         if name in outline.dimensions and name not in allowed:
-            report.fault(place, f"'{name}', which is fixed in {outline.model}", f"one of {', '.join(sorted(allowed))}")
+            faults.fault(item, f"'{name}', which is fixed in {outline.model}", f"one of {', '.join(sorted(allowed))}")
         elif name not in allowed:
-            report.fault(
-                place, f"unknown axis '{name}'", f"one of {', '.join(sorted(allowed))}{nearest(name, allowed)}"
-            )
+            faults.fault(item, f"unknown axis '{name}'", f"one of {', '.join(sorted(allowed))}{nearest(name, allowed)}")
         elif name in good:
-            report.fault(place, f"'{name}' twice", "each axis once")
+            faults.fault(item, f"'{name}' twice", "each axis once")
         else:
             good.append(name)
     return good
 
 
-def groups(families: Sequence[str], per: Level | None, outline: Outline, report: Faults) -> list[Group]:
-    """The axes of some families, put together per block, stage or model.
+def named(name: str, of: Sequence[str] | None, outline: Outline, faults: Faults) -> list[str]:
+    """The dimensions `of` that a mapping called `name` chooses; left out, the one that has the mapping's name."""
+    return elastic([name], "", outline, faults) if of is None else elastic(of, "of", outline, faults)
+
+
+def groups(dimensions: Sequence[str], per: Level | None, outline: Outline, faults: Faults) -> list[Group]:
+    """The axes of some dimensions, put together per block, stage or model.
 
     When the model has no such groups, this is reported, and the finest that there are are returned, so that the
     values can be judged.
     """
-    axes = [axis for name in families for axis in outline.dimensions[name]]
+    axes = [axis for name in dimensions for axis in outline.dimensions[name]]
     levels: list[Level] = ["block", "stage", "model"]
     coarsest: Level = levels[max((levels.index(outline.level(axis)) for axis in axes), default=0)]
     level: Level = per or coarsest
     if level == "stage" and not outline.staged:
-        report.fault("per", "'stage'", f"'block' or 'model': {outline.model} has no stages")
+        faults.fault("per", "'stage'", f"'block' or 'model': {outline.model} has no stages")
         level = coarsest
     elif levels.index(level) < levels.index(coarsest):
-        which = next(axis for axis in axes if outline.level(axis) == coarsest)
-        report.fault("per", f"'{level}'", f"'{coarsest}' or coarser: {outline.model} has '{which}' once per {coarsest}")
+        example = next(axis for axis in axes if outline.level(axis) == coarsest)
+        allowed = f"'{coarsest}' or coarser: {outline.model} has '{example}' once per {coarsest}"
+        faults.fault("per", f"'{level}'", allowed)
         level = coarsest
     members: dict[str, list[str]] = {}
     for axis in axes:
-        place = index(axis)
-        members.setdefault({"block": place, "stage": stage(place), "model": ""}[level], []).append(axis)
-    return [Group(place, tuple(members[place])) for place in sorted(members, key=position)]
+        own = index(axis)
+        members.setdefault({"block": own, "stage": stage(own), "model": ""}[level], []).append(axis)
+    return [Group(where, tuple(members[where])) for where in sorted(members, key=position)]
 
 
 def title(name: str, group: Group) -> str:

@@ -40,43 +40,47 @@ def exact(value: Value) -> Fraction:
     return Fraction(str(value))
 
 
-def listed(values: Values, key: str, report: Faults) -> list[tuple[str, Value]]:
-    """Place and value of each, as written; whatever no choice could have as a value is reported and left out."""
+def listed(values: Values, key: str, faults: Faults) -> list[tuple[str, Value]]:
+    """Key ("size.2") and value of each, as written; what no choice could have as a value is reported and left out."""
     if isinstance(values, Range):
-        return [(key, value) for value in _expanded(values, key, report)]
+        return [(key, value) for value in _expanded(values, key, faults)]
     if not values:
-        report.fault(key, "an empty list", "at least one value")
+        faults.fault(key, "an empty list", "at least one value")
     whole = all(isinstance(value, int) for value in values)
     good: list[tuple[str, Value]] = []
     for i, value in enumerate(values):
-        place = f"{key}.{i}"
+        item = f"{key}.{i}"
         if not math.isfinite(value) or value < 0:
-            report.fault(place, str(value), "a whole number from 1, or a fraction up to 1")
+            faults.fault(item, str(value), "a whole number from 1, or a fraction up to 1")
         elif isinstance(value, int) and not whole:
             allowed = f"fractions only, such as {float(value)}, or whole numbers only"
-            report.fault(place, f"the whole number {value} among fractions", allowed)
+            faults.fault(item, f"the whole number {value} among fractions", allowed)
         elif value in (other for _, other in good):
-            report.fault(place, f"{value} again", "each value once")
+            faults.fault(item, f"{value} again", "each value once")
         else:
-            good.append((place, value))
+            good.append((item, value))
     return good
 
 
-def _expanded(values: Range, key: str, report: Faults) -> list[Value]:
+def _expanded(values: Range, key: str, faults: Faults) -> list[Value]:
+    """The values of a range, both ends included; none when it is reported."""
     ends = (values.start, values.stop, values.step)
-    found = f"{{from: {values.start}, to: {values.stop}, step: {values.step}}}"
+    written = f"{{from: {values.start}, to: {values.stop}, step: {values.step}}}"
     if not all(map(math.isfinite, ends)) or values.start < 0 or values.step <= 0 or values.stop < values.start:
-        report.fault(key, found, "finite numbers with 0 < from <= to and step > 0")
+        faults.fault(key, written, "finite numbers with 0 < from <= to and step > 0")
         return []
+    # Fractions, since the binary numbers nearest to 0.1, 0.2 and 0.3 make no whole number of steps.
     start, stop, step = map(exact, ends)
     steps = (stop - start) / step
     if steps >= _MOST:
-        report.fault(key, f"{found}, {int(steps) + 1} values", f"at most {_MOST} values")
+        faults.fault(key, f"{written}, {int(steps) + 1} values", f"at most {_MOST} values")
         return []
     if steps.denominator != 1:
+        # The range would end before `to`: better to ask which of the two ends next to it was meant.
         last = start + math.floor(steps) * step
-        report.fault(key, found, f"a whole number of steps: to {float(last):g} or to {float(last + step):g}")
+        faults.fault(key, written, f"a whole number of steps: to {float(last):g} or to {float(last + step):g}")
         return []
+    # Only whole ends and steps give sizes; one number with a point makes them all fractions of an axis.
     whole = all(isinstance(end, int) for end in ends)
     points = [start + i * step for i in range(int(steps) + 1)]
     return [int(point) if whole else float(point) for point in points]
@@ -104,7 +108,7 @@ class Scale:
 
 
 def scaled(
-    name: str, values: Values, groups: Sequence[Group], scale: Scale, outline: Outline, report: Faults
+    name: str, values: Values, groups: Sequence[Group], scale: Scale, outline: Outline, faults: Faults
 ) -> list[Choice]:
     """One choice for each group, its values ascending; values that mean what another one means are dropped there,
     with a note.
@@ -112,45 +116,46 @@ def scaled(
     axes = [axis for group in groups for axis in group.axes]
     good = [
         value
-        for place, value in listed(values, scale.kind, report)
-        if axes and _fits(place, value, axes, scale, outline, report)
+        for key, value in listed(values, scale.kind, faults)
+        if axes and _fits(key, value, axes, scale, outline, faults)
     ]
     for group in groups:
         lengths = {outline.axes[axis]: axis for axis in group.axes}
         if len(lengths) > 1 and any(isinstance(value, int) for value in good):
             unequal = ", ".join(f"{axis} has {length} units" for length, axis in lengths.items())
-            report.fault(scale.kind, "whole numbers", f"fractions in (0, 1], since {unequal}")
+            faults.fault(scale.kind, "whole numbers", f"fractions in (0, 1], since {unequal}")
             return []
-    return [_choice(name, group, sorted(good), scale, report) for group in groups] if good else []
+    return [_choice(name, group, sorted(good), scale, faults) for group in groups] if good else []
 
 
-def _fits(place: str, value: Value, axes: Sequence[str], scale: Scale, outline: Outline, report: Faults) -> bool:
+def _fits(key: str, value: Value, axes: Sequence[str], scale: Scale, outline: Outline, faults: Faults) -> bool:
     """Whether every axis allows the value; the tightest one that does not is reported."""
     if isinstance(value, float):
         good = value <= 1 and (value > 0 or scale.zero)
         if not good:
             lower = "[0" if scale.zero else "(0"
-            report.fault(place, str(value), f"a fraction in {lower}, 1], or a whole number of units")
+            faults.fault(key, str(value), f"a fraction in {lower}, 1], or a whole number of units")
         return good
     low = max(axes, key=lambda axis: scale.least[axis])
     high = min(axes, key=lambda axis: outline.axes[axis])
     good = scale.least[low] <= value <= outline.axes[high]
     if not good:
-        report.fault(
-            place,
+        faults.fault(
+            key,
             str(value),
             f"{scale.least[low]} to {outline.axes[high]}, since {high} has {outline.axes[high]} units",
         )
     return good
 
 
-def _choice(name: str, group: Group, values: Sequence[Value], scale: Scale, report: Faults) -> Choice:
+def _choice(name: str, group: Group, values: Sequence[Value], scale: Scale, faults: Faults) -> Choice:
+    """The choice of one group. On short axes two fractions may be the same sizes: the smaller one stays."""
     first: dict[tuple[int, ...], Value] = {}
     for value in values:
         sizes = tuple(scale.size(value, axis) for axis in group.axes)
         if sizes in first:
             same = ", ".join(f"{axis} = {size}" for axis, size in zip(group.axes, sizes, strict=True))
-            report.note(f"{title(name, group)}: dropped {value}, which means the same as {first[sizes]} ({same})")
+            faults.note(f"{title(name, group)}: dropped {value}, which means the same as {first[sizes]} ({same})")
         else:
             first[sizes] = value
     rows = tuple(dict(zip(group.axes, sizes, strict=True)) for sizes in first)

@@ -29,17 +29,17 @@ class Depth(ChoiceKind):
     depth: Values
 
     @override
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
         level: Level = "stage" if outline.staged else "model"
-        values = listed(self.depth, "depth", report)
-        if not elastic([DEPTH], "", outline, report):
+        values = listed(self.depth, "depth", faults)
+        if not elastic([DEPTH], "", outline, faults):
             return []
         if self.per not in (None, level):
-            report.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
-        found = groups([DEPTH], level, outline, report)
-        shortest = min(found, key=lambda group: len(group.axes))
-        good = [value for place, value in values if _fits(place, value, shortest, report)]
-        return [_choice(name, group, sorted(good), report) for group in found] if good else []
+            faults.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
+        stacks = groups([DEPTH], level, outline, faults)
+        shortest = min(stacks, key=lambda group: len(group.axes))
+        good = [value for key, value in values if _fits(key, value, shortest, faults)]
+        return [_choice(name, group, sorted(good), faults) for group in stacks] if good else []
 
     @classmethod
     @override
@@ -51,22 +51,23 @@ class Depth(ChoiceKind):
         ]
 
 
-def _fits(place: str, value: float, shortest: Group, report: Faults) -> bool:
+def _fits(key: str, value: float, shortest: Group, faults: Faults) -> bool:
+    """Whether even the shortest stack of blocks is long enough for the value; reported at `key` when it is not."""
     most = len(shortest.axes) if isinstance(value, int) else 1
     good = 0 < value <= most
     if not good:
         stage = f"stage {shortest.index}" if shortest.index else "the model"
         allowed = f"1 to {most}, since {stage} has {most} blocks" if isinstance(value, int) else "a fraction in (0, 1]"
-        report.fault(place, str(value), allowed)
+        faults.fault(key, str(value), allowed)
     return good
 
 
-def _choice(name: str, group: Group, values: Sequence[int | float], report: Faults) -> Choice:
+def _choice(name: str, group: Group, values: Sequence[int | float], faults: Faults) -> Choice:
     counts: dict[int, int | float] = {}
     for value in values:
         count = value if isinstance(value, int) else max(1, math.floor(exact(value) * len(group.axes)))
         if count in counts:
-            report.note(
+            faults.note(
                 f"{title(name, group)}: dropped {value}, which means the same as {counts[count]} ({count} blocks)"
             )
         else:

@@ -18,7 +18,7 @@ from nas.searchspaces.outline import Outline
 @final
 @dataclass(frozen=True, kw_only=True)
 class Divide(ChoiceKind):
-    """Every axis of the families keeps its size divided by the factor; factors that leave a remainder are dropped
+    """Every axis of the dimensions keeps its size divided by the factor; factors that leave a remainder are dropped
     there and noted.
     """
 
@@ -26,29 +26,29 @@ class Divide(ChoiceKind):
     by: tuple[int, ...]
 
     @override
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
         """The values are the factors, the greatest first, since it makes the smallest
         sub-network.
         """
         if not self.by:
-            report.fault("by", "an empty list", "at least one factor, such as [1, 2, 4]")
+            faults.fault("by", "an empty list", "at least one factor, such as [1, 2, 4]")
         good: list[int] = []
         for i, factor in enumerate(self.by):
             if factor < 1 or factor in good:
-                report.fault(
+                faults.fault(
                     f"by.{i}", f"{factor}{' again' if factor in good else ''}", "whole numbers from 1, each once"
                 )
             else:
                 good.append(factor)
-        found = groups(elastic(self.divide, "divide", outline, report), self.per, outline, report)
+        together = groups(elastic(self.divide, "divide", outline, faults), self.per, outline, faults)
         factors = sorted(good, reverse=True)
-        choices = [_choice(name, group, factors, outline, report) for group in found] if factors else []
-        barren = [group for group, choice in zip(found, choices, strict=True) if choice is None] if factors else []
+        choices = [_choice(name, group, factors, outline, faults) for group in together] if factors else []
+        barren = [group for group, choice in zip(together, choices, strict=True) if choice is None] if factors else []
         if barren:
             others = len(barren) - 1
             more = f" (nor the axes of {others} more group{'s' * (others > 1)})" if others else ""
             units = f"{_units(barren[0], outline)}{more}"
-            report.fault(
+            faults.fault(
                 "by", f"{list(self.by)}, none of which divides {units}", "a factor that divides all, such as 1"
             )
         return [choice for choice in choices if choice is not None]
@@ -67,7 +67,7 @@ def _units(group: Group, outline: Outline) -> str:
     return ", ".join(f"{axis} = {outline.axes[axis]}" for axis in group.axes)
 
 
-def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, report: Faults) -> Choice | None:
+def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, faults: Faults) -> Choice | None:
     """The choice of one group; None when no factor divides all its axes."""
     good: list[int] = []
     bad: list[int] = []
@@ -80,6 +80,6 @@ def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, r
     if good and bad:
         dropped = ", ".join(map(str, sorted(bad)))
         verb = "does" if len(bad) == 1 else "do"
-        report.note(f"{title(name, group)}: dropped {dropped}, which {verb} not divide {_units(group, outline)}")
+        faults.note(f"{title(name, group)}: dropped {dropped}, which {verb} not divide {_units(group, outline)}")
     rows = tuple({axis: outline.axes[axis] // factor for axis in group.axes} for factor in good)
     return Choice(title(name, group), "divide", tuple(good), rows) if good else None

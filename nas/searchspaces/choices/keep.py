@@ -19,7 +19,7 @@ from typing import Literal, final
 from typing_extensions import override
 
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index
-from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
@@ -35,21 +35,22 @@ class Keep(ChoiceKind):
 
     keep: Values
     of: tuple[str, ...] | None = None
-    """Families of axes; left out, the one that has the choice's name."""
+    """Dimensions; left out, the one that has the choice's name."""
     order: Literal["never-grows"] = "never-grows"
     drop: bool = False
     """Of queries: tokens that a block does not compute are gone after it."""
 
     @override
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
-        families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
-        found = groups(families, self.per, outline, report)
-        axes = [axis for group in found for axis in group.axes]
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
+        dimensions = named(name, self.of, outline, faults)
+        together = groups(dimensions, self.per, outline, faults)
+        axes = [axis for group in together for axis in group.axes]
         for before, after in pairwise(axes):
             if outline.axes[after] > outline.axes[before]:
                 grown = f"{before} has {outline.axes[before]} units, {after} has {outline.axes[after]}"
-                report.fault("keep", f"axes that grow: {grown}", "axes that never grow from block to block")
+                faults.fault("keep", f"axes that grow: {grown}", "axes that never grow from block to block")
                 break
+        # Of the tokens that may go, a share; the class token is none of them.
         protected = {axis: outline.protected.get(axis, 0) for axis in axes}
 
         def share(part: Fraction, axis: str) -> int:
@@ -57,10 +58,10 @@ class Keep(ChoiceKind):
 
         least = {axis: max(1, count) for axis, count in protected.items()}
         scale = Scale("keep", least, share, zero=bool(axes) and min(protected.values()) > 0)
-        if self.drop and families != [QUERIES]:
-            report.fault("drop", "true", f"false, or {QUERIES}: {{keep: ...}}: the other tokens are gone at once")
+        if self.drop and dimensions != [QUERIES]:
+            faults.fault("drop", "true", f"false, or {QUERIES}: {{keep: ...}}: the other tokens are gone at once")
             return []
-        choices = [replace(choice, chain=name) for choice in scaled(name, self.keep, found, scale, outline, report)]
+        choices = [replace(choice, chain=name) for choice in scaled(name, self.keep, together, scale, outline, faults)]
         return [_dropping(choice, outline) for choice in choices] if self.drop else choices
 
     @classmethod
@@ -77,6 +78,7 @@ class Keep(ChoiceKind):
 
 def _dropping(choice: Choice, outline: Outline) -> Choice:
     """The choice, with what the next block still sees set to what a block computes."""
+    # The last block has no next one: its choice sets its queries alone.
     after = dict(pairwise(map(index, outline.dimensions[QUERIES])))
     dropped = {axis: axis_name(TOKENS, after[index(axis)]) for axis in choice.axes if index(axis) in after}
     sizes = tuple({**size, **{tokens: size[axis] for axis, tokens in dropped.items()}} for size in choice.sizes)

@@ -29,22 +29,22 @@ class Rank(ChoiceKind):
     """Matrices that the choice sets together; left out, the one that has the choice's name."""
 
     @override
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
-        matrices = [ranked_matrix(name) for name in outline.dimensions if is_rank(name) and name in outline.elastic]
-        families: list[str] = []
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
+        matrices = [ranked_matrix(d) for d in outline.dimensions if is_rank(d) and d in outline.elastic]
+        dimensions: list[str] = []
         if self.of == ():
-            report.fault("of", "an empty list", f"at least one of {', '.join(matrices)}")
+            faults.fault("of", "an empty list", f"at least one of {', '.join(matrices)}")
         for i, matrix in enumerate([name] if self.of is None else self.of):
-            place = f"of.{i}" if self.of else ""
+            key = f"of.{i}" if self.of else ""
             if matrix not in matrices:
                 allowed = f"one of {', '.join(matrices)}{nearest(matrix, matrices)}" if matrices else "no rank choice"
-                report.fault(place, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
-            elif rank_of(matrix) in families:
-                report.fault(place, f"'{matrix}' twice", "each matrix once")
+                faults.fault(key, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
+            elif rank_of(matrix) in dimensions:
+                faults.fault(key, f"'{matrix}' twice", "each matrix once")
             else:
-                families.append(rank_of(matrix))
+                dimensions.append(rank_of(matrix))
         scale = Scale("rank", dict.fromkeys(outline.axes, 1), lambda s, axis: math.floor(s * outline.axes[axis]))
-        return scaled(name, self.rank, groups(families, self.per, outline, report), scale, outline, report)
+        return scaled(name, self.rank, groups(dimensions, self.per, outline, faults), scale, outline, faults)
 
     @classmethod
     @override

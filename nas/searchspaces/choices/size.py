@@ -14,34 +14,34 @@ from typing import final
 from typing_extensions import override
 
 from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS
-from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, elastic, groups
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
 _OTHER = {TOKENS: "keep", QUERIES: "keep", DEPTH: "depth"}
-"""Families whose sizes are not free, and the kind of choice that knows their rule."""
+"""Dimensions whose sizes are not free, and the kind of choice that knows their rule."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Size(ChoiceKind):
-    """The first `size` units of every axis of the families `of` stay; a fraction is rounded down, to one unit at
+    """The first `size` units of every axis of the dimensions `of` stay; a fraction is rounded down, to one unit at
     least.
     """
 
     size: Values
     of: tuple[str, ...] | None = None
-    """Families of axes that the choice sets together; left out, the one that has the choice's name."""
+    """Dimensions that the choice sets together; left out, the one that has the choice's name."""
 
     @override
-    def choices(self, name: str, outline: Outline, report: Faults) -> list[Choice]:
-        families = elastic([name] if self.of is None else self.of, "of" if self.of is not None else "", outline, report)
-        for family in families:
-            if family in _OTHER:
-                report.fault("size", f"a size of {family}", f"{_OTHER[family]}: [...]")
+    def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
+        dimensions = named(name, self.of, outline, faults)
+        for dimension in dimensions:
+            if dimension in _OTHER:
+                faults.fault("size", f"a size of {dimension}", f"{_OTHER[dimension]}: [...]")
         least = {axis: max(1, outline.protected.get(axis, 0)) for axis in outline.axes}
         scale = Scale("size", least, lambda share, axis: math.floor(share * outline.axes[axis]))
-        return scaled(name, self.size, groups(families, self.per, outline, report), scale, outline, report)
+        return scaled(name, self.size, groups(dimensions, self.per, outline, faults), scale, outline, faults)
 
     @classmethod
     @override

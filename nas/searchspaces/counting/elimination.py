@@ -7,8 +7,8 @@ costs are sums over blocks it is empty between blocks; where tokens never grow i
 last block; a choice with global reach, such as depth or embed, simply stays in it until the last block is done. A
 *code* numbers the combinations of values in the frontier.
 
-A different order has a different frontier. The best order is NP-hard to find; the greedy one below is the
-natural one for a chain of blocks, whatever the order in which the space lists its choices.
+A different order has a different frontier. The best order is NP-hard to find; the greedy one below is the natural one
+for a chain of blocks, whatever the order in which the space lists its choices.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def steps(n_values: Sequence[int], rules: Sequence[Factor], costs: Sequence[Sequ
     waits = _neighbours(len(n_values), scopes)
     frontier: list[int] = []
     decided: set[int] = set()
-    found: list[Elimination] = []
+    plan: list[Elimination] = []
     for choice in _order(n_values, scopes, _reach(n_values, costs)):
+        # The tables of this step have a dimension for each choice that must be known now.
         scope = [*frontier, choice]
         lengths = [n_values[c] for c in scope]
         if math.prod(lengths) > _MOST:
@@ -69,19 +70,20 @@ def steps(n_values: Sequence[int], rules: Sequence[Factor], costs: Sequence[Sequ
             raise SpaceError(
                 f"{len(scope)} choices depend on each other in {ways} ways; at most {_MOST} can be counted"
             )
-
+        # A factor is counted once, at the step that decides the last of its choices. `due[0]` are the rules.
         due = [[f for f in factors if _due(f, choice, decided)] for factors in (rules, *costs)]
         decided.add(choice)
+        # What no undecided choice waits for is forgotten: states that differ in it only become one.
         stays = [c for c in scope if waits[c] - decided]
         shape = (math.prod(lengths[:-1]), lengths[-1])
         follow = _codes(scope, lengths, stays, n_values).reshape(shape)
         allowed = _dense(due[0], scope, lengths, np.logical_and, True).reshape(shape)
         gains = [_dense(factors, scope, lengths, np.add, 0).reshape(shape) for factors in due[1:]]
-        found.append(
+        plan.append(
             Elimination(choice, follow, allowed, np.stack(gains, -1) if gains else np.zeros((*shape, 0), np.int64))
         )
         frontier = stays
-    return _closed(found)
+    return _closed(plan)
 
 
 def rest(
@@ -92,6 +94,8 @@ def rest(
 
     `gains` are tables A x V x K, one per step. Codes from which nothing can be completed have 0.
     """
+    # Dynamic programming from the end: after the last step nothing can be added. `far` stands in for infinity at values
+    # that are not open; a quarter of the range leaves room to add a gain to it.
     width = gains[0].shape[-1]
     least, most = [np.zeros((1, width), np.int64)], [np.zeros((1, width), np.int64)]
     far = np.iinfo(np.int64).max // 4
@@ -108,6 +112,7 @@ def rest(
 
 def _squeezed(factor: Factor) -> Factor:
     """The factor without the choices that make no difference to it: they need not be remembered for it."""
+    # Backwards, so that taking a dimension out does not move those still to be looked at.
     table = factor.table
     kept: list[int] = []
     for dimension, choice in reversed(list(enumerate(factor.choices))):
@@ -128,11 +133,11 @@ def _due(factor: Factor, choice: int, decided: set[int]) -> bool:
 
 def _neighbours(n: int, scopes: Iterable[set[int]]) -> list[set[int]]:
     """Per choice: the choices that share a factor with it."""
-    found: list[set[int]] = [set() for _ in range(n)]
+    neighbours: list[set[int]] = [set() for _ in range(n)]
     for scope in scopes:
         for choice in scope:
-            found[choice] |= scope - {choice}
-    return found
+            neighbours[choice] |= scope - {choice}
+    return neighbours
 
 
 def _reach(n_values: Sequence[int], costs: Sequence[Sequence[Factor]]) -> NDArray[np.float64]:
@@ -141,6 +146,7 @@ def _reach(n_values: Sequence[int], costs: Sequence[Sequence[Factor]]) -> NDArra
     for k, factors in enumerate(costs):
         for factor in factors:
             reach[k, list(factor.choices)] += float(np.ptp(factor.table))
+    # Each cost counts alike, whatever its unit. Rounded, or the order of ties would hang on the last bit of a sum.
     total = reach.sum(1, keepdims=True)
     return np.asarray(np.round((reach / np.where(total > 0, total, 1)).sum(0), 12))
 
@@ -157,17 +163,22 @@ def _order(n_values: Sequence[int], scopes: Sequence[set[int]], reach: NDArray[n
     frontier, order = set[int](), list[int]()
 
     def codes(choices: Iterable[int]) -> int:
+        """Combinations of values of some choices."""
         return math.prod(n_values[c] for c in choices)
 
     def cost(choice: int) -> tuple[int, float]:
+        """Of deciding a choice and its group next; the group with the least is taken."""
         group = waits[choice] | {choice}
         through = frontier | group
+        # Left in the frontier: what still waits for a choice outside the group.
         after = codes(c for c in through if waits[c] - group)
         return after * codes(through), -float(reach[choice]) if after <= codes(frontier) else 0.0
 
     left = set(range(len(n_values)))
     while left:
+        # Sorted, so that the first of equals wins, and the order is the same everywhere.
         first = min(sorted(left), key=cost)
+        # The choice itself comes last: when it is decided, nothing waits for it any more.
         for choice in (*sorted(waits[first]), first):
             left.remove(choice)
             order.append(choice)
@@ -181,6 +192,7 @@ def _codes(
     scope: Sequence[int], lengths: Sequence[int], stays: Sequence[int], n_values: Sequence[int]
 ) -> NDArray[np.int64]:
     """The code of the choices that stay, for every combination of values of the scope."""
+    # A number in a mixed base, the last choice varying fastest. Broadcasting spreads each digit over the scope.
     codes = np.zeros(lengths, np.int64)
     stride = 1
     for choice in reversed(stays):
@@ -201,11 +213,11 @@ def _dense(
 
 
 def _closed(plan: Sequence[Elimination]) -> list[Elimination]:
-    """The steps with every way closed that no later step can complete."""
-    found: list[Elimination] = []
+    """The steps with every way closed that no later step can complete: no draw ever runs into a dead end."""
+    closed: list[Elimination] = []
     reachable: NDArray[np.bool_] = np.ones(1, bool)
     for step in reversed(plan):
         way = step.open & reachable[step.follow]
-        found.insert(0, Elimination(step.choice, step.follow, way, np.where(way[:, :, None], step.gain, 0)))
+        closed.insert(0, Elimination(step.choice, step.follow, way, np.where(way[:, :, None], step.gain, 0)))
         reachable = np.asarray(way.any(1))
-    return found
+    return closed

@@ -86,6 +86,7 @@ class Additive:
         index out of range.
         """
         sums = np.full(len(table), self.constant, np.int64)
+        # Transposed in chunks: a column of a chunk lies in one piece in the cache, and is read once per factor.
         for start in range(0, len(table), _CHUNK):
             rows = np.ascontiguousarray(table[start : start + _CHUNK].T)
             part = sums[start : start + _CHUNK]
@@ -105,7 +106,9 @@ def _magnitude(factor: Factor) -> int:
 
 
 def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Values of a factor for `rows` (choices, n): one flat index, one gather."""
+    """Values of a factor for `rows` (choices, n): one flat index, one gather, which numpy does faster than indexing
+    with a tuple of columns.
+    """
     if not factor.choices:
         return np.full(rows.shape[1], factor.table, np.int64)
     flat = rows[factor.choices[0]]
@@ -116,6 +119,7 @@ def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _joined(factors: Iterable[Factor]) -> list[Factor]:
     """The same sum in fewer factors: those whose choices another factor also looks at are added into its table."""
+    # The ones with most choices first: they are the hosts of the others.
     joint: list[Factor] = []
     for factor in sorted(factors, key=lambda f: -len(f.choices)):
         host = next((i for i, other in enumerate(joint) if set(factor.choices) <= set(other.choices)), None)

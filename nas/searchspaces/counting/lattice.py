@@ -105,6 +105,7 @@ class Lattice:
         self._refuse_empty()
         if n == 0:
             return np.empty((0, len(self.n_values)), np.int64)
+        # Backwards from the last states, each in proportion to the paths that end there.
         shares = np.cumsum(self._last) / self._last.sum()
         states = np.minimum(np.searchsorted(shares, rng.random(n), side="right"), len(shares) - 1)
         table = np.empty((n, len(self.n_values)), np.int64)
@@ -118,10 +119,12 @@ class Lattice:
         none.
         """
         self._refuse_empty()
+        # Forwards: the score of the best path into each state of each layer.
         totals = [np.zeros(1)]
         for layer in self._layers:
             sums = _scored(layer, layer.edges, totals[-1], scores)
             totals.append(np.maximum.reduceat(sums, layer.ends[:-1]))
+        # Backwards: from the best last state, always the edge that the best path came by.
         row = np.empty(len(self.n_values), np.int64)
         state = int(totals.pop().argmax())
         for layer in reversed(self._layers):
@@ -133,27 +136,36 @@ class Lattice:
     def _build(self, plan: Sequence[Elimination], gains: Sequence[Ints], limits: Ints) -> None:
         """Layer by layer: extend every state by every value, prune, settle, merge."""
         least, most = rest(plan, gains)
+        # One state to begin with: nothing is decided, nothing is spent, and one path leads here. Without limits paths
+        # are Python's own numbers and the count is exact at any size; with limits they are floats, which are faster.
         codes, sums = np.zeros(1, np.int64), np.zeros((1, len(limits)), np.int64)
         paths = np.ones(1, np.float64 if len(limits) else object)
         halvings, merger = 0, _Merger(self.max_states)
         for step, gain, low, high in zip(plan, gains, least[1:], most[1:], strict=True):
+            # Extend: every state by every value, (states, values, limits).
             after = step.follow[codes]
             total = sums[:, None, :] + gain[codes]
+            # Prune: a value that the rules forbid, and a sum too great even with the least that is still to come.
             alive = step.open[codes] & (total + low[after] <= limits).all(-1)
             edges = np.flatnonzero(alive)
             if not len(edges):
                 self.exact = merger.exact
                 return
             codes, total = after.ravel()[edges], total.reshape(alive.size, -1)[edges]
+            # Settle: up to `settled`, a sum stays within the limit whatever comes. All of these become the greatest of
+            # them, and differ no longer.
             settled = limits - high[codes]
             above = np.maximum(total - settled, 0)
             total = settled + above
+            # Merge: extended states of one code and one sum, or of nearly one sum, become one state. It is as bad as
+            # its worst member, so that no path through it exceeds a limit; and all their paths lead into it.
             order, starts = merger.merge(codes, above)
             edges = edges[order]
             weights = _relative(paths)
             self._layers.append(_Layer(step.choice, step.values, edges, np.append(starts, len(edges)), weights))
             codes, sums = codes[order][starts], np.maximum.reduceat(total[order], starts)
             paths = np.add.reduceat(paths[edges // step.values], starts)
+            # Counts beyond the largest float: only their ratios matter from here on, and the shift is remembered.
             if len(limits) and paths.max() > _HUGE:
                 paths, halvings = paths / _HUGE, halvings + 512
         self.exact, self._last = merger.exact, _relative(paths)
@@ -183,21 +195,29 @@ class _Merger:
         `above` says how far each sum is above settled: (n, columns).
         """
         columns = above.shape[1]
+        # With one sum, half as many bins are half as many states; with two, the bins are cells of a plane, and to halve
+        # them each side shrinks by the root. More sums are taken for two, and the loop below does the rest.
         power = 1 / min(2, max(1, columns))
         reach = above.max(0, initial=1)
+        # As long as there are few extended states, only equal sums are merged. Else the last layer's bins are tried.
         bins = math.inf if len(codes) <= self.most else self.bins
         while True:
+            # How many units of a sum make a bin; in bins of one unit all sums are equal.
             widths = np.maximum(1, np.ceil(reach / bins)).astype(np.int64)
             binned = bool((widths > 1).any())
             # Settled sums have a cell of their own: raised by one unit, they would lose every path to the very limit.
             key = _packed(codes, -(-above // widths))
+            # Stable, so that the edges, and with them what a seed draws, do not depend on the sorting algorithm.
             order = np.argsort(key, kind="stable")
             starts = np.flatnonzero(np.diff(key[order], prepend=key[order[0]] - 1))
             if len(starts) <= self.most or bins <= 1 or not columns:
                 break
+            # Coarser, by as much as the states are too many, and by a fifth at least, so that it ends.
             bins = max(1.0, min(bins, float(reach.max())) * min(0.8, (self.most / len(starts)) ** power))
+        # The next layer begins a little coarser, at 70 % of what is allowed: a second sort costs more than the bins.
         if len(codes) > self.most and math.isfinite(bins):
             self.bins = bins * (0.7 * self.most / len(starts)) ** power
+        # Nothing is lost as long as every bin held one sum only, however wide it was.
         if binned and self.exact:
             members = above[order]
             spread = np.maximum.reduceat(members, starts) - np.minimum.reduceat(members, starts)
@@ -211,15 +231,18 @@ def _one_sided(
     """Bounds as C upper limits on sums of non-negative whole numbers without a common divisor: gains A x V x C of
     each step, limits C.
 
-    A bound that cannot be exceeded makes no column.
+    A bound that cannot be exceeded makes no column. "between 3 and 5" makes two: sum <= 5, and -sum <= -3.
     """
     least, most = rest(plan, [step.gain for step in plan])
     columns: list[list[Ints]] = []
     limits: list[int] = []
     for k, (cost, (low, high)) in enumerate(zip(costs, bounds, strict=True)):
         for sign, bound, worst in ((1, high, int(most[0][0, k])), (-1, low, -int(least[0][0, k]))):
+            # Even the costliest architecture (for a lower bound: the cheapest) keeps to it.
             if sign * bound >= worst + sign * cost.constant:
                 continue
+            # The least gain of each step is paid whatever is chosen. Taken off here and from the limit, it leaves gains
+            # from 0 on, negated ones too: sums then never fall, and what is above the limit stays there.
             gains = [sign * step.gain[:, :, k] for step in plan]
             offsets = [
                 int(gain[step.open].min()) if step.open.any() else 0 for step, gain in zip(plan, gains, strict=True)
@@ -227,7 +250,10 @@ def _one_sided(
             gains = [
                 np.where(step.open, gain - offset, 0) for step, gain, offset in zip(plan, gains, offsets, strict=True)
             ]
+            # In units of the greatest common divisor: heads and hidden units come in multiples of many thousand MACs.
             divisor = int(np.gcd.reduce([np.gcd.reduce(gain, axis=None) for gain in gains])) or 1
+            # What the limit leaves for the gains, as an exact fraction: rounding a float bound could lose or admit the
+            # architectures right on it. An infinite bound is one that nothing keeps to, since the others were skipped.
             room = sign * (Fraction(bound) - cost.constant) - sum(offsets) if math.isfinite(bound) else Fraction(-1)
             columns.append([gain // divisor for gain in gains])
             limits.append(max(-1, math.floor(room / divisor)))
@@ -237,8 +263,10 @@ def _one_sided(
 
 def _packed(codes: Ints, cells: Ints) -> Ints:
     """One number for each combination of a code and cells, non-negative."""
+    # A number in a mixed base: the code, then each cell in its own base. `span` is how many numbers there can be.
     key, span = codes, int(codes.max()) + 1
     for cell in cells.T:
+        # It would no longer fit into 64 bits: number the ones that occur, which are no more than there are rows.
         if span * (int(cell.max()) + 1) >= 2**62:
             key, cell = (np.unique(part, return_inverse=True)[1] for part in (key, cell))
             span = int(key.max()) + 1
@@ -255,6 +283,7 @@ def _drawn(layer: _Layer, states: Ints, rng: np.random.Generator) -> Ints:
     """For each of some states after a layer one of the edges into it, in proportion to the paths that the edge
     brings.
     """
+    # Many draws are in the same few states: their edges are laid side by side once, "segment" after segment.
     distinct, which = np.unique(states, return_inverse=True)
     lengths = layer.ends[distinct + 1] - layer.ends[distinct]
     stops = np.cumsum(lengths)
@@ -264,6 +293,8 @@ def _drawn(layer: _Layer, states: Ints, rng: np.random.Generator) -> Ints:
     # Each state's share is scaled to one before summing up, or the edges of rare states would drown in the sum of the
     # frequent ones.
     sums = np.cumsum(weights / np.repeat(np.add.reduceat(weights, starts), lengths))
+    # One binary search serves all draws: a draw picks a random point of its state's segment of the running sum, and
+    # the edge whose share covers the point. The clip catches points that rounding put just outside the segment.
     above = np.concatenate(([0.0], sums))
     target = above[starts[which]] + rng.random(len(states)) * (above[stops] - above[starts])[which]
     return np.asarray(edges[np.clip(np.searchsorted(sums, target, side="right"), starts[which], stops[which] - 1)])

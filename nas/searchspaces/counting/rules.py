@@ -59,31 +59,37 @@ class Rules:
 
     def factors(self) -> tuple[Factor, ...]:
         """The rules as boolean factors: a row is an architecture if and only if all of them are true."""
-        found = [
+        # An inactive choice has its last value: a factor over the choice and the depths that may switch it off.
+        factors = [
             self._factor([*(depth for depth, _ in switches), c], partial(self._settled, c))
             for c, switches in enumerate(self.switches)
             if switches
         ]
+        # A chain never grows from one active link to the next active one. Where depth may skip links, which one is next
+        # is open: each link is compared with all that may follow it, as far as the first that is always on.
         for chain in self.chains:
             for i, first in enumerate(chain):
                 between: list[int] = []
                 for second in chain[i + 1 :]:
                     depths = [depth for c in (first, *between, second) for depth, _ in self.switches[c]]
                     falls = partial(self._falls, first, second, tuple(between))
-                    found.append(self._factor([*depths, first, second], falls))
+                    factors.append(self._factor([*depths, first, second], falls))
                     if not self.switches[second]:
-                        break  # always on: what comes after it is compared with it
+                        break
                     between.append(second)
-        return tuple(factor for factor in found if not factor.table.all())
+        # A rule that is always true binds choices together for nothing.
+        return tuple(factor for factor in factors if not factor.table.all())
 
     def canonical(self, table: Table) -> Table:
         """A copy in which every row is an architecture: inactive choices at their last value, chains lowered to where
         they may not grow.
         """
         table = table.copy()
+        # Inactive first, since a chain asks which of its links are active.
         for c in range(len(self.lengths)):
             table[~self.active(c, table), c] = self.lengths[c] - 1
         for chain in self.chains:
+            # Along the chain, no active link may be larger than `ceiling`, the end of the last active one before it.
             ceiling = np.full(len(table), np.iinfo(np.int64).max)
             for c in chain:
                 on = self.active(c, table)
@@ -94,6 +100,7 @@ class Rules:
         return table
 
     def _settled(self, choice: int, table: Table) -> Bools:
+        """Whether a choice has its last value where it is inactive."""
         return np.asarray(self.active(choice, table) | (table[:, choice] == self.lengths[choice] - 1))
 
     def _falls(self, first: int, second: int, between: Sequence[int], table: Table) -> Bools:
@@ -114,12 +121,13 @@ class Rules:
 
 def _switches(choice: Choice, choices: Sequence[Choice], outline: Outline) -> tuple[tuple[int, Bools], ...]:
     """The choices that switch the blocks of a choice off; empty when one of its blocks always stays."""
-    found: dict[int, Bools] = {}
+    switches: dict[int, Bools] = {}
     for axis in choice.axes:
         block = outline.block(axis)
         depth = next((d for d, other in enumerate(choices) if block in other.axes), None)
         if depth is None:
             return ()
         on = np.array([sizes[str(block)] > 0 for sizes in choices[depth].sizes])
-        found[depth] = found.get(depth, np.zeros(len(on), bool)) | on
-    return () if any(on.all() for on in found.values()) else tuple(found.items())
+        # A choice that acts on several blocks is active as long as one of them is there.
+        switches[depth] = switches.get(depth, np.zeros(len(on), bool)) | on
+    return () if any(on.all() for on in switches.values()) else tuple(switches.items())
