@@ -23,6 +23,8 @@ from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
 from nas.searchspaces.space import SearchSpace
 
+COUNTED = ("macs", "params")
+"""What the toy has a formula for."""
 ACCURACY = Objective("accuracy", maximise=True)
 MACS = Objective("macs", maximise=False)
 
@@ -82,6 +84,7 @@ class Toy:
 
     def additive(self, quantity: str) -> Additive:
         """MACs of the blocks plus those of a head, or parameters, which do not depend on tokens."""
+        assert quantity in COUNTED, f"the toy counts {' and '.join(COUNTED)}, not {quantity}"
         return Additive(constant=10_000, factors=tuple(self._factor(quantity, block) for block in range(BLOCKS)))
 
     def base(self, quantity: str) -> int:
@@ -91,7 +94,7 @@ class Toy:
     def costs(self, architecture: Architecture) -> dict[str, int]:
         """MACs and parameters of one architecture."""
         table = self.space.to_table([architecture])
-        return {quantity: int(self.additive(quantity)(table)[0]) for quantity in ("macs", "params")}
+        return {quantity: int(self.additive(quantity)(table)[0]) for quantity in COUNTED}
 
     def accuracy(self, table: np.ndarray) -> np.ndarray:
         """Float array (architectures,), within (0, 1).
@@ -170,9 +173,8 @@ class Toy:
             for block in range(BLOCKS):
                 axis = axis_name(kind, str(block))
                 if axis in choice.sizes[0]:
-                    sizes[:, block] = np.array([size[axis] for size in choice.sizes], dtype=np.float64)[
-                        table[:, column]
-                    ]
+                    of_value = np.array([size[axis] for size in choice.sizes], dtype=np.float64)
+                    sizes[:, block] = of_value[table[:, column]]
         return sizes
 
 
