@@ -29,6 +29,7 @@ class Architecture(Mapping[str, Value]):
     def __init__(self, values: Mapping[str, Value]) -> None:
         """Raises SpaceError when a value is no finite number."""
         object.__setattr__(self, "_values", {str(name): _plain(name, value) for name, value in values.items()})
+        # Keys sorted and no blanks: equal values have one text, and so one digest.
         canonical = json.dumps(self._values, sort_keys=True, separators=(",", ":"))
         object.__setattr__(self, "_digest", hashlib.sha256(canonical.encode()).hexdigest()[:12])
 

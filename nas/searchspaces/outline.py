@@ -54,10 +54,11 @@ class Outline:
 
     def level(self, axis: str) -> Level:
         """How often the model has this axis: once per block, per stage, or per model."""
-        place = position(index(axis))
-        if not place:
+        numbers = position(index(axis))
+        if not numbers:
             return "model"
-        return "stage" if self.staged and len(place) == 1 else "block"
+        # "embed.2" of a Swin is the whole stage 2; "mlp.2" of a ViT, which has no stages, is in block 2.
+        return "stage" if self.staged and len(numbers) == 1 else "block"
 
     def block(self, axis: str) -> str | None:
         """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""

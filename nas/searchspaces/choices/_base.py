@@ -116,6 +116,8 @@ def groups(dimensions: Sequence[str], per: Level | None, outline: Outline, fault
     When the model has no such groups, this is reported, and the finest that there are are returned, so that the
     values can be judged.
     """
+    # An axis that a Swin has once per stage cannot differ from block to block: the coarsest axis says how fine a group
+    # may be.
     axes = [axis for name in dimensions for axis in outline.dimensions[name]]
     levels: list[Level] = ["block", "stage", "model"]
     coarsest: Level = levels[max((levels.index(outline.level(axis)) for axis in axes), default=0)]

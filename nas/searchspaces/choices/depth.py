@@ -37,6 +37,7 @@ class Depth(ChoiceKind):
         if self.per not in (None, level):
             faults.fault("per", f"'{self.per}'", f"'{level}' for {outline.model}")
         stacks = groups([DEPTH], level, outline, faults)
+        # All stages have the same values, so the shortest stage says what the values may be.
         shortest = min(stacks, key=lambda group: len(group.axes))
         good = [value for key, value in values if _fits(key, value, shortest, faults)]
         return [_choice(name, group, sorted(good), faults) for group in stacks] if good else []

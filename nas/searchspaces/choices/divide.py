@@ -43,6 +43,7 @@ class Divide(ChoiceKind):
         together = groups(elastic(self.divide, "divide", outline, faults), self.per, outline, faults)
         factors = sorted(good, reverse=True)
         choices = [_choice(name, group, factors, outline, faults) for group in together] if factors else []
+        # Some factors may be left out where they do not divide; a group without any factor would have no value.
         barren = [group for group, choice in zip(together, choices, strict=True) if choice is None] if factors else []
         if barren:
             others = len(barren) - 1

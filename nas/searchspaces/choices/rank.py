@@ -30,6 +30,7 @@ class Rank(ChoiceKind):
 
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
+        # Users name the matrix, "fc1"; the dimension of its rank is our own word.
         matrices = [ranked_matrix(d) for d in outline.dimensions if is_rank(d) and d in outline.elastic]
         dimensions: list[str] = []
         if self.of == ():
