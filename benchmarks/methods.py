@@ -30,7 +30,7 @@ from nas.data import Data, DataSpec, Split, load_data
 from nas.evaluation import Evaluator, evaluate
 from nas.importance import Importance
 from nas.search import Objective, Problem, find, winner
-from nas.search.sizing import Sizing, criterion
+from nas.search.sizing import Sizing, criterion_of
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import METHODS as METHODS_OF_FACTORING
@@ -230,14 +230,14 @@ def _looked_at(importance: Mapping[str, Any], images: int) -> float:
     if importance["use"] == "taylor":
         return min(1.0, 1024 / images)
     if importance["use"] in ("ffn_votes", "patch_impact") or importance.get("method") == "aware_svd":
-        seen: int = getattr(criterion(importance), "images")  # noqa: B009
+        seen: int = getattr(criterion_of(importance), "images")  # noqa: B009
         return min(1.0, seen / images) / 3
     return 0.0
 
 
 def _criterion(method: Method) -> Importance:
     assert method.importance is not None
-    return criterion(method.importance)
+    return criterion_of(method.importance)
 
 
 def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Architecture, float, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from nas.documents.document import TEXT, Document
+from nas.documents.document import TEXT
 
 
 @final
@@ -21,9 +21,9 @@ class Lookup:
     """The document's folder; the working directory for a text."""
 
     @classmethod
-    def of(cls, document: Document) -> Lookup:
-        """Where to look for what a document names."""
-        return cls(Path() if document.name == TEXT else Path(document.name).parent)
+    def beside(cls, name: str) -> Lookup:
+        """Where to look for what the document of this name names."""
+        return cls(Path() if name == TEXT else Path(name).parent)
 
     def find(self, text: str) -> Path | None:
         """The first file or folder of this path that exists, None when there is none."""

@@ -35,7 +35,7 @@ CriterionOptions = Annotated[str | Mapping[str, Any], CRITERION, AfterValidator(
 """A criterion's name, or a mapping with `use:` and its options."""
 
 
-def criterion(options: str | Mapping[str, Any]) -> Importance:
+def criterion_of(options: str | Mapping[str, Any]) -> Importance:
     """The criterion that options describe. Raises `ConfigError` if they are wrong."""
     return plugin_of(options, CRITERION)
 
@@ -72,13 +72,13 @@ class Sizing(Adopting):
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` when a criterion has nothing to score in the space."""
-        for each in self.criteria():
-            each.check(problem.space)
+        for criterion in self.criteria():
+            criterion.check(problem.space)
 
     def criteria(self) -> list[Importance]:
         """The criteria, in the order in which they are applied."""
         several = [self.importance] if isinstance(self.importance, str | Mapping) else self.importance
-        return [criterion(options) for options in several]
+        return [criterion_of(options) for options in several]
 
     @abstractmethod
     def size(self, problem: Problem, scores: Scores) -> Architecture:
@@ -89,17 +89,18 @@ class Sizing(Adopting):
         assert problem.work is not None
         scores: dict[str, Tensor] = {}
         epochs: list[Epoch] = []
-        for place, each in enumerate(self.criteria()):
-            ranked = each.apply(supernet, _beside(problem.work, place))
+        for position, criterion in enumerate(self.criteria()):
+            ranked = criterion.apply(supernet, _beside(problem.work, position))
             scores |= ranked.scores
             epochs += ranked.history
+        # Each criterion counts its epochs from 1; the history of all of them counts on.
         numbered = [replace(epoch, epoch=number) for number, epoch in enumerate(epochs, start=1)]
         return Learnt(self.choose(problem, scores), History(tuple(numbered)))
 
     def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
         """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""
         if not scores:
-            used = ", ".join(type(each).__name__.lower() for each in self.criteria())
+            used = ", ".join(type(criterion).__name__.lower() for criterion in self.criteria())
             raise StrategyError(f"{problem.strategy}: importance '{used}' scores no axis that the space chooses")
         return self.size(problem, {axis: self._comparable(values) for axis, values in scores.items()})
 
@@ -108,12 +109,14 @@ class Sizing(Adopting):
         return array / max(float(np.abs(array).mean()), 1e-30) if self.normalise else array
 
 
-def _beside(work: Workplace, place: int) -> Workplace:
-    """The workplace of another criterion: a checkpoint of its own."""
-    if not place or work.runtime.checkpoint is None:
+def _beside(work: Workplace, position: int) -> Workplace:
+    """The workplace of the criterion at a position: a checkpoint of its own, the first one's without a number."""
+    if not position or work.runtime.checkpoint is None:
         return work
     path = work.runtime.checkpoint
-    return replace(work, runtime=replace(work.runtime, checkpoint=path.with_name(f"{path.stem}-{place}{path.suffix}")))
+    return replace(
+        work, runtime=replace(work.runtime, checkpoint=path.with_name(f"{path.stem}-{position}{path.suffix}"))
+    )
 
 
 def scored(space: SearchSpace, scores: Scores) -> dict[int, tuple[str, ...]]:

@@ -170,6 +170,21 @@ def test_a_wrong_value_is_told_with_what_is_allowed(setting: str, message: str) 
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("limit={macs: [1 M, -2], params: 40%}", "limit.macs.1"),
+        ("limit={mac: 40%}", "limit.mac"),
+        ("strategy={use: threshold, importance: {use: taylor, images: x}}", "strategy.importance.images"),
+    ],
+)
+def test_what_cannot_be_read_is_told_once(setting: str, key: str) -> None:
+    """Not again by what would use it: the limit, or the strategy that holds a plug-in."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(TINY, [setting])
+    assert [fault.key for fault in caught.value.faults] == [key]
+
+
 def test_the_greatest_seed_is_allowed() -> None:
     assert resolve(TINY, ["seed=2147483647"]).config.seed == 2**31 - 1
 

@@ -21,7 +21,7 @@ from nas.errors import StrategyError
 from nas.importance.patch_impact import PatchImpact
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
-from nas.search.sizing import CriterionOptions, criterion
+from nas.search.sizing import CriterionOptions, criterion_of
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, index
 from nas.searchspaces.space import SearchSpace
@@ -64,7 +64,7 @@ class Tolerance(Adopting):
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space without a choice of queries per block, or a limit that none meets."""
         chosen, outline = queries_per_block(problem.space), problem.space.outline
-        impact = criterion(self.importance)
+        impact = criterion_of(self.importance)
         if not isinstance(impact, PatchImpact):
             raise StrategyError(f"{problem.strategy}: found importance {self.importance!r}; allowed: patch_impact")
         if not chosen or set(chosen) != {index(axis) for axis in outline.dimensions.get(QUERIES, ())}:
@@ -84,7 +84,7 @@ class Tolerance(Adopting):
 
     @override
     def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
-        impact = criterion(self.importance)
+        impact = criterion_of(self.importance)
         assert problem.work is not None
         assert isinstance(impact, PatchImpact)
         slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, problem.work)

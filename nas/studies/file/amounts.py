@@ -9,7 +9,7 @@ from nas.documents.document import Document
 from nas.documents.fields import marked
 from nas.documents.markers import QuantityBounds, QuantityGoals
 from nas.documents.mistakes import shown
-from nas.documents.text import KeyPath, Plain
+from nas.documents.text import KeyPath
 from nas.errors import Fault, QuantityError, nearest
 from nas.quantities import Quantity
 from nas.studies.file.config import StudyConfig
@@ -28,26 +28,26 @@ def amount_faults(document: Document, task: Task | None) -> list[Fault]:
         if isinstance(marker, QuantityBounds):
             faults += _bound_faults(document, path, mapping)
         elif isinstance(marker, QuantityGoals) and task is not None:
-            faults += _unknown(document, path, mapping, wanted(task))
+            faults += _unknown(document, path, mapping, _goals(task))
     return faults
 
 
-def wanted(task: Task) -> list[str]:
-    """What can be an objective: the task's metrics, and all quantities, those that are counted first."""
-    quantity_names = [quantity.name for quantity in quantities.costs()]
-    return list(dict.fromkeys([*(metric.name for metric in task.metrics), *quantity_names, *quantities.names()]))
-
-
-def _bound_faults(document: Document, at: KeyPath, bounds: dict[str, Plain]) -> list[Fault]:
+def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> list[Fault]:
+    """What is wrong with the mapping of counted quantities to bounds that lies at a path."""
     counted = {quantity.name: quantity for quantity in quantities.costs()}
     faults = _unknown(document, at, bounds, counted)
-    for name, bound in bounds.items():
-        if name in counted and isinstance(bound, list):
-            for position, amount in enumerate(bound):
-                faults += _unreadable(document, (*at, name, position), counted[name], amount)
-        elif name in counted:
-            faults += _unreadable(document, (*at, name), counted[name], bound)
+    for name in filter(counted.__contains__, bounds):
+        bound = document.get((*at, name))
+        # A band is a list of two, each of which may be wrong.
+        for path in [(*at, name, end) for end in range(len(bound))] if isinstance(bound, list) else [(*at, name)]:
+            faults += _unreadable(document, path, counted[name])
     return faults
+
+
+def _goals(task: Task) -> list[str]:
+    """What can be an objective: the task's metrics, and all quantities, those that are counted first."""
+    metrics, costs = ([quantity.name for quantity in group] for group in (task.metrics, quantities.costs()))
+    return list(dict.fromkeys([*metrics, *costs, *quantities.names()]))
 
 
 def _unknown(document: Document, at: KeyPath, names: Iterable[str], allowed: Iterable[str]) -> list[Fault]:
@@ -59,9 +59,10 @@ def _unknown(document: Document, at: KeyPath, names: Iterable[str], allowed: Ite
     ]
 
 
-def _unreadable(document: Document, path: KeyPath, quantity: Quantity, amount: Plain) -> list[Fault]:
+def _unreadable(document: Document, path: KeyPath, quantity: Quantity) -> list[Fault]:
+    amount = document.get(path)
     if not isinstance(amount, int | float | str) or isinstance(amount, bool):
-        return []  # a fault of the field's type
+        return []  # an open end, or a fault of the field's type
     try:
         quantity.read(amount)
     except QuantityError:

@@ -1,4 +1,4 @@
-"""What a study asks for that cannot be done with its space, limit and objectives; known before anything trains."""
+"""What a study says, or asks of its space, limit and objectives, that cannot be done; known before anything trains."""
 
 from __future__ import annotations
 
@@ -9,33 +9,25 @@ from nas.documents.document import Document
 from nas.errors import ClusterError, Fault, StoreError, StrategyError
 from nas.importance import Importance
 from nas.search import Objective, Problem, Strategy
-from nas.searchspaces import Limit, SearchSpace
+from nas.studies.file.amounts import amount_faults
 from nas.studies.file.config import BASELINE, StudyConfig
+from nas.studies.file.subject import Subject
+from nas.tasks import Task
 
 
-def misnamed(document: Document) -> list[Fault]:
-    """A strategy's `name` stands beside its trials; the baseline's is taken."""
-    name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
-    if name is None or (isinstance(name, str) and name and (name != BASELINE or use == BASELINE)):
-        return []
-    return [
-        document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")
-    ]
+def misstated(document: Document, task: Task | None) -> list[Fault]:
+    """What is wrong by itself, whatever the space: quantities that there are not, amounts, the strategy's title."""
+    return [*amount_faults(document, task), *_misnamed(document)]
 
 
 def unfit(
-    document: Document,
-    config: StudyConfig,
-    strategy: Strategy,
-    criterion: Importance,
-    space: SearchSpace,
-    limit: Limit | None,
+    document: Document, config: StudyConfig, strategy: Strategy, criterion: Importance, subject: Subject
 ) -> list[Fault]:
     """What the strategy or the criterion refuses."""
-    problem = _problem(config, strategy, space, limit)
+    problem = _problem(config, strategy, subject)
     checks: dict[str, Callable[[], None]] = {
         "strategy": lambda: strategy.check(problem),
-        "importance": lambda: criterion.check(space),
+        "importance": lambda: criterion.check(subject.space),
     }
     faults = []
     for key, check in checks.items():
@@ -46,14 +38,24 @@ def unfit(
     return faults
 
 
-def _problem(config: StudyConfig, strategy: Strategy, space: SearchSpace, limit: Limit | None) -> Problem:
+def _misnamed(document: Document) -> list[Fault]:
+    """A strategy's `name` stands beside its trials; the baseline's is taken."""
+    name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
+    if name is None or (isinstance(name, str) and name and (name != BASELINE or use == BASELINE)):
+        return []
+    return [
+        document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")
+    ]
+
+
+def _problem(config: StudyConfig, strategy: Strategy, subject: Subject) -> Problem:
     """The problem as the strategy will see it, but for what measures."""
 
     def never(*_: object) -> NoReturn:
         raise AssertionError("checking measures nothing")
 
     return Problem(
-        space=space,
+        space=subject.space,
         objectives=tuple(Objective(metric, way == "max") for metric, way in config.objectives.items()),
         strategy=config.strategy_name,
         seed=config.seed,
@@ -61,5 +63,5 @@ def _problem(config: StudyConfig, strategy: Strategy, space: SearchSpace, limit:
         measure=never,
         costs=never,
         record=never,
-        limit=limit,
+        limit=subject.limit,
     )

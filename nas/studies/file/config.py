@@ -39,7 +39,7 @@ def _matching(pattern: str, allowed: str) -> AfterValidator:
 def _filled(allowed: str) -> AfterValidator:
     """A list or a mapping that is not empty, with words of ours for what is allowed."""
 
-    def check(value: Sized) -> Any:
+    def check(value: Sized) -> Sized:
         if not len(value):
             raise ValueError(allowed)
         return value

@@ -15,20 +15,18 @@ from typing import Any, Literal, final
 from nas.documents.document import TEXT, Document, attempt, in_order, read
 from nas.documents.lookup import Lookup
 from nas.documents.plugged import plugin
-from nas.errors import ConfigError
+from nas.errors import ConfigError, Fault
 from nas.importance import Importance
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
-from nas.studies.file.amounts import amount_faults
-from nas.studies.file.checks import misnamed, unfit
+from nas.studies.file.checks import misstated, unfit
 from nas.studies.file.config import IMPORTANCE, RULE, STRATEGY, TASK, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden, pairs
 from nas.studies.file.settings import settings
-from nas.studies.file.subject import facts_of, limit_of, space_of
+from nas.studies.file.subject import subject_of
 from nas.studies.run.prior import priors
 from nas.supernets import Cost
-from nas.supernets.of_space import cost_of
 from nas.tasks import Facts, Task
 from nas.training.rules import SupernetRule
 
@@ -60,13 +58,13 @@ def resolve(
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     document = read(path_or_text)
-    lookup = Lookup.of(document)
+    lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
     document, faults = absolute(_titled(document), lookup, finished)
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
-    faults += [*document.faults, *wrong, *misnamed(document)]
+    faults += [*document.faults, *wrong]
     strategy, wrong = plugin(document, ("strategy",), STRATEGY)
     faults += wrong
     rule, wrong = plugin(document, ("supernet", "rule"), RULE, default=str(SupernetSpec.rule))
@@ -74,30 +72,50 @@ def resolve(
     criterion, wrong = plugin(document, ("importance",), IMPORTANCE, default=str(StudyConfig.importance))
     faults += wrong
     task, wrong = plugin(document, ("task",), TASK, default=str(StudyConfig.task))
-    faults += [*wrong, *amount_faults(document, task)]
+    faults += [*wrong, *misstated(document, task)]
+    subject, wrong = subject_of(document, task)
+    faults += wrong
 
-    # From here on a part needs what came before: the space its data, the costs their space, the checks all of it.
-    facts = facts_of(document, faults)
-    space = space_of(document, facts, task, faults)
-    cost = cost_of(space) if facts and space else None
-    limit = limit_of(document, cost, faults) if cost else None
+    # Only what is right so far can be held against each other.
     if config and task and not config.objectives:
         config = replace(config, objectives=_default_objective(task))
-    if config and strategy and criterion and space and not faults:
-        faults += unfit(document, config, strategy, criterion, space, limit)
+    if config and strategy and criterion and subject and not faults:
+        faults += unfit(document, config, strategy, criterion, subject)
     if faults:
-        raise ConfigError(in_order(dict.fromkeys(faults)))
+        raise ConfigError(in_order(_told_once(faults)))
     assert config is not None
     assert strategy is not None
     assert rule is not None
     assert criterion is not None
     assert task is not None
-    assert facts is not None
-    assert space is not None
-    assert cost is not None
-    plain = settings(config, strategy, rule, criterion, task)
+    assert subject is not None
+    space, cost, limit = subject.space, subject.cost, subject.limit
     prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit)
-    return Resolved(config, plain, space, cost, limit, strategy, criterion, rule, task, facts, prior)
+    return Resolved(
+        config=config,
+        settings=settings(config, strategy, rule, criterion, task),
+        space=space,
+        cost=cost,
+        limit=limit,
+        strategy=strategy,
+        importance=criterion,
+        rule=rule,
+        task=task,
+        facts=subject.facts,
+        prior=prior,
+    )
+
+
+def _told_once(faults: Sequence[Fault]) -> list[Fault]:
+    """The faults but for what follows from an earlier one: a value that cannot be read is refused again, maybe with the
+    whole mapping that it is in, by all that would use it.
+    """
+    told: list[Fault] = []
+    for fault in faults:
+        same = any((other.where, other.key) == (fault.where, fault.key) for other in told)
+        if not same and not any(other.key.startswith(f"{fault.key}.") for other in told):
+            told.append(fault)
+    return told
 
 
 def _titled(document: Document) -> Document:

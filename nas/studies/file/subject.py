@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 from nas.data import DataSpec, inspect_data
 from nas.documents.document import Document, attempt
@@ -12,27 +13,49 @@ from nas.errors import ConfigError, DataError, Fault, LimitError
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.config import Bounds
 from nas.supernets import Cost
+from nas.supernets.of_space import cost_of
 from nas.tasks import Facts, Task
 
 
-def facts_of(document: Document, faults: list[Fault]) -> Facts | None:
-    """What the model must know of the data; adds to `faults`."""
+@final
+@dataclass(frozen=True)
+class Subject:
+    """The data's facts, and what follows from them: the space, its costs, and the limit if there is one."""
+
+    facts: Facts
+    space: SearchSpace
+    cost: Cost
+    limit: Limit | None
+
+
+def subject_of(document: Document, task: Task | None) -> tuple[Subject | None, list[Fault]]:
+    """What the study is about, None where its data or space cannot be read; and what is wrong with any of it."""
+    facts, faults = _facts(document)
+    space, wrong = _space(document, facts, task)
+    faults += wrong
+    if facts is None or space is None:
+        return None, faults
+    cost = cost_of(space)
+    limit, wrong = _limit(document, cost)
+    return Subject(facts, space, cost, limit), [*faults, *wrong]
+
+
+def _facts(document: Document) -> tuple[Facts | None, list[Fault]]:
     spec, _ = attempt(document, DataSpec, ("data",))
     if spec is None:
-        return None
+        return None, []
     try:
-        return inspect_data(spec)
-    except DataError as fault:
-        faults.append(document.fault(("data",), str(fault), "images that can be read"))
-        return None
+        return inspect_data(spec), []
+    except DataError as refusal:
+        return None, [document.fault(("data",), str(refusal), "images that can be read")]
 
 
-def space_of(document: Document, facts: Facts | None, task: Task | None, faults: list[Fault]) -> SearchSpace | None:
-    """The search space for the data and the task, which say with what arguments the model is built, maybe its image
-    size; adds to `faults`.
+def _space(document: Document, facts: Facts | None, task: Task | None) -> tuple[SearchSpace | None, list[Fault]]:
+    """The search space for the data and the task: they say with what arguments the model is built, maybe its image
+    size.
     """
     if not isinstance(document.get(("space",)), dict):
-        return None
+        return None, []
     model_args: dict[str, Any] = {}
     if facts is not None and task is not None:
         model_args = task.model_args(facts)
@@ -40,29 +63,28 @@ def space_of(document: Document, facts: Facts | None, task: Task | None, faults:
     if isinstance(size, int) and not isinstance(size, bool):
         model_args["img_size"] = size
     try:
-        return SearchSpace.from_document(document, ("space",), model_args=model_args)
+        return SearchSpace.from_document(document, ("space",), model_args=model_args), []
     except ConfigError as refusal:
-        faults.extend(refusal.faults)
-        return None
+        return None, list(refusal.faults)
 
 
-def limit_of(document: Document, cost: Cost, faults: list[Fault]) -> Limit | None:
-    """The study's limit; each bound that cannot be kept is a fault at its own key, and is added to `faults`."""
+def _limit(document: Document, cost: Cost) -> tuple[Limit | None, list[Fault]]:
+    """The study's limit; each bound that cannot be kept is a fault at its own key."""
     bounds, _ = attempt(document, Bounds, ("limit",))  # type: ignore[type-abstract]
-    if not bounds or any(fault.key.startswith("limit") for fault in faults):
-        return None
+    if not bounds:
+        return None, []
 
     def fault_of(path: KeyPath, refusal: LimitError) -> Fault:
         return document.fault(path, f"{shown(document.get(path))} ({refusal})", "what architectures of the space cost")
 
     try:
-        return Limit(cost, **bounds)
+        return Limit(cost, **bounds), []
     except LimitError as joint:
+        # Which bound is it? One that nothing keeps to by itself; or none of them, but all together.
         alone = []
         for name, bound in bounds.items():
             try:
                 Limit(cost, **{name: bound})
             except LimitError as refusal:
                 alone.append(fault_of(("limit", name), refusal))
-        faults.extend(alone or [fault_of(("limit",), joint)])
-        return None
+        return None, alone or [fault_of(("limit",), joint)]
