@@ -175,7 +175,7 @@ class StudyConfig:
     space: Annotated[Mapping[str, Any], FileOrMapping()]
     strategy: Annotated[Mapping[str, Any], STRATEGY]
     data: DataSpec
-    task: Annotated[Plugin, TASK] = "classification"
+    task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
     baseline: Annotated[int, Field(ge=1)] | None = None
     objectives: Annotated[
