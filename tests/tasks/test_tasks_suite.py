@@ -1,0 +1,5 @@
+from nas.testing.tasks import TaskSuite
+
+
+class TestTasks(TaskSuite):
+    pass
