@@ -74,7 +74,7 @@ class FilePath(Located):
 
 @final
 @dataclass(frozen=True)
-class RunFolder(Located):
+class RunPath(Located):
     """The folder of a run. Whoever reads the run says that it is missing."""
 
     @override

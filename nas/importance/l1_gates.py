@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from nas.documents.numbers import Positive
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.searchspaces import SearchSpace
@@ -32,7 +33,6 @@ from nas.training import Recipe, StepContext
 from nas.training.objectives.relaxation import Relaxation, relax
 from nas.training.workplace import Workplace
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 RECIPE = Recipe(epochs=10, lr=1e-3, warmup=1)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.supernets.axes import AxisTable
 
 Origin = Literal["counted", "measured", "timed"]
-Shown = Literal["count", "percent", "plain"]
+Style = Literal["count", "percent", "plain"]
 
 UNITS: Mapping[str, Mapping[str, float]] = {
     "": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
@@ -63,7 +63,7 @@ class Quantity:
     ideal: float = 0.0
     worst: float | None = None
     unit: str = ""
-    shown: Shown = "plain"
+    shown: Style = "plain"
     label: str = ""
     scale: float = 1.0
 
@@ -149,7 +149,7 @@ class Counted(Quantity, ABC):
     """
 
     origin: Origin = "counted"
-    shown: Shown = "count"
+    shown: Style = "count"
 
     @abstractmethod
     def terms(self, table: AxisTable) -> Sequence[Term]:
@@ -163,4 +163,4 @@ class Multiple(Quantity, ABC):
     of: str
     times: int
     origin: Origin = "counted"
-    shown: Shown = "count"
+    shown: Style = "count"

@@ -34,7 +34,7 @@ _FINER = 2**18
 """States of the second try, when the lattice is not exact and found nothing."""
 
 
-class Rows(Protocol):
+class CountableSpace(Protocol):
     """What a limit must know of a space: which rows of indices are architectures. `SearchSpace` is one."""
 
     @property
@@ -61,7 +61,7 @@ class CostModel(Protocol):
     """What a limit must know of costs: `nas.supernets.cost.Cost`, or a fake in a test."""
 
     @property
-    def space(self) -> Rows:
+    def space(self) -> CountableSpace:
         """The space whose architectures are counted."""
         ...
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
+from nas.documents.numbers import Positive
 from nas.errors import StrategyError
 from nas.search.nested_gates import NestedGates, refuse_inexact
 from nas.search.problem import Problem
@@ -34,7 +35,6 @@ from nas.tasks import Batch
 from nas.training import Recipe, StepContext, ramp
 from nas.training.objectives.relaxation import Relaxation
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Noise = Literal["gumbel", "normal", "none"]
 SHORT = Recipe(epochs=2, batch=16, warmup=0)
 

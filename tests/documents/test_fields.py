@@ -13,7 +13,7 @@ from nas import importance, search, tasks
 from nas.documents.document import read
 from nas.documents.fields import marked
 from nas.documents.lookup import Lookup
-from nas.documents.markers import DatabaseUrl, FilePath, JournalOrUrl, MayChange, Plugged, RunFolder
+from nas.documents.markers import DatabaseUrl, FilePath, JournalOrUrl, MayChange, Plugged, RunPath
 from nas.documents.plugged import plugin, plugin_of
 from nas.errors import ConfigError, StoreError
 from nas.training import rules
@@ -39,7 +39,7 @@ COLOURS |= {"plain": Plain, "mixed": Mixed}
 @dataclass(frozen=True)
 class Shelf:
     url: Annotated[str, DatabaseUrl(), MayChange()] | None = None
-    runs: tuple[Annotated[str, RunFolder()], ...] = ()
+    runs: tuple[Annotated[str, RunPath()], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def found(data: Any) -> list[tuple[str, str]]:
 def test_markers_of_nested_options_and_of_list_items() -> None:
     assert found({}) == [("wall", "Plugged"), ("shelf.url", "DatabaseUrl"), ("shelf.url", "MayChange")]
     assert found({"shelf": {"runs": ["a", "b"]}})[3:] == [
-        ("shelf.runs.0", "RunFolder"), ("shelf.runs.1", "RunFolder")
+        ("shelf.runs.0", "RunPath"), ("shelf.runs.1", "RunPath")
     ]  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_a_file_is_looked_up_and_a_server_is_left_as_it_is(tmp_path: Path, monke
     lookup = Lookup(Path("a"))
     assert DatabaseUrl().locate("sqlite:///rel.db", lookup) == f"sqlite:///{tmp_path}/rel.db"
     assert JournalOrUrl().locate("rel.log", lookup) == f"{tmp_path}/rel.log"
-    assert RunFolder().locate("run", lookup) == f"{tmp_path}/run"
+    assert RunPath().locate("run", lookup) == f"{tmp_path}/run"
     assert FilePath().locate("rel.db", lookup) is None
     assert FilePath(must_exist=False).locate("rel.db", lookup) == "rel.db"
     for name in ("rel.db", "rel.log"):

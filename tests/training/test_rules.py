@@ -20,7 +20,7 @@ from nas.training import FitCall, Recipe, Runtime, StepContext, adjoined_loss, f
 from nas.training.rules import SupernetRule, find, names
 from nas.training.rules.adjoined import Adjoined
 from nas.training.rules.sandwich import Sandwich
-from nas.training.rules.uniform import Uniform
+from nas.training.rules.uniform import UniformRule
 
 TASK = Classification()
 CRITERION = TASK.criterion()
@@ -48,7 +48,7 @@ def test_options_are_checked() -> None:
 
 def test_uniform_learns_from_the_targets() -> None:
     net = FakeSupernet()
-    found = parts(Uniform(random=3), net, context(net))
+    found = parts(UniformRule(random=3), net, context(net))
     batch = first_batch()
     expected = [CRITERION(net.subnet(a)(batch.inputs), batch.targets) / 3 for a in net.ran]
     torch.testing.assert_close(torch.stack(found), torch.stack(expected))
@@ -95,18 +95,18 @@ def test_adjoined_rule_is_the_adjoined_loss(options: dict[str, bool]) -> None:
 
 def test_architectures_follow_from_seed_epoch_and_step_and_are_drawn_once_per_epoch() -> None:
     net, space = FakeSupernet(), FakeSpace()
-    step = Uniform(random=2).step(cast(Any, space), limit=cast(Any, "a limit"))
+    step = UniformRule(random=2).step(cast(Any, space), limit=cast(Any, "a limit"))
     drawn = [step.architectures(context(net, step=s, epoch=e)) for e in range(2) for s in range(4)]
     assert space.asked == [(8, "a limit")] * 2
     assert all(len(found) == 2 for found in drawn)
     assert len({a.digest for found in drawn for a in found}) == len(WIDTHS)
     assert drawn[:4] != drawn[4:]
-    resumed = Uniform(random=2).step(cast(Any, FakeSpace()))  # asked for the last step only, as after a restart
+    resumed = UniformRule(random=2).step(cast(Any, FakeSpace()))  # asked for the last step only, as after a restart
     assert resumed.architectures(context(net, step=3, epoch=1)) == drawn[-1]
 
 
 @pytest.mark.parametrize(
-    "rule", [Uniform(random=2), Sandwich(), Adjoined(small_ce=True)], ids=lambda r: type(r).__name__
+    "rule", [UniformRule(random=2), Sandwich(), Adjoined(small_ce=True)], ids=lambda r: type(r).__name__
 )
 def test_every_sub_network_learns_and_the_seed_decides(rule: SupernetRule) -> None:
     data, recipe = make_data(), Recipe(epochs=10, lr=2e-2, batch=8, warmup=1)

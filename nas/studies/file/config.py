@@ -19,8 +19,9 @@ from nas.documents.markers import (
     Plugged,
     QuantityBounds,
     QuantityGoals,
-    RunFolder,
+    RunPath,
 )
+from nas.documents.numbers import Positive
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 
@@ -54,10 +55,9 @@ def _seed(value: int) -> int:
 
 
 Name = Annotated[str, Field(min_length=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Amount = float | str
+WrittenAmount = float | str
 """A value of a quantity: a number, one with a unit such as "1.2 G", or a share of the whole base model's, "50%"."""
-Bounds = Mapping[str, Amount | tuple[Amount | None, Amount | None]]
+Bounds = Mapping[str, WrittenAmount | tuple[WrittenAmount | None, WrittenAmount | None]]
 """Counted quantity -> the most of it; or the least and the most, null for an open end."""
 Plugin = Name | Mapping[str, Any]
 """A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
@@ -188,7 +188,7 @@ class StudyConfig:
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: LatencySpec = LatencySpec()
-    warm_start: tuple[Annotated[Name, RunFolder()], ...] = ()
+    warm_start: tuple[Annotated[Name, RunPath()], ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
     folder: Annotated[Name, MayChange()] | None = None

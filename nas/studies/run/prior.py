@@ -16,7 +16,7 @@ from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.run.folder import read_json, write_json
 from nas.studies.run.record import Record
-from nas.studies.run.rows import Costs, Numbers, Values
+from nas.studies.run.rows import ChosenValues, Costs, Numbers
 from nas.supernets import Cost
 
 
@@ -26,7 +26,7 @@ class EarlierTrial:
     """A finished trial of another run, its costs counted anew."""
 
     number: int
-    architecture: Values
+    architecture: ChosenValues
     metrics: Numbers
     costs: Costs
     strategy: str

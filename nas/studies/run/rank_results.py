@@ -7,7 +7,7 @@ from typing import Annotated, final
 
 from pydantic import Field
 
-from nas.studies.run.rows import Metrics, RankedRow, Sizes, Values
+from nas.studies.run.rows import ChosenValues, Metrics, RankedRow, Sizes
 
 
 @final
@@ -15,7 +15,7 @@ from nas.studies.run.rows import Metrics, RankedRow, Sizes, Values
 class MemberResult:
     """One architecture whose two rankings are compared: `nas.studies.tau.strata.Member`."""
 
-    architecture: Values
+    architecture: ChosenValues
     band: int
     shared: Metrics
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from nas import quantities, words
 from nas.quantities import Quantity
-from nas.studies.run.rows import Costs, ExtractedResult, Metrics, Numbers, RowResult, Sizes, Values
+from nas.studies.run.rows import ChosenValues, Costs, ExtractedResult, Metrics, Numbers, RowResult, Sizes
 from nas.studies.run.typed_json import absent
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class LimitFacts:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Images:
+class SplitSizes:
     """Images per split."""
 
     train: int
@@ -107,7 +107,7 @@ class DataFacts:
     classes: int
     channels: int
     image_size: int
-    images: Images
+    images: SplitSizes
 
 
 @final
@@ -173,7 +173,7 @@ class WinnerResult:
     strategy: str
     number: int
     digest: str
-    architecture: Values
+    architecture: ChosenValues
     metrics: Numbers
     costs: Costs
 

@@ -14,7 +14,7 @@ from nas import quantities
 
 Numbers = dict[str, float]
 Sizes = dict[str, int]
-Values = dict[str, int | float]
+ChosenValues = dict[str, int | float]
 
 
 def _sized(costs: Sizes) -> Sizes:
@@ -95,7 +95,7 @@ class ExtractedResult:
     """
 
     digest: str
-    architecture: Values
+    architecture: ChosenValues
     costs: Costs
     kept: Sizes
     full: Sizes

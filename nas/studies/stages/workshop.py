@@ -28,8 +28,8 @@ from nas.studies.run.results import (
     PREPARE,
     DataFacts,
     EpochResult,
-    Images,
     RelaxationResult,
+    SplitSizes,
     Stage,
     StageResult,
 )
@@ -246,7 +246,7 @@ def describe_data(data: Data) -> DataFacts:
         classes=data.classes,
         channels=data.channels,
         image_size=data.image_size,
-        images=Images(train=len(data.train), validation=len(data.validation), test=len(data.test)),
+        images=SplitSizes(train=len(data.train), validation=len(data.validation), test=len(data.test)),
     )
 
 

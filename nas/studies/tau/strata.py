@@ -25,7 +25,7 @@ from nas.supernets import Cost
 POOL = 8
 """Candidates that are measured with shared weights for each architecture that is chosen."""
 
-Measured = Callable[[Architecture], Mapping[str, float]]
+MetricsOf = Callable[[Architecture], Mapping[str, float]]
 
 
 @final
@@ -40,7 +40,7 @@ class Member:
     shared: Mapping[str, float]
 
 
-def stratified(cost: Cost, limit: Limit | None, count: int, measure: Measured, metric: str, seed: int) -> list[Member]:
+def stratified(cost: Cost, limit: Limit | None, count: int, measure: MetricsOf, metric: str, seed: int) -> list[Member]:
     """`count` different architectures within the limit, the same for the same seed and measure.
 
     The sizes within the limit are cut into about sqrt(count) bands of equal width. Each band's candidates are ordered

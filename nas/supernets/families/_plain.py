@@ -27,7 +27,7 @@ TAIL = ("norm", "fc_norm", "head", "head_dist")
 """What is before the blocks, and after them."""
 
 
-class Plain(Family):
+class PlainTransformer(Family):
     """timm's VisionTransformer and what derives from it without another forward."""
 
     block = "blocks.{i}"

@@ -9,7 +9,7 @@ from torch import nn
 from typing_extensions import override
 
 from nas.supernets.axes import Row
-from nas.supernets.families._plain import Plain
+from nas.supernets.families._plain import PlainTransformer
 from nas.supernets.models.t2t import FEATURES, T2T, WIDTH
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
@@ -36,7 +36,7 @@ def _performer(number: int, grid: str) -> tuple[Row, ...]:
 
 
 @final
-class T2t(Plain):
+class T2t(PlainTransformer):
     """Tokens-to-token vision transformers (arXiv 2101.11986)."""
 
     classes = (T2T,)
@@ -45,11 +45,11 @@ class T2t(Plain):
         *_performer(2, "grid2"),
         Row("patch_embed.project.weight", "embed unfolded3", at="patches"),
         Row("patch_embed.project.bias", "embed"),
-        *Plain.rows,
+        *PlainTransformer.rows,
     )
     # Features of keys and queries, keys times values, and queries times that.
     products: ClassVar[tuple[str, ...]] = (
-        *Plain.products,
+        *PlainTransformer.products,
         f"4 grid1 {FEATURES} {WIDTH}",
         f"4 grid2 {FEATURES} {WIDTH}",
     )

@@ -11,13 +11,13 @@ from torch import nn
 from typing_extensions import override
 
 from nas.supernets.axes import Row
-from nas.supernets.families._plain import Plain
+from nas.supernets.families._plain import PlainTransformer
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 
 
 @final
-class Vit(Plain):
+class Vit(PlainTransformer):
     """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118)."""
 
     classes = (VisionTransformer, VisionTransformerDistilled)
@@ -26,7 +26,7 @@ class Vit(Plain):
         Row("patch_embed.proj.bias", "embed"),
         Row("patch_embed.norm.weight", "embed"),
         Row("patch_embed.norm.bias", "embed"),
-        *Plain.rows,
+        *PlainTransformer.rows,
     )
     examples = (
         ("vit_tiny_patch16_224", SMALL),

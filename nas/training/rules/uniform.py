@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class Uniform(SupernetRule):
+class UniformRule(SupernetRule):
     """The task's criterion for `random` random sub-networks per step, their mean."""
 
     random: Annotated[int, Field(ge=1)] = 1
