@@ -11,7 +11,7 @@ from torch import Tensor
 from nas import seeds, tasks
 from nas.data.images import CHUNK
 from nas.data.readers import digits, folder, npz, vision
-from nas.data.set_aside import Indices, set_aside
+from nas.data.set_aside import ImageIndices, set_aside
 from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
@@ -45,7 +45,7 @@ def load_data(spec: DataSpec, *, task: Task | None = None, image_size: int, seed
     images = source.train.images.read(train, image_size)
     mean, std = _statistics(images)
 
-    def split(of: Labelled, indices: Indices | None) -> Split:
+    def split(of: Labelled, indices: ImageIndices | None) -> Split:
         indices = np.arange(len(of.labels)) if indices is None else indices
         pixels = images if indices is train else of.images.read(indices, image_size)
         return Split(pixels, task.targets(of.labels[indices], len(source.classes)), mean, std)
@@ -62,13 +62,13 @@ def load_data(spec: DataSpec, *, task: Task | None = None, image_size: int, seed
     )
 
 
-def _divide(source: Source, spec: DataSpec, seed: int) -> tuple[Indices, dict[str, Indices | None]]:
+def _divide(source: Source, spec: DataSpec, seed: int) -> tuple[ImageIndices, dict[str, ImageIndices | None]]:
     """Indices of the images to train on, and of those that are carved from train/ (None for a split that the data set
     brings).
     """
     labels = source.train.labels
-    train: Indices = np.arange(len(labels))
-    carved: dict[str, Indices | None] = {"test": None, "validation": None}
+    train: ImageIndices = np.arange(len(labels))
+    carved: dict[str, ImageIndices | None] = {"test": None, "validation": None}
     if source.test is None:
         train, carved["test"] = set_aside(labels, train, round(TEST_SHARE * len(train)), TEST_SEED, "test split")
     draw = seeds.derive(seed, seeds.SPLITTING)

@@ -8,10 +8,12 @@ from sklearn.model_selection import train_test_split
 
 from nas.errors import DataError
 
-Indices = NDArray[np.int64]
+ImageIndices = NDArray[np.int64]
 
 
-def set_aside(labels: NDArray[np.int64], among: Indices, take: int, seed: int, what: str) -> tuple[Indices, Indices]:
+def set_aside(
+    labels: NDArray[np.int64], among: ImageIndices, take: int, seed: int, what: str
+) -> tuple[ImageIndices, ImageIndices]:
     """Divides `among`, indices into `labels`, into (rest, `take` images), both ascending, classes in proportion.
 
     The same arguments give the same split. `DataError` when a class would miss in either part; `what` names the part
