@@ -29,7 +29,7 @@ from benchmarks.pairs import ratio
 from nas.data import Data, DataSpec, Split, load_data
 from nas.evaluation import Evaluator, evaluate
 from nas.importance import Importance
-from nas.search import Objective, Problem, find, winner
+from nas.search import Objective, Problem, Search, find, winner
 from nas.search.sizing import Sizing, criterion_of
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
@@ -259,23 +259,26 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
         strategy=name,
         seed=bench.seed,
         trials=strategy.trials,
-        measure=lambda architecture: evaluator(architecture).metrics,
-        costs=supernet.cost.counts,
-        record=lambda _: None,
         limit=limit,
+    )
+    live = Search(
+        problem=problem,
+        measure=lambda architecture: evaluator(architecture).metrics,
+        counts=supernet.cost.counts,
+        record=lambda _: None,
         supernet=supernet,
         work=bench.workplace(f"{name}-{limit_percent}".replace(", ", "-").replace(" ", "-")),
         adopt=lambda adopted, _: holder.update(supernet=adopted),
     )
     if isinstance(strategy, Sizing) and not method.trained:
         return supernet, strategy.choose(problem, scores), passes, time.perf_counter() - start
-    found = winner(list(strategy.search(problem)), problem.objectives, limit).architecture
+    found = winner(list(strategy.search(live)), problem.objectives, limit).architecture
     if method.strategy == "dan":
         passes += 2 * SEARCH.epochs
     if method.strategy == "tolerance":
         passes = float("nan")  # epochs of single blocks on cached inputs are no passes of the whole
     # A forward pass over the validation images is counted as a third of a training pass over as many images.
-    measured = sum(not trial.cached for trial in problem.history) if strategy.trials > 1 else 0
+    measured = sum(not trial.cached for trial in live.history) if strategy.trials > 1 else 0
     passes += measured * len(bench.data.validation) / len(bench.data.train) / 3
     return holder["supernet"], found, passes, time.perf_counter() - start
 

@@ -83,11 +83,11 @@ def search(address: str, trials: int, pause: float, half: Callable[[Path], None]
     with tempfile.TemporaryDirectory() as folder:
         calls = Path(folder) / "calls"
         on_toy = ToyMeasure(toy, seconds=pause, calls=str(calls))
-        problem = toy.problem(trials=trials, limit=Limit(toy, macs="60%"), measure=on_toy)
-        problem.record = record
+        search = toy.search(trials=trials, limit=Limit(toy, macs="60%"), measure=on_toy)
+        search.record = record
         strategy = WithRaytune(trials=trials, workers=2, ray=Cluster(address=address))
         started = time.perf_counter()
-        found = list(strategy.search(problem))
+        found = list(strategy.search(search))
         taken = time.perf_counter() - started
         measured = [line.split()[0] for line in calls.read_text().splitlines()]
     return {

@@ -15,7 +15,7 @@ from benchmarks.models import supernet
 from benchmarks.pairs import ratio, seconds
 from nas.data import Split
 from nas.evaluation import Evaluator, Measure
-from nas.search import Objective, Problem
+from nas.search import Objective, Problem, Search
 from nas.searchspaces import Limit
 from nas.strategies.evolution import Evolution
 from nas.strategies.with_raytune.strategy import WithRaytune
@@ -52,10 +52,10 @@ def _rows() -> Iterator[dict[str, object]]:
 def _empty(workers: int) -> tuple[float, float]:
     """Seconds until the first trial, and for each of the others."""
     toy = Toy()
-    problem = toy.problem(trials=EMPTY_TRIALS, measure=ToyMeasure(toy))
-    search = WithRaytune(trials=EMPTY_TRIALS, searcher="uniform", workers=workers).search(problem)
-    first = seconds(lambda: next(search))
-    return first, seconds(lambda: list(search)) / (EMPTY_TRIALS - 1)
+    strategy = WithRaytune(trials=EMPTY_TRIALS, searcher="uniform", workers=workers)
+    trials = strategy.search(toy.search(trials=EMPTY_TRIALS, measure=ToyMeasure(toy)))
+    first = seconds(lambda: next(trials))
+    return first, seconds(lambda: list(trials)) / (EMPTY_TRIALS - 1)
 
 
 def _candidates() -> Callable[[int], Callable[[], object]]:
@@ -81,12 +81,10 @@ def _candidates() -> Callable[[int], Callable[[], object]]:
                 strategy="ray",
                 seed=0,
                 trials=TRIALS,
-                measure=on_images,
-                costs=net.cost.counts,
-                record=lambda _: None,
                 limit=Limit(net.cost, macs="50%"),
             )
-            return list(strategy.search(problem))
+            search = Search(problem=problem, measure=on_images, counts=net.cost.counts, record=lambda _: None)
+            return list(strategy.search(search))
 
         return run
 

@@ -16,7 +16,7 @@ from benchmarks.models import FOLDER, supernet
 from benchmarks.pairs import ratio
 from nas.data import Split
 from nas.evaluation import Evaluator
-from nas.search import Objective, Problem
+from nas.search import Objective, Problem, Search
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.strategies.evolution import Evolution
 from nas.supernets import Supernet, build
@@ -83,7 +83,7 @@ def _evolved(net: Supernet, count: int) -> list[Architecture]:
 
     def accuracy(architecture: Architecture) -> dict[str, float]:
         row = net.space.to_table([architecture])[0]
-        return {"accuracy": sum(float(w[at]) for w, at in zip(worth, row, strict=True))}
+        return {"accuracy": sum(float(w[value]) for w, value in zip(worth, row, strict=True))}
 
     problem = Problem(
         space=net.space,
@@ -91,12 +91,10 @@ def _evolved(net: Supernet, count: int) -> list[Architecture]:
         strategy="evolution",
         seed=0,
         trials=count,
-        measure=accuracy,
-        costs=net.cost.counts,
-        record=lambda _: None,
         limit=Limit(net.cost, macs="50%"),
     )
-    trials = Evolution(population=count // 4, sample=count // 20 + 1).search(problem)
+    search = Search(problem=problem, measure=accuracy, counts=net.cost.counts, record=lambda _: None)
+    trials = Evolution(population=count // 4, sample=count // 20 + 1).search(search)
     return [trial.architecture for trial in trials if not trial.cached]
 
 

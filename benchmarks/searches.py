@@ -37,7 +37,7 @@ from benchmarks.presets import RECIPE, ROOT, read
 from nas import Study
 from nas.errors import StrategyError
 from nas.evaluation import Evaluator, Measure
-from nas.search import Objective, Problem, Strategy, find
+from nas.search import Objective, Problem, Search, Strategy, find
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 from nas.system.environment import commit
@@ -57,7 +57,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class Search:
+class Entry:
     """One row of the table: a preset and what is changed of it, how many objectives it has, how many trials."""
 
     preset: str
@@ -67,21 +67,21 @@ class Search:
 
 
 BOTH = (ACCURACY, MACS)
-SEARCHES: Mapping[str, Search] = {
-    "uniform": Search("uniform", {}),
-    "evolution": Search("evolution", {}),
-    "evolution, 2 objectives": Search("evolution", {}, BOTH),
-    "autoformer": Search("autoformer", {}),
-    "nsga2, 2 objectives": Search("nsga2", {}, BOTH),
-    "nsga3, 2 objectives": Search("nsga3", {}, BOTH),
-    "tpe": Search("tpe", {}),
-    "tpe, 2 objectives": Search("tpe", {}, BOTH),
-    "gp": Search("gp", {}, trials=AT[0]),
-    "nni, regularized evolution": Search("nni", {"sampler": "regularized_evolution"}),
-    "nni, tpe": Search("nni", {"sampler": "tpe"}),
-    "nni, evolution": Search("nni", {"sampler": "evolution"}),
-    "halving": Search("halving", {}, trials=4000),
-    "ray, asha": Search("ray", {"mode": "free", "asha": True}, trials=1000),
+SEARCHES: Mapping[str, Entry] = {
+    "uniform": Entry("uniform", {}),
+    "evolution": Entry("evolution", {}),
+    "evolution, 2 objectives": Entry("evolution", {}, BOTH),
+    "autoformer": Entry("autoformer", {}),
+    "nsga2, 2 objectives": Entry("nsga2", {}, BOTH),
+    "nsga3, 2 objectives": Entry("nsga3", {}, BOTH),
+    "tpe": Entry("tpe", {}),
+    "tpe, 2 objectives": Entry("tpe", {}, BOTH),
+    "gp": Entry("gp", {}, trials=AT[0]),
+    "nni, regularized evolution": Entry("nni", {"sampler": "regularized_evolution"}),
+    "nni, tpe": Entry("nni", {"sampler": "tpe"}),
+    "nni, evolution": Entry("nni", {"sampler": "evolution"}),
+    "halving": Entry("halving", {}, trials=4000),
+    "ray, asha": Entry("ray", {"mode": "free", "asha": True}, trials=1000),
 }
 """By name; racing sees a part of the images of most candidates, and has more trials for the same evaluations."""
 PLAIN = {"optuna nsga2, plain": "NSGAIISampler", "optuna tpe, plain": "TPESampler"}
@@ -141,22 +141,25 @@ class Bench:
 
     def search(self, name: str, seed: int) -> dict[str, Any]:
         """The row of one search of ours."""
-        asked = SEARCHES[name]
+        entry = SEARCHES[name]
         measure = _Timed(self.measure)
         problem = Problem(
             space=self.space,
-            objectives=tuple(asked.objectives),
+            objectives=tuple(entry.objectives),
             strategy=name,
             seed=seed,
-            trials=asked.trials,
-            measure=self.measure if asked.preset == "ray" else measure,
-            costs=self.cost.counts,
-            record=lambda _: None,
+            trials=entry.trials,
             limit=self.limit,
         )
-        strategy = _strategy(asked)
+        search = Search(
+            problem=problem,
+            measure=self.measure if entry.preset == "ray" else measure,
+            counts=self.cost.counts,
+            record=lambda _: None,
+        )
+        strategy = _strategy(entry)
         started = time.process_time()
-        trials = list(strategy.search(problem))
+        trials = list(strategy.search(search))
         taken = time.process_time() - started - measure.seconds
         points = [
             Point(0.0 if trial.cached else trial.share, trial.value("accuracy"), trial.costs["macs"], trial.state)
@@ -233,8 +236,8 @@ class _Timed:
         return iter(found)
 
 
-def _strategy(asked: Search) -> Strategy:
-    options = {**read(ROOT / "strategies" / f"{asked.preset}.yaml"), **asked.options, "trials": asked.trials}
+def _strategy(entry: Entry) -> Strategy:
+    options = {**read(ROOT / "strategies" / f"{entry.preset}.yaml"), **entry.options, "trials": entry.trials}
     found: Strategy = TypeAdapter(find(options.pop("use"))).validate_python(options, strict=False)
     return found
 

@@ -38,10 +38,10 @@ def share(url: str, run: str, barrier: Any, found: Any) -> None:
         return toy.measure(architecture)
 
     strategy = WithOptuna(sampler="nsga2", population=5, storage=url, study="both")
-    problem = toy.problem(trials=TRIALS, limit=Limit(toy, macs="60%"), measure=measure, run=run)
+    search = toy.search(trials=TRIALS, limit=Limit(toy, macs="60%"), measure=measure, run=run)
     barrier.wait(60)
-    proposer: Any = strategy.proposer(problem)
+    proposer: Any = strategy.proposer(search)
     barrier.wait(60)
     for number in range(TRIALS):
-        proposer.tell(problem.evaluate([proposer.ask(number)])[0])
-    found.put((run, len(proposer._feasible.trials) - TRIALS, [t.architecture.digest for t in problem.history]))
+        proposer.tell(search.evaluate([proposer.ask(number)])[0])
+    found.put((run, len(proposer._feasible.trials) - TRIALS, [t.architecture.digest for t in search.history]))

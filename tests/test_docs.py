@@ -68,6 +68,6 @@ def test_the_strategy_of_contributing_searches() -> None:
     names: dict[str, Any] = {}
     (block,) = blocks("CONTRIBUTING.md", "python")
     exec(block, names)
-    trials = list(names["Coordinate"](trials=12).search(Toy().problem(trials=12)))
+    trials = list(names["Coordinate"](trials=12).search(Toy().search(trials=12)))
     assert len(trials) == 12
     assert all(trial.state == "done" for trial in trials)

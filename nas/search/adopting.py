@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal, final
 
 from typing_extensions import override
 
-from nas.search.problem import Problem, Trial
+from nas.search.search import Search
 from nas.search.strategy import Strategy
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 from nas.supernets import Supernet
 from nas.training import History
@@ -20,7 +21,7 @@ from nas.training import History
 @final
 @dataclass(frozen=True)
 class Learnt:
-    """What such a strategy found: an architecture, how it trained (for the report), and what the trial remembers."""
+    """What such a strategy derives: an architecture, how it trained (for the report), and what the trial remembers."""
 
     architecture: Architecture
     history: History = field(default_factory=History)
@@ -38,22 +39,23 @@ class Adopting(Strategy):
     needs_supernet: ClassVar[bool] = True
 
     @abstractmethod
-    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
+    def learn(self, search: Search, supernet: Supernet) -> Learnt:
         """Change `supernet`, in place, and derive an architecture within the limit. Raises `StrategyError` for none."""
 
     @final
     @override
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        self.check(problem)
-        return self._loop(problem)
+    def search(self, search: Search) -> Iterator[Trial]:
+        self.check(search.problem)
+        return self._loop(search)
 
-    def _loop(self, problem: Problem) -> Iterator[Trial]:
-        if problem.history:
+    def _loop(self, search: Search) -> Iterator[Trial]:
+        if search.history:
             return
-        assert problem.supernet is not None
-        supernet = copy.deepcopy(problem.supernet)
-        learnt = self.learn(problem, supernet)
-        for own, given in zip(supernet.parameters(), problem.supernet.parameters(), strict=True):
-            own.requires_grad_(given.requires_grad)
-        problem.adopt(supernet, learnt.history.rows())
-        yield from problem.evaluate([learnt.architecture], learnt.notes)
+        assert search.supernet is not None
+        supernet = copy.deepcopy(search.supernet)
+        learnt = self.learn(search, supernet)
+        # A strategy may freeze weights while it learns. Whoever trains the adopted supernet later trains all of it.
+        for parameter, original in zip(supernet.parameters(), search.supernet.parameters(), strict=True):
+            parameter.requires_grad_(original.requires_grad)
+        search.adopt(supernet, learnt.history.rows())
+        yield from search.evaluate([learnt.architecture], learnt.notes)

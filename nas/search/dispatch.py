@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import final
 
-from nas.search.problem import Outcome, Problem, Trial
+from nas.search.search import Search
 from nas.search.strategy import AskTell
+from nas.search.trial import Outcome, Trial
 from nas.searchspaces.architecture import Architecture
 
 
@@ -28,25 +29,34 @@ class Job:
 class Dispatcher:
     """Hands out jobs, and takes back outcomes in any order. Every trial is recorded the moment its outcome is known.
 
-    `size` is that of a round; None runs freely. After a kill, what was under way is handed out again.
+    `size` is that of a round; None runs freely.
+
+    After a kill, a new dispatcher asks for all proposals again from the first on. Those whose trials are recorded are
+    answered from the record, the others become jobs once more: what was under way is thus handed out again, and the
+    strategy learns the same things in the same order as it did the first time.
     """
 
-    def __init__(self, strategy: AskTell, problem: Problem, size: int | None) -> None:
-        self._problem, self._size = problem, size
-        self._settled = {trial.number: trial for trial in problem.history}
-        # What the strategy sees: its history grows when it may learn, the problem's when a trial is known.
-        self._view = replace(problem, history=[], pending=set())
+    def __init__(self, strategy: AskTell, search: Search, size: int | None) -> None:
+        self._search, self._size = search, size
+        self._trials = search.problem.trials
+        self._settled = {trial.number: trial for trial in search.history}
+        # There are two histories. The search's own grows when a trial is known. The one that the strategy sees grows
+        # when it may learn of the trial: in rounds, later than that.
+        self._view = replace(search, history=[], pending=set())
         self._proposer = strategy.proposer(self._view)
         self._asked: dict[int, Architecture] = {}
+        """Proposals that the strategy has not been told about."""
         self._jobs: list[Job] = []
+        """Those that wait for somebody to measure them."""
         self._under_way: dict[int, Job] = {}
+        """Those that somebody measures."""
         self._next = 0
         """The number of the next proposal."""
 
     @property
     def finished(self) -> bool:
         """Whether the budget is spent and every trial is known."""
-        return len(self._settled) == self._problem.trials
+        return len(self._settled) == self._trials
 
     def prepare(self) -> None:
         """Ask until there is a job, or nothing more to ask: after this, `finished` says whether there is work."""
@@ -60,19 +70,23 @@ class Dispatcher:
             return None
         job = self._jobs.pop(0)
         self._under_way[job.number] = job
-        self._problem.begin(job.number, job.architecture)
+        self._search.begin(job.number, job.architecture)
         return job
 
     def settle(self, number: int, outcome: Outcome) -> list[Trial]:
         """Take the outcome of a job; returns its trial, and those of the proposals that repeated its architecture."""
         job = self._under_way.pop(number)
-        twins = [
-            n for n, asked in self._asked.items() if asked == job.architecture and n not in (number, *self._settled)
+        # An architecture that was proposed again while it was measured did not become a second job. It is a trial all
+        # the same, with this outcome and no time of its own.
+        repeats = [
+            other
+            for other, architecture in self._asked.items()
+            if architecture == job.architecture and other != number and other not in self._settled
         ]
         again = replace(outcome, seconds=0.0, cached=True)
         trials = [
-            self._problem.settle(number, job.architecture, outcome),
-            *(self._problem.settle(twin, job.architecture, again) for twin in twins),
+            self._search.settle(number, job.architecture, outcome),
+            *(self._search.settle(repeat, job.architecture, again) for repeat in repeats),
         ]
         for trial in trials:
             self._settled[trial.number] = trial
@@ -84,31 +98,33 @@ class Dispatcher:
         self._jobs += [self._under_way.pop(number) for number in numbers or tuple(self._under_way)]
 
     def _may_ask(self) -> bool:
-        """In rounds, the next round is asked for when nothing of this one is open."""
-        if self._next >= self._problem.trials:
+        """Whether there may be one more proposal now."""
+        if self._next >= self._trials:
             return False
+        # Within a round there may; a new round begins when the strategy has been told of the whole one before.
         return self._size is None or self._next % self._size != 0 or not self._asked
 
     def _ask(self) -> None:
         """One more proposal: a job, unless its outcome is known or under way."""
         number, self._next = self._next, self._next + 1
-        known = self._settled.get(number)
-        architecture = self._proposer.ask(number, known.architecture if known else None)
+        recorded = self._settled.get(number)
+        architecture = self._proposer.ask(number, recorded.architecture if recorded else None)
         self._asked[number] = architecture
-        if known is None:
-            self._problem.accept(architecture)
-            outcome = self._problem.recall(architecture)
+        if recorded is None:
+            self._search.accept(architecture)
+            outcome = self._search.recall(architecture)
             if outcome is not None:
-                self._settled[number] = self._problem.settle(number, architecture, outcome)
+                self._settled[number] = self._search.settle(number, architecture, outcome)
             elif architecture.digest not in self._view.pending:
                 self._jobs.append(Job(number, architecture))
         self._view.pending.add(architecture.digest)
         self._learn()
 
     def _learn(self) -> None:
-        """Tell the strategy what it may know: in rounds nothing until a whole round is settled."""
+        """Tell the strategy what it may know by now, in the order of the numbers."""
         if self._size is not None:
-            whole = self._next == self._problem.trials or self._next % self._size == 0
+            # In rounds that is nothing, until all of the round is asked for and settled.
+            whole = self._next == self._trials or self._next % self._size == 0
             if not whole or any(number not in self._settled for number in self._asked):
                 return
         for number in sorted(set(self._asked) & set(self._settled)):

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from nas.search.problem import Problem, Trial, to_minimise
-from nas.search.ranking import best_first
+from nas.search.problem import Objective, Problem
+from nas.search.ranking import best_first, to_minimise
+from nas.search.search import Search
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
 DRAWS = 32
@@ -20,12 +22,13 @@ TRIES = 8
 """Mutations of a proposal at most until one is new. The last is taken anyway; it costs a trial, but no measurement."""
 
 
-def draw(problem: Problem, rng: np.random.Generator) -> Architecture:
+def draw(search: Search, rng: np.random.Generator) -> Architecture:
     """An architecture drawn uniformly from those within the limit that the history lacks (from all, when `DRAWS` draws
     are all in it).
     """
+    problem = search.problem
     drawn = problem.space.from_table(problem.space.sample_table(rng, DRAWS, problem.limit))
-    return next((a for a in drawn if not problem.seen(a)), drawn[0])
+    return next((architecture for architecture in drawn if not search.seen(architecture)), drawn[0])
 
 
 def made_feasible(
@@ -40,36 +43,41 @@ def made_feasible(
     """
     space = problem.space
     row = space.to_table([proposal])[0] if isinstance(proposal, Architecture) else proposal
-    kept = space.from_table(space.canonical(row[None, :]))[0]
-    if problem.limit is None or problem.allows(kept):
-        return kept
+    canonical = space.from_table(space.canonical(row[None, :]))[0]
+    if problem.allows(canonical):
+        return canonical
+    assert problem.limit is not None
+    # The lattice finds the architecture within the limit with the greatest sum of scores, one score for each value of
+    # each choice. Three parts of a score decide one after the other, since all that a later part can add up to, over
+    # all choices, is less than one unit of the part before:
+    #   1 for each step from the proposal: the fewest steps in sum win;
+    #   `lean` for each step from the good one. It is at most `steps` steps away: 0.5 in sum;
+    #   `noise` times a random number below 1 for each choice: at most 0.2 / steps in sum, less than one `lean`.
     good = row if toward is None else space.to_table([toward])[0]
-    # All steps toward the good one weigh less than one step from the proposal; all the noise less than one of those.
     steps = sum(len(choice.values) - 1 for choice in space.values())
     lean, noise = 0.5 / steps, 0.2 / steps / len(space)
     scores = []
-    for choice, at, lead in zip(space.values(), row, good, strict=True):
+    for choice, proposed, wanted in zip(space.values(), row, good, strict=True):
         values = np.arange(len(choice.values))
-        scores.append(noise * rng.random(len(values)) - np.abs(values - at) - lean * np.abs(values - lead))
+        scores.append(noise * rng.random(len(values)) - np.abs(values - proposed) - lean * np.abs(values - wanted))
     return space.from_table(problem.limit.lattice.best(scores)[None, :])[0]
 
 
-def near(
-    problem: Problem, row: np.ndarray, rng: np.random.Generator, toward: Architecture | None = None
-) -> Architecture:
+def near(search: Search, row: np.ndarray, rng: np.random.Generator, toward: Architecture | None = None) -> Architecture:
     """The proposal (a row of indices) of a searcher that is told neither the limit nor to repeat nothing, made to fit;
     when it was seen before, one of its mutations.
     """
+    problem = search.problem
     proposal = made_feasible(problem, row, rng, toward)
-    if not problem.seen(proposal):
+    if not search.seen(proposal):
         return proposal
     rate = 1 / len(problem.space)
     return first_unseen(
-        problem, lambda: made_feasible(problem, problem.space.mutate(proposal, rng, rate), rng, toward), TRIES
+        search, lambda: made_feasible(problem, problem.space.mutate(proposal, rng, rate), rng, toward), TRIES
     )
 
 
-def leader(problem: Problem, trials: Iterable[Trial], rng: np.random.Generator) -> Architecture | None:
+def leader(trials: Iterable[Trial], objectives: Sequence[Objective], rng: np.random.Generator) -> Architecture | None:
     """One of the best quarter of the trials that are done, None while there is none.
 
     A searcher that is not told the limit proposes what is too large, the more so the better it learns. So where its
@@ -78,20 +86,20 @@ def leader(problem: Problem, trials: Iterable[Trial], rng: np.random.Generator) 
     done = [trial for trial in trials if trial.state == "done"]
     if not done:
         return None
-    order = best_first(to_minimise(done, problem.objectives))
+    order = best_first(to_minimise(done, objectives))
     return done[order[int(rng.integers(1 + len(done) // 4))]].architecture
 
 
-def first_unseen(problem: Problem, propose: Callable[[], Architecture], tries: int) -> Architecture:
+def first_unseen(search: Search, propose: Callable[[], Architecture], tries: int) -> Architecture:
     """The first of at most `tries` proposals that the history lacks; the last one when it has them all."""
     for _ in range(tries):
         proposal = propose()
-        if not problem.seen(proposal):
+        if not search.seen(proposal):
             break
     return proposal
 
 
 def tournament(order: Sequence[int], size: int, rng: np.random.Generator) -> int:
     """The best of `size` distinct candidates drawn at random; `order` holds all candidates, best first."""
-    places = rng.choice(len(order), size=min(size, len(order)), replace=False)
-    return order[int(places.min())]
+    ranks = rng.choice(len(order), size=min(size, len(order)), replace=False)
+    return order[int(ranks.min())]

@@ -45,6 +45,8 @@ class NestedGates:
         """1 where a size keeps a unit, float (sizes, units)."""
         mask = torch.zeros(len(sizes), supernet.table.frame.axes[axis], device=device)
         for row, size in zip(mask, sizes, strict=True):
+            # A size keeps the first units, but for axes whose order was decided (inputs of layers): there, those that
+            # come first in that order.
             listed = supernet.selection.kept({axis: size}, device).get(axis)
             row[slice(size) if listed is None else listed] = 1
         return mask

@@ -1,14 +1,47 @@
 """Order trials by one or several objectives: non-dominated rank first, then crowding distance (NSGA-II,
-doi:10.1109/4235.996017).
+doi:10.1109/4235.996017); and name the winner.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.search.problem import Objective, Trial, to_minimise
+from nas import quantities
+from nas.errors import StrategyError
+from nas.search.problem import Objective
+from nas.search.trial import Trial
+
+if TYPE_CHECKING:
+    from nas.searchspaces.limit import Limit
+
+
+def to_minimise(trials: Sequence[Trial], objectives: Sequence[Objective]) -> np.ndarray:
+    """Float array (trials, objectives), less is better: maximised objectives are negated."""
+    rows = [[-trial.value(o.metric) if o.maximise else trial.value(o.metric) for o in objectives] for trial in trials]
+    return np.array(rows, dtype=np.float64).reshape(len(trials), len(objectives))
+
+
+def winner(trials: Iterable[Trial], objectives: Sequence[Objective], limit: Limit | None = None) -> Trial:
+    """The best trial by the first objective among those done within the limit; ties go to less of `quantities.SIZE`
+    (MACs), then to the lesser digest.
+
+    Raises `StrategyError` when there is none, with the error of the first trial that failed.
+    """
+    trials = list(trials)
+    candidates = [t for t in trials if t.state == "done" and (limit is None or bool(limit.allows(t.architecture)))]
+    if not candidates:
+        unfit = "none of them is within the limit" if trials else "there are no trials"
+        reason = next((trial.error for trial in trials if trial.error), unfit)
+        raise StrategyError(f"no winner among {len(trials)} trials: {reason}")
+
+    def order(trial: Trial) -> tuple[float, int, str]:
+        loss = float(to_minimise([trial], objectives[:1])[0, 0])
+        return loss, trial.costs.get(quantities.SIZE, 0), trial.architecture.digest
+
+    return min(candidates, key=order)
 
 
 def best_first(losses: np.ndarray) -> list[int]:
@@ -32,8 +65,9 @@ def furthest_first(trials: Sequence[Trial], objectives: Sequence[Objective]) -> 
     """
     order: list[int] = []
     for share in sorted({trial.share for trial in trials}, reverse=True):
-        places = [place for place, trial in enumerate(trials) if trial.share == share]
-        order += [places[at] for at in best_first(to_minimise([trials[place] for place in places], objectives))]
+        alike = [index for index, trial in enumerate(trials) if trial.share == share]
+        losses = to_minimise([trials[index] for index in alike], objectives)
+        order += [alike[rank] for rank in best_first(losses)]
     return order
 
 
@@ -41,11 +75,13 @@ def non_dominated_ranks(losses: np.ndarray) -> np.ndarray:
     """Rank per point, int64: 0 for those that no other dominates, 1 for those that only rank 0 dominates, and so on.
     Equal points share a rank.
     """
+    # dominates[i, j]: point i is nowhere worse than point j, and somewhere better.
     no_worse = np.ones((len(losses), len(losses)), dtype=bool)
     for column in losses.T:  # ten times as fast as one comparison over three axes
         no_worse &= column[:, None] <= column[None, :]
     dominates = no_worse & ~no_worse.T
     above = dominates.sum(axis=0)  # how many of those that are not ranked yet dominate each point
+    # Take the front off, again and again: what nobody left dominates is the next rank.
     ranks = np.full(len(losses), -1, dtype=np.int64)
     rank = 0
     while (front := (above == 0) & (ranks < 0)).any():

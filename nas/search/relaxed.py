@@ -22,6 +22,7 @@ from typing_extensions import override
 from nas import seeds
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.searchspaces.architecture import Architecture
 from nas.supernets import Supernet
 from nas.training import Recipe, StepContext
@@ -58,7 +59,7 @@ class Relaxed(Adopting):
     def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
         """For each choice of the space, in order: how much each of its values is liked (float, values)."""
 
-    def trajectory(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:  # noqa: ARG002
+    def trajectory(self, supernet: Supernet, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:  # noqa: ARG002
         """What the report plots over epochs: name such as "alpha.3" -> share. By default each parameter's mean."""
         return {name: float(value.mean()) for name, value in parameters.items()}
 
@@ -73,13 +74,14 @@ class Relaxed(Adopting):
         return problem.space.from_table(lattice.best(self.scores(problem, parameters)))[0]
 
     @override
-    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
-        assert problem.work is not None
+    def learn(self, search: Search, supernet: Supernet) -> Learnt:
+        assert search.work is not None
+        problem = search.problem
         if not self.weights:
             supernet.requires_grad_(False)
         relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.lr)
-        step, watch = self.step(problem, relaxation), partial(self.trajectory, problem)
-        history = relax(relaxation, step, problem.work, self.training, watch)
+        step, watch = self.step(problem, relaxation), partial(self.trajectory, supernet)
+        history = relax(relaxation, step, search.work, self.training, watch)
         learned = {name: value.detach().cpu() for name, value in relaxation.arch_parameters.items()}
         return Learnt(self.derive(problem, learned), history, self.notes(problem, learned))
 

@@ -20,6 +20,7 @@ from nas.errors import StrategyError
 from nas.importance import Importance
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
@@ -85,17 +86,17 @@ class Sizing(Adopting):
         """The architecture, within the limit, for these scores. Raises `StrategyError` when there is none."""
 
     @override
-    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
-        assert problem.work is not None
+    def learn(self, search: Search, supernet: Supernet) -> Learnt:
+        assert search.work is not None
         scores: dict[str, Tensor] = {}
         epochs: list[Epoch] = []
         for position, criterion in enumerate(self.criteria()):
-            ranked = criterion.apply(supernet, _beside(problem.work, position))
+            ranked = criterion.apply(supernet, _beside(search.work, position))
             scores |= ranked.scores
             epochs += ranked.history
         # Each criterion counts its epochs from 1; the history of all of them counts on.
         numbered = [replace(epoch, epoch=number) for number, epoch in enumerate(epochs, start=1)]
-        return Learnt(self.choose(problem, scores), History(tuple(numbered)))
+        return Learnt(self.choose(search.problem, scores), History(tuple(numbered)))
 
     def choose(self, problem: Problem, scores: Mapping[str, Tensor]) -> Architecture:
         """The architecture for sorted scores as `Importance.apply` returns them. Raises `StrategyError` for none."""
@@ -114,9 +115,8 @@ def _beside(work: Workplace, position: int) -> Workplace:
     if not position or work.runtime.checkpoint is None:
         return work
     path = work.runtime.checkpoint
-    return replace(
-        work, runtime=replace(work.runtime, checkpoint=path.with_name(f"{path.stem}-{position}{path.suffix}"))
-    )
+    own = path.with_name(f"{path.stem}-{position}{path.suffix}")
+    return replace(work, runtime=replace(work.runtime, checkpoint=own))
 
 
 def scored(space: SearchSpace, scores: Scores) -> dict[int, tuple[str, ...]]:

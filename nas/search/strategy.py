@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
-from nas.search.problem import Problem, Trial
+from nas.search.problem import Problem
+from nas.search.search import Search
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
 
@@ -35,14 +38,16 @@ class Strategy(ABC):
     """Whether its trials differ; one that always proposes the same architecture is not asked for several."""
 
     needs_supernet: ClassVar[bool] = False
-    """Whether `problem.supernet` and `.work` must be there: strategies by gradients or importance, which have a suite
-    of their own.
+    """Whether `Search.supernet` and `Search.work` must be there: strategies by gradients or importance, which have a
+    suite of their own.
     """
 
     @property
     def measures(self) -> bool:
-        """Whether it measures in its own way, not by `problem.measure`: what it and others know of an architecture is
-        then not the same.
+        """Whether it measures in a way of its own, such as training each candidate, and not by `Search.measure`.
+
+        Its metrics then do not compare with those of other strategies in the same run, so neither takes over what the
+        other has measured.
         """
         return False
 
@@ -50,9 +55,9 @@ class Strategy(ABC):
         """Raise `StrategyError` when this strategy cannot search the problem, such as one with several objectives."""
 
     @abstractmethod
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        """Trials, each as soon as it is known, until `problem.trials` are in `problem.history`. Continues after those
-        that are in it already.
+    def search(self, search: Search) -> Iterator[Trial]:
+        """Trials, each as soon as it is known, until `search.problem.trials` are in `search.history`. Continues after
+        those that are in it already.
         """
 
 
@@ -65,31 +70,32 @@ class AskTell(Strategy):
     """
 
     @abstractmethod
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        """The architecture of trial `number`, given the trials in `problem.history`: of the space, within the limit,
-        and new (see `Problem.seen`) where that can be had.
+    def ask(self, search: Search, number: int) -> Architecture:
+        """The architecture of trial `number`, given the trials in `search.history`: of the space, within the limit,
+        and new (see `Search.seen`) where that can be had.
         """
 
-    def proposer(self, problem: Problem) -> Proposer:
-        """Who is asked during one search of the problem. It starts with an empty memory, whatever the history holds."""
-        return Proposer(self, problem)
+    def proposer(self, search: Search) -> Proposer:
+        """Who is asked during one search. It starts with an empty memory, whatever the history holds."""
+        return Proposer(self, search)
 
-    def search(self, problem: Problem) -> Iterator[Trial]:
+    @override
+    def search(self, search: Search) -> Iterator[Trial]:
         """Ask and evaluate until the budget is spent. Raises `StrategyError` at once when `check` does."""
-        self.check(problem)
-        return self._loop(problem)
+        self.check(search.problem)
+        return self._loop(search)
 
-    def _loop(self, problem: Problem) -> Iterator[Trial]:
-        proposer = self.resumed(problem)
-        for number in range(len(problem.history), problem.trials):
-            (trial,) = problem.evaluate([proposer.ask(number)])
+    def _loop(self, search: Search) -> Iterator[Trial]:
+        proposer = self.resumed(search)
+        for number in range(len(search.history), search.problem.trials):
+            (trial,) = search.evaluate([proposer.ask(number)])
             proposer.tell(trial)
             yield trial
 
-    def resumed(self, problem: Problem) -> Proposer:
+    def resumed(self, search: Search) -> Proposer:
         """A proposer that was asked and told all that the history holds, one after the other."""
-        proposer = self.proposer(problem)
-        for number, trial in enumerate(problem.history):
+        proposer = self.proposer(search)
+        for number, trial in enumerate(search.history):
             assert trial.number == number, "history must be whole"
             proposer.ask(number, trial.architecture)
             proposer.tell(trial)
@@ -99,14 +105,14 @@ class AskTell(Strategy):
 class Proposer:
     """Asks a strategy during one search. This one remembers nothing: what a strategy needs is in the history."""
 
-    def __init__(self, strategy: AskTell, problem: Problem) -> None:
-        self.strategy, self.problem = strategy, problem
+    def __init__(self, strategy: AskTell, search: Search) -> None:
+        self.strategy, self.search, self.problem = strategy, search, search.problem
 
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
         """The proposal for trial `number`. After a kill, the trials that are recorded are asked for again, with the
         `answer` that was given then.
         """
-        return self.strategy.ask(self.problem, number) if answer is None else answer
+        return self.strategy.ask(self.search, number) if answer is None else answer
 
     def tell(self, trial: Trial) -> None:
         """Hear what came of a proposal, once, after it entered the history."""

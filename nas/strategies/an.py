@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import DEPTH, POSITIONS, dimension
@@ -26,7 +27,7 @@ from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
 
 WHOLE = POSITIONS | {DEPTH}
-"""Dimensions that alpha does not divide."""
+"""Dimensions that alpha does not divide: it is a factor of widths."""
 
 
 @final
@@ -51,13 +52,14 @@ class An(AskTell):
         self.architecture(problem)
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
+    def ask(self, search: Search, number: int) -> Architecture:
         """The same architecture every time."""
-        return self.architecture(problem)
+        return self.architecture(search.problem)
 
     def architecture(self, problem: Problem) -> Architecture:
         """The architecture of alpha, or of the least alpha within the limit."""
         space = problem.space
+        # Fractions, since 1/3 of 6 heads must be 2 of them, and not 1.9999.
         shares = [Fraction(1) / Fraction(str(self.alpha))] if self.alpha is not None else _shares(space)
         if self.alpha is not None and self.alpha > 1 and not any(_divided(c, shares[0]) for c in space.values()):
             least = min(share for share in _shares(space))
@@ -65,6 +67,7 @@ class An(AskTell):
                 f"{problem.strategy}: alpha {self.alpha:g} divides nothing in this space, whose least share of units "
                 f"is {float(least):.3g}; allowed: alpha up to {float(1 / least):.3g}"
             )
+        # One architecture per share, the greatest first; the first that the limit allows is that of the least alpha.
         table = np.array([[_index(choice, share) for choice in space.values()] for share in shares])
         allowed = [problem.allows(architecture) for architecture in space.from_table(table)]
         if not any(allowed):
@@ -91,9 +94,9 @@ def _share(choice: Choice, value: int) -> Fraction:
 
 def _index(choice: Choice, share: Fraction) -> int:
     """The largest value that keeps at most `share`; a choice that alpha does not divide takes its last one."""
-    fits = [i for i in range(len(choice.values)) if _share(choice, i) <= share]
     if any(dimension(axis) in WHOLE for axis in choice.axes):
         return len(choice.values) - 1
+    fits = [i for i in range(len(choice.values)) if _share(choice, i) <= share]
     return fits[-1] if fits else 0
 
 

@@ -30,12 +30,16 @@ from nas.errors import StrategyError
 from nas.search.nested_gates import NestedGates, refuse_inexact
 from nas.search.problem import Problem
 from nas.search.relaxed import Relaxed, noise_generator
+from nas.supernets import Supernet
+from nas.supernets.cost import Cost
 from nas.supernets.of_space import table_of
 from nas.tasks import Batch
 from nas.training import Recipe, StepContext, ramp
 from nas.training.objectives.relaxation import Relaxation
 
 Noise = Literal["gumbel", "normal", "none"]
+PRICE = "macs"
+"""What the penalty counts, in `gamma`, `target` and the trajectory: the thesis's choice, whatever the study limits."""
 SHORT = Recipe(epochs=2, batch=16, warmup=0)
 
 
@@ -70,7 +74,7 @@ class Dan(Relaxed):
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a space whose values cannot be mixed, or a target that the study does not give."""
         refuse_inexact(problem.space, table_of(problem.space))
-        if self.target == "limit" and (problem.limit is None or "macs" not in problem.limit.bounds):
+        if self.target == "limit" and (problem.limit is None or PRICE not in problem.limit.bounds):
             raise StrategyError(
                 f"{problem.strategy}: target is 'limit', but the study has no limit on MACs; give it one, such as "
                 "limit: {macs: 50%}, or a target such as 0.5"
@@ -83,40 +87,41 @@ class Dan(Relaxed):
 
     @override
     def step(self, problem: Problem, relaxation: Relaxation) -> DanStep:
-        return DanStep(self, relaxation, self.target_of(problem))
+        return DanStep(self, relaxation, self.target_of(problem, relaxation.supernet.cost))
 
     @override
     def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
         """Log-probabilities, so that the best sum is the most probable architecture."""
         return [parameters[name].double().log_softmax(0).numpy() for name in problem.space]
 
-    def trajectory(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:
+    @override
+    def trajectory(self, supernet: Supernet, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:
         """Per choice the expected share of units that stay, and the expected share of the base model's MACs."""
-        assert problem.supernet is not None
+        space, cost = supernet.space, supernet.cost
         shares, weights = {}, {}
-        for name, choice in problem.space.items():
+        for name, choice in space.items():
             weights[name] = parameters[name].detach().cpu().double().softmax(0)
-            full = [sum(problem.space.outline.axes[axis] for axis in size) for size in choice.sizes]
+            full = [sum(space.outline.axes[axis] for axis in size) for size in choice.sizes]
             kept = torch.tensor([sum(size.values()) for size in choice.sizes]) / torch.tensor(full)
             shares[name] = float(weights[name] @ kept.double())
-        cost = problem.supernet.cost
-        return {**shares, "macs": float(cost.expected("macs", list(weights.values()))) / cost.base("macs")}
+        return {**shares, PRICE: float(cost.expected(PRICE, list(weights.values()))) / cost.base(PRICE)}
 
-    def target_of(self, problem: Problem) -> float | None:
+    def target_of(self, problem: Problem, cost: Cost) -> float | None:
         """The target as a share of the base model's MACs."""
         if self.target != "limit":
             return self.target
         assert problem.limit is not None
-        assert problem.supernet is not None
-        return float(problem.limit.bounds["macs"][1] / problem.supernet.cost.base("macs"))
+        return float(problem.limit.bounds[PRICE][1] / cost.base(PRICE))
 
     def weights_at(self, eta: Tensor, context: StepContext, generator: torch.Generator) -> Tensor:
         """The weights g of one choice (values), at one step."""
+        # Hot at first, so that all values get gradients; cold at the end, so that the mixture is nearly one of them.
         start, end = self.temperature
         tau = start * (end / start) ** context.progress
         soft: Tensor = ((eta + _noise(self.noise, eta, generator)) / tau).softmax(0)
         if not self.hard:
             return soft
+        # In value it is the picked one alone, since soft cancels; in gradient it is soft, since picked has none.
         picked: Tensor = functional.one_hot(soft.argmax(), len(soft)).to(soft)
         return picked + soft - soft.detach()
 
@@ -129,7 +134,7 @@ class DanStep:
         supernet = relaxation.supernet
         self.options, self.relaxation, self.target = options, relaxation, target
         self.gates, self.cost = NestedGates(supernet), supernet.cost
-        self.base = supernet.cost.base("macs")
+        self.base = supernet.cost.base(PRICE)
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss; one part, since the divergence reaches both networks."""
@@ -138,6 +143,7 @@ class DanStep:
         weights = {
             name: options.weights_at(eta, context, generator) for name, eta in self.relaxation.arch_parameters.items()
         }
+        # p of the whole network, q of the mixture of all sub-networks; eq. 3.7 ties them by the divergence.
         large = supernet.model(batch.inputs)
         mixed = supernet.relaxed(batch.inputs, self.gates(weights))
         loss = context.criterion(large, batch.targets)
@@ -147,8 +153,12 @@ class DanStep:
         yield loss + ramp(context.progress) * (pull + options.gamma * self.penalty(list(weights.values())))
 
     def penalty(self, weights: Sequence[Tensor]) -> Tensor:
-        """Expected MACs over the base model's, or their distance from the target."""
-        share = self.cost.expected("macs", weights) / self.base
+        """Expected MACs over the base model's, or their distance from the target.
+
+        The choices are drawn independently, so the mean over all architectures is exact: no architecture is sampled for
+        it, and it has no noise but that of the weights themselves.
+        """
+        share = self.cost.expected(PRICE, weights) / self.base
         return share if self.target is None else (share - self.target).abs()
 
 
@@ -158,5 +168,8 @@ def _noise(kind: Noise, like: Tensor, generator: torch.Generator) -> Tensor:
         return torch.zeros_like(like)
     if kind == "normal":
         return torch.randn(like.shape, generator=generator).to(like)
-    uniform = torch.rand(like.shape, generator=generator).clamp_min(torch.finfo(torch.float32).tiny)
-    return (-(-uniform.log()).clamp_min(torch.finfo(torch.float32).tiny).log()).to(like)
+    # -log(-log u) of a uniform u is Gumbel noise: with it, the largest of eta + noise is a sample of softmax(eta). Both
+    # logarithms are kept from 0, which u can be, and -log u is where u rounds to 1.
+    tiny = torch.finfo(torch.float32).tiny
+    uniform = torch.rand(like.shape, generator=generator).clamp_min(tiny)
+    return (-(-uniform.log()).clamp_min(tiny).log()).to(like)

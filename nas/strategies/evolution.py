@@ -17,9 +17,11 @@ from pydantic import Field
 from typing_extensions import override
 
 from nas.search.feasible import draw, first_unseen, made_feasible, tournament
-from nas.search.problem import Problem, Trial
+from nas.search.problem import Problem
 from nas.search.ranking import furthest_first
+from nas.search.search import Search
 from nas.search.strategy import AskTell
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
 TRIES = 8
@@ -51,18 +53,20 @@ class Evolution(AskTell):
     )
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        rng = problem.rng(number)
-        pool = [trial for trial in problem.history if trial.state != "failed"]
+    def ask(self, search: Search, number: int) -> Architecture:
+        problem, rng = search.problem, search.problem.rng(number)
+        pool = [trial for trial in search.history if trial.state != "failed"]
+        # Those of earlier runs stand before all of this one, as if they were older: they are the first to die.
         if len(pool) < self.population:
             pool = [*_elders(problem, self.population - len(pool)), *pool]
         if len(pool) < self.population:
-            return draw(problem, rng)
+            return draw(search, rng)
         pool = pool if self.parents == "elite" else pool[-self.population :]
         order = furthest_first(pool, problem.objectives)
-        return first_unseen(problem, lambda: self._child(problem, pool, order, rng), TRIES)
+        return first_unseen(search, lambda: self._child(problem, pool, order, rng), TRIES)
 
     def _child(self, problem: Problem, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
+        """A mutated parent, or a mutated child of two; where it does not fit, it is moved toward the first parent."""
         space = problem.space
         rate = 1 / len(space) if self.mutation is None else self.mutation
         parent = child = self._parent(pool, order, rng)
@@ -71,6 +75,7 @@ class Evolution(AskTell):
         return made_feasible(problem, space.mutate(child, rng, rate), rng, toward=parent)
 
     def _parent(self, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
+        """One of the trials of `pool`; `order` holds their positions there, best first."""
         if self.parents == "elite":
             return pool[order[rng.integers(min(self.sample, len(order)))]].architecture
         return pool[tournament(order, self.sample, rng)].architecture
@@ -79,4 +84,4 @@ class Evolution(AskTell):
 def _elders(problem: Problem, most: int) -> list[Trial]:
     """The best trials of earlier runs, the worst of them first."""
     order = furthest_first(problem.prior, problem.objectives)
-    return [problem.prior[i] for i in reversed(order[:most])]
+    return [problem.prior[index] for index in reversed(order[:most])]

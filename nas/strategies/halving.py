@@ -17,9 +17,11 @@ from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.search.dispatch import Dispatcher, Job
-from nas.search.problem import Objective, Outcome, Problem, Staged, Trial
+from nas.search.problem import Objective, Problem
+from nas.search.search import Search, Staged
 from nas.search.searcher import SearcherOptions, proposing
 from nas.search.strategy import Strategy
+from nas.search.trial import Outcome, Trial
 
 
 @final
@@ -46,55 +48,65 @@ class Halving(Strategy):
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for several objectives, and for what the searcher refuses."""
         if len(problem.objectives) > 1:
-            found = ", ".join(objective.metric for objective in problem.objectives)
+            names = ", ".join(objective.metric for objective in problem.objectives)
             raise StrategyError(
-                f"{problem.strategy}: found {len(problem.objectives)} objectives ({found}); one decides who goes on, "
+                f"{problem.strategy}: found {len(problem.objectives)} objectives ({names}); one decides who goes on, "
                 "such as objectives: {accuracy: max}"
             )
         proposing(self.searcher).check(problem)
 
     @override
-    def search(self, problem: Problem) -> Iterator[Trial]:
+    def search(self, search: Search) -> Iterator[Trial]:
         """Raises `StrategyError`, too, for a measure that cannot be stopped early."""
-        self.check(problem)
-        if not isinstance(problem.measure, Staged):
-            raise StrategyError(f"{problem.strategy}: what measures here knows no shares of images to race on")
-        return self._search(problem)
+        self.check(search.problem)
+        if not isinstance(search.measure, Staged):
+            raise StrategyError(f"{search.problem.strategy}: what measures here knows no shares of images to race on")
+        return self._search(search)
 
-    def _search(self, problem: Problem) -> Iterator[Trial]:
-        dispatcher = Dispatcher(proposing(self.searcher), problem, self.round)
+    def _search(self, search: Search) -> Iterator[Trial]:
+        dispatcher = Dispatcher(proposing(self.searcher), search, self.round)
         while not dispatcher.finished:
-            known = len(problem.history)
+            known = len(search.history)
             jobs = list(iter(dispatcher.next, None))
-            yield from problem.history[known:]  # repeats of what was measured before
+            yield from search.history[known:]  # repeats of what was measured before
             if jobs:
-                yield from self._race(problem, dispatcher, jobs)
+                yield from self._race(search, dispatcher, jobs)
 
-    def _race(self, problem: Problem, dispatcher: Dispatcher, jobs: list[Job]) -> Iterator[Trial]:
-        """All of a round that is not recorded: after a kill that is who was still running, and they run again. The
-        recorded ones keep their places: how many may go on is counted with them.
+    def _race(self, search: Search, dispatcher: Dispatcher, jobs: list[Job]) -> Iterator[Trial]:
+        """Race the jobs of one round, and yield each trial as soon as its candidate falls behind, fails or arrives.
+
+        After a kill, the round is begun anew by those that were still running, and ends as it would have ended.
         """
+        assert isinstance(search.measure, Staged)
         first = jobs[0].number // self.round * self.round
-        recorded = [t for t in problem.history if first <= t.number < first + self.round and not t.cached]
         shares = tuple(1 / self.eta**left for left in reversed(range(self.rungs)))
-        assert isinstance(problem.measure, Staged)
-        running = [_Candidate(job, problem.measure.stages(job.architecture, shares)) for job in jobs]
+        running = [_Candidate(job, search.measure.stages(job.architecture, shares)) for job in jobs]
+
+        # Those of this round that a killed run has recorded raced too, though not now. A repeat never raced.
+        recorded = [t for t in search.history if first <= t.number < first + self.round and not t.cached]
+
+        # How many may go on from a share of the images is counted from all that began, whoever failed or was recorded
+        # meanwhile: else a round that was killed would let others go on than one that was not.
         places = len(recorded) + len(running)
         for share in shares:
-            fit: list[_Candidate] = []
+            measured: list[_Candidate] = []
             for candidate in running:
                 outcome = candidate.go_on(share)
                 if outcome.error is None and share < 1:
-                    fit.append(candidate)
+                    measured.append(candidate)
                 else:
                     yield from dispatcher.settle(candidate.job.number, outcome)
+
+            # A recorded trial that has seen more than this share went on from here: it has one of the places.
             places = max(1, places // self.eta)
-            room = places - sum(trial.share > share for trial in recorded)
-            ahead = sorted(fit, key=lambda candidate: candidate.loss(problem.objectives[0]))[:room]
-            for candidate in fit:
+            free = places - sum(trial.share > share for trial in recorded)
+            ahead = sorted(measured, key=lambda candidate: candidate.loss(search.problem.objectives[0]))[:free]
+
+            # The others are stopped, in the order of their numbers.
+            for candidate in measured:
                 if candidate not in ahead:
                     yield from dispatcher.settle(candidate.job.number, candidate.outcome)
-            running = [candidate for candidate in fit if candidate in ahead]
+            running = [candidate for candidate in measured if candidate in ahead]
 
 
 @final
@@ -107,8 +119,8 @@ class _Candidate:
 
     def go_on(self, share: float) -> Outcome:
         """Measure on more images, until it has seen `share` of them."""
-        found = Outcome.measured(lambda: next(self._stages))
-        self.outcome = replace(found, share=share, seconds=self.outcome.seconds + found.seconds)
+        stage = Outcome.measured(lambda: next(self._stages))
+        self.outcome = replace(stage, share=share, seconds=self.outcome.seconds + stage.seconds)
         return self.outcome
 
     def loss(self, objective: Objective) -> float:

@@ -26,13 +26,15 @@ class Knapsack(Sizing):
     def size(self, problem: Problem, scores: Scores) -> Architecture:
         """Choices without scores prefer their largest value, before all else."""
         space = problem.space
+        # What the first n units of an axis are worth together, for n from 0 to all.
         sums = {axis: np.concatenate(([0.0], np.cumsum(np.abs(values)))) for axis, values in scores.items()}
         known = scored(space, scores)
+        # One step of a choice without scores is worth more than all scores together.
         whole = sum(float(total[-1]) for total in sums.values())
-        likes = [
+        worth = [
             np.array([sum(float(sums[axis][size[axis]]) for axis in size) for size in choice.sizes])
             if position in known
             else np.arange(len(choice.values), dtype=np.float64) * (whole + 1)
             for position, choice in enumerate(space.values())
         ]
-        return space.from_table((problem.limit or space).lattice.best(likes))[0]
+        return space.from_table((problem.limit or space).lattice.best(worth))[0]

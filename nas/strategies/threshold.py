@@ -30,7 +30,7 @@ Ranking = Literal["global", "global_per_kind", "per_layer", "energy"]
 class Threshold(Sizing):
     """Cuts the least important units, first those with the lowest rank in their pool.
 
-    ranking    who is compared with whom: all units (global), those of one family of axes, such as mlp, over all layers
+    ranking    who is compared with whom: all units (global), those of one dimension, such as mlp, over all layers
                (global_per_kind), or those of one axis (per_layer: every layer loses the same share of its units;
                energy: the same share of its importance, so that a ratio of 0.1 keeps 90 % of it)
     ratio      share of all units to cut; where the study has a limit too, more is cut until it is kept. Without a
@@ -72,10 +72,11 @@ class Threshold(Sizing):
         space = problem.space
         ranks = _ranks(scores, self.ranking)
         known = scored(space, scores)
+        # Ranks are shares of a pool, so a ratio is itself a threshold: what ranks below it is cut. From one rank that
+        # occurs to the next, all thresholds cut the same, so the ranks are all that need trying; at 1, everything goes.
         cuts = np.unique(np.concatenate([[0.0, 1.0], *(ranks[axis] for axes in known.values() for axis in axes)]))
-        cuts = (
-            cuts[cuts >= (self.ratio or 0.0)] if self.ratio is None else np.append(self.ratio, cuts[cuts > self.ratio])
-        )
+        if self.ratio is not None:
+            cuts = np.append(self.ratio, cuts[cuts > self.ratio])
         table = np.tile(space.to_table([space.largest]), (len(cuts), 1))
         for position, choice in enumerate(space.values()):
             if position in known:
@@ -84,13 +85,13 @@ class Threshold(Sizing):
         return table
 
     def _nearest(self, choice: Choice, kept: np.ndarray) -> np.ndarray:
-        """Index of the value whose units are nearest to how many shall stay; the larger of two."""
+        """Indices of the values whose units are nearest to how many shall stay (`kept`); the larger of two."""
         last = len(choice.values) - 1
         fits = [
-            i for i, size in enumerate(choice.sizes)
-            if i == last or all(n >= self.min_keep and n % self.round_to == 0 for n in size.values())
+            index for index, size in enumerate(choice.sizes)
+            if index == last or all(n >= self.min_keep and n % self.round_to == 0 for n in size.values())
         ]  # fmt: skip
-        units = np.array([sum(choice.sizes[i].values()) for i in fits])
+        units = np.array([sum(choice.sizes[index].values()) for index in fits])
         middles = (units[:-1] + units[1:]) / 2
         return np.array(fits)[np.searchsorted(middles, kept, side="right")]
 
@@ -112,19 +113,26 @@ def _ranks(scores: Scores, ranking: Ranking) -> dict[str, np.ndarray]:
 
 
 def _tail(sizes: np.ndarray) -> np.ndarray:
-    """Share of an axis's importance that lies in each unit and those less important: what goes when they go, less a
-    breath, so that it lies in [0, 1).
+    """For each unit, the share of its axis's importance that is cut with it: its own, and that of all less important
+    ones. In [0, 1).
     """
-    order = np.argsort(-sizes, kind="stable")
+    order = np.argsort(-sizes, kind="stable")  # most important first
     tail = np.empty(len(sizes))
+    # Summed from the least important unit up, and put back where each unit stands.
     tail[order] = np.cumsum(sizes[order][::-1])[::-1] / max(float(sizes.sum()), 1e-30)
+    # The most important unit's share is 1, taken a hair lower: at the last threshold, 1, it is to be cut as well.
     return np.minimum(tail, 1 - 1e-12)
 
 
 def _pooled(scores: Scores, axes: Sequence[str]) -> dict[str, np.ndarray]:
-    """Ranks within one pool. Of equal scores the one that stands later in its axis is cut first."""
-    everything = np.concatenate([np.abs(scores[axis]) for axis in axes])
-    place = np.concatenate([np.arange(len(scores[axis])) for axis in axes])
-    ranks = np.empty(len(everything))
-    ranks[np.lexsort((-place, everything))] = np.arange(len(everything)) / len(everything)
-    return dict(zip(axes, np.split(ranks, np.cumsum([len(scores[axis]) for axis in axes])[:-1]), strict=True))
+    """Axis -> ranks of its units in one pool. Of equal scores, the one that stands later in its axis is cut first."""
+    # All units of the pool in one row, axis after axis.
+    sizes = np.concatenate([np.abs(scores[axis]) for axis in axes])
+    position = np.concatenate([np.arange(len(scores[axis])) for axis in axes])
+    ranks = np.empty(len(sizes))
+    # By size, the least first; then by position, the last first (lexsort's last key comes first). The n-th of them has
+    # n / all units before it.
+    ranks[np.lexsort((-position, sizes))] = np.arange(len(sizes)) / len(sizes)
+    # And back into axes.
+    ends = np.cumsum([len(scores[axis]) for axis in axes])
+    return dict(zip(axes, np.split(ranks, ends[:-1]), strict=True))

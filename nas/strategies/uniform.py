@@ -8,7 +8,7 @@ from typing import final
 from typing_extensions import override
 
 from nas.search.feasible import draw
-from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.search.strategy import AskTell
 from nas.searchspaces.architecture import Architecture
 
@@ -21,5 +21,5 @@ class Uniform(AskTell):
     guided = False
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        return draw(problem, problem.rng(number))
+    def ask(self, search: Search, number: int) -> Architecture:
+        return draw(search, search.problem.rng(number))

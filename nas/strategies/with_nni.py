@@ -24,10 +24,13 @@ from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.search.feasible import draw, leader, near
-from nas.search.problem import Problem, Trial, to_minimise
+from nas.search.problem import Problem
+from nas.search.ranking import to_minimise
+from nas.search.search import Search
 from nas.search.strategy import AskTell, Proposer
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
-from nas.strategies._nni_experiment import Experiment, search
+from nas.strategies._nni_experiment import Experiment, trials_of
 
 
 @final
@@ -83,28 +86,29 @@ class WithNni(AskTell):
         return self.mode == "experiment"
 
     @override
-    def search(self, problem: Problem) -> Iterator[Trial]:
+    def search(self, search: Search) -> Iterator[Trial]:
         if self.mode == "search":
-            return super().search(problem)
-        self.check(problem)
-        return search(self, self.experiment, problem)
+            return super().search(search)
+        self.check(search.problem)
+        return trials_of(self.experiment, self, search)
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
+    def ask(self, search: Search, number: int) -> Architecture:
         if self.sampler == "evolution":
-            return self.resumed(problem).ask(number)
-        rng = problem.rng(number)
-        done = [trial for trial in problem.history if trial.state == "done"]
+            return self.resumed(search).ask(number)
+        problem, rng = search.problem, search.problem.rng(number)
+        done = [trial for trial in search.history if trial.state == "done"]
         first = {"regularized_evolution": self.population, "tpe": self.startup, "random": 0}[self.sampler]
         if len(done) < first:
-            return draw(problem, rng)
+            return draw(search, rng)
         with _quiet():
-            proposal = SEARCHERS[self.sampler](self, problem, done, rng)
-        return near(problem, proposal, rng, None if self.sampler == "random" else leader(problem, problem.history, rng))
+            row = SEARCHERS[self.sampler](self, problem, done, rng)
+        toward = None if self.sampler == "random" else leader(search.history, problem.objectives, rng)
+        return near(search, row, rng, toward)
 
     @override
-    def proposer(self, problem: Problem) -> Proposer:
-        return _Population(self, problem) if self.sampler == "evolution" else Proposer(self, problem)
+    def proposer(self, search: Search) -> Proposer:
+        return _Population(self, search) if self.sampler == "evolution" else Proposer(self, search)
 
 
 def _regularized(options: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
@@ -139,18 +143,18 @@ def _tpe(_: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generat
     arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
     space = format_search_space(_choices(problem))
     table = problem.space.to_table([trial.architecture for trial in done])
-    found = to_minimise(done, problem.objectives)[:, 0].tolist()
+    losses = to_minimise(done, problem.objectives)[:, 0].tolist()
     history = {
-        key: [tpe_tuner.Record(at, loss) for at, loss in zip(column, found, strict=True)]
+        key: [tpe_tuner.Record(value, loss) for value, loss in zip(column, losses, strict=True)]
         for key, column in zip(space, table.T.tolist(), strict=True)
     }
-    return _row({key[0]: at for key, at in tpe_tuner.suggest(arguments, rng, space, history).items()})
+    return _row({key[0]: value for key, value in tpe_tuner.suggest(arguments, rng, space, history).items()})
 
 
 def _random(_: WithNni, problem: Problem, __: list[Trial], rng: np.random.Generator) -> np.ndarray:
     """Drawn uniformly from the whole space, whatever the limit."""
     space = format_search_space(_choices(problem))
-    return _row({key[0]: at for key, at in random_tuner.suggest(rng, space).items()})
+    return _row({key[0]: value for key, value in random_tuner.suggest(rng, space).items()})
 
 
 SEARCHERS: Mapping[str, Callable[[WithNni, Problem, list[Trial], np.random.Generator], np.ndarray]] = {
@@ -165,24 +169,26 @@ SEARCHERS: Mapping[str, Callable[[WithNni, Problem, list[Trial], np.random.Gener
 class _Population(Proposer):
     """NNI's `EvolutionTuner`, with its population: asked and told trial by trial."""
 
-    def __init__(self, options: WithNni, problem: Problem) -> None:
-        super().__init__(options, problem)
+    def __init__(self, options: WithNni, search: Search) -> None:
+        super().__init__(options, search)
         self._first = options.population
         self._done = 0
         with _quiet():
             self._tuner = evolution_tuner.EvolutionTuner("maximize", options.population)
-            self._tuner.update_search_space(_choices(problem))
+            self._tuner.update_search_space(_choices(self.problem))
         self._tuner.population.clear()  # its own one has no seed; ours comes from the first trials
 
     @override
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
         """The tuner is asked in a replay as well, since that takes from its population."""
-        problem, rng = self.problem, self.problem.rng(number)
+        rng = self.problem.rng(number)
         if self._done < self._first or not self._tuner.population:
-            return draw(problem, rng) if answer is None else answer
+            return draw(self.search, rng) if answer is None else answer
         with _quiet(), self._seeded(rng):
             proposal = self._tuner.generate_parameters(number)
-        return near(problem, _row(proposal), rng, leader(problem, problem.history, rng)) if answer is None else answer
+        if answer is not None:
+            return answer
+        return near(self.search, _row(proposal), rng, leader(self.search.history, self.problem.objectives, rng))
 
     @override
     def tell(self, trial: Trial) -> None:
@@ -193,7 +199,7 @@ class _Population(Proposer):
         if trial.state != "failed":
             self._done += 1
             self._tuner.running_trials.pop(trial.number, None)
-            config = {name: {"_index": at, "_value": at} for name, at in _named(self.problem, trial).items()}
+            config = {name: {"_index": i, "_value": i} for name, i in _named(self.problem, trial).items()}
             fitness = _fitness(self.problem, trial)
             self._tuner.population.append(evolution_tuner.Individual(config=config, result=fitness))
         elif running:
@@ -213,21 +219,22 @@ class _Population(Proposer):
 
 
 def _choices(problem: Problem) -> dict[str, dict[str, Any]]:
-    """The space in NNI's words. Choices are named by their places, since NNI takes not every name, and their values are
-    indices.
+    """The space in NNI's words. Choices are named by their positions, since NNI takes not every name, and their values
+    are indices.
     """
-    sizes = [len(choice.values) for choice in problem.space.values()]
-    return {str(place): {"_type": "choice", "_value": list(range(size))} for place, size in enumerate(sizes)}
+    counts = [len(choice.values) for choice in problem.space.values()]
+    return {str(position): {"_type": "choice", "_value": list(range(n))} for position, n in enumerate(counts)}
 
 
 def _named(problem: Problem, trial: Trial) -> dict[str, int]:
     """A trial's architecture in the words of `_choices`."""
-    return {str(place): int(at) for place, at in enumerate(problem.space.to_table([trial.architecture])[0])}
+    row = problem.space.to_table([trial.architecture])[0]
+    return {str(position): int(value) for position, value in enumerate(row)}
 
 
 def _row(sample: Mapping[str, int]) -> np.ndarray:
     """Back from the words of `_choices`."""
-    return np.array([sample[str(place)] for place in range(len(sample))], dtype=np.int64)
+    return np.array([sample[str(position)] for position in range(len(sample))], dtype=np.int64)
 
 
 def _fitness(problem: Problem, trial: Trial) -> float:

@@ -24,8 +24,10 @@ from typing_extensions import override
 
 from nas.errors import StrategyError, nearest
 from nas.search.feasible import draw, leader, near
-from nas.search.problem import Problem, Trial
+from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.search.strategy import AskTell, Proposer
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
 OURS = ("random", "variant_generator")
@@ -57,23 +59,23 @@ class WithTuneSearch(AskTell):
         """Raise `StrategyError` for a searcher that there is not, that does not take its options or several objectives,
         or whose package is not installed.
         """
-        self.made(problem)
+        self.make(problem)
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
+    def ask(self, search: Search, number: int) -> Architecture:
         """Rebuilds the searcher each time; a search keeps it."""
-        return self.resumed(problem).ask(number)
+        return self.resumed(search).ask(number)
 
     @override
-    def proposer(self, problem: Problem) -> Proposer:
-        return _TuneProposer(self, problem)
+    def proposer(self, search: Search) -> Proposer:
+        return _TuneProposer(self, search)
 
-    def made(self, problem: Problem) -> Searcher:
+    def make(self, problem: Problem) -> Searcher:
         """A new searcher for the problem. Raises as `check` does."""
-        kind, given = self._kind(), dict(self.options)
+        kind, arguments = self._kind(), dict(self.options)
         takes = inspect.signature(kind).parameters
         allowed = [name for name in takes if name not in FIXED]
-        if unknown := sorted(set(given) - set(allowed)):
+        if unknown := sorted(set(arguments) - set(allowed)):
             raise StrategyError(
                 f"options of '{self.algorithm}': found {', '.join(unknown)}; allowed: {', '.join(allowed)}"
             )
@@ -82,7 +84,7 @@ class WithTuneSearch(AskTell):
                 f"algorithm: found '{self.algorithm}' with {len(problem.objectives)} objectives; allowed: 1, or one of "
                 f"{', '.join(SEVERAL)}"
             )
-        given |= {name: problem.seed for name in SEEDS if name in takes}
+        arguments |= {name: problem.seed for name in SEEDS if name in takes}
         metric: Any = [objective.metric for objective in problem.objectives]
         mode: Any = ["max" if objective.maximise else "min" for objective in problem.objectives]
         if len(problem.objectives) == 1:
@@ -90,7 +92,7 @@ class WithTuneSearch(AskTell):
         space = {name: tune.choice(range(len(choice.values))) for name, choice in problem.space.items()}
         try:
             with _seeded(problem.rng(0)):
-                searcher = kind(**_resolved(self.algorithm, given))
+                searcher = kind(**_resolved(self.algorithm, arguments))
                 searcher.set_search_properties(metric, mode, space)
         except (AssertionError, ImportError, TypeError, ValueError) as fault:
             reason = " ".join(str(fault).split())
@@ -123,21 +125,23 @@ def _resolved(algorithm: str, options: dict[str, Any]) -> dict[str, Any]:
 class _TuneProposer(Proposer):
     """One searcher, asked and told trial by trial."""
 
-    def __init__(self, strategy: WithTuneSearch, problem: Problem) -> None:
-        super().__init__(strategy, problem)
-        self._searcher = strategy.made(problem)
+    def __init__(self, strategy: WithTuneSearch, search: Search) -> None:
+        super().__init__(strategy, search)
+        self._searcher = strategy.make(search.problem)
         self._open: set[int] = set()
+        """Trials that the searcher suggested and was not told about."""
 
     @override
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
+        # Asked in a replay as well, since a searcher remembers what it suggested.
         rng = self.problem.rng(number)
         with _seeded(rng):
             suggested = self._searcher.suggest(str(number))
         if not isinstance(suggested, Mapping):  # it waits for results, or has come to its end
-            return answer or draw(self.problem, rng)
+            return answer or draw(self.search, rng)
         self._open.add(number)
         row = np.array([suggested[name] for name in self.problem.space], dtype=np.int64)
-        return answer or near(self.problem, row, rng, leader(self.problem, self.problem.history, rng))
+        return answer or near(self.search, row, rng, leader(self.search.history, self.problem.objectives, rng))
 
     @override
     def tell(self, trial: Trial) -> None:

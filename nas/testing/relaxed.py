@@ -11,11 +11,10 @@ from typing import Any, final
 import pytest
 import torch
 
-from nas import search
 from nas.data import Data, Split
 from nas.errors import ModelError, StrategyError, TrainingError
 from nas.evaluation import Evaluator
-from nas.search import Objective, Problem, Strategy, Trial
+from nas.search import Objective, Problem, Search, Strategy, Trial, installed
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
 from nas.tasks.classification import Classification
@@ -52,7 +51,7 @@ def noise_data() -> Data:
 
 @final
 class Bench:
-    """A problem on a small supernet with random weights, 60 % of its MACs; what the strategy adopts is kept, and
+    """A search on a small supernet with random weights, within 60 % of its MACs; what the strategy adopts is kept, and
     how many epochs it trained.
     """
 
@@ -64,22 +63,30 @@ class Bench:
         self.adopted = self.supernet
         self.epochs = 0
         self.data = noise_data()
-        cost = self.supernet.cost
-        self.problem = Problem(
+        self.work = Workplace(self.data, seed, runtime or Runtime(progress=False, title="tried"))
+        problem = Problem(
             space=space,
             objectives=(Objective("accuracy", maximise=True),),
             strategy="tried",
             seed=seed,
             trials=1,
+            limit=Limit(self.supernet.cost, **LIMITS[kind]),
+        )
+        self.search = Search(
+            problem=problem,
             measure=self._measure,
-            costs=cost.counts,
+            counts=self.supernet.cost.counts,
             record=lambda _: None,
-            limit=Limit(cost, **LIMITS[kind]),
             history=list(history),
             supernet=self.supernet,
-            work=Workplace(self.data, seed, runtime or Runtime(progress=False, title="tried")),
+            work=self.work,
             adopt=self._adopt,
         )
+
+    @property
+    def problem(self) -> Problem:
+        """What is asked."""
+        return self.search.problem
 
     def _measure(self, architecture: Architecture) -> Mapping[str, float]:
         return Evaluator(self.adopted.eval(), self.data.validation, self.data.task)(architecture).metrics
@@ -91,12 +98,12 @@ class Bench:
 
     def run(self, strategy: Strategy) -> list[Trial]:
         """The trials of a whole search."""
-        return list(strategy.search(self.problem))
+        return list(strategy.search(self.search))
 
 
 def _cases() -> list[Any]:
     cases = []
-    for name, kind in search.installed().items():
+    for name, kind in installed().items():
         if kind.needs_supernet:
             cases += [
                 pytest.param(kind(**options), model, id=f"{name}-{number}-{model}")
@@ -123,14 +130,14 @@ class RelaxedSuite:
 
     @pytest.fixture(scope="class")
     def whole(self, strategy: Strategy, kind: str) -> Bench:
-        """An undisturbed search: its bench, with the trial in the problem's history. Not to be changed."""
+        """An undisturbed search: its bench, with the trial in its history. Not to be changed."""
         bench = Bench(kind)
         bench.run(strategy)
         return bench
 
     def test_one_feasible_trial_of_the_space(self, strategy: Strategy, kind: str, whole: Bench) -> None:
         """One trial is recorded, canonical and within the limit; continued, the search has nothing more to do."""
-        (trial,) = whole.problem.history
+        (trial,) = whole.search.history
         assert trial.state == "done"
         whole.problem.space.check(trial.architecture)
         assert whole.problem.allows(trial.architecture)
@@ -139,8 +146,8 @@ class RelaxedSuite:
     def test_the_seed_decides(self, strategy: Strategy, kind: str, whole: Bench) -> None:
         """The same seed gives the same architecture, the same measurements and the same weights."""
         again = Bench(kind)
-        (found,) = again.run(strategy)
-        assert found.notes == whole.problem.history[0].notes
+        (trial,) = again.run(strategy)
+        assert trial.notes == whole.search.history[0].notes
         _assert_same(again, whole)
 
     def test_the_supernet_of_the_study_stays_as_it_was(self, strategy: Strategy, kind: str, whole: Bench) -> None:  # noqa: ARG002
@@ -152,7 +159,7 @@ class RelaxedSuite:
 
     def test_extracted_is_what_was_measured(self, strategy: Strategy, kind: str, whole: Bench) -> None:  # noqa: ARG002
         """Zero difference between the adopted supernet's sub-network and the extracted model."""
-        (trial,) = whole.problem.history
+        (trial,) = whole.search.history
         images = next(whole.data.validation.batches(8)).inputs
         supernet = whole.adopted.eval()
         with torch.no_grad():
@@ -183,17 +190,17 @@ class RelaxedSuite:
         block = "layers.0.blocks.0" if kind == "swin" else "blocks.0"
         with torch.no_grad():
             bench.supernet.model.get_parameter(f"{block}.mlp.fc1.weight")[0, 0] = float("nan")
-        with pytest.raises((TrainingError, ModelError)) as found:
+        with pytest.raises((TrainingError, ModelError)) as raised:
             bench.run(strategy)
-        scored = "a score that is not a number" in str(found.value)
-        assert scored or (whole.epochs and "the loss is nan in epoch 1, step 1 of 3" in str(found.value))
+        scored = "a score that is not a number" in str(raised.value)
+        assert scored or (whole.epochs and "the loss is nan in epoch 1, step 1 of 3" in str(raised.value))
         assert bench.adopted is bench.supernet
-        assert bench.problem.history == []
+        assert bench.search.history == []
 
 
 def _assert_same(one: Bench, other: Bench) -> None:
     """The same trial, from the same weights."""
-    (first,), (second,) = one.problem.history, other.problem.history
+    (first,), (second,) = one.search.history, other.search.history
     assert (first.architecture, first.metrics) == (second.architecture, second.metrics)
     weights = other.adopted.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in one.adopted.state_dict().items())

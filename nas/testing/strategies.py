@@ -44,10 +44,10 @@ def all_strategies() -> list[Strategy]:
 
 
 @cache
-def toy(text: str) -> tuple[Toy, Limit]:
+def within_limit(text: str) -> tuple[Toy, Limit]:
     """The toy problem of a search space (YAML text), and the limit of 60 % of its MACs."""
-    made = Toy(text)
-    return made, Limit(made, macs="60%")
+    toy = Toy(text)
+    return toy, Limit(toy, macs="60%")
 
 
 @cache
@@ -58,33 +58,33 @@ def uniform_regret(trials: int) -> float:
 
 def regret(strategy: Strategy) -> float:
     """Best accuracy there is, less the best found in `strategy.trials` trials; mean over `SEEDS`."""
-    made, limit = toy(PLAIN)
-    found = []
+    toy, limit = within_limit(PLAIN)
+    best = []
     for seed in SEEDS:
-        trials = list(strategy.search(made.problem(trials=strategy.trials, seed=seed, limit=limit)))
-        found.append(winner(trials, [ACCURACY], limit).value("accuracy"))
-    return optimum() - float(np.mean(found))
+        trials = list(strategy.search(toy.search(trials=strategy.trials, seed=seed, limit=limit)))
+        best.append(winner(trials, [ACCURACY], limit).value("accuracy"))
+    return optimum() - float(np.mean(best))
 
 
 @cache
 def optimum() -> float:
     """The best accuracy within the limit of the plain toy problem."""
-    made, limit = toy(PLAIN)
-    return made.best(limit)
+    toy, limit = within_limit(PLAIN)
+    return toy.best(limit)
 
 
-def search(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]:
+def trials_of(strategy: Strategy, text: str = PLAIN, **options: Any) -> list[Trial]:
     """The trials of a short search on the toy problem, within 60 % of the MACs."""
-    made, limit = toy(text)
+    toy, limit = within_limit(text)
     settings: dict[str, Any] = {"trials": TRIALS, "limit": limit, **options}
-    return list(strategy.search(made.problem(**settings)))
+    return list(strategy.search(toy.search(**settings)))
 
 
 def whole_search(strategy: Strategy, objectives: tuple[Objective, ...]) -> list[Trial]:
     """An undisturbed search on the plain toy problem, made once."""
     key = f"{strategy!r} {objectives!r}"  # options may be mappings, which have no hash
     if key not in _SEARCHED:
-        _SEARCHED[key] = search(strategy, objectives=objectives)
+        _SEARCHED[key] = trials_of(strategy, objectives=objectives)
     return _SEARCHED[key]
 
 
@@ -108,23 +108,23 @@ class StrategySuite:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One test per strategy."""
         if "strategy" in metafunc.fixturenames:
-            found = all_strategies() if self.strategies is None else self.strategies
-            metafunc.parametrize("strategy", found, ids=_label)
+            strategies = all_strategies() if self.strategies is None else self.strategies
+            metafunc.parametrize("strategy", strategies, ids=_label)
 
     @pytest.mark.parametrize("text", [PLAIN, COUPLED], ids=["plain", "coupled"])
     def test_proposes_only_canonical_architectures_within_the_limit(self, strategy: Strategy, text: str) -> None:
         """Also with a choice of depth and with tokens that never grow; and exactly as many as the budget has."""
-        made, limit = toy(text)
-        trials = search(strategy, text)
-        table = made.space.to_table([trial.architecture for trial in trials])
+        toy, limit = within_limit(text)
+        trials = trials_of(strategy, text)
+        table = toy.space.to_table([trial.architecture for trial in trials])
         assert sorted(trial.number for trial in trials) == list(range(TRIALS))
-        assert np.array_equal(made.space.canonical(table), table)
+        assert np.array_equal(toy.space.canonical(table), table)
         assert np.all(limit.allows(table))
         assert "done" in {trial.state for trial in trials} <= {"done", "stopped"}
 
     def test_works_without_a_limit(self, strategy: Strategy) -> None:
         """The limit is optional."""
-        assert len(search(strategy, COUPLED, limit=None)) == TRIALS
+        assert len(trials_of(strategy, COUPLED, limit=None)) == TRIALS
 
     def test_same_seed_same_trials_in_another_process(self, strategy: Strategy) -> None:
         """Strings hash differently there, so that nothing may depend on the order of a set. Another seed gives other
@@ -134,8 +134,8 @@ class StrategySuite:
             pytest.skip("always proposes the same architecture")
         here = digests(whole_search(strategy, (ACCURACY,)))
         assert _in_another_process(strategy) == here
-        made, limit = toy(PLAIN)
-        other = strategy.search(made.problem(trials=TRIALS, seed=1, limit=limit))
+        toy, limit = within_limit(PLAIN)
+        other = strategy.search(toy.search(trials=TRIALS, seed=1, limit=limit))
         assert digests(list(itertools.islice(other, CONTINUE))) != here[:CONTINUE]
 
     @pytest.mark.parametrize("stop", [1, TRIALS // 2, TRIALS - 3])
@@ -146,12 +146,12 @@ class StrategySuite:
         """All that is left of a killed search is the trials that were recorded."""
         if not _takes(strategy, objectives):
             pytest.skip("refuses several objectives, which is tested elsewhere")
-        made, limit = toy(PLAIN)
+        toy, limit = within_limit(PLAIN)
         whole = whole_search(strategy, objectives)
-        running = strategy.search(made.problem(trials=TRIALS, limit=limit, objectives=objectives))
+        running = strategy.search(toy.search(trials=TRIALS, limit=limit, objectives=objectives))
         first = list(itertools.islice(running, stop))
         del running
-        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, objectives=objectives, history=first))
+        rest = strategy.search(toy.search(trials=TRIALS, limit=limit, objectives=objectives, history=first))
         continued = digests([*first, *itertools.islice(rest, CONTINUE)])
         assert continued == digests(whole)[: stop + CONTINUE]
 
@@ -161,33 +161,33 @@ class StrategySuite:
         """
         if not strategy.searches:
             pytest.skip("always proposes the same architecture")
-        made, limit = toy(PLAIN)
+        toy, limit = within_limit(PLAIN)
 
         def measure(architecture: Architecture) -> Mapping[str, float]:
             if int(architecture.digest, 16) % 3 == 0:
                 raise RuntimeError("out of memory")
             if int(architecture.digest, 16) % 3 == 1:
                 return {"accuracy": float("nan")}
-            return made.measure(architecture)
+            return toy.measure(architecture)
 
-        trials = search(strategy, measure=Steady(measure))
+        trials = trials_of(strategy, measure=Steady(measure))
         assert len(trials) == TRIALS
         assert {trial.error for trial in trials} == {None, "RuntimeError: out of memory", "accuracy is nan"}
         half = trials[: TRIALS // 2]
-        rest = strategy.search(made.problem(trials=TRIALS, limit=limit, measure=Steady(measure), history=half))
+        rest = strategy.search(toy.search(trials=TRIALS, limit=limit, measure=Steady(measure), history=half))
         continued = digests([*half, *itertools.islice(rest, CONTINUE)])
         assert continued == digests(trials)[: TRIALS // 2 + CONTINUE]
 
     def test_measures_no_architecture_twice(self, strategy: Strategy) -> None:
         """In a space of nine architectures every strategy must repeat itself, and must say so."""
-        made, _ = toy(TINY)
+        toy, _ = within_limit(TINY)
         measured: list[str] = []
 
         def measure(architecture: Architecture) -> Mapping[str, float]:
             measured.append(architecture.digest)
-            return made.measure(architecture)
+            return toy.measure(architecture)
 
-        trials = search(strategy, TINY, measure=Steady(measure), limit=None)
+        trials = trials_of(strategy, TINY, measure=Steady(measure), limit=None)
         assert len(trials) == TRIALS
         assert sorted(measured) == sorted(set(digests(trials)))
         assert sum(not trial.cached for trial in trials) == len(measured)
@@ -218,14 +218,14 @@ def _label(strategy: Strategy) -> str:
 
 
 def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
-    made, limit = toy(PLAIN)
+    toy, limit = within_limit(PLAIN)
 
     def never(_: Architecture) -> Mapping[str, float]:
         raise AssertionError("measured something before it refused")
 
     refusal = ""
     try:
-        strategy.search(made.problem(trials=1, limit=limit, objectives=objectives, measure=Steady(never)))
+        strategy.search(toy.search(trials=1, limit=limit, objectives=objectives, measure=Steady(never)))
     except StrategyError as error:
         refusal = str(error)
     assert "objective" in refusal or not refusal
@@ -234,19 +234,19 @@ def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
 
 def _in_another_process(strategy: Strategy) -> list[str]:
     kind = type(strategy)
-    told = json.dumps([kind.__module__, kind.__qualname__, dataclasses.asdict(strategy)])
+    described = json.dumps([kind.__module__, kind.__qualname__, dataclasses.asdict(strategy)])
     code = "import sys; from nas.testing.strategies import _answer; _answer(sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "4242"}
     done = subprocess.run(
-        [sys.executable, "-c", code, told], env=environment, check=False, capture_output=True, text=True
+        [sys.executable, "-c", code, described], env=environment, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     answer: list[str] = json.loads(done.stdout)
     return answer
 
 
-def _answer(told: str) -> None:
+def _answer(described: str) -> None:
     """The other process's side of `_in_another_process`: prints the digests as JSON."""
-    module, name, options = json.loads(told)
+    module, name, options = json.loads(described)
     kind: type[Strategy] = getattr(importlib.import_module(module), name)
-    print(json.dumps(digests(search(kind(**options)))))
+    print(json.dumps(digests(trials_of(kind(**options)))))

@@ -15,9 +15,9 @@ from typing import Any, final
 
 import numpy as np
 
-from nas.search.problem import Objective, Problem, Trial
+from nas.search import Objective, Problem, Search, Trial
 from nas.searchspaces.architecture import Architecture
-from nas.searchspaces.axis_names import DEPTH, EMBED, HEADS, MLP, TOKENS, axis_name, dimension, index
+from nas.searchspaces.axis_names import DEPTH, EMBED, HEADS, MLP, TOKENS, axis_name
 from nas.searchspaces.counting.factors import Additive, Factor
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
@@ -55,19 +55,20 @@ choices:
 """Choices with rules: tokens never grow again, and the choices of a block that depth removes take their last value."""
 
 BLOCKS = 6
-UNITS = {HEADS: 3, MLP: 192, TOKENS: 17, DEPTH: 1}
-"""Dimension -> units of it in each block."""
+UNITS: Mapping[str, int] = {HEADS: 3, MLP: 192, TOKENS: 17, DEPTH: 1}
+"""Dimension -> units of it in each block of the base model."""
 IMPORTANCE = np.array([0.3, 1.0, 0.5, 0.9, 0.2, 0.7])  # of heads; hidden units matter in the reverse order
 
 
 def toy_outline() -> Outline:
     """A ViT of six blocks, 3 heads, 192 hidden units, 17 tokens of which one is a class token."""
-    blocks = list(map(str, range(BLOCKS)))
-    axes = {axis_name(kind, block): units for block in blocks for kind, units in UNITS.items()}
+    axes = {EMBED: 48}
+    for block in range(BLOCKS):
+        axes |= {_axis(kind, block): units for kind, units in UNITS.items()}
     return Outline(
         model="toy",
-        axes={EMBED: 48, **axes},
-        protected={axis_name(TOKENS, block): 1 for block in blocks},
+        axes=axes,
+        protected={_axis(TOKENS, block): 1 for block in range(BLOCKS)},
         within={},
         elastic=frozenset(UNITS),
     )
@@ -91,7 +92,7 @@ class Toy:
         """The cost of the largest architecture."""
         return int(self.additive(quantity)(self.space.to_table([self.space.largest]))[0])
 
-    def costs(self, architecture: Architecture) -> dict[str, int]:
+    def counts(self, architecture: Architecture) -> dict[str, int]:
         """MACs and parameters of one architecture."""
         table = self.space.to_table([architecture])
         return {quantity: int(self.additive(quantity)(table)[0]) for quantity in COUNTED}
@@ -129,53 +130,66 @@ class Toy:
         seed: int = 0,
         limit: Limit | None = None,
         objectives: Sequence[Objective] = (ACCURACY,),
-        measure: Callable[[Architecture], Mapping[str, float]] | None = None,
-        history: Sequence[Trial] = (),
-        **more: Any,
+        prior: Sequence[Trial] = (),
+        run: str = "",
     ) -> Problem:
-        """A problem for a strategy; nothing is stored but `problem.history`. `more` are other fields of `Problem`."""
+        """A problem for a strategy."""
         return Problem(
             space=self.space,
             objectives=tuple(objectives),
             strategy="toy",
             seed=seed,
             trials=trials,
-            measure=measure or Steady(self.measure),
-            costs=self.costs,
-            record=lambda _: None,
             limit=limit,
-            history=list(history),
-            **more,
+            prior=prior,
+            run=run,
         )
 
-    def _names(self, block: int) -> list[str]:
-        """Choices that set an axis of the block."""
-        axes = {axis_name(kind, str(block)) for kind in UNITS}
-        return [name for name, choice in self.space.items() if axes & set(choice.sizes[0])]
+    def search(
+        self,
+        *,
+        measure: Callable[[Architecture], Mapping[str, float]] | None = None,
+        history: Sequence[Trial] = (),
+        **asked: Any,
+    ) -> Search:
+        """A search of the problem that `asked` describes (see `problem`); nothing is stored but its history."""
+        return Search(
+            problem=self.problem(**asked),
+            measure=measure or Steady(self.measure),
+            counts=self.counts,
+            record=lambda _: None,
+            history=list(history),
+        )
 
     def _factor(self, quantity: str, block: int) -> Factor:
-        columns = [list(self.space).index(name) for name in self._names(block)]
-        choices = [list(self.space.values())[column] for column in columns]
-        table = np.zeros([len(choice.values) for choice in choices], dtype=np.int64)
-        for at in itertools.product(*(range(len(choice.values)) for choice in choices)):
+        """The cost of one block, for all values of the choices that set its axes."""
+        axes = {_axis(kind, block): kind for kind in UNITS}
+        choices = {
+            position: choice for position, choice in enumerate(self.space.values()) if axes.keys() & set(choice.axes)
+        }
+        costs = np.zeros([len(choice.values) for choice in choices.values()], dtype=np.int64)
+        for values in itertools.product(*(range(len(choice.values)) for choice in choices.values())):
             sizes = dict(UNITS)
-            for choice, value in zip(choices, at, strict=True):
-                own = {axis: units for axis, units in choice.sizes[value].items() if index(axis) == str(block)}
-                sizes |= {dimension(axis): units for axis, units in own.items()}
+            for choice, value in zip(choices.values(), values, strict=True):
+                sizes |= {axes[axis]: size for axis, size in choice.sizes[value].items() if axis in axes}
             rows = sizes[TOKENS] if quantity == "macs" else 1
-            table[at] = sizes[DEPTH] * rows * 48 * (4 * 16 * sizes[HEADS] + 2 * sizes[MLP])
-        return Factor(choices=tuple(columns), table=table)
+            costs[values] = sizes[DEPTH] * rows * 48 * (4 * 16 * sizes[HEADS] + 2 * sizes[MLP])
+        return Factor(choices=tuple(choices), table=costs)
 
     def _sizes(self, table: np.ndarray, kind: str) -> np.ndarray:
-        """Float array (architectures, blocks): sizes of the axes of one dimension."""
+        """Float array (architectures, blocks): sizes of the axes of a dimension."""
         sizes = np.full((len(table), BLOCKS), float(UNITS[kind]))
-        for column, choice in enumerate(self.space.values()):
+        for position, choice in enumerate(self.space.values()):
             for block in range(BLOCKS):
-                axis = axis_name(kind, str(block))
-                if axis in choice.sizes[0]:
-                    of_value = np.array([size[axis] for size in choice.sizes], dtype=np.float64)
-                    sizes[:, block] = of_value[table[:, column]]
+                axis = _axis(kind, block)
+                if axis in choice.axes:
+                    by_value = np.array([size[axis] for size in choice.sizes], dtype=np.float64)
+                    sizes[:, block] = by_value[table[:, position]]
         return sizes
+
+
+def _axis(kind: str, block: int) -> str:
+    return axis_name(kind, str(block))
 
 
 @final
@@ -190,9 +204,9 @@ class Steady:
         return self.measure(architecture)
 
     def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
-        """See `nas.evaluation.Measure`."""
-        found = self.measure(architecture)
-        yield from itertools.repeat(found, len(shares))
+        """The same metrics on every share."""
+        metrics = self.measure(architecture)
+        yield from itertools.repeat(metrics, len(shares))
 
 
 @final
@@ -224,7 +238,7 @@ class ToyMeasure:
         return self.toy.measure(architecture)
 
     def stages(self, architecture: Architecture, shares: Sequence[float]) -> Iterator[Mapping[str, float]]:
-        """See `nas.evaluation.Measure`."""
+        """Metrics on growing shares of the images, on part of them with an error."""
         whole = self(architecture)
         error = self.noise * (int(architecture.digest, 16) % 1000 / 1000 - 0.5)
         for share in shares:

@@ -25,10 +25,9 @@ def supernet() -> Supernet:
 @torch.no_grad()
 def test_each_method_is_exact_at_full_rank_and_the_same_extracted(method: str) -> None:
     net, bench = supernet(), Bench("vit")
-    assert bench.problem.work is not None
     x = next(bench.data.train.batches(4)).inputs
     before = net(x, net.space.largest)
-    scores = OfDirections(method=method, images=32).apply(net, bench.problem.work).scores  # type: ignore[arg-type]
+    scores = OfDirections(method=method, images=32).apply(net, bench.work).scores  # type: ignore[arg-type]
     assert net.factoring.method == method
     assert set(scores) == net.space.axes
     assert all(float(values.sum()) == pytest.approx(1, abs=1e-4) for values in scores.values())
@@ -42,13 +41,12 @@ def test_each_method_is_exact_at_full_rank_and_the_same_extracted(method: str) -
 def test_aware_svd_beats_svd_on_the_outputs_of_a_layer() -> None:
     """One layer's output on the calibration images, factored both ways."""
     net, bench = supernet(), Bench("vit")
-    assert bench.problem.work is not None
     entry = next(e for e in net.table.entries.values() if e.parameter == "blocks.0.mlp.fc1.weight")
     weight = net.model.get_parameter(entry.parameter)
     errors = {}
     for method in ("svd", "aware_svd"):
-        OfDirections(method=method, images=48).apply(net, bench.problem.work)  # type: ignore[arg-type]
-        covariance = OfDirections().covariances(net, bench.problem.work, [entry.parameter])[entry.parameter]
+        OfDirections(method=method, images=48).apply(net, bench.work)  # type: ignore[arg-type]
+        covariance = OfDirections().covariances(net, bench.work, [entry.parameter])[entry.parameter]
         outer, inner = net.directions(entry, weight).factors(weight, 4)
         rest = weight - outer @ inner
         errors[method] = float((rest @ covariance * rest).sum())

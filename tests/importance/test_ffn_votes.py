@@ -23,11 +23,10 @@ def supernet(kind: str, choices: str) -> tuple[Supernet, Bench]:
 @pytest.mark.parametrize("kind", ["vit", "swin"])
 def test_votes_are_counted_product_by_product(kind: str) -> None:
     net, bench = supernet(kind, "{mlp: {size: [0.5, 1.0]}}")
-    assert bench.problem.work is not None
     path = "blocks.1" if kind == "vit" else "layers.1.blocks.0"
     layer = net.model.get_submodule(f"{path}.mlp.fc2")
-    votes, outputs = FfnVotes(images=20, batch=7, spread=0.5).votes(net, bench.problem.work)
-    images = torch.cat(list(calibration(bench.problem.work, 20, 20)))
+    votes, outputs = FfnVotes(images=20, batch=7, spread=0.5).votes(net, bench.work)
+    images = torch.cat(list(calibration(bench.work, 20, 20)))
     with torch.no_grad(), recorded([layer]) as inputs:
         net.model(images)
         x = inputs[layer]
@@ -45,14 +44,13 @@ def test_votes_are_counted_product_by_product(kind: str) -> None:
 
 def test_scores_are_sums_of_votes_and_critical_outputs_choose_among_them() -> None:
     net, bench = supernet("vit", "{fc1_in: {size: [0.5, 1.0]}, mlp: {size: [0.5, 1.0]}}")
-    assert bench.problem.work is not None
     options = FfnVotes(images=20, spread=0.0)
-    votes, _ = options.votes(net, bench.problem.work)
-    scores = options.score(net, bench.problem.work).scores
+    votes, _ = options.votes(net, bench.work)
+    scores = options.score(net, bench.work).scores
     assert set(scores) == {"fc1_in.0", "fc1_in.1", "mlp.0", "mlp.1"}
     torch.testing.assert_close(scores["mlp.1"], votes["blocks.1.mlp.fc2"].sum(0))
     torch.testing.assert_close(scores["fc1_in.0"], votes["blocks.0.mlp.fc1"].sum(0))
-    few = FfnVotes(images=20, spread=0.0, critical=0.25).score(net, bench.problem.work).scores
+    few = FfnVotes(images=20, spread=0.0, critical=0.25).score(net, bench.work).scores
     hidden = few["mlp.0"].topk(16).indices
     torch.testing.assert_close(few["fc1_in.0"], votes["blocks.0.mlp.fc1"][hidden].sum(0))
 
@@ -62,16 +60,15 @@ def test_a_shared_order_needs_no_gather() -> None:
     """The embedding is sorted once, the function stays, and layers read their first channels as a view."""
     choices = "{fc1_in: {size: [0.5, 1.0]}}"
     net, bench = supernet("vit", choices)
-    assert bench.problem.work is not None
     x = next(bench.data.train.batches(4)).inputs
     before = net(x, net.space.largest)
-    scores = FfnVotes(images=20, shared=True).apply(net, bench.problem.work).scores
+    scores = FfnVotes(images=20, shared=True).apply(net, bench.work).scores
     assert torch.equal(scores["fc1_in.0"], scores["fc1_in.1"])
     torch.testing.assert_close(net(x, net.space.largest), before, rtol=1e-4, atol=1e-4)
     small = net.extract(net.space.smallest)
     assert not [name for name, _ in small.named_buffers() if name.endswith("index")]
     own, _ = supernet("vit", choices)
-    FfnVotes(images=20).apply(own, bench.problem.work)
+    FfnVotes(images=20).apply(own, bench.work)
     gathers = [name for name, _ in own.extract(own.space.smallest).named_buffers() if name.endswith("index")]
     assert len(gathers) == 2
 

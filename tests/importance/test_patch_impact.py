@@ -60,9 +60,8 @@ def test_cheaper_paths_are_those_of_one_head() -> None:
 def test_scores_follow_the_formula_on_a_model() -> None:
     """Impact of a token = reach x the squared norm of its mixed features, averaged over images."""
     bench = Bench("tokens")
-    assert bench.problem.work is not None
-    scores = PatchImpact(images=32, batch=8).score(bench.supernet, bench.problem.work).scores
-    images = torch.cat(list(calibration(bench.problem.work, 32, 32)))
+    scores = PatchImpact(images=32, batch=8).score(bench.supernet, bench.work).scores
+    images = torch.cat(list(calibration(bench.work, 32, 32)))
     blocks = list(bench.supernet.model.get_submodule("blocks").children())
     with torch.no_grad(), recorded(blocks) as inputs:
         bench.supernet.model(images)
@@ -78,11 +77,10 @@ def test_scores_follow_the_formula_on_a_model() -> None:
 
 def test_baselines_differ_and_are_reproducible() -> None:
     bench = Bench("tokens")
-    assert bench.problem.work is not None
     by_measure = {}
     for measure in ("impact", "attention", "random"):
         one, two = (
-            PatchImpact(images=16, measure=measure).score(bench.supernet, bench.problem.work).scores["queries.0"]
+            PatchImpact(images=16, measure=measure).score(bench.supernet, bench.work).scores["queries.0"]
             for _ in range(2)
         )
         assert torch.equal(one, two)
@@ -98,7 +96,7 @@ def test_what_has_no_anchor_is_refused() -> None:
         "{model: vit_tiny_patch16_224, choices: {queries: {keep: [0.5, 1.0]}}}", model_args=args
     )
     pooled = Supernet(build(space.model, space.model_args), space)
-    work = Bench("tokens").problem.work
+    work = Bench("tokens").work
     assert work is not None
     with pytest.raises(StrategyError, match=r"pools all tokens \(global_pool='avg'\)"):
         PatchImpact().impacts(pooled, work, {})

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.search import AskTell, Problem, Trial, find, installed
+from nas.search import AskTell, Search, Trial, find, installed
 from nas.search.dispatch import Dispatcher, Job
-from nas.search.problem import Outcome
+from nas.search.trial import Outcome
 from nas.searchspaces.limit import Limit
 from nas.strategies.evolution import Evolution
 from nas.strategies.uniform import Uniform
@@ -49,8 +49,8 @@ def work(
     return done
 
 
-def problem(toy: Toy, **options: Any) -> Problem:
-    return toy.problem(trials=TRIALS, limit=Limit(toy, macs="60%"), **options)
+def live(toy: Toy, **options: Any) -> Search:
+    return toy.search(trials=TRIALS, limit=Limit(toy, macs="60%"), **options)
 
 
 def plain(trials: list[Trial]) -> list[tuple[Any, ...]]:
@@ -63,9 +63,9 @@ def test_rounds_are_the_same_whoever_finishes_first(name: str) -> None:
     toy = Toy()
     found = []
     for workers, luck in ((1, 0), (2, 1), (2, 2), (8, 3)):
-        asked = problem(toy, objectives=(ACCURACY, MACS))
-        work(Dispatcher(STRATEGIES[name], asked, 5), toy, workers=workers, luck=luck)
-        found.append(plain(asked.history))
+        search = live(toy, objectives=(ACCURACY, MACS))
+        work(Dispatcher(STRATEGIES[name], search, 5), toy, workers=workers, luck=luck)
+        found.append(plain(search.history))
     assert [row[0] for row in found[0]] == list(range(TRIALS))
     assert all(other == found[0] for other in found[1:])
 
@@ -74,11 +74,11 @@ def test_rounds_are_the_same_whoever_finishes_first(name: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_killed_search_in_rounds_ends_the_same_and_measures_nothing_again(name: str, stop: int) -> None:
     toy = Toy()
-    whole = problem(toy)
+    whole = live(toy)
     jobs = work(Dispatcher(STRATEGIES[name], whole, 5), toy, workers=3, luck=0)
-    killed = problem(toy)
+    killed = live(toy)
     first = work(Dispatcher(STRATEGIES[name], killed, 5), toy, workers=3, luck=1, stop=stop)
-    again = problem(toy, history=killed.history)
+    again = live(toy, history=killed.history)
     rest = work(Dispatcher(STRATEGIES[name], again, 5), toy, workers=2, luck=2)
     assert plain(again.history) == plain(whole.history)
     assert len(first) + len(rest) == len(jobs)
@@ -87,43 +87,43 @@ def test_a_killed_search_in_rounds_ends_the_same_and_measures_nothing_again(name
 def test_rounds_of_one_are_the_sequential_search() -> None:
     toy = Toy()
     for name, strategy in STRATEGIES.items():
-        asked = problem(toy)
+        search = live(toy)
         work(
-            Dispatcher(strategy, asked, 1),
+            Dispatcher(strategy, search, 1),
             toy,
             workers=3,
             luck=0,
             measure=lambda t, j: Outcome(t.measure(j.architecture)),
         )
-        sequential = list(strategy.search(problem(toy)))
-        assert plain(asked.history) == plain(sequential), name
+        sequential = list(strategy.search(live(toy)))
+        assert plain(search.history) == plain(sequential), name
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_running_freely_spends_the_budget_without_repeats_and_goes_on_after_a_kill(name: str) -> None:
     toy = Toy()
-    killed = problem(toy)
+    killed = live(toy)
     work(Dispatcher(STRATEGIES[name], killed, None), toy, workers=4, luck=0, stop=9)
-    again = problem(toy, history=killed.history)
+    again = live(toy, history=killed.history)
     work(Dispatcher(STRATEGIES[name], again, None), toy, workers=4, luck=1)
     assert sorted(trial.number for trial in again.history) == list(range(TRIALS))
     assert len({trial.architecture.digest for trial in again.history}) == TRIALS
-    assert all(again.allows(trial.architecture) for trial in again.history)
+    assert all(again.problem.allows(trial.architecture) for trial in again.history)
 
 
 @pytest.mark.parametrize("size", [4, None])
 def test_nothing_is_measured_twice_in_a_tiny_space(size: int | None) -> None:
     toy = Toy(TINY)
-    asked = toy.problem(trials=TRIALS)
-    jobs = work(Dispatcher(Uniform(trials=TRIALS), asked, size), toy, workers=3, luck=0)
-    assert len(asked.history) == TRIALS
-    assert len(jobs) == len({job.architecture for job in jobs}) == sum(not trial.cached for trial in asked.history)
+    search = toy.search(trials=TRIALS)
+    jobs = work(Dispatcher(Uniform(trials=TRIALS), search, size), toy, workers=3, luck=0)
+    assert len(search.history) == TRIALS
+    assert len(jobs) == len({job.architecture for job in jobs}) == sum(not trial.cached for trial in search.history)
 
 
 def test_what_is_handed_out_was_begun() -> None:
     toy = Toy()
-    asked = problem(toy)
+    search = live(toy)
     begun: list[tuple[int, str]] = []
-    asked.begin = lambda number, architecture: begun.append((number, architecture.digest))
-    jobs = work(Dispatcher(STRATEGIES["evolution"], asked, 5), toy, workers=1, luck=0)
+    search.begin = lambda number, architecture: begun.append((number, architecture.digest))
+    jobs = work(Dispatcher(STRATEGIES["evolution"], search, 5), toy, workers=1, luck=0)
     assert begun == [(job.number, job.architecture.digest) for job in jobs]

@@ -8,7 +8,7 @@ import pytest
 
 from nas.errors import SpaceError, StrategyError
 from nas.search import Objective, Problem, Trial, winner
-from nas.search.problem import to_minimise
+from nas.search.ranking import to_minimise
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.testing.toy import ACCURACY, MACS, Toy
@@ -41,15 +41,15 @@ def test_losses_are_less_when_better(toy: Toy) -> None:
 
 
 def test_evaluate_measures_records_and_appends_in_order(toy: Toy) -> None:
-    problem = toy.problem(trials=10)
+    search = toy.search(trials=10)
     seen: list[tuple[int, int]] = []
-    problem.record = lambda trial: seen.append((trial.number, len(problem.history)))
+    search.record = lambda trial: seen.append((trial.number, len(search.history)))
     pair = draw(toy, 2)
-    trials = problem.evaluate(pair, notes={"why": "test"})
-    assert problem.history == trials
+    trials = search.evaluate(pair, notes={"why": "test"})
+    assert search.history == trials
     assert [t.number for t in trials] == [0, 1]
     assert [t.metrics["accuracy"] for t in trials] == [toy.measure(a)["accuracy"] for a in pair]
-    assert [dict(t.costs) for t in trials] == [toy.costs(a) for a in pair]
+    assert [dict(t.costs) for t in trials] == [toy.counts(a) for a in pair]
     assert trials[0].notes == {"why": "test"}
     assert seen == [(0, 0), (1, 1)]  # recorded one by one, each before it is history
 
@@ -62,9 +62,9 @@ def test_what_was_measured_before_is_cached(toy: Toy) -> None:
         return toy.measure(architecture)
 
     a, b, c = draw(toy, 3)
-    problem = toy.problem(trials=10, measure=measure, history=toy.problem(trials=1).evaluate([a]))
-    problem.known = {b.digest: {"accuracy": 0.25}}
-    trials = problem.evaluate([a, b, c, c])
+    search = toy.search(trials=10, measure=measure, history=toy.search(trials=1).evaluate([a]))
+    search.known = {b.digest: {"accuracy": 0.25}}
+    trials = search.evaluate([a, b, c, c])
     assert calls == [c.digest]
     assert [t.cached for t in trials] == [True, True, False, True]
     assert trials[1].metrics == {"accuracy": 0.25}
@@ -75,9 +75,9 @@ def test_what_was_measured_before_is_cached(toy: Toy) -> None:
 def test_only_what_is_measured_is_begun(toy: Toy) -> None:
     first, second = draw(toy, 2)
     begun: list[tuple[int, Architecture]] = []
-    problem = toy.problem(trials=9)
-    problem.begin = lambda number, architecture: begun.append((number, architecture))
-    problem.evaluate([first, first, second])
+    search = toy.search(trials=9)
+    search.begin = lambda number, architecture: begun.append((number, architecture))
+    search.evaluate([first, first, second])
     assert begun == [(0, first), (2, second)]
 
 
@@ -99,8 +99,8 @@ def test_a_failing_measurement_is_a_failed_trial_and_is_not_repeated(toy: Toy, m
             raise metrics
         return metrics  # type: ignore[return-value]
 
-    problem = toy.problem(trials=10, measure=measure)
-    first, second = problem.evaluate([toy.space.largest, toy.space.largest])
+    search = toy.search(trials=10, measure=measure)
+    first, second = search.evaluate([toy.space.largest, toy.space.largest])
     assert (first.state, first.error, dict(first.metrics), first.cached) == ("failed", error, {}, False)
     assert (second.state, second.error, second.cached) == ("failed", error, True)
     assert len(calls) == 1
@@ -110,30 +110,30 @@ def test_interrupts_and_faults_of_the_store_pass_through(toy: Toy) -> None:
     def interrupted(_: Architecture) -> Mapping[str, float]:
         raise KeyboardInterrupt
 
-    problem = toy.problem(trials=10, measure=interrupted)
+    search = toy.search(trials=10, measure=interrupted)
     with pytest.raises(KeyboardInterrupt):
-        problem.evaluate([toy.space.largest])
+        search.evaluate([toy.space.largest])
 
     def full(_: Trial) -> None:
         raise OSError(28, "No space left on device")
 
-    problem = toy.problem(trials=10)
-    problem.record = full
+    search = toy.search(trials=10)
+    search.record = full
     with pytest.raises(OSError, match="No space left"):
-        problem.evaluate([toy.space.largest])
-    assert problem.history == []
+        search.evaluate([toy.space.largest])
+    assert search.history == []
 
 
 def test_faults_of_a_strategy_or_study_are_errors(toy: Toy) -> None:
-    problem = toy.problem(trials=10, limit=Limit(toy, macs="50%"))
+    search = toy.search(trials=10, limit=Limit(toy, macs="50%"))
     with pytest.raises(StrategyError, match="over the limit"):
-        problem.evaluate([toy.space.largest])
+        search.evaluate([toy.space.largest])
     with pytest.raises(SpaceError):
-        problem.evaluate([Architecture({**toy.space.largest, "heads.0": 17})])
-    problem = toy.problem(trials=10, objectives=[Objective("acuracy", maximise=True)])
+        search.evaluate([Architecture({**toy.space.largest, "heads.0": 17})])
+    search = toy.search(trials=10, objectives=[Objective("acuracy", maximise=True)])
     with pytest.raises(StrategyError, match="did you mean 'accuracy'"):
-        problem.evaluate([toy.space.largest])
-    assert problem.history == []
+        search.evaluate([toy.space.largest])
+    assert search.history == []
 
 
 def test_random_numbers_depend_on_seed_and_number_alone(toy: Toy) -> None:
@@ -141,7 +141,6 @@ def test_random_numbers_depend_on_seed_and_number_alone(toy: Toy) -> None:
         return [int(n) for n in problem.rng(number).integers(1000, size=4)]
 
     a, b = toy.problem(trials=10), toy.problem(trials=99)
-    b.evaluate([toy.space.largest])
     a.rng(3).random(100)
     assert numbers(a, 3) == numbers(b, 3)
     assert numbers(a, 3) != numbers(a, 4)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nas.data import Data, Split
 from nas.errors import TrainingError
-from nas.search import Objective, Problem, Trial
+from nas.search import Objective, Problem, Search, Trial
 from nas.search.nested_gates import NestedGates
 from nas.search.relaxed import Relaxed, noise_generator
 from nas.searchspaces.limit import Limit
@@ -62,7 +62,7 @@ class Tiny(Relaxed):
 
 
 class Bench:
-    """A problem whose adopted supernet and whose rows are kept."""
+    """A search whose adopted supernet and whose rows are kept."""
 
     def __init__(self, runtime: Runtime | None = None, history: Sequence[Trial] = (), seed: int = 0) -> None:
         self.supernet = make_supernet("vit_tiny_patch16_224", dict(ARGS), "alpha")
@@ -78,8 +78,11 @@ class Bench:
             strategy="tiny",
             seed=seed,
             trials=1,
+        )
+        self.search = Search(
+            problem=self.problem,
             measure=lambda _: {"accuracy": 0.5},
-            costs=lambda a: {"macs": int(self.supernet.cost.macs(a)[0])},
+            counts=self.supernet.cost.counts,
             record=lambda _: None,
             history=list(history),
             supernet=self.supernet,
@@ -91,7 +94,7 @@ class Bench:
         self.adopted, self.rows = supernet, rows
 
     def run(self, strategy: Tiny) -> list[Trial]:
-        return list(strategy.search(self.problem))
+        return list(strategy.search(self.search))
 
 
 def test_it_finds_what_is_cheap_and_records_the_way() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
@@ -29,8 +30,8 @@ class Fragile:
 def drive(marker: str) -> None:
     """Searches, and prints each trial as a line of JSON."""
     bench = Bench("vit")
-    bench.problem.trials = 3
-    bench.problem.supernet = Fragile(bench.supernet, marker)  # type: ignore[assignment]
+    bench.search.problem = replace(bench.problem, trials=3)
+    bench.search.supernet = Fragile(bench.supernet, marker)  # type: ignore[assignment]
     experiment = Experiment(round=1, training=Recipe(epochs=2, batch=16, warmup=0))
-    for trial in WithNni(trials=3, sampler="random", mode="experiment", experiment=experiment).search(bench.problem):
+    for trial in WithNni(trials=3, sampler="random", mode="experiment", experiment=experiment).search(bench.search):
         print(json.dumps([trial.number, trial.state, trial.error, dict(trial.metrics)]), flush=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from nas.search import Problem, Trial
+from nas.search import Search, Trial
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.strategies.with_raytune import strategy
@@ -30,14 +30,14 @@ def on_ray(**options: Any) -> WithRaytune:
     return WithRaytune(**{"trials": TRIALS, "searcher": SEARCHER, "round": 5} | options)
 
 
-def problem(toy_measure: Mapping[str, Any] | None = None, /, **options: Any) -> Problem:
+def live(toy_measure: Mapping[str, Any] | None = None, /, **options: Any) -> Search:
     toy = Toy()
     given: dict[str, Any] = {
         "trials": TRIALS,
         "limit": Limit(toy, macs="60%"),
         "measure": ToyMeasure(toy, **toy_measure or {}),
     }
-    return toy.problem(**given | options)
+    return toy.search(**given | options)
 
 
 def plain(trials: list[Trial]) -> list[Any]:
@@ -86,11 +86,11 @@ def drive(address: str, folder: Path, die: int) -> None:
         if len(recorded(folder)) == die:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    asked = problem()
-    asked.record = record
+    search = live()
+    search.record = record
     if die:
         strategy.Controller = Dying  # type: ignore[misc]
-    list(on_ray(workers=1, ray=Cluster(address=address, storage=str(folder))).search(asked))
+    list(on_ray(workers=1, ray=Cluster(address=address, storage=str(folder))).search(search))
 
 
 def recorded(folder: Path) -> list[Trial]:
@@ -98,7 +98,7 @@ def recorded(folder: Path) -> list[Trial]:
     rows = [json.loads(line) for line in (folder / "trials").read_text().splitlines()]
     architectures = [Architecture.from_json(text) for _, text, _ in rows]
     return [
-        Trial(number, architecture, metrics, Toy().costs(architecture), "toy", 0, 0.0)
+        Trial(number, architecture, metrics, Toy().counts(architecture), "toy", 0, 0.0)
         for (number, _, metrics), architecture in zip(rows, architectures, strict=True)
     ]
 

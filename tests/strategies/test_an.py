@@ -13,18 +13,18 @@ HALVES = "model: toy\nchoices:\n  heads: {size: [1, 2, 3]}\n  mlp: {size: [48, 9
 
 
 def test_alpha_divides_every_choice_alike() -> None:
-    problem = Toy(HALVES).problem(trials=1)
-    found = An(alpha=2).ask(problem, 0)
+    search = Toy(HALVES).search(trials=1)
+    found = An(alpha=2).ask(search, 0)
     assert {name: found[name] for name in ("heads.0", "mlp.5")} == {"heads.0": 1, "mlp.5": 96}
-    assert An(alpha=1).ask(problem, 0) == problem.space.largest
+    assert An(alpha=1).ask(search, 0) == search.problem.space.largest
 
 
 def test_without_an_alpha_it_is_the_least_within_the_limit() -> None:
     toy = Toy(HALVES)
     limit = Limit(toy, macs="60%")
-    found = An().ask(toy.problem(trials=1, limit=limit), 0)
+    found = An().ask(toy.search(trials=1, limit=limit), 0)
     assert limit.allows(found)
-    larger = [An(alpha=a).ask(toy.problem(trials=1), 0) for a in (1.0, 1.2, 1.33, 1.5)]
+    larger = [An(alpha=a).ask(toy.search(trials=1), 0) for a in (1.0, 1.2, 1.33, 1.5)]
     costs = {int(toy.additive("macs")(toy.space.as_table([a]))[0]) for a in larger if limit.allows(a)}
     assert int(toy.additive("macs")(toy.space.as_table([found]))[0]) >= max(costs, default=0)
 
@@ -40,7 +40,7 @@ def test_the_least_alpha_is_exact(share: str) -> None:
         hidden = max((n for n in (48, 96, 144, 192) if n * alpha <= 192), default=48)
         expected = {name: heads if name.startswith("heads") else hidden for name in toy.space}
         if limit.allows(expected):
-            assert dict(An().ask(toy.problem(trials=1, limit=limit), 0)) == expected
+            assert dict(An().ask(toy.search(trials=1, limit=limit), 0)) == expected
             assert alpha > 1
             return
     raise AssertionError("no alpha was feasible")
@@ -58,4 +58,4 @@ def test_what_divides_nothing_is_refused() -> None:
 
 def test_depth_stays_whole() -> None:
     toy = Toy("model: toy\nchoices:\n  depth: {depth: [3, 6]}\n  mlp: {size: [64, 192]}\n")
-    assert An(alpha=3).ask(toy.problem(trials=1), 0)["depth"] == 6
+    assert An(alpha=3).ask(toy.search(trials=1), 0)["depth"] == 6

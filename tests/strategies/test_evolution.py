@@ -27,8 +27,8 @@ def steps(toy: Toy, a: Architecture, b: Architecture) -> int:
 
 
 def past(toy: Toy, architectures: list[Architecture], **changes: Any) -> list[Trial]:
-    problem = toy.problem(trials=99)
-    return [dataclasses.replace(trial, **changes) for trial in problem.evaluate(architectures)]
+    search = toy.search(trials=99)
+    return [dataclasses.replace(trial, **changes) for trial in search.evaluate(architectures)]
 
 
 def distinct(toy: Toy, n: int) -> list[Architecture]:
@@ -37,8 +37,8 @@ def distinct(toy: Toy, n: int) -> list[Architecture]:
 
 
 def children(toy: Toy, strategy: Evolution, history: list[Trial], n: int = 30) -> list[Architecture]:
-    problems = [toy.problem(trials=99, seed=seed, history=history) for seed in range(n)]
-    return [strategy.ask(problem, len(history)) for problem in problems]
+    searches = [toy.search(trials=99, seed=seed, history=history) for seed in range(n)]
+    return [strategy.ask(search, len(history)) for search in searches]
 
 
 def test_the_old_die_however_good_they_are(toy: Toy) -> None:
@@ -57,7 +57,7 @@ def test_failed_trials_are_no_parents_and_do_not_count(toy: Toy) -> None:
     start = distinct(toy, 6)
     good, bad = past(toy, start[:3]), past(toy, start[3:], state="failed", error="no", metrics={})
     history = [dataclasses.replace(trial, number=n) for n, trial in enumerate([*bad, *good])]
-    early = [Evolution(population=4).ask(toy.problem(trials=9, history=history), 6)]
+    early = [Evolution(population=4).ask(toy.search(trials=9, history=history), 6)]
     assert early[0] not in start
     bred = children(toy, Evolution(population=3, sample=3, crossover=0.0, mutation=0.0), history)
     nearest_parents = [min(start, key=lambda a: steps(toy, a, child)) for child in bred]
@@ -65,8 +65,8 @@ def test_failed_trials_are_no_parents_and_do_not_count(toy: Toy) -> None:
 
 
 def test_children_are_new_while_there_is_something_new(toy: Toy) -> None:
-    problem = toy.problem(trials=150, limit=Limit(toy, macs="70%"))
-    trials = list(Evolution(population=20).search(problem))
+    search = toy.search(trials=150, limit=Limit(toy, macs="70%"))
+    trials = list(Evolution(population=20).search(search))
     assert sum(trial.cached for trial in trials) <= 3
 
 
@@ -94,19 +94,17 @@ def test_repair_goes_to_the_nearest_and_spreads_over_ties(toy: Toy) -> None:
 @pytest.mark.parametrize("parents", ["young", "elite"])
 def test_the_best_of_earlier_runs_are_the_first_population(parents: Any) -> None:
     toy = Toy()
-    earlier = list(Uniform().search(toy.problem(trials=30, seed=7)))
+    earlier = list(Uniform().search(toy.search(trials=30, seed=7)))
     best = sorted(earlier, key=lambda trial: -trial.value("accuracy"))[:6]
     strategy = Evolution(population=6, sample=6, crossover=0, mutation=0, parents=parents)
-    problem = toy.problem(trials=6, prior=earlier)
-    child = strategy.ask(problem, 0)
+    search = toy.search(trials=6, prior=earlier)
+    child = strategy.ask(search, 0)
     assert min(differences(toy, child, parent.architecture) for parent in best) == 1, "bred, not drawn"
-    list(strategy.search(problem))
-    again = toy.problem(trials=6, prior=earlier, history=problem.history[:4])
-    assert strategy.ask(again, 4) == problem.history[4].architecture
-    full = toy.problem(trials=7, prior=earlier, history=problem.history)
-    assert strategy.ask(full, 6) == strategy.ask(toy.problem(trials=7, history=problem.history), 6), (
-        "then they are dead"
-    )
+    list(strategy.search(search))
+    again = toy.search(trials=6, prior=earlier, history=search.history[:4])
+    assert strategy.ask(again, 4) == search.history[4].architecture
+    full = toy.search(trials=7, prior=earlier, history=search.history)
+    assert strategy.ask(full, 6) == strategy.ask(toy.search(trials=7, history=search.history), 6), "then they are dead"
 
 
 def differences(toy: Toy, a: Architecture, b: Architecture) -> int:

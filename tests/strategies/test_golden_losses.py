@@ -54,9 +54,8 @@ def losses(method: str, kind: str) -> list[float]:
     if method == "patch_slimming":
         return [error for power in range(10) for error in _errors(3e-6 * 1.6**power)]
     bench = Bench(kind)
-    assert bench.problem.work is not None
     relaxation, step = METHODS[method](bench)
-    history = relax(relaxation, step, bench.problem.work, RECIPE, lambda _: {})
+    history = relax(relaxation, step, bench.work, RECIPE, lambda _: {})
     return [row.loss for row in history]
 
 
@@ -67,9 +66,8 @@ def _errors(tolerance: float) -> list[float]:
     rate would turn that into an error of its own, another one on every processor.
     """
     bench = Bench("tokens")
-    assert bench.problem.work is not None
     growth = Growth(2, "relative", Recipe(epochs=2, lr=1e-5, batch=16, warmup=0), PatchImpact(images=32))
-    slimming = Slimming(growth, bench.supernet, bench.problem.work)
+    slimming = Slimming(growth, bench.supernet, bench.work)
     slimming.run(tolerance, {})
     return [row.loss for row in slimming.history]
 

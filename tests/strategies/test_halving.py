@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import StrategyError
-from nas.search import Problem, Trial, winner
+from nas.search import Search, Trial, winner
 from nas.search.ranking import furthest_first
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
@@ -55,14 +55,14 @@ def plain(trials: Sequence[Trial]) -> list[tuple[Any, ...]]:
     ]
 
 
-def problem(measure: Any, toy: Toy, trials: int, **options: Any) -> Problem:
-    return toy.problem(trials=trials, limit=Limit(toy, macs="60%"), measure=measure, **options)
+def live(measure: Any, toy: Toy, trials: int, **options: Any) -> Search:
+    return toy.search(trials=trials, limit=Limit(toy, macs="60%"), measure=measure, **options)
 
 
 def test_the_best_third_goes_on_and_the_others_are_stopped_with_what_was_seen_of_them() -> None:
     toy = Toy()
     measure = Watched(toy)
-    trials = list(Halving(searcher=EVOLUTION).search(problem(measure, toy, 27)))
+    trials = list(Halving(searcher=EVOLUTION).search(live(measure, toy, 27)))
     assert Counter(t.share for t in trials) == {1 / 9: 18, 1 / 3: 6, 1.0: 3}
     assert Counter(share for _, share in measure.asked) == {1 / 9: 27, 1 / 3: 9, 1.0: 3}
     for share, further in ((1 / 9, (1 / 3, 1.0)), (1 / 3, (1.0,))):
@@ -82,7 +82,7 @@ def _on(measure: Watched, trial: Trial, share: float) -> Mapping[str, float]:
 def test_the_winner_was_seen_on_all_images_whatever_luck_others_had() -> None:
     toy = Toy()
     measure = Watched(toy, easy=0.5)
-    trials = list(Halving(searcher="uniform").search(problem(measure, toy, 54)))
+    trials = list(Halving(searcher="uniform").search(live(measure, toy, 54)))
     best = winner(trials, [ACCURACY])
     assert best.state == "done"
     assert max(t.metrics["accuracy"] for t in trials if t.state == "stopped") > best.metrics["accuracy"]
@@ -94,27 +94,27 @@ def test_killed_at_any_trial_it_ends_the_same_and_measures_nothing_recorded_agai
     if searcher != "evolution":
         pytest.importorskip("optuna")
     toy, strategy = Toy(), Halving(searcher=SEARCHERS[searcher], round=8, eta=2)
-    whole = list(strategy.search(problem(Watched(toy, fails), toy, 20)))
+    whole = list(strategy.search(live(Watched(toy, fails), toy, 20)))
     assert sorted(t.number for t in whole) == list(range(20))
     assert {t.state for t in whole} == {"done", "stopped"} | ({"failed"} if fails else set())
     for stop in range(20) if searcher == "evolution" else (4, 11, 17):
-        first = list(islice(strategy.search(problem(Watched(toy, fails), toy, 20)), stop))
+        first = list(islice(strategy.search(live(Watched(toy, fails), toy, 20)), stop))
         measure = Watched(toy, fails)
-        rest = list(strategy.search(problem(measure, toy, 20, history=first)))
+        rest = list(strategy.search(live(measure, toy, 20, history=first)))
         assert plain([*first, *rest]) == plain(whole), stop
         assert not {digest for digest, _ in measure.asked} & {t.architecture.digest for t in first}
 
 
 def test_a_search_where_nothing_can_be_measured_spends_its_budget() -> None:
     toy = Toy()
-    trials = list(Halving(searcher=EVOLUTION, round=5).search(problem(Watched(toy, fails=1), toy, 12)))
+    trials = list(Halving(searcher=EVOLUTION, round=5).search(live(Watched(toy, fails=1), toy, 12)))
     assert [t.state for t in trials] == ["failed"] * 12
 
 
 def test_repeats_take_no_place_in_a_race() -> None:
     toy = Toy(TINY)
     measure = Watched(toy)
-    trials = list(Halving(searcher="uniform", round=6, eta=2, rungs=2).search(toy.problem(trials=14, measure=measure)))
+    trials = list(Halving(searcher="uniform", round=6, eta=2, rungs=2).search(toy.search(trials=14, measure=measure)))
     assert Counter(share for _, share in measure.asked) == {0.5: 9, 1.0: 4}  # 6 and 3 new ones; 3 and 1 of them go on
     assert sum(t.cached for t in trials) == 5
     first = {t.architecture.digest: t for t in trials if not t.cached}
@@ -125,12 +125,12 @@ def test_repeats_take_no_place_in_a_race() -> None:
 
 def test_evolution_breeds_from_those_that_came_furthest() -> None:
     toy = Toy()
-    raced = list(Halving(searcher="uniform", round=12).search(problem(Watched(toy), toy, 12)))
+    raced = list(Halving(searcher="uniform", round=12).search(live(Watched(toy), toy, 12)))
     order = furthest_first(raced, [ACCURACY])
     assert [raced[place].share for place in order] == sorted((t.share for t in raced), reverse=True)
     assert [raced[place].share for place in order[:2]] == [1.0, 1 / 3]
-    asked = problem(Watched(toy), toy, 20, history=raced)
-    child = Evolution(population=12, sample=12, crossover=0.0, mutation=0.0).ask(asked, 12)
+    search = live(Watched(toy), toy, 20, history=raced)
+    child = Evolution(population=12, sample=12, crossover=0.0, mutation=0.0).ask(search, 12)
     done = next(t.architecture for t in raced if t.state == "done")
     rows = toy.space.to_table([child, done])
     assert np.count_nonzero(rows[0] != rows[1]) == 1, "eleven were given up, and still it has parents"
@@ -139,9 +139,9 @@ def test_evolution_breeds_from_those_that_came_furthest() -> None:
 def test_what_it_cannot_race_is_refused_before_anything_is_measured() -> None:
     toy = Toy()
     with pytest.raises(StrategyError, match=r"found 2 objectives \(accuracy, macs\); .* {accuracy: max}"):
-        Halving().search(problem(Watched(toy), toy, 4, objectives=(ACCURACY, MACS)))
+        Halving().search(live(Watched(toy), toy, 4, objectives=(ACCURACY, MACS)))
     with pytest.raises(StrategyError, match="knows no shares of images"):
-        Halving().search(problem(toy.measure, toy, 4))
+        Halving().search(live(toy.measure, toy, 4))
     options = TypeAdapter(Halving)
     for searcher, reason in (
         ("halving", "propose one architecture at a time"),

@@ -79,10 +79,10 @@ def test_every_sampler_searches_within_the_limit_and_resumes(sampler: str | Mapp
     toy = Toy(COUPLED)
     limit = Limit(toy, macs="60%")
     strategy = WithOptuna(sampler=sampler)
-    whole = list(strategy.search(toy.problem(trials=24, limit=limit)))
+    whole = list(strategy.search(toy.search(trials=24, limit=limit)))
     assert all(limit.allows(trial.architecture) for trial in whole)
     for stop in (1, 13, 23):
-        past = toy.problem(trials=24, limit=limit, history=whole[:stop])
+        past = toy.search(trials=24, limit=limit, history=whole[:stop])
         assert strategy.ask(past, stop) == whole[stop].architecture
 
 
@@ -90,7 +90,7 @@ def test_a_quasi_random_sequence_is_one_sequence() -> None:
     """Each trial is asked of a new sampler: with a seed of its own it would get the first point of another sequence."""
     toy = Toy()
     strategy = WithOptuna(sampler={"use": "QMCSampler", "qmc_type": "halton", "scramble": True})
-    trials = list(strategy.search(toy.problem(trials=7, seed=3)))
+    trials = list(strategy.search(toy.search(trials=7, seed=3)))
     points = qmc.Halton(len(toy.space), seed=3, scramble=True).random(7)
     rows = toy.space.to_table([trial.architecture for trial in trials])
     assert np.array_equal(rows, (points * toy.space.n_values).astype(int))

@@ -57,14 +57,14 @@ def test_every_trial_is_written_when_it_is_known(url: str, toy: Toy, limit: Limi
             raise RuntimeError("no memory")
         return toy.measure(architecture)
 
-    problem = toy.problem(trials=9, limit=limit, objectives=(ACCURACY, MACS), measure=measure, run="run")
+    search = toy.search(trials=9, limit=limit, objectives=(ACCURACY, MACS), measure=measure, run="run")
     strategy = WithOptuna(sampler="nsga2", population=3, storage=url)
-    for trial in strategy.search(problem):
+    for trial in strategy.search(search):
         assert len(trials_at(url)) == trial.number + 1
     there = trials_at(url)
-    assert [t.params for t in there] == [dict(t.architecture) for t in problem.history], "values, not indices"
+    assert [t.params for t in there] == [dict(t.architecture) for t in search.history], "values, not indices"
     assert {t.state for t in there} == {TrialState.COMPLETE, TrialState.FAIL}
-    for stored, trial in zip(there, problem.history, strict=True):
+    for stored, trial in zip(there, search.history, strict=True):
         assert stored.values == (None if trial.error else [trial.value("accuracy"), trial.value("macs")])
         assert stored.constraints["most macs"] == trial.costs["macs"] / limit.bounds["macs"][1] - 1 <= 0
         assert stored.system_attrs["constraints"] == [stored.constraints["most macs"]], "for the dashboard of today"
@@ -75,20 +75,20 @@ def test_every_trial_is_written_when_it_is_known(url: str, toy: Toy, limit: Limi
 
 
 def test_a_storage_changes_no_search(url: str, toy: Toy, limit: Limit) -> None:
-    mirrored = WithOptuna(sampler="nsga2", population=4, storage=url).search(toy.problem(trials=10, limit=limit))
-    alone = WithOptuna(sampler="nsga2", population=4).search(toy.problem(trials=10, limit=limit))
+    mirrored = WithOptuna(sampler="nsga2", population=4, storage=url).search(toy.search(trials=10, limit=limit))
+    alone = WithOptuna(sampler="nsga2", population=4).search(toy.search(trials=10, limit=limit))
     assert [t.architecture for t in mirrored] == [t.architecture for t in alone]
 
 
 def test_a_killed_search_completes_the_study_and_doubles_nothing(url: str, toy: Toy, limit: Limit) -> None:
     strategy = WithOptuna(sampler="nsga2", population=4, storage=url)
-    first = list(itertools.islice(strategy.search(toy.problem(trials=12, limit=limit, run="run")), 5))
+    first = list(itertools.islice(strategy.search(toy.search(trials=12, limit=limit, run="run")), 5))
     assert numbers(url) == [0, 1, 2, 3, 4]
     written = [t.datetime_complete for t in trials_at(url)]
     lost = [*first, *WithOptuna(sampler="nsga2", population=4).search(
-        toy.problem(trials=8, limit=limit, history=first, run="run")
+        toy.search(trials=8, limit=limit, history=first, run="run")
     )]  # fmt: skip
-    list(strategy.search(toy.problem(trials=12, limit=limit, history=lost, run="run")))
+    list(strategy.search(toy.search(trials=12, limit=limit, history=lost, run="run")))
     assert numbers(url) == list(range(12))
     assert [t.datetime_complete for t in trials_at(url)][:5] == written, "nor written anew"
 
@@ -96,18 +96,18 @@ def test_a_killed_search_completes_the_study_and_doubles_nothing(url: str, toy: 
 def test_trials_measured_anew_take_the_place_of_the_old_ones(url: str, toy: Toy, limit: Limit) -> None:
     """The supernet was trained again: the table of trials was cleared, the study in the storage was not."""
     strategy = WithOptuna(sampler="nsga2", population=4, storage=url)
-    list(strategy.search(toy.problem(trials=6, limit=limit, run="run")))
+    list(strategy.search(toy.search(trials=6, limit=limit, run="run")))
 
     def worse(architecture: Architecture) -> Mapping[str, float]:
         return {"accuracy": toy.measure(architecture)["accuracy"] / 2}
 
-    again = list(strategy.search(toy.problem(trials=4, limit=limit, measure=worse, run="run")))
+    again = list(strategy.search(toy.search(trials=4, limit=limit, measure=worse, run="run")))
     assert [t.value for t in trials_at(url)] == [t.value("accuracy") for t in again]
 
 
 def test_a_study_about_something_else_is_refused(url: str, toy: Toy) -> None:
     strategy = WithOptuna(sampler="nsga2", storage=url, study="both")
-    list(strategy.search(toy.problem(trials=2)))
+    list(strategy.search(toy.search(trials=2)))
     strategy.check(toy.problem(trials=2))
     with pytest.raises(StoreError, match="the study 'both' there is about other choices; name another"):
         strategy.check(Toy(COUPLED).problem(trials=2))
@@ -133,10 +133,10 @@ def test_two_processes_learn_from_one_study(url: str) -> None:
 def test_a_torn_line_of_a_journal_is_cut_before_the_next_is_written(tmp_path: Path, toy: Toy) -> None:
     url = str(tmp_path / "optuna.journal")
     strategy = WithOptuna(sampler="nsga2", storage=url)
-    first = list(itertools.islice(strategy.search(toy.problem(trials=6, run="run")), 4))
+    first = list(itertools.islice(strategy.search(toy.search(trials=6, run="run")), 4))
     content = Path(url).read_bytes()
     Path(url).write_bytes(content[:-30])  # of the last trial
-    list(strategy.search(toy.problem(trials=6, history=first, run="run")))
+    list(strategy.search(toy.search(trials=6, history=first, run="run")))
     assert numbers(url) == list(range(6))
 
 
@@ -147,11 +147,11 @@ def test_the_lock_of_a_killed_writer_is_taken_over(
     monkeypatch.chdir(tmp_path)
     Path("sub").mkdir()
     strategy = WithOptuna(sampler="nsga2", storage="sub/optuna.log")
-    history = list(strategy.search(toy.problem(trials=1, run="run")))
+    history = list(strategy.search(toy.search(trials=1, run="run")))
     JournalFileSymlinkLock(str(journal_path("sub/optuna.log"))).acquire()  # and then it was killed
     lock = tmp_path / "sub" / "optuna.log.lock"
     assert lock.is_symlink()
-    list(strategy.search(toy.problem(trials=2, history=history, run="run")))
+    list(strategy.search(toy.search(trials=2, history=history, run="run")))
     assert not lock.is_symlink()
     assert numbers("sub/optuna.log") == [0, 1]
 
@@ -186,7 +186,7 @@ def test_a_storage_that_refuses_is_one_line_before_anything_is_measured(
         other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
     with pytest.raises(StoreError, match=rf"^storage '.*{reason}.*; allowed: ") as caught:
-        WithOptuna(storage=url.format(tmp=tmp_path)).search(toy.problem(trials=2))
+        WithOptuna(storage=url.format(tmp=tmp_path)).search(toy.search(trials=2))
     assert "\n" not in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.db", "notes.log", "recipes.db"]
@@ -209,7 +209,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, toy: Toy) -> None:
 def test_a_journal_holds_one_line_per_trial(tmp_path: Path, toy: Toy) -> None:
     url = str(tmp_path / "optuna.journal")
     lengths = []
-    for _ in WithOptuna(sampler="nsga2", storage=url).search(toy.problem(trials=5, run="run")):
+    for _ in WithOptuna(sampler="nsga2", storage=url).search(toy.search(trials=5, run="run")):
         lines = Path(url).read_text().splitlines()
         assert all(json.loads(line) for line in lines)
         lengths.append(len(lines) - lengths[0] if lengths else len(lines))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from nas.errors import StrategyError
-from nas.search import AskTell, Problem, Strategy, Trial, installed, name_of
+from nas.search import AskTell, Search, Strategy, Trial, installed, name_of
 from nas.search.feasible import draw
 from nas.searchspaces.architecture import Architecture
 from nas.testing.strategies import StrategySuite, all_strategies
@@ -37,42 +37,42 @@ counter = itertools.count()
 class Forgetful(AskTell):
     """Not a function of its history: it remembers something that a killed search loses."""
 
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        return draw(problem, problem.rng(next(counter)))
+    def ask(self, search: Search, number: int) -> Architecture:
+        return draw(search, search.problem.rng(next(counter)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Salted(AskTell):
     """Depends on how strings hash, which no two processes agree on."""
 
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        return draw(problem, problem.rng(number + hash("salt") % 1_000_003))
+    def ask(self, search: Search, number: int) -> Architecture:
+        return draw(search, search.problem.rng(number + hash("salt") % 1_000_003))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Greedy(AskTell):
     """Does not care for the limit."""
 
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        return problem.space.largest
+    def ask(self, search: Search, number: int) -> Architecture:
+        return search.problem.space.largest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spendthrift(Strategy):
     """Does not care for the budget."""
 
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        yield from problem.evaluate(draw(problem, problem.rng(n)) for n in range(problem.trials + 1))
+    def search(self, search: Search) -> Iterator[Trial]:
+        yield from search.evaluate(draw(search, search.problem.rng(n)) for n in range(search.problem.trials + 1))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hasty(AskTell):
     """Gives up at the first failure."""
 
-    def ask(self, problem: Problem, number: int) -> Architecture:
-        if any(trial.state == "failed" for trial in problem.history):
+    def ask(self, search: Search, number: int) -> Architecture:
+        if any(trial.state == "failed" for trial in search.history):
             raise RuntimeError("failed")
-        return draw(problem, problem.rng(number))
+        return draw(search, search.problem.rng(number))
 
 
 def test_the_suite_can_fail() -> None:

@@ -21,7 +21,7 @@ IMPACT = {"use": "patch_impact", "images": 32}
 
 def slim(**options: Any) -> tuple[Bench, Any]:
     bench = Bench("tokens")
-    bench.problem.limit = options.pop("limit", None)
+    bench.search.problem = replace(bench.problem, limit=options.pop("limit", None))
     given = {"grow": 2, "training": replace(TUNING, epochs=1, batch=16), "importance": IMPACT} | options
     (trial,) = bench.run(Tolerance(**given))
     return bench, trial
@@ -105,9 +105,9 @@ def test_what_it_cannot_slim_is_refused() -> None:
     with pytest.raises(StrategyError, match="found importance 'magnitude'; allowed: patch_impact"):
         Tolerance(importance="magnitude").check(Bench("tokens").problem)
     bench = Bench("tokens")
-    bench.problem.limit = None
+    free = replace(bench.problem, limit=None)
     with pytest.raises(StrategyError, match=r"give a tolerance, such as 0.02, or the study a limit"):
-        Tolerance().check(bench.problem)
-    bench.problem.limit = Limit(bench.supernet.cost, macs="13%")
+        Tolerance().check(free)
+    tight = replace(bench.problem, limit=Limit(bench.supernet.cost, macs="13%"))
     with pytest.raises(StrategyError, match="the fewest tokens everywhere do not meet the limit"):
-        Tolerance().check(bench.problem)
+        Tolerance().check(tight)

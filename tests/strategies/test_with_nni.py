@@ -12,7 +12,7 @@ import pytest
 
 from nas.errors import StrategyError
 from nas.search.dispatch import Dispatcher
-from nas.search.problem import Outcome
+from nas.search.trial import Outcome
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.testing.strategies import StrategySuite
@@ -52,7 +52,7 @@ def test_nni_prints_nothing_and_leaves_global_generators_alone(
     before = global_generators()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trials = list(small(sampler).search(toy.problem(trials=12, limit=limit)))
+        trials = list(small(sampler).search(toy.search(trials=12, limit=limit)))
     assert len({trial.architecture for trial in trials}) > 8
     assert global_generators() == before
     assert capfd.readouterr() == ("", "")
@@ -68,8 +68,8 @@ def test_random_is_feasible_and_continues_too() -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS[:3])
 def test_a_searcher_learns_what_the_objective_says(sampler: Any, toy: Toy) -> None:
     """MACs, less is better: without a limit its later trials are cheaper than its first."""
-    problem = toy.problem(trials=60, objectives=(MACS,))
-    costs = [trial.value("macs") for trial in small(sampler).search(problem)]
+    search = toy.search(trials=60, objectives=(MACS,))
+    costs = [trial.value("macs") for trial in small(sampler).search(search)]
     assert np.mean(costs[-15:]) < 0.8 * np.mean(costs[:15])
 
 
@@ -91,17 +91,17 @@ def test_naive_evolution_is_told_what_was_measured_in_place_of_its_proposals(toy
             raise RuntimeError("no memory")
         return toy.measure(architecture)
 
-    problem = toy.problem(trials=30, limit=limit, measure=measure)
-    list(small("evolution").search(problem))
-    tuner: EvolutionTuner = small("evolution").resumed(problem)._tuner  # type: ignore[attr-defined]
+    search = toy.search(trials=30, limit=limit, measure=measure)
+    list(small("evolution").search(search))
+    tuner: EvolutionTuner = small("evolution").resumed(search)._tuner  # type: ignore[attr-defined]
     measured = {
         tuple(toy.space.to_table([trial.architecture])[0]): trial.value("accuracy")
-        for trial in problem.history
+        for trial in search.history
         if trial.state == "done"
     }
     known = [individual for individual in tuner.population if individual.result is not None]
     assert len(known) > 1
-    assert {trial.state for trial in problem.history} == {"done", "failed"}
+    assert {trial.state for trial in search.history} == {"done", "failed"}
     for individual in known:
         row = tuple(individual.config[str(place)]["_index"] for place in range(len(toy.space)))
         assert measured[row] == individual.result
@@ -109,8 +109,8 @@ def test_naive_evolution_is_told_what_was_measured_in_place_of_its_proposals(toy
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_rounds_larger_than_the_population_are_asked_for(sampler: Any, toy: Toy, limit: Limit) -> None:
-    problem = toy.problem(trials=24, limit=limit)
-    dispatcher = Dispatcher(small(sampler), problem, 12)
+    search = toy.search(trials=24, limit=limit)
+    dispatcher = Dispatcher(small(sampler), search, 12)
     while (job := dispatcher.next()) is not None:
         dispatcher.settle(job.number, Outcome(toy.measure(job.architecture)))
     assert dispatcher.finished
@@ -118,6 +118,6 @@ def test_rounds_larger_than_the_population_are_asked_for(sampler: Any, toy: Toy,
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_space_that_is_used_up_is_searched_to_the_end(sampler: Any) -> None:
-    trials = list(small(sampler).search(Toy(TINY).problem(trials=30)))
+    trials = list(small(sampler).search(Toy(TINY).search(trials=30)))
     assert len(trials) == 30
     assert len({trial.architecture for trial in trials}) == 9

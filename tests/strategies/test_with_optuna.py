@@ -9,7 +9,7 @@ import pytest
 
 import nas.strategies
 from nas.errors import StrategyError
-from nas.search import Problem
+from nas.search import Search, find
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
 from nas.strategies.uniform import Uniform
@@ -21,12 +21,12 @@ from nas.strategies.with_optuna.strategy import WithOptuna, _StudyProposer  # no
 SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
-def kept(strategy: WithOptuna, problem: Problem) -> optuna.Study:
+def kept(options: WithOptuna, search: Search) -> optuna.Study:
     """Search, and return the study that was kept meanwhile."""
-    proposer = strategy.proposer(problem)
+    proposer = options.proposer(search)
     assert isinstance(proposer, _StudyProposer)
-    for number in range(len(problem.history), problem.trials):
-        proposer.tell(problem.evaluate([proposer.ask(number)])[0])
+    for number in range(len(search.history), search.problem.trials):
+        proposer.tell(search.evaluate([proposer.ask(number)])[0])
     return proposer._study
 
 
@@ -51,11 +51,11 @@ def sometimes_failing(toy: Toy) -> Any:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_optuna_is_told_what_was_measured(sampler: Any, toy: Toy, limit: Limit) -> None:
-    problem = toy.problem(trials=18, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
-    study = kept(WithOptuna(sampler=sampler), problem)
+    search = toy.search(trials=18, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
+    study = kept(WithOptuna(sampler=sampler), search)
     states = optuna.trial.TrialState
     assert {trial.state for trial in study.trials} == {states.COMPLETE, states.FAIL}
-    for told, trial in zip(study.trials, problem.history, strict=True):
+    for told, trial in zip(study.trials, search.history, strict=True):
         row = toy.space.to_table([trial.architecture])[0]
         assert told.params == {
             name: at for name, at in zip(toy.space, row, strict=True) if len(toy.space[name].values) > 1
@@ -68,15 +68,15 @@ def test_optuna_is_told_what_was_measured(sampler: Any, toy: Toy, limit: Limit) 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_rebuilt_study_is_the_kept_one_and_asks_the_same(sampler: Any, toy: Toy, limit: Limit) -> None:
     strategy = WithOptuna(sampler=sampler, startup=5, population=4)
-    problem = toy.problem(trials=13, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
-    study = kept(strategy, problem)
-    rebuilt = strategy.resumed(problem)._study  # type: ignore[attr-defined]
+    search = toy.search(trials=13, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
+    study = kept(strategy, search)
+    rebuilt = strategy.resumed(search)._study  # type: ignore[attr-defined]
     for ours, theirs in zip(study.trials, rebuilt.trials, strict=True):
         assert (ours.params, ours.values, ours.state) == (theirs.params, theirs.values, theirs.state)
         assert generation(ours) == generation(theirs)
     for number in (0, 4, 9, 12):
-        past = toy.problem(trials=13, limit=limit, objectives=(ACCURACY, MACS), history=problem.history[:number])
-        assert strategy.ask(past, number) == problem.history[number].architecture
+        past = toy.search(trials=13, limit=limit, objectives=(ACCURACY, MACS), history=search.history[:number])
+        assert strategy.ask(past, number) == search.history[number].architecture
 
 
 def generation(trial: optuna.trial.FrozenTrial) -> Any:
@@ -84,8 +84,8 @@ def generation(trial: optuna.trial.FrozenTrial) -> Any:
 
 
 def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit: Limit) -> None:
-    problem = toy.problem(trials=23, limit=limit, measure=sometimes_failing(toy))
-    study = kept(WithOptuna(sampler="nsga2", population=4), problem)
+    search = toy.search(trials=23, limit=limit, measure=sometimes_failing(toy))
+    study = kept(WithOptuna(sampler="nsga2", population=4), search)
     done = 0
     for trial in study.trials:
         assert generation(trial) == done // 4
@@ -94,7 +94,7 @@ def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit:
 
 
 def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit) -> None:
-    study = kept(WithOptuna(sampler="tpe", startup=3), toy.problem(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
+    study = kept(WithOptuna(sampler="tpe", startup=3), toy.search(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
     sampler = WithOptuna(sampler="tpe").sampling().make(0)
     assert isinstance(sampler, optuna.samplers.TPESampler)
     assert sampler._is_multivariate(study)
@@ -102,19 +102,19 @@ def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit) -> 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3"])
 def test_trials_of_earlier_runs_are_told_before_the_first_proposal(sampler: Any, toy: Toy, limit: Limit) -> None:
-    earlier = list(Uniform().search(toy.problem(trials=12, limit=limit, seed=5)))
+    earlier = list(Uniform().search(toy.search(trials=12, limit=limit, seed=5)))
     strategy = WithOptuna(sampler=sampler, startup=10, population=4)
-    problem = toy.problem(trials=6, limit=limit, prior=earlier)
-    study = kept(strategy, problem)
+    search = toy.search(trials=6, limit=limit, prior=earlier)
+    study = kept(strategy, search)
     assert [told.value for told in study.trials[:12]] == [trial.value("accuracy") for trial in earlier]
     assert len(study.trials) == 12 + 6
     if sampler != "tpe":
         assert [generation(told) for told in study.trials] == [number // 4 for number in range(18)]
-    cold = list(strategy.search(toy.problem(trials=6, limit=limit)))
-    assert [t.architecture for t in problem.history] != [t.architecture for t in cold]
+    cold = list(strategy.search(toy.search(trials=6, limit=limit)))
+    assert [t.architecture for t in search.history] != [t.architecture for t in cold]
     for number in (0, 3, 5):
-        past = toy.problem(trials=6, limit=limit, prior=earlier, history=problem.history[:number])
-        assert strategy.ask(past, number) == problem.history[number].architecture
+        past = toy.search(trials=6, limit=limit, prior=earlier, history=search.history[:number])
+        assert strategy.ask(past, number) == search.history[number].architecture
 
 
 def test_optuna_neither_prints_nor_warns_nor_stays_silenced(
@@ -124,7 +124,7 @@ def test_optuna_neither_prints_nor_warns_nor_stays_silenced(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for sampler in SAMPLERS:
-            list(WithOptuna(sampler=sampler, population=4).search(toy.problem(trials=12, limit=limit)))
+            list(WithOptuna(sampler=sampler, population=4).search(toy.search(trials=12, limit=limit)))
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
@@ -136,11 +136,11 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.delattr(nas.strategies, "with_optuna")
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(StrategyError, match=r"'with_optuna' needs .*'optuna'.*pip install 'nas\[optuna\]'"):
-        nas.search.find("with_optuna")
+        find("with_optuna")
 
 
 def test_a_space_of_one_architecture_is_searched_too() -> None:
     toy = Toy("model: toy\nchoices:\n  heads: {size: [2], per: model}\n")
     for sampler in SAMPLERS:
-        trials = list(WithOptuna(sampler=sampler).search(toy.problem(trials=14)))
+        trials = list(WithOptuna(sampler=sampler).search(toy.search(trials=14)))
         assert len({trial.architecture for trial in trials}) == 1

@@ -17,16 +17,16 @@ import pytest
 from pydantic import TypeAdapter
 
 from nas.errors import ClusterError, StrategyError
-from nas.search import Problem, Trial, winner
+from nas.search import Search, Trial, winner
 from nas.search.dispatch import Dispatcher
-from nas.search.problem import Outcome
+from nas.search.trial import Outcome
 from nas.searchspaces.limit import Limit
 from nas.strategies.evolution import Evolution
 from nas.testing.toy import ACCURACY, MACS, TINY, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes  # noqa: E402
-from ray_fakes import TRIALS, Assigned, on_ray, plain, problem, recorded  # noqa: E402
+from ray_fakes import TRIALS, Assigned, live, on_ray, plain, recorded  # noqa: E402
 
 from nas.strategies.with_raytune import strategy  # noqa: E402
 from nas.strategies.with_raytune.controller import Measured  # noqa: E402
@@ -45,34 +45,34 @@ def gcs() -> Iterator[str]:
     ray.shutdown()
 
 
-def without_ray(asked: Problem) -> list[Any]:
+def without_ray(search: Search) -> list[Any]:
     """The same rounds, one job after the other in this process."""
-    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), asked, 5)
+    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), search, 5)
     while (job := dispatcher.next()) is not None:
         try:
-            outcome = Outcome(asked.measure(job.architecture))
+            outcome = Outcome(search.measure(job.architecture))
         except RuntimeError as fault:
             outcome = Outcome({}, f"RuntimeError: {fault}")
         dispatcher.settle(job.number, outcome)
-    return plain(asked.history)
+    return plain(search.history)
 
 
 def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worker_dies(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     table: list[Trial] = []
-    asked = problem({"fails": 4, "lethal": str(killed)})
-    asked.record = table.append
-    found = list(on_ray(workers=3).search(asked))
+    search = live({"fails": 4, "lethal": str(killed)})
+    search.record = table.append
+    found = list(on_ray(workers=3).search(search))
     assert killed.exists()
-    assert plain(found) == without_ray(problem({"fails": 4}))
+    assert plain(found) == without_ray(live({"fails": 4}))
     assert {trial.error for trial in found} == {None, "RuntimeError: no memory"}
-    assert table == found == sorted(asked.history, key=table.index)
+    assert table == found == sorted(search.history, key=table.index)
 
 
 def test_proposals_that_repeat_what_was_measured_are_trials_too() -> None:
     toy = Toy(TINY)
-    asked = toy.problem(trials=TRIALS, measure=ToyMeasure(toy))
-    found = list(on_ray(mode="free", searcher="uniform").search(asked))
+    search = toy.search(trials=TRIALS, measure=ToyMeasure(toy))
+    found = list(on_ray(mode="free", searcher="uniform").search(search))
     assert sorted(trial.number for trial in found) == list(range(TRIALS))
     assert sum(trial.cached for trial in found) == TRIALS - len({trial.architecture.digest for trial in found}) > 0
 
@@ -87,11 +87,11 @@ def test_a_search_goes_on_to_the_same_though_tune_dies_and_then_its_driver(gcs: 
     driver = drive(gcs, tmp_path, 6)
     assert driver.returncode == -signal.SIGKILL, driver.stderr
     assert (tmp_path / "killed").exists()
-    again = problem(history=recorded(tmp_path))
+    again = live(history=recorded(tmp_path))
     assert len(again.history) == 6
     rest = list(on_ray(workers=3).search(again))
     assert len(rest) == TRIALS - 6
-    assert plain(again.history) == without_ray(problem())
+    assert plain(again.history) == without_ray(live())
 
 
 def test_a_driver_outside_the_cluster_searches_through_ray_client(gcs: str, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_driver_outside_the_cluster_searches_through_ray_client(gcs: str, tmp_
         server.kill()
         server.wait()
     assert driver.returncode == 0, driver.stderr
-    assert plain(recorded(tmp_path)) == without_ray(problem())
+    assert plain(recorded(tmp_path)) == without_ray(live())
 
 
 def _wait_for(port: int) -> None:
@@ -124,44 +124,44 @@ def _wait_for(port: int) -> None:
 
 def test_racing_freely_gives_poor_candidates_up_on_parts_of_a_gpu_and_survives_a_worker(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
-    asked = problem(trials=18, measure=Assigned(ToyMeasure(Toy(), noise=0.02, lethal=str(killed))))
+    search = live(trials=18, measure=Assigned(ToyMeasure(Toy(), noise=0.02, lethal=str(killed))))
     searcher = {"use": "with_tune_search", "algorithm": "optuna"}
-    search = on_ray(trials=18, mode="free", asha=True, searcher=searcher, ray=Cluster(gpus=0.25, retries=1))
-    found = list(search.search(asked))
+    racing = on_ray(trials=18, mode="free", asha=True, searcher=searcher, ray=Cluster(gpus=0.25, retries=1))
+    found = list(racing.search(search))
     states = [trial.state for trial in found]
     assert killed.exists()
     assert sorted(trial.number for trial in found) == list(range(18))
     assert len({trial.architecture.digest for trial in found}) == 18
     assert set(states) == {"done", "stopped"}
     assert states.count("stopped") >= 4
-    best = winner(found, (ACCURACY,), asked.limit)
+    best = winner(found, (ACCURACY,), search.problem.limit)
     assert best.state == "done"
     assert best.value("accuracy") == Toy().measure(best.architecture)["accuracy"]
     assert {tuple(t.metrics[name] for name in ("cpus", "gpus", "threads")) for t in found} == {(1, 0.25, 1)}
 
 
 def test_workers_that_die_more_often_than_there_are_retries_cost_a_trial() -> None:
-    asked = problem()
-    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), asked, 5)
+    search = live()
+    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), search, 5)
     job = dispatcher.next()
     assert job is not None
     lost: Counter[int] = Counter()
     strategy._settle(dispatcher, Measured(job.number, None), lost, 1)
-    assert not asked.history
+    assert not search.history
     assert dispatcher.next() == job
     strategy._settle(dispatcher, Measured(job.number, None), lost, 1)
-    (trial,) = asked.history
+    (trial,) = search.history
     assert (trial.number, trial.state, trial.error) == (job.number, "failed", "the worker died (2 times)")
 
 
 def test_a_cluster_that_loses_its_last_machine_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait for ever; and what it had reserved is free again, or the next test would wait."""
     monkeypatch.setattr(strategy, "PATIENCE", 0.0)
-    asked = problem()
-    asked.record = lambda _: monkeypatch.setattr(cluster, "_machines", lambda: [])
+    search = live()
+    search.record = lambda _: monkeypatch.setattr(cluster, "_machines", lambda: [])
     with pytest.raises(ClusterError, match="no machine is left"):
-        list(on_ray(workers=1).search(asked))
-    assert 1 <= len(asked.history) < TRIALS
+        list(on_ray(workers=1).search(search))
+    assert 1 <= len(search.history) < TRIALS
 
 
 def test_room_is_counted_machine_by_machine_and_gpu_by_gpu() -> None:
@@ -181,11 +181,11 @@ def test_options_that_exclude_each_other_are_refused(options: dict[str, Any], me
     given = {key: options.pop(key) for key in ("objectives", "measure") if key in options}
     toy = Toy()
     with pytest.raises(StrategyError, match=message):
-        on_ray(**options).search(toy.problem(trials=TRIALS, limit=Limit(toy, macs="60%"), **given))
+        on_ray(**options).search(toy.search(trials=TRIALS, limit=Limit(toy, macs="60%"), **given))
 
 
 def test_a_worker_that_fits_no_machine_is_refused_before_anything_trains() -> None:
     with pytest.raises(ClusterError, match=r"found 1 CPUs and 2 GPUs .* 'local' has \(3 CPUs and 1 GPUs\)"):
-        on_ray(ray=Cluster(gpus=2)).check(problem())
+        on_ray(ray=Cluster(gpus=2)).check(live().problem)
     with pytest.raises(ValueError, match="a whole number"):
         TypeAdapter(Cluster).validate_python({"gpus": 1.5})

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.importance import Importance, Scored
-from nas.search import Problem, Strategy, Trial
+from nas.search import Search, Strategy, Trial
 from nas.searchspaces import Architecture
 from nas.strategies.uniform import Uniform
 from nas.studies.run.results import EXPLORE, RETRAIN
@@ -76,15 +76,15 @@ class Learning(Strategy):
 
     needs_supernet: ClassVar[bool] = True
 
-    def search(self, problem: Problem) -> Iterator[Trial]:
-        if problem.history:
+    def search(self, search: Search) -> Iterator[Trial]:
+        if search.history:
             return
-        assert problem.supernet is not None
-        assert problem.work is not None
-        supernet = copy.deepcopy(problem.supernet)
+        assert search.supernet is not None
+        assert search.work is not None
+        supernet = copy.deepcopy(search.supernet)
         supernet.reorder(backwards(supernet))
-        problem.adopt(supernet, train(supernet, problem.work).rows())
-        yield from problem.evaluate([Uniform().ask(problem, 0)])
+        search.adopt(supernet, train(supernet, search.work).rows())
+        yield from search.evaluate([Uniform().ask(search, 0)])
 
 
 @final

@@ -19,8 +19,9 @@ from pydantic import Field
 
 from nas.errors import StrategyError
 from nas.search.dispatch import Dispatcher, Job
-from nas.search.problem import Outcome, Problem, Trial
+from nas.search.search import Search
 from nas.search.strategy import AskTell
+from nas.search.trial import Outcome, Trial
 from nas.system.packing import pack
 from nas.training import Recipe
 
@@ -44,30 +45,30 @@ class Experiment:
     training: Recipe = RECIPE
 
 
-def search(strategy: AskTell, options: Experiment, problem: Problem) -> Iterator[Trial]:
+def trials_of(options: Experiment, strategy: AskTell, search: Search) -> Iterator[Trial]:
     """Trials, each as soon as it is known. The metrics are those after training, not those of the supernet."""
-    dispatcher = Dispatcher(strategy, problem, options.round)
-    known = len(problem.history)
+    dispatcher = Dispatcher(strategy, search, options.round)
+    known = len(search.history)
     dispatcher.prepare()
-    yield from problem.history[known:]
+    yield from search.history[known:]
     if dispatcher.finished:
         return
-    with _manager(options, problem) as manager:
+    with _manager(options, search) as manager:
         running: dict[int, tuple[Job, float]] = {}
         while not dispatcher.finished:
-            known = len(problem.history)
+            known = len(search.history)
             while len(running) < options.workers and (job := dispatcher.next()) is not None:
                 manager.submit(job)
                 running[job.number] = job, time.perf_counter()
             if running:
-                told = manager.receive()
-                job, started = running.pop(told["number"])
-                dispatcher.settle(job.number, _outcome(told, time.perf_counter() - started))
-            yield from problem.history[known:]  # proposals that repeat what was measured are among them
+                message = manager.receive()
+                job, started = running.pop(message["number"])
+                dispatcher.settle(job.number, _outcome(message, time.perf_counter() - started))
+            yield from search.history[known:]  # proposals that repeat what was measured are among them
 
 
-def _outcome(told: dict[str, Any], seconds: float) -> Outcome:
-    return Outcome({}, told["fault"], seconds) if "fault" in told else Outcome.of(told["metrics"], seconds)
+def _outcome(message: dict[str, Any], seconds: float) -> Outcome:
+    return Outcome({}, message["fault"], seconds) if "fault" in message else Outcome.of(message["metrics"], seconds)
 
 
 @final
@@ -89,10 +90,10 @@ class _Manager:
         """The next thing that it says. Raises `StrategyError` when it cannot go on."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        told: dict[str, Any] = json.loads(line) if line else {"broken": self._last()}
-        if "broken" in told:
-            raise StrategyError(f"NNI's experiment cannot go on: {told['broken']}; run the same command to continue")
-        return told
+        message: dict[str, Any] = json.loads(line) if line else {"broken": self._last()}
+        if "broken" in message:
+            raise StrategyError(f"NNI's experiment cannot go on: {message['broken']}; run the same command to continue")
+        return message
 
     def stop(self) -> None:
         """The end of its input is what it stops at; if it does not, its end is what NNI's manager stops at."""
@@ -108,10 +109,11 @@ class _Manager:
 
 
 @contextmanager
-def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
+def _manager(options: Experiment, search: Search) -> Iterator[_Manager]:
     """NNI's manager, and its folder, for as long as the search lasts."""
     with tempfile.TemporaryDirectory(prefix="nas-nni-") as folder, (Path(folder) / "host.log").open("w") as log:
-        _write_training(Path(folder) / "training", options, problem)
+        _write_training(Path(folder) / "training", options, search)
+        problem = search.problem
         space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
         settings = {"name": problem.strategy, "workers": options.workers, "space": space}
         command = [sys.executable, "-m", "nas.strategies._nni_experiment.host", folder, json.dumps(settings)]
@@ -121,22 +123,21 @@ def _manager(options: Experiment, problem: Problem) -> Iterator[_Manager]:
         manager = _Manager(process, Path(log.name))
         try:
             url = manager.receive()["url"]
-            if problem.work is not None and problem.work.runtime.progress:
+            if search.work is not None and search.work.runtime.progress:
                 print(f"NNI's page, for this machine only: {url}", file=sys.stderr)
             yield manager
         finally:
             manager.stop()
 
 
-def _write_training(path: Path, options: Experiment, problem: Problem) -> None:
+def _write_training(path: Path, options: Experiment, search: Search) -> None:
     from nas.strategies._nni_experiment.trial import CandidateTraining
 
-    assert problem.supernet is not None, "an experiment needs a supernet"
-    assert problem.work is not None, "an experiment needs data to train on"
+    supernet, work = search.supernet, search.work
+    assert supernet is not None, "an experiment needs a supernet"
+    assert work is not None, "an experiment needs data to train on"
     threads = max(1, torch.get_num_threads() // options.workers)
-    device = str(problem.work.runtime.device)
-    training = CandidateTraining(
-        problem.supernet, problem.work.data, options.training, problem.work.seed, device, threads
-    )
+    device = str(work.runtime.device)
+    training = CandidateTraining(supernet, work.data, options.training, work.seed, device, threads)
     with path.open("wb") as file:
         pickle.dump(pack(training), file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -56,7 +56,7 @@ class Slimming(nn.Module):
         self.choices = queries_per_block(supernet.space)
         self.blocks = list(self.choices)
         self._original = (copy.deepcopy(supernet.model).eval(),)  # in a tuple: no part of the state
-        tokens = supernet.table.frame.axes[axis_name(QUERIES, self.blocks[0])]
+        tokens = supernet.table.frame.axes[_queries(self.blocks[0])]
         self.register_buffer("attempt", torch.tensor(0))
         self.register_buffer("row", torch.zeros(len(supernet.space), dtype=torch.int64))
         self.register_buffer("orders", torch.arange(tokens).repeat(len(self.blocks), 1))
@@ -75,7 +75,7 @@ class Slimming(nn.Module):
         """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
         self.history = checkpoints.resume(path, self._progress(identity))
         for block in self._turns[: len(self.history)]:
-            self.supernet.selection.update({axis_name(QUERIES, block): self.orders[self.blocks.index(block)]})
+            self.supernet.selection.update({_queries(block): self.orders[self.blocks.index(block)]})
 
     def run(self, tolerance: float, identity: Mapping[str, Any]) -> Architecture:
         """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
@@ -108,7 +108,7 @@ class Slimming(nn.Module):
         numbers = {"errors": self.errors, "variation": self.variation}
         return {
             "grid": list(self.supernet.family.grid(self.supernet.model)),
-            "positions": {block: self.positions(axis_name(QUERIES, block)) for block in self.blocks},
+            "positions": {block: self.positions(_queries(block)) for block in self.blocks},
             **{name: {b: round(float(v), 6) for b, v in zip(self.blocks[:-1], values[:-1], strict=True)}
                for name, values in numbers.items()},
         }  # fmt: skip
@@ -128,47 +128,55 @@ class Slimming(nn.Module):
 
     def _order(self, block: str) -> None:
         """Sort a block's tokens: those that the block after it computes, then by their impact."""
-        place = self.blocks.index(block)
-        masks = {later: self.positions(axis_name(QUERIES, later)) for later in self.blocks[place + 1 :]}
-        impacts = self.growth.impact.impacts(self.supernet, self.work, masks)[block]
+        number = self.blocks.index(block)
+        # The impact of a token is how much of it reaches the class token through what the later blocks still compute.
+        computed = {later: self.positions(_queries(later)) for later in self.blocks[number + 1 :]}
+        impacts = self.growth.impact.impacts(self.supernet, self.work, computed)[block]
         scores, spread = impacts.mean(0), impacts.std(0, correction=0)
-        self.variation[place] = (spread / scores.clamp_min(1e-30)).mean()
-        kept = torch.zeros(len(scores)).index_fill(0, torch.tensor(masks[self.blocks[place + 1]]), 1.0)
-        axis = axis_name(QUERIES, block)
-        self.supernet.reorder({axis: scores + kept * (scores.max() + 1)})
-        self.orders[place] = torch.tensor(self.supernet.selection.state()[axis])
+        self.variation[number] = (spread / scores.clamp_min(1e-30)).mean()
+
+        # A token that the next block computes is computed here too, whatever its impact: it scores above all others.
+        needed = torch.zeros(len(scores)).index_fill(0, torch.tensor(computed[self.blocks[number + 1]]), 1.0)
+        axis = _queries(block)
+        self.supernet.reorder({axis: scores + needed * (scores.max() + 1)})
+        self.orders[number] = torch.tensor(self.supernet.selection.state()[axis])
 
     def _grown(self, block: str, tolerance: float) -> float:
         """Grow a block until the error of the block after it is within the tolerance; returns that error."""
-        place = self.blocks.index(block)
-        after = self.blocks[place + 1]
-        sizes = [size[axis_name(QUERIES, block)] for size in self.choices[block].sizes]
-        least = len(self.positions(axis_name(QUERIES, after)))
-        value = next(i for i, size in enumerate(sizes) if size >= least)
+        number = self.blocks.index(block)
+        after = self.blocks[number + 1]
+        sizes = [size[_queries(block)] for size in self.choices[block].sizes]
+
+        # It starts with as many tokens as the next block computes, which come first in its order (`_order`).
+        least = len(self.positions(_queries(after)))
+        value = next(index for index, size in enumerate(sizes) if size >= least)
         data = self._cached(block, after)
         while True:
             self._take(block, value)
+            # The block goes on from what it learned with fewer tokens.
             pair = _Pair(self, block, after)
             pair.tune(data)
-            self.errors[place] = error = pair.measured(data)
+            self.errors[number] = error = pair.measured(data)
             if error <= tolerance or value == len(sizes) - 1:
                 return error
+            # The smallest of the space's sizes with at least `grow` tokens more, or all of them.
             wanted = sizes[value] + self.growth.grow
-            value = next((i for i, size in enumerate(sizes) if size >= wanted), len(sizes) - 1)
+            value = next((index for index, size in enumerate(sizes) if size >= wanted), len(sizes) - 1)
 
     def _cached(self, block: str, after: str) -> Activations:
         """What the original model gives to a block, and what the block after it makes of that."""
         (original,) = self._original
         paths = self.supernet.table.frame.blocks
-        place = self.blocks.index(after) + 1
+        # What a block makes is what the module behind it reads: the block after next, or the last norm.
+        number = self.blocks.index(after) + 1
         first = original.get_submodule(paths[block])
-        last = place == len(self.blocks)
-        behind = original.get_submodule(self.supernet.family.after_blocks if last else paths[self.blocks[place]])
+        last = number == len(self.blocks)
+        behind = original.get_submodule(self.supernet.family.after_blocks if last else paths[self.blocks[number]])
         inputs, targets = [], []
         impact = self.growth.impact
-        for found in inputs_of((first, behind), original, self.work, impact.images, impact.batch):
-            inputs.append(found[first].cpu())
-            targets.append(found[behind].cpu())
+        for read in inputs_of((first, behind), original, self.work, impact.images, impact.batch):
+            inputs.append(read[first].cpu())
+            targets.append(read[behind].cpu())
         return Activations(torch.cat(inputs), torch.cat(targets), f"inputs of block {block}")
 
     def _take(self, block: str, value: int) -> None:
@@ -184,7 +192,8 @@ class _Pair:
         self.architecture = slimming.architecture
         frame = slimming.supernet.table.frame
         self.paths = frame.blocks[block], frame.blocks[after]
-        self.computed = slimming.positions(axis_name(QUERIES, after))
+        # The small blocks give one row for each token that is present after them, the original one for every token.
+        self.computed = slimming.positions(_queries(after))
         present = slimming.positions(axis_name(TOKENS, after))
         self.rows = [present.index(position) for position in self.computed]
 
@@ -217,6 +226,7 @@ class _Pair:
         return nn.Sequential(*(small.get_submodule(path) for path in self.paths))
 
     def _error(self, blocks: nn.Module, batch: Batch) -> Tensor:
+        """On the tokens that the second block computes; mean over images."""
         assert isinstance(batch.targets, Tensor)
         outputs, wanted = blocks(batch.inputs)[:, self.rows], batch.targets[:, self.computed]
         squared = (outputs - wanted).square()
@@ -228,9 +238,14 @@ class _Pair:
 
 def queries_per_block(space: SearchSpace) -> dict[str, Choice]:
     """Block -> the choice of its queries alone; first block first."""
-    found = {}
+    choices = {}
     for choice in space.values():
         axes = [axis for axis in choice.axes if dimension(axis) == QUERIES]
         if len(axes) == 1:
-            found[index(axes[0])] = choice
-    return found
+            choices[index(axes[0])] = choice
+    return choices
+
+
+def _queries(block: str) -> str:
+    """The axis of the tokens that a block computes."""
+    return axis_name(QUERIES, block)

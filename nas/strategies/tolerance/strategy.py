@@ -21,6 +21,7 @@ from nas.errors import StrategyError
 from nas.importance.patch_impact import PatchImpact
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
+from nas.search.search import Search
 from nas.search.sizing import CriterionOptions, criterion_of
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, index
@@ -83,14 +84,15 @@ class Tolerance(Adopting):
             )
 
     @override
-    def learn(self, problem: Problem, supernet: Supernet) -> Learnt:
-        impact = criterion_of(self.importance)
-        assert problem.work is not None
+    def learn(self, search: Search, supernet: Supernet) -> Learnt:
+        problem, work, impact = search.problem, search.work, criterion_of(self.importance)
+        assert work is not None
         assert isinstance(impact, PatchImpact)
-        slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, problem.work)
-        identity = {"seed": problem.seed, "data": problem.work.data.name, **asdict(self)}
-        if problem.work.runtime.checkpoint:
-            slimming.resume(problem.work.runtime.checkpoint, identity)
+        slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, work)
+        identity = {"seed": problem.seed, "data": work.data.name, **asdict(self)}
+        if work.runtime.checkpoint:
+            slimming.resume(work.runtime.checkpoint, identity)
+        # `check` saw that the fewest tokens meet the limit, and at some tolerance they are within it: this ends.
         while True:
             tolerance = (self.tolerance or LEAST) * STEEPER ** int(slimming.attempt)
             architecture = slimming.run(tolerance, identity)

@@ -83,11 +83,11 @@ class Sampling:
                 study.tell(study.ask({"a": self.distribution(3), "b": self.distribution(2)}), [0.0] * len(directions))
 
 
-def sampling(given: str | Mapping[str, Any], startup: int = 10, population: int = 20) -> Sampling:
+def sampling(sampler: str | Mapping[str, Any], startup: int = 10, population: int = 20) -> Sampling:
     """The sampler that a name, or a mapping with `use:` and options, asks for; `startup` and `population` are for
     presets. Raises `ValueError` that says what is allowed.
     """
-    options: dict[str, Any] = {"use": given} if isinstance(given, str) else dict(given)
+    options: dict[str, Any] = {"use": sampler} if isinstance(sampler, str) else dict(sampler)
     name = options.pop("use", None)
     allowed = [*PRESETS, *offered()]
     if name not in allowed:
@@ -98,37 +98,37 @@ def sampling(given: str | Mapping[str, Any], startup: int = 10, population: int 
         raise ValueError(f"'{name}' where the package '{package}' is installed: pip install {package}")
     _check(name, kind, options)
     defaults = _defaults(startup, population)[name] if name in PRESETS else {}
-    found = Sampling(kind, {**defaults, **options}, name in PRESETS)
+    chosen = Sampling(kind, {**defaults, **options}, name in PRESETS)
     try:
-        found.make(0)
+        chosen.make(0)
     except (TypeError, ValueError) as fault:
         raise ValueError(f"options that {kind.__name__} takes ({fault})") from None
-    return found
+    return chosen
 
 
 @cache
 def offered() -> dict[str, type[BaseSampler]]:
     """Optuna's samplers by their names, without those that need what YAML cannot say."""
-    found = {}
+    kinds = {}
     for name in sorted(samplers.__all__):
         kind = getattr(samplers, name)
         if inspect.isclass(kind) and issubclass(kind, BaseSampler) and not inspect.isabstract(kind):
             needed = [p.name for p in _parameters(kind) if p.default is p.empty]
             if set(needed) <= set(plain_options(kind)):
-                found[name] = kind
-    return found
+                kinds[name] = kind
+    return kinds
 
 
 @cache
 def plain_options(kind: type[BaseSampler]) -> dict[str, Any]:
     """A sampler's options that YAML can say, with their types."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for parameter in _parameters(kind):
         types = str(parameter.annotation).split(" | ")
         ours = parameter.name == "seed" or parameter.name.startswith("warn_")
         if not ours and all(word in _PLAIN for word in types):
-            found[parameter.name] = Union[tuple(_PLAIN[word] for word in types)]  # noqa: UP007
-    return found
+            options[parameter.name] = Union[tuple(_PLAIN[word] for word in types)]  # noqa: UP007
+    return options
 
 
 @contextmanager

@@ -83,8 +83,8 @@ def faults(url: str) -> Iterator[None]:
     try:
         yield
     except StoreError as fault:
-        found = str(fault).partition("; allowed: ")[0].removeprefix("database ")
-        raise StoreError(f"storage {found}; allowed: {ALLOWED}") from fault
+        reason = str(fault).partition("; allowed: ")[0].removeprefix("database ")
+        raise StoreError(f"storage {reason}; allowed: {ALLOWED}") from fault
     except (SQLAlchemyError, OSError, RuntimeError, ValueError, ImportError) as fault:
         cause: Any = fault.__cause__ if isinstance(fault, optuna.exceptions.StorageInternalError) else fault
         reason = str(cause.orig if isinstance(cause, DBAPIError) else cause).partition("\n")[0]
@@ -113,13 +113,13 @@ def _database(url: str, **options: Any) -> RDBStorage:
 
 def _written(file: Path) -> bool:
     """Whether the file is there, with something in it. Raises `OSError` when it, or its folder, cannot be written."""
-    place = file if file.exists() else file.parent
-    if not place.exists():
-        raise FileNotFoundError(f"there is no folder {place}")
-    if place == file and not file.is_file():
-        raise IsADirectoryError(f"{place} is a folder")
-    if not os.access(place, os.W_OK):
-        raise PermissionError(f"{place} cannot be written")
+    nearest = file if file.exists() else file.parent
+    if not nearest.exists():
+        raise FileNotFoundError(f"there is no folder {nearest}")
+    if nearest == file and not file.is_file():
+        raise IsADirectoryError(f"{nearest} is a folder")
+    if not os.access(nearest, os.W_OK):
+        raise PermissionError(f"{nearest} cannot be written")
     return file.exists() and file.stat().st_size > 0
 
 
@@ -130,6 +130,7 @@ def _is_journal(path: Path) -> bool:
     with path.open("rb") as file:
         line = file.readline()
     try:
+        # A line without its end was being written when its writer was killed: nobody can tell what it was to be.
         known = not line.endswith(b"\n") or "op_code" in json.loads(line)
     except (ValueError, TypeError):
         known = False

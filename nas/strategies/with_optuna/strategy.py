@@ -25,18 +25,21 @@ from typing_extensions import override
 from nas.documents.markers import JournalOrUrl
 from nas.errors import SpaceError, StrategyError
 from nas.search.feasible import draw, leader, near, tournament
-from nas.search.problem import Problem, Trial, to_minimise
-from nas.search.ranking import best_first
+from nas.search.problem import Problem
+from nas.search.ranking import best_first, to_minimise
+from nas.search.search import Search
 from nas.search.strategy import AskTell, Proposer
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.with_optuna import study
 from nas.strategies.with_optuna.samplers import Sampling, quiet, sampling
 from nas.strategies.with_optuna.study import StoredStudy, Subject, directions
 
 
-def _known(given: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
-    sampling(given)
-    return given
+def _known(sampler: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """For pydantic: raises `ValueError` for a sampler that there is not."""
+    sampling(sampler)
+    return sampler
 
 
 @final
@@ -108,36 +111,44 @@ class WithOptuna(AskTell):
         )
 
     @override
-    def ask(self, problem: Problem, number: int) -> Architecture:
+    def ask(self, search: Search, number: int) -> Architecture:
         """Rebuilds the study each time; a search keeps it."""
-        return self.resumed(problem).ask(number)
+        return self.resumed(search).ask(number)
 
     @override
-    def proposer(self, problem: Problem) -> Proposer:
-        return _StudyProposer(self, problem)
+    def proposer(self, search: Search) -> Proposer:
+        return _StudyProposer(self, search)
 
 
 @final
 class _StudyProposer(Proposer):
-    """One in-memory study, asked and told trial by trial; and the one in the storage, if there is one."""
+    """One in-memory study, asked and told trial by trial; and the one in the storage, if there is one.
 
-    def __init__(self, options: WithOptuna, problem: Problem) -> None:
-        super().__init__(options, problem)
+    A study is not saved for a resumed search, it is replayed: `AskTell.resumed` asks again for all that the history
+    holds, with the answers of then, and tells again what came of them.
+    """
+
+    def __init__(self, options: WithOptuna, search: Search) -> None:
+        super().__init__(options, search)
         self._shared = options.study is not None
         self._asked: dict[int, optuna.Trial] = {}
-        self._feasible = _Feasible(options.sampling(), problem)
+        self._feasible = _Feasible(options.sampling(), search)
         with quiet():
-            self._study = optuna.create_study(sampler=self._feasible, directions=directions(problem.objectives))
-        self._stored = StoredStudy(options.storage, options.subject(problem)) if options.storage else None
-        for trial in problem.prior:
+            self._study = optuna.create_study(sampler=self._feasible, directions=directions(self.problem.objectives))
+        self._stored = StoredStudy(options.storage, options.subject(self.problem)) if options.storage else None
+        for trial in self.problem.prior:
             self._hear(trial)
 
     @override
     def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
         if self._shared and answer is None:
             self._listen()
-        own = (zlib.crc32(self.problem.run.encode()) + 2,) if self._shared else ()
-        rng = np.random.default_rng((self.problem.seed, number, *own)) if own else self.problem.rng(number)
+        rng = self.problem.rng(number)
+        if self._shared:
+            # Runs of one study may have one seed, and must not propose the same: their names tell them apart. From 2
+            # on, since `_hear` has 1.
+            own = zlib.crc32(self.problem.run.encode()) + 2
+            rng = np.random.default_rng((self.problem.seed, number, own))
         self._asked[number] = self._ask(rng, answer)
         return self._feasible.answer
 
@@ -149,7 +160,7 @@ class _StudyProposer(Proposer):
 
     def _listen(self) -> None:
         """Learn what other runs have measured of what this one might propose, and leave it to them."""
-        assert self._stored is not None, "see `check`"
+        assert self._stored is not None, "`check` refuses a study without a storage"
         problem = self.problem
         for architecture, values in self._stored.others():
             try:
@@ -157,8 +168,8 @@ class _StudyProposer(Proposer):
             except SpaceError:
                 continue
             if problem.allows(architecture):
-                problem.elsewhere.add(architecture.digest)
-                costs = dict(problem.costs(architecture))
+                self.search.elsewhere.add(architecture.digest)
+                costs = dict(self.search.counts(architecture))
                 self._hear(Trial(0, architecture, values, costs, problem.strategy, problem.seed, 0.0))
 
     def _hear(self, trial: Trial) -> None:
@@ -182,15 +193,22 @@ class _StudyProposer(Proposer):
 
 @final
 class _Feasible(BaseSampler):
-    """Asks another sampler, and answers with the nearest architecture within the limit. Its parameters are indices of
-    values.
+    """What Optuna takes for the study's sampler. It asks the one that the user chose, makes the proposal fit the limit,
+    and answers with that: so Optuna notes as proposed what is measured, and learns of no other architecture.
+
+    Optuna asks a sampler in two ways: for parameters that belong together (`infer_relative_search_space`, then
+    `sample_relative`), and for every other one by itself (`sample_independent`). Here all belong together. Parameters
+    are indices of values; a choice of one value is none.
     """
 
-    def __init__(self, chosen: Sampling, problem: Problem) -> None:
+    def __init__(self, chosen: Sampling, search: Search) -> None:
         self._chosen = chosen
-        self._problem = problem
+        self._search, self._problem = search, search.problem
         self.trials: dict[int, Trial] = {}
         """Those told, by Optuna's number."""
+        self.answer: Architecture
+        """What the last ask came to."""
+        problem = search.problem
         counts = {name: len(choice.values) for name, choice in problem.space.items() if len(choice.values) > 1}
         self.distributions: dict[str, BaseDistribution] = {name: chosen.distribution(n) for name, n in counts.items()}
 
@@ -211,13 +229,15 @@ class _Feasible(BaseSampler):
     ) -> dict[str, Any]:
         if self._replayed is None:
             params = self._ask_inner(study, trial, search_space)
-            self.answer = self._near(params) if params else draw(self._problem, self._rng)
+            self.answer = self._near(params) if params else draw(self._search, self._rng)
         else:
+            # The answer is known. Yet some samplers note in the study what they were asked (NSGA the generation of a
+            # trial, say), and a study without these notes would go on otherwise. So they are asked, in vain.
             self.answer = self._replayed
             if not self._chosen.forgetful:
                 self._ask_inner(study, trial, search_space)
         row = self._problem.space.to_table([self.answer])[0]
-        return {name: int(at) for name, at in zip(self._problem.space, row, strict=True) if name in search_space}
+        return {name: int(value) for name, value in zip(self._problem.space, row, strict=True) if name in search_space}
 
     def sample_independent(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("every parameter is in the relative search space")
@@ -225,9 +245,9 @@ class _Feasible(BaseSampler):
     def _near(self, params: Mapping[str, int]) -> Architecture:
         """The sampler's proposal made to fit, and new."""
         problem, rng = self._problem, self._rng
-        lead = leader(problem, self.trials.values(), rng)
+        toward = leader(self.trials.values(), problem.objectives, rng)
         row = np.array([params.get(name, 0) for name in problem.space], dtype=np.int64)
-        return near(problem, row, rng, lead)
+        return near(self._search, row, rng, toward)
 
     def _ask_inner(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -243,8 +263,10 @@ class _Feasible(BaseSampler):
         fit.
         """
         if self._replayed is not None:
-            return {}
+            return {}  # asked in vain, see `sample_relative`
         problem, rng = self._problem, self._rng
+        # By their numbers: the order in which Optuna gives them differs between the first child of a generation and the
+        # others, and between a search and its replay.
         family = [self.trials[parent.number] for parent in sorted(parents, key=lambda parent: parent.number)]
         order = best_first(to_minimise(family, problem.objectives))
         mother, father = (family[tournament(order, 2, rng)].architecture for _ in range(2))

@@ -19,7 +19,10 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from nas.search.problem import Objective, Trial
+from nas import quantities
+from nas.quantities import Multiple
+from nas.search.problem import Objective
+from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture, Value
 from nas.strategies.with_optuna.samplers import quiet
 from nas.strategies.with_optuna.storage import faults, holds, opened
@@ -62,7 +65,7 @@ class StoredStudy:
         """Opens the study, or makes it. Raises `StoreError` for one about other choices or objectives, too."""
         self._url, self._subject = url, subject
         self._storage = opened(url)
-        self._told: dict[int, Trial] = {}
+        self._trials: dict[int, Trial] = {}
         with self._careful():
             self._open()
 
@@ -70,18 +73,19 @@ class StoredStudy:
         """Writes a trial, unless it is there. A run's own study that holds other trials than the run's table, since the
         supernet was trained anew, is written anew.
         """
-        self._told[trial.number] = trial
-        there = self._mine.get(trial.number)
-        if there == self._essence(trial):
+        self._trials[trial.number] = trial
+        stored = self._mine.get(trial.number)
+        if stored == self._essence(trial):
             return
         with self._careful():
-            if there is None or self._subject.study is not None:
+            # A study that several runs share is never deleted: there, the new trial stands beside the old one.
+            if stored is None or self._subject.study is not None:
                 self._write(trial)
                 return
             optuna.delete_study(study_name=self._subject.name, storage=self._storage)
             self._open()
-            for told in self._told.values():
-                self._write(told)
+            for known in self._trials.values():
+                self._write(known)
 
     def others(self) -> list[tuple[Architecture, Mapping[str, float]]]:
         """What other runs have measured since this was last asked: architectures, and the values of objectives."""
@@ -104,7 +108,9 @@ class StoredStudy:
         self._describe()
         mine = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(RUN) == subject.run]
         self._mine = {t.user_attrs[NUMBER]: (t.user_attrs["digest"], t.values) for t in mine}
+        """The run's own trials that are there, by our numbers."""
         self._heard: set[int] = set()
+        """Those of other runs that `others` has told of, by Optuna's numbers."""
 
     def _describe(self) -> None:
         """Says what the study is about, unless somebody has; refuses one about something else."""
@@ -165,11 +171,14 @@ def _fingerprint(subject: Subject) -> str:
 
 def _note(subject: Subject) -> str:
     ways = ", ".join(f"{o.metric} ({'more' if o.maximise else 'less'} is better)" for o in subject.objectives)
+    costs = ", ".join(
+        f"{q.name} ({f'{q.times} x {q.of}' if isinstance(q, Multiple) else q.title})" for q in quantities.costs()
+    )
     return (
         f"Written by nas: {'several runs' if subject.study else f'run {subject.run}, strategy {subject.strategy}'}.\n\n"
         f"Objectives: {ways}. Parameters are the values of the search space's choices. Constraints say by which share "
-        "a cost is over its limit; at most 0 is within. User attributes hold what else is known of a trial: macs "
-        "(multiply-accumulates) and flops (twice as many) of the whole model, the architecture's digest, its run."
+        "a cost is over its limit; at most 0 is within. User attributes hold what else is known of a trial: costs of "
+        f"the whole model, {costs}; the architecture's digest; its run."
     )
 
 
@@ -180,14 +189,14 @@ def _values(trial: Trial, subject: Subject) -> list[float] | None:
 def _frozen(trial: Trial, subject: Subject) -> FrozenTrial:
     """A trial as Optuna knows them, finished now."""
     violations = _violations(trial, subject.bounds)
-    found = optuna.trial.create_trial(
+    frozen = optuna.trial.create_trial(
         state=STATES[trial.state],
         values=_values(trial, subject),
         params=dict(trial.architecture),
         distributions={name: CategoricalDistribution(values) for name, values in subject.choices.items()},
         user_attrs={
             **trial.costs,
-            "flops": 2 * trial.costs["macs"],
+            **trial.multiples,
             **trial.metrics,
             RUN: subject.run,
             NUMBER: trial.number,
@@ -201,17 +210,17 @@ def _frozen(trial: Trial, subject: Subject) -> FrozenTrial:
         system_attrs={"constraints": list(violations.values())},  # where optuna-dashboard 0.21 looks for them
         constraints=violations,
     )
-    found.datetime_complete = datetime.datetime.now()
-    found.datetime_start = found.datetime_complete - datetime.timedelta(seconds=trial.seconds)
-    return found
+    frozen.datetime_complete = datetime.datetime.now()
+    frozen.datetime_start = frozen.datetime_complete - datetime.timedelta(seconds=trial.seconds)
+    return frozen
 
 
 def _violations(trial: Trial, bounds: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     """How far each cost is over its limit, as a share of it; at most 0 when it fits."""
-    found = {}
+    violations = {}
     for cost, (low, high) in bounds.items():
         if high < float("inf"):
-            found[f"most {cost}"] = trial.costs[cost] / high - 1 if high else float(trial.costs[cost])
+            violations[f"most {cost}"] = trial.costs[cost] / high - 1 if high else float(trial.costs[cost])
         if low > 0:
-            found[f"least {cost}"] = 1 - trial.costs[cost] / low
-    return found
+            violations[f"least {cost}"] = 1 - trial.costs[cost] / low
+    return violations

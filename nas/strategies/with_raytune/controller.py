@@ -24,7 +24,8 @@ from ray.tune.search import Searcher
 from typing_extensions import override
 
 from nas.search.dispatch import Job
-from nas.search.problem import Objective, Outcome
+from nas.search.problem import Objective
+from nas.search.trial import Outcome
 from nas.searchspaces.architecture import Architecture
 from nas.system.cluster import Cluster
 
@@ -81,10 +82,14 @@ Request = Wanted | Measured | Ended
 class Controller:
     """The actor. `run` lasts as long as the search; meanwhile the driver takes each `request`, and gives its `answer`.
 
+    Tune calls `_Courier.suggest` in the thread of `run`, and waits there until the driver has answered. Two queues
+    carry that: one from Tune to the driver, one back.
+
     `measure` is a reference to the function that measures, in a list, so that it is not fetched here.
     """
 
     THREADS = 4
+    """Methods of the actor that run at the same time: `run`, a `request` that waits, an `answer` and `stop`."""
 
     def __init__(self, plan: Plan, measure: list[ray.ObjectRef[Any]]) -> None:
         self._plan, self._measure = plan, measure
@@ -112,7 +117,7 @@ class Controller:
     def stop(self) -> None:
         """No more jobs: `run` ends when those under way are done."""
         self._stopped.set()
-        self._answers.put(FINISHED)
+        self._answers.put(FINISHED)  # Tune may be waiting for an answer that the driver does not give any more
 
     def _tuner(self, folder: str) -> tune.Tuner:
         plan = self._plan
@@ -212,20 +217,23 @@ class _Worker(tune.Trainable):
         self._rung += 1
         try:
             metrics = {name: float(value) for name, value in next(self._stages).items()}
-            told: dict[str, Any] = {**metrics, "metrics": json.dumps(metrics)}
+            # By name for Tune's scheduler, which races by one of them; as JSON for `_Courier`, since Tune adds its own.
+            result: dict[str, Any] = {**metrics, "metrics": json.dumps(metrics)}
         except Exception as fault:
-            told = {"fault": f"{type(fault).__name__}: {fault}"}
+            result = {"fault": f"{type(fault).__name__}: {fault}"}
         self._seconds += time.perf_counter() - started
-        done = self._rung == len(self._shares) or "fault" in told
+        done = self._rung == len(self._shares) or "fault" in result
+        # ASHA counts in whole numbers: the first rung is 1, the next `eta`, and so on.
         seen = round(share / self._shares[0])
-        return {**told, "seen": seen, "share": share, "seconds": self._seconds, "done": done}
+        return {**result, "seen": seen, "share": share, "seconds": self._seconds, "done": done}
 
     def _begin(self, config: dict[str, Any]) -> None:
         architecture = Architecture.from_json(config["architecture"])
         self._rung, self._seconds = 0, 0.0
-        self._stages = self._made(architecture)
+        self._stages = self._measured(architecture)
 
-    def _made(self, architecture: Architecture) -> Iterator[Mapping[str, float]]:
+    def _measured(self, architecture: Architecture) -> Iterator[Mapping[str, float]]:
+        """Metrics, rung by rung."""
         if len(self._shares) == 1:
             yield self._measure(architecture)
         else:

@@ -20,9 +20,11 @@ from typing_extensions import override
 
 from nas.errors import ClusterError, StrategyError
 from nas.search.dispatch import Dispatcher
-from nas.search.problem import Outcome, Problem, Staged, Trial
+from nas.search.problem import Problem
+from nas.search.search import Search, Staged
 from nas.search.searcher import SearcherOptions, proposing
 from nas.search.strategy import Strategy
+from nas.search.trial import Outcome, Trial
 from nas.strategies.with_raytune.controller import FINISHED, Controller, Ended, Measured, Plan, Request
 from nas.system.cluster import ON_HEAD, Cluster, connected, require_room
 
@@ -71,11 +73,12 @@ class WithRaytune(Strategy):
         self.ray.check(self.workers)
 
     @override
-    def search(self, problem: Problem) -> Iterator[Trial]:
+    def search(self, search: Search) -> Iterator[Trial]:
+        problem = search.problem
         self._check_options(problem)
-        if self.asha and not isinstance(problem.measure, Staged):
+        if self.asha and not isinstance(search.measure, Staged):
             raise StrategyError(f"{problem.strategy}: found asha, but what measures here knows no shares of images")
-        return self._search(problem)
+        return self._search(search)
 
     def _check_options(self, problem: Problem) -> None:
         if self.asha and self.mode == "deterministic":
@@ -87,19 +90,20 @@ class WithRaytune(Strategy):
             raise StrategyError(f"{problem.strategy}: found asha with {len(problem.objectives)} objectives; allowed: 1")
         proposing(self.searcher).check(problem)
 
-    def _search(self, problem: Problem) -> Iterator[Trial]:
+    def _search(self, search: Search) -> Iterator[Trial]:
         size = self.round if self.mode == "deterministic" else None
-        dispatcher = Dispatcher(proposing(self.searcher), problem, size)
-        known = len(problem.history)
+        dispatcher = Dispatcher(proposing(self.searcher), search, size)
+        known = len(search.history)
         dispatcher.prepare()
-        yield from problem.history[known:]
+        yield from search.history[known:]
         if dispatcher.finished:
             return
-        plan = Plan(self.ray, self.workers, problem.objectives[0], self.rungs if self.asha else 1, self.eta)
+        objective, rungs = search.problem.objectives[0], self.rungs if self.asha else 1
+        plan = Plan(self.ray, self.workers, objective, rungs, self.eta)
         for _ in range(1 + self.ray.retries):
             with connected(self.ray, self.workers):
                 try:
-                    yield from _serve(problem, dispatcher, plan)
+                    yield from _serve(search, dispatcher, plan)
                     assert dispatcher.finished, "Ray Tune ended before the budget was spent"
                     return
                 except RayActorError as fault:
@@ -108,21 +112,21 @@ class WithRaytune(Strategy):
         raise ClusterError(f"ray: found that Tune died, however often it was started: {reason.strip()}")
 
 
-def _serve(problem: Problem, dispatcher: Dispatcher, plan: Plan) -> Iterator[Trial]:
+def _serve(search: Search, dispatcher: Dispatcher, plan: Plan) -> Iterator[Trial]:
     """Trials of one run of Tune, recorded here as they come. Raises `RayActorError` when Tune's process dies."""
     remote: Any = ray.remote(Controller)
-    controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [ray.put(problem.measure)])
+    controller = remote.options(max_concurrency=Controller.THREADS, **ON_HEAD).remote(plan, [ray.put(search.measure)])
     running = controller.run.remote()
     lost: Counter[int] = Counter()
     try:
         for request in _requests(controller, plan.cluster):
-            known = len(problem.history)
+            known = len(search.history)
             if isinstance(request, Measured):
                 _settle(dispatcher, request, lost, plan.cluster.retries)
             else:
                 job = dispatcher.next()
                 controller.answer.remote(FINISHED if dispatcher.finished else job)
-            yield from problem.history[known:]  # proposals that repeat what was measured are among them
+            yield from search.history[known:]  # proposals that repeat what was measured are among them
         ray.get(running)
     finally:
         # What a killed Tune has reserved is free only when this process leaves the cluster.
@@ -131,16 +135,16 @@ def _serve(problem: Problem, dispatcher: Dispatcher, plan: Plan) -> Iterator[Tri
         ray.kill(controller)
 
 
-def _settle(dispatcher: Dispatcher, found: Measured, lost: Counter[int], retries: int) -> None:
-    """Take an outcome; not yet, if its worker died and another may try again."""
-    outcome = found.outcome
+def _settle(dispatcher: Dispatcher, measured: Measured, lost: Counter[int], retries: int) -> None:
+    """Take an outcome; not yet, if its worker died and another may try again. `lost` counts such deaths by job."""
+    number, outcome = measured.number, measured.outcome
     if outcome is None:
-        lost[found.number] += 1
-        if lost[found.number] <= retries:
-            dispatcher.take_back(found.number)
+        lost[number] += 1
+        if lost[number] <= retries:
+            dispatcher.take_back(number)
             return
-        outcome = Outcome({}, f"the worker died ({lost[found.number]} times)")
-    dispatcher.settle(found.number, outcome)
+        outcome = Outcome({}, f"the worker died ({lost[number]} times)")
+    dispatcher.settle(number, outcome)
 
 
 def _requests(controller: Any, cluster: Cluster) -> Iterator[Request]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn
 
 from nas.documents.document import Document
 from nas.errors import ClusterError, Fault, StoreError, StrategyError
@@ -49,19 +48,12 @@ def _misnamed(document: Document) -> list[Fault]:
 
 
 def _problem(config: StudyConfig, strategy: Strategy, subject: Subject) -> Problem:
-    """The problem as the strategy will see it, but for what measures."""
-
-    def never(*_: object) -> NoReturn:
-        raise AssertionError("checking measures nothing")
-
+    """The problem as the strategy will see it, but for trials of earlier runs."""
     return Problem(
         space=subject.space,
         objectives=tuple(Objective(metric, way == "max") for metric, way in config.objectives.items()),
         strategy=config.strategy_name,
         seed=config.seed,
         trials=strategy.trials,
-        measure=never,
-        costs=never,
-        record=never,
         limit=subject.limit,
     )

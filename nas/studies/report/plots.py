@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from nas.search.problem import Objective
+from nas.search import Objective
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 from nas.studies.run.frames import best_so_far
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from nas import search
 from nas.evaluation import Evaluator, Measure
-from nas.search import Objective, Problem, Strategy, Trial, winner
+from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
@@ -37,9 +37,9 @@ def run(workshop: Workshop) -> ExploreResult:
     with workshop.store() as store:
         _settle(workshop, store)
         for role, (name, strategy) in searches.items():
-            problem = _problem(workshop, store, name, strategy, objectives)
-            _search(problem, strategy, workshop.show)
-            best = winner(problem.history, objectives, workshop.limit)
+            live = _search(workshop, store, name, strategy, objectives)
+            _run(live, strategy, workshop.show)
+            best = winner(live.history, objectives, workshop.limit)
             winners[role] = _result(best)
             if "positions" in best.notes:
                 save_examples(workshop.folder.stage("explore") / EXAMPLES, workshop.data.validation.images)
@@ -78,9 +78,9 @@ def _settle(workshop: Workshop, store: Store) -> None:
         workshop.disown()
 
 
-def _problem(
+def _search(
     workshop: Workshop, store: Store, name: str, strategy: Strategy, objectives: tuple[Objective, ...]
-) -> Problem:
+) -> Search:
     """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
     with the same weights.
     """
@@ -94,9 +94,9 @@ def _problem(
 
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"
-        problem.measure = measured_on(adopted.to(workshop.device).eval())
+        live.measure = measured_on(adopted.to(workshop.device).eval())
         workshop.adopt(adopted, rows)
-        problem.known = {}
+        live.known = {}  # what others have measured, they have measured on other weights
 
     others = [
         trial
@@ -110,31 +110,36 @@ def _problem(
         strategy=name,
         seed=workshop.config.seed,
         trials=strategy.trials,
-        measure=measured_on(supernet if workshop.source(name) == "supernet" else workshop.supernet(name)),
-        costs=workshop.cost.counts,
-        record=record,
-        begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
         limit=workshop.limit,
-        history=store.trials(workshop.run_id, name, choices=workshop.choices),
         prior=workshop.prior,
         run=workshop.label,
+    )
+    live = Search(
+        problem=problem,
+        measure=measured_on(supernet if workshop.source(name) == "supernet" else workshop.supernet(name)),
+        counts=workshop.cost.counts,
+        record=record,
+        begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
+        history=store.trials(workshop.run_id, name, choices=workshop.choices),
         known={} if workshop.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
         work=workshop.workplace(name, workshop.folder.stage("explore") / CHECKPOINT),
         adopt=adopt,
     )
-    return problem
+    return live
 
 
-def _search(problem: Problem, strategy: Strategy, show: bool) -> None:
+def _run(live: Search, strategy: Strategy, show: bool) -> None:
+    """Search to the end, with a bar of progress."""
+    problem = live.problem
     console = Console(stderr=True)
     draw = show and console.is_terminal and not strategy.needs_supernet  # those show their training instead
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[best]}"))
     objective = problem.objectives[0]
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not draw) as progress:
-        task = progress.add_task(problem.strategy, total=problem.trials, completed=len(problem.history), best="")
+        task = progress.add_task(problem.strategy, total=problem.trials, completed=len(live.history), best="")
         best: float | None = None
-        for trial in strategy.search(problem):
+        for trial in strategy.search(live):
             if trial.state == "done":
                 value = trial.value(objective.metric)
                 best = value if best is None else max(best, value) if objective.maximise else min(best, value)

@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nas.errors import SpaceError, StoreError
-from nas.search.problem import State, Trial
+from nas.search.trial import State, Trial
 from nas.searchspaces.architecture import Architecture, Value
 from nas.studies.run.rows import Costs
 from nas.studies.run.typed_json import said
