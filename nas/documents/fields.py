@@ -26,11 +26,13 @@ def _inside(hint: object, value: Plain, at: KeyPath) -> Iterator[tuple[KeyPath, 
     for kind, markers in readings(hint):
         for marker in markers:
             yield at, marker
-            if isinstance(marker, Plugged) and (plugin := marker.kind(value)) is not None:
-                yield from marked(plugin, value, at)
+            # Only the value says which plug-in it is, and with that, which fields there are.
+            if isinstance(marker, Plugged) and (plugged := marker.kind(value)) is not None:
+                yield from marked(plugged, value, at)
         if is_options(kind):
             yield from marked(kind, value, at)
         elif isinstance(value, list):
+            # Of a union that may be one value or several, the branch with the items' type is meant.
             for position, (inner, item) in enumerate(zip(item_hints(kind, len(value)), value, strict=False)):
                 yield from _inside(inner, item, (*at, position))
 

@@ -19,7 +19,7 @@ Options = str | Mapping[str, Any]
 """A plug-in's name, or a mapping with `use:` and its options."""
 
 
-def plugin(
+def read_plugin(
     document: Document, at: KeyPath, plugged: Plugged[P], default: str | None = None
 ) -> tuple[P | None, list[Fault]]:
     """The plug-in that the mapping at a path describes, and all that is wrong with it and with those inside it.
@@ -37,26 +37,27 @@ def plugin(
     kind, faults = _kind(document, at, plugged, value.get("use"))
     if kind is None:
         return None, faults
+    # What stands beside the options is no field of the class; places stay, since only values are taken out.
     options = {key: option for key, option in value.items() if key not in plugged.beside}
-    made, faults = attempt(document.replaced(at, options), kind, at)
+    plugin, faults = attempt(document.replaced(at, options), kind, at)
     for path, inside in marked(kind, options, at):
         if isinstance(inside, Plugged):
-            _, deeper = plugin(document, path, inside)
+            _, deeper = read_plugin(document, path, inside)
             # A field that makes its plug-in when it is read refuses the whole of it; here it is known which option.
             faults = [fault for fault in faults if not deeper or fault.key != dotted(path)]
             faults += [fault for fault in deeper if fault not in faults]
-    return made, faults
+    return plugin, faults
 
 
 def plugin_of(options: Options, plugged: Plugged[P]) -> P:
     """The plug-in that options describe. Raises `ConfigError` with all that is wrong with them."""
     data = as_mapping(options)
     document = Document(f"{plugged.what} '{data.get('use')}'", to_jsonable_python(data), {})
-    made, faults = plugin(document, (), plugged)
+    plugin, faults = read_plugin(document, (), plugged)
     if faults:
         raise ConfigError(faults)
-    assert made is not None
-    return made
+    assert plugin is not None
+    return plugin
 
 
 def checked(options: Options, plugged: Plugged[P]) -> Mapping[str, Any]:
@@ -76,6 +77,7 @@ def as_mapping(options: Options) -> dict[str, Any]:
 def _kind(document: Document, at: KeyPath, plugged: Plugged[P], use: object) -> tuple[type[P] | None, list[Fault]]:
     """The class that `use:` names."""
     allowed, path = plugged.names(), (*at, "use")
+    # A `use:` that was left out has no place of its own: the fault lies at the mapping, and names the key.
     if not isinstance(use, str) or use not in allowed:
         found, near = ("nothing", "") if use is None else (f"'{use}'", nearest(str(use), allowed))
         fault = document.fault(at if use is None else path, found, ", ".join(allowed) + near)
@@ -83,6 +85,7 @@ def _kind(document: Document, at: KeyPath, plugged: Plugged[P], use: object) -> 
     try:
         return plugged.find(use), []
     except NasError as refusal:
+        # An error that says itself what is allowed is taken at its word; others say what is not installed.
         reason, _, better = str(refusal).partition("; allowed: ")
         found = reason if better else f"'{use}' ({reason})"
         return None, [document.fault(path, found, better or "what is installed")]

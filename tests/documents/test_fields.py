@@ -14,7 +14,7 @@ from nas.documents.document import read
 from nas.documents.fields import marked
 from nas.documents.lookup import Lookup
 from nas.documents.markers import DatabaseUrl, FilePath, JournalOrUrl, MayChange, Plugged, RunPath
-from nas.documents.plugged import plugin, plugin_of
+from nas.documents.plugged import plugin_of, read_plugin
 from nas.errors import ConfigError, StoreError
 from nas.training import rules
 
@@ -81,7 +81,7 @@ def test_the_fields_of_every_plug_in_can_be_walked(folder: Any) -> None:
 
 def test_faults_of_plug_ins_in_plug_ins_lie_at_their_own_keys() -> None:
     document = read("wall:\n  use: mixed\n  parts:\n  - {use: plain, shade: dark}\n  - {use: plian}\n")
-    made, faults = plugin(document, ("wall",), COLOUR)
+    made, faults = read_plugin(document, ("wall",), COLOUR)
     assert made is None
     assert [(fault.where, fault.key) for fault in faults] == [
         ("<text>:1:1", "wall.recipe"), ("<text>:4:18", "wall.parts.0.shade"), ("<text>:5:6", "wall.parts.1.use"),

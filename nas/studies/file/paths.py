@@ -17,15 +17,16 @@ def absolute(document: Document, lookup: Lookup, finished: Collection[str]) -> t
     faults = []
     for path, marker in marked(StudyConfig, document.data):
         text = document.get(path)
+        # Values of the wrong type, and empty ones, are faults of the field's type.
         if not isinstance(marker, Located) or not isinstance(text, str) or not text or path[0] in finished:
             continue
         try:
-            place = marker.locate(text, lookup)
+            location = marker.locate(text, lookup)
         except StoreError as refusal:
             faults.append(document.refused(path, refusal))
             continue
-        if place is None:
+        if location is None:
             faults.append(document.fault(path, f"'{text}', which does not exist", "a file"))
         else:
-            document = document.replaced(path, place)
+            document = document.replaced(path, location)
     return document, faults

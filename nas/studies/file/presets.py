@@ -71,6 +71,7 @@ def _spelt(document: Document, path: KeyPath, marker: Marker, lookup: Lookup) ->
     assert isinstance(marker, Plugged)
     assert isinstance(value, dict)
     preset = _file(document, (*path, "use"), value["use"], lookup)
+    # Our own keys stand, the preset's are laid under them: `use:` is the preset's, its title ours if we have one.
     title = {"name": preset.stem} if marker.titled else {}
     return _laid_under(document, path, title | {key: own for key, own in value.items() if key != "use"}, preset)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, final
 
 from nas.documents.document import TEXT, Document, attempt, in_order, read
 from nas.documents.lookup import Lookup
-from nas.documents.plugged import plugin
+from nas.documents.plugged import read_plugin
 from nas.errors import ConfigError, Fault
 from nas.importance import Importance
 from nas.search import Strategy, Trial
@@ -65,13 +65,13 @@ def resolve(
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
     faults += [*document.faults, *wrong]
-    strategy, wrong = plugin(document, ("strategy",), STRATEGY)
+    strategy, wrong = read_plugin(document, ("strategy",), STRATEGY)
     faults += wrong
-    rule, wrong = plugin(document, ("supernet", "rule"), RULE, default=str(SupernetSpec.rule))
+    rule, wrong = read_plugin(document, ("supernet", "rule"), RULE, default=str(SupernetSpec.rule))
     faults += wrong
-    criterion, wrong = plugin(document, ("importance",), IMPORTANCE, default=str(StudyConfig.importance))
+    criterion, wrong = read_plugin(document, ("importance",), IMPORTANCE, default=str(StudyConfig.importance))
     faults += wrong
-    task, wrong = plugin(document, ("task",), TASK, default=str(StudyConfig.task))
+    task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += [*wrong, *misstated(document, task)]
     subject, wrong = subject_of(document, task)
     faults += wrong
@@ -110,12 +110,12 @@ def _told_once(faults: Sequence[Fault]) -> list[Fault]:
     """The faults but for what follows from an earlier one: a value that cannot be read is refused again, maybe with the
     whole mapping that it is in, by all that would use it.
     """
-    told: list[Fault] = []
+    kept: list[Fault] = []
     for fault in faults:
-        same = any((other.where, other.key) == (fault.where, fault.key) for other in told)
-        if not same and not any(other.key.startswith(f"{fault.key}.") for other in told):
-            told.append(fault)
-    return told
+        same = any((other.where, other.key) == (fault.where, fault.key) for other in kept)
+        if not same and not any(other.key.startswith(f"{fault.key}.") for other in kept):
+            kept.append(fault)
+    return kept
 
 
 def _titled(document: Document) -> Document:

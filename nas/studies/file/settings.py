@@ -38,6 +38,7 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     A setting that one of them lacks counts as its default: a run is continued by later versions, which have more keys.
     """
+    # Both are completed, also what is asked now: then it does not matter which of the two wrote a default out.
     before, after = (dict(_leaves(_completed(StudyConfig, plain))) for plain in (stored, now))
     free = [path for path, marker in marked(StudyConfig, dict(now)) if isinstance(marker, MayChange)]
     return [
@@ -67,9 +68,11 @@ def _completed_value(hint: object, value: Plain) -> Plain:
     """A value of a field: options and plug-ins in it completed, all else as it is."""
     for kind, markers in readings(hint):
         plugged = next((marker for marker in markers if isinstance(marker, Plugged)), None)
-        if plugged is not None and (plugin := plugged.kind(value)) is not None:
+        if plugged is not None and (chosen := plugged.kind(value)) is not None:
             assert isinstance(value, str | dict)
-            return _completed(plugin, as_mapping(value))
+            # `uniform` and `{use: uniform}` are the same setting: defaults are kept in the first form, and read back
+            # from a study's file in the second.
+            return _completed(chosen, as_mapping(value))
         if is_options(kind) and isinstance(value, dict):
             return _completed(kind, value)
         if isinstance(value, list) and (inner := item_hints(kind, len(value))):
