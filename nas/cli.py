@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -71,12 +71,12 @@ def run(
 
         def whole() -> None:
             changed = settings or ()
-            found = (
+            opened = (
                 Study.open(study, overrides=changed)
                 if study.is_dir()
                 else Study.from_yaml(study, overrides=changed, folder=folder)
             )
-            found.run(quiet=quiet)
+            opened.run(quiet=quiet)
 
         torchrun.lead(whole)
 
@@ -103,6 +103,8 @@ def pareto(
     trials: Annotated[bool, typer.Option("--trials", help="All trials instead of the front.")] = False,
 ) -> None:
     """Print the Pareto front of a run; its knee is marked."""
+    from nas.studies.report.tables import trials_table
+    from nas.studies.report.terminal import terminal
     from nas.studies.run.record import Record
 
     record = Record.open(run)
@@ -111,7 +113,8 @@ def pareto(
     if parquet is not None:
         with parquet.open("wb") as handle:
             frame.to_parquet(handle, index=False)
-    _print_trials(frame, f"{record.name}: {'trials' if trials else 'Pareto front'}")
+    title = f"{record.name}: {'trials' if trials else 'Pareto front'}"
+    terminal().print(trials_table(frame, title, record.task.metrics))
     if not trials:
         typer.echo(f"hypervolume {record.hypervolume():.4f}")
 
@@ -121,7 +124,8 @@ def report(run: Run) -> None:
     """Write the report of a run anew and print its summary."""
     from nas.studies.report.files import write_report
     from nas.studies.report.findings import Findings
-    from nas.studies.report.terminal import summary, terminal
+    from nas.studies.report.summary import summary
+    from nas.studies.report.terminal import terminal
     from nas.studies.run.record import Record
 
     record = Record.open(run)
@@ -148,14 +152,15 @@ def extract(
 def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
     """Retrain an architecture (the winner) and test it."""
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
-        from nas.studies.report.terminal import results_table, terminal
+        from nas.studies.report.tables import results_table
+        from nas.studies.report.terminal import terminal
         from nas.studies.study import Study
         from nas.training.parallel import torchrun
 
         def whole() -> None:
             study = Study.open(run)
             row = study.retrain(digest=digest, number=number)
-            terminal().print(results_table([row.flat()], study.resolved.config.name))
+            terminal().print(results_table([row], study.resolved.config.name, study.record.task.metrics[0]))
 
         torchrun.lead(whole)
 
@@ -174,14 +179,16 @@ def tau(  # noqa: PLR0913  (one per option)
     workers: Annotated[int, typer.Option(metavar="N", help="Retrain N at a time, on Ray.")] = 1,
     address: Annotated[str, typer.Option(metavar="ADDRESS", help="Of Ray: local, auto or HOST:PORT.")] = "local",
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both accuracies, as SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both rankings, as SVG.")] = None,
 ) -> None:
     """Retrain some architectures: does the ranking with shared weights hold?"""
     with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
-        from nas.studies.report.terminal import rank_summary, terminal
+        from nas.studies.report.summary import rank_summary
+        from nas.studies.report.terminal import terminal
         from nas.studies.study import Study
 
-        truth = Study.open(run).tau(
+        study = Study.open(run)
+        truth = study.tau(
             architectures=architectures,
             epochs=epochs,
             loss=loss,
@@ -189,13 +196,14 @@ def tau(  # noqa: PLR0913  (one per option)
             workers=workers,
             address=address,
         )
+    metric = study.record.task.metrics[0]
     _write_csv(truth.table, csv)
     if plot is not None:
         from nas.studies.report.plots import svg
         from nas.studies.report.rank_plot import rank_plot
 
-        plot.write_text(svg(rank_plot(truth)), encoding="utf-8")
-    rank_summary(terminal(), truth)
+        plot.write_text(svg(rank_plot(truth, metric)), encoding="utf-8")
+    rank_summary(terminal(), truth, metric)
 
 
 @app.command()
@@ -215,21 +223,24 @@ def export(
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a CSV file.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw accuracy over MACs, as SVG.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the models over their size, as SVG.")] = None,
 ) -> None:
     """Print the results of several runs in one table, and draw them in one plot."""
-    from nas.studies.report.terminal import comparison_table, terminal
+    from nas.studies.report.tables import comparison_table
+    from nas.studies.report.terminal import terminal
     from nas.studies.run.compare import compare as compared
+    from nas.studies.run.compare import compared_metric
     from nas.studies.run.record import Record
 
-    frame = compared([Record.open(run) for run in runs])
+    records = [Record.open(run) for run in runs]
+    metric, frame = compared_metric(records), compared(records)
     _write_csv(frame, csv)
     if plot is not None:
         from nas.studies.report.comparison import comparison
         from nas.studies.report.plots import svg
 
-        plot.write_text(svg(comparison(frame)), encoding="utf-8")
-    terminal().print(comparison_table(frame))
+        plot.write_text(svg(comparison(frame, metric)), encoding="utf-8")
+    terminal().print(comparison_table(frame, metric))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -290,35 +301,6 @@ def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
     if path is not None:
         with path.open("w", newline="", encoding="utf-8") as handle:
             frame.to_csv(handle, index=False)
-
-
-def _print_trials(frame: pd.DataFrame, title: str) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from nas import words
-    from nas.studies.report.terminal import terminal
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("strategy", "trial", "accuracy", "loss", "MACs", "FLOPs", "params", "digest", ""):
-        table.add_column(column, justify="left" if column in ("strategy", "digest", "") else "right", no_wrap=True)
-    for row in frame.to_dict("records"):
-        table.add_row(
-            row["strategy"], str(row["number"]), _metric(row, "accuracy"), _metric(row, "loss"),
-            words.amount(row["macs"]),
-            words.amount(row["flops"]), words.amount(row["params"]), row["digest"], _remark(row),
-        )  # fmt: skip
-    terminal().print(table)
-
-
-def _metric(row: dict[Any, Any], name: str) -> str:
-    return f"{row[name]:.4f}" if name in row else ""
-
-
-def _remark(row: dict[Any, Any]) -> str:
-    if row.get("knee"):
-        return "knee"
-    return row["error"] or ("" if row["feasible"] else "over the limit")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 
 def amount(value: float, digits: int | None = None) -> str:
@@ -63,17 +62,10 @@ def architectures(count: str | int) -> str:
     return f"{number // 10 ** (exponent - 1) / 10:.1f}e+{exponent}"
 
 
-def statistic(value: float, name: str) -> str:
-    """A tau with two decimals; a regret in percentage points."""
-    if math.isnan(value):
-        return "undefined"
-    return f"{100 * value:.2f}" if name.startswith("regret") else f"{value:.2f}"
-
-
-def batches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Batch sizes at which the rows of a results table were timed."""
-    prefix = "latency_ms_batch_"
-    return [key.removeprefix(prefix) for key in rows[0] if key.startswith(prefix)]
+def listed(parts: Sequence[str]) -> str:
+    """One, two and three: "a", "a and b", "a, b and c"."""
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _rounded(value: float, digits: int | None = None) -> str:

@@ -223,3 +223,13 @@ def _merged(low: Plain, high: Plain) -> Plain:
     if isinstance(low, dict) and isinstance(high, dict):
         return {**low, **{key: _merged(low[key], value) if key in low else value for key, value in high.items()}}
     return low if high is None else high
+
+
+def pairs(overrides: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """Overrides as a mapping. Raises `ConfigError` for one that is not key=value."""
+    if isinstance(overrides, Mapping):
+        return {key: str(value) for key, value in overrides.items()}
+    wrong = [text for text in overrides if not text.partition("=")[0].strip() or "=" not in text]
+    if wrong:
+        raise ConfigError([Fault("--set", "", f"'{text}'", "key=value, such as strategy.trials=50") for text in wrong])
+    return {key.strip(): value for key, _, value in (text.partition("=") for text in overrides)}

@@ -26,6 +26,8 @@ __all__ = [
     "counted",
     "elements",
     "find",
+    "in_words",
+    "multiples",
     "names",
     "with_multiples",
 ]
@@ -51,12 +53,17 @@ def counted() -> tuple[Counted, ...]:
     return tuple(quantity for quantity in map(find, names()) if isinstance(quantity, Counted))
 
 
+def multiples(name: str) -> tuple[Multiple, ...]:
+    """The multiples of a counted quantity, such as FLOPs of MACs."""
+    every = map(find, names())
+    return tuple(quantity for quantity in every if isinstance(quantity, Multiple) and quantity.of == name)
+
+
 def costs() -> tuple[Quantity, ...]:
     """The columns of tables: the counted quantities, each with its multiples behind it."""
-    every = list(map(find, names()))
     shown: list[Quantity] = []
     for quantity in counted():
-        shown += [quantity, *(other for other in every if isinstance(other, Multiple) and other.of == quantity.name)]
+        shown += [quantity, *multiples(quantity.name)]
     return tuple(shown)
 
 
@@ -69,3 +76,14 @@ def with_multiples(counts: Mapping[str, int]) -> dict[str, int]:
         if isinstance(quantity, Multiple) and quantity.of in counts:
             values[quantity.name] = quantity.times * counts[quantity.of]
     return {quantity.name: values[quantity.name] for quantity in costs() if quantity.name in values}
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """What a model costs, in a line: 3.28 M MACs (6.56 M FLOPs), 202 k parameters."""
+    values = with_multiples(counts)
+    parts = []
+    for quantity in counted():
+        if quantity.name in values:
+            same = ", ".join(f"{m.show(values[m.name])} {m.in_text}" for m in multiples(quantity.name))
+            parts.append(f"{quantity.show(values[quantity.name])} {quantity.in_text}" + (f" ({same})" if same else ""))
+    return ", ".join(parts)

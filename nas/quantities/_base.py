@@ -27,6 +27,9 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 }
 """Unit of a quantity -> what may follow a number in a text, and what that is in the unit."""
 
+PREFIXES: Mapping[float, str] = {1.0: "", 1e-3: "k", 1e-6: "M", 1e-9: "G"}
+"""By what values are multiplied on an axis -> what stands there before their unit."""
+
 
 @final
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Quantity:
     unit     of its values
     shown    as a count (1.25 G), as percent of 1, or as a plain number
     label    what an axis of a plot says, and `scale`, by what values are multiplied there
+    short    what a narrow column calls it, and `noun`, what a sentence does; the title where they are empty
+    about    what readers of a table must know, as a sentence without its full stop
     """
 
     name: str
@@ -66,6 +71,19 @@ class Quantity:
     shown: Style = "plain"
     label: str = ""
     scale: float = 1.0
+    short: str = ""
+    noun: str = ""
+    about: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What a narrow column calls it."""
+        return self.short or self.title
+
+    @property
+    def in_text(self) -> str:
+        """What a sentence calls it."""
+        return self.noun or self.title
 
     @property
     def maximise(self) -> bool:
@@ -81,6 +99,22 @@ class Quantity:
     def axis_scale(self) -> float:
         """By what values are multiplied on the axis of a plot."""
         return 100.0 if self.shown == "percent" else self.scale
+
+    @property
+    def axis_unit(self) -> str:
+        """The unit of values that are multiplied by `axis_scale`: %, M, kB."""
+        return "%" if self.shown == "percent" else f"{PREFIXES[self.scale]}{self.unit}"
+
+    def show_difference(self, difference: float) -> str:
+        """A difference of two values, with its sign; of two shares, in percentage points: +0.28."""
+        if self.shown == "percent":
+            return words.points(difference)
+        return f"{'-' if difference < 0 else '+'}{self.show(abs(difference))}"
+
+    @property
+    def difference_unit(self) -> str:
+        """What stands behind `show_difference` in a sentence."""
+        return "points" if self.shown == "percent" else ""
 
     def show(self, value: float, digits: int | None = None) -> str:
         """A value as people read it: 1.25 G, 1.25 MB, 96.44 %, 3.20 ms. `digits` are for counts, see `words.amount`."""

@@ -28,6 +28,7 @@ class Macs(Counted):
     title: str = "MACs"
     label: str = "MACs per image (M); FLOPs are twice that"
     scale: float = 1e-6
+    about: str = "One MAC is a multiplication and an addition"
 
     @override
     def terms(self, table: AxisTable) -> Sequence[Term]:

@@ -24,6 +24,7 @@ class Params(Counted):
     title: str = "params"
     label: str = "parameters (M)"
     scale: float = 1e-6
+    noun: str = "parameters"
 
     @override
     def terms(self, table: AxisTable) -> Sequence[Term]:

@@ -12,13 +12,14 @@ import pandas as pd
 import torch
 from torch import nn
 
+from nas.documents.document import pairs
 from nas.errors import RunError
 from nas.searchspaces import Architecture
-from nas.studies.file.presets import pairs
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
-from nas.studies.report.terminal import summary, terminal
+from nas.studies.report.summary import summary
+from nas.studies.report.terminal import terminal
 from nas.studies.run.folder import RunFolder, replaced_folder
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record

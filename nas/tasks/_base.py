@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,9 @@ class Task(ABC):
 
     `nas.testing.tasks.TaskSuite` tries every task that is found.
     """
+
+    outputs: ClassVar[str] = "outputs"
+    """What reports call the numbers that the model returns."""
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -23,8 +23,9 @@ from nas.tasks._batch import Targets
 from nas.tasks._mixing import ClassMixer
 
 ACCURACY = Quantity(
-    name="accuracy", title="accuracy", origin="measured", better="more", ideal=1.0, worst=0.0, shown="percent"
-)
+    name="accuracy", title="accuracy", short="acc.", origin="measured", better="more", worst=0.0, ideal=1.0,
+    shown="percent",
+)  # fmt: skip
 """Top-1: the share of images whose greatest logit is that of their class."""
 LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
 """Mean cross-entropy in nats."""
@@ -34,6 +35,8 @@ LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ide
 @dataclass(frozen=True, kw_only=True)
 class Classification(Task):
     """One class per image."""
+
+    outputs: ClassVar[str] = "logits"
 
     @property
     @override

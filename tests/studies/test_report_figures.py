@@ -1,12 +1,20 @@
-"""Figures of the report that stand on their own: tokens over images, runs over MACs."""
+"""Figures of the report that stand on their own: tokens over images, runs over their size, the front."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
+import pytest
 
+from nas import quantities
+from nas.search import Objective
 from nas.studies.report.comparison import comparison
+from nas.studies.report.findings import Findings
+from nas.studies.report.plots import Plane, front
 from nas.studies.report.tokens import faded, tokens
+from nas.tasks.classification import ACCURACY, LOSS
 
 
 def test_what_is_not_computed_fades() -> None:
@@ -31,5 +39,42 @@ def test_the_front_of_all_runs_holds_what_nobody_beats() -> None:
     rows = [("a", "base", 4, 0.9), ("a", "winner, retrained", 2, 0.8), ("b", "winner, retrained", 3, 0.7),
             ("b", "winner", 1, 0.99), ("b", "uniform, retrained", 1, 0.6)]  # fmt: skip
     frame = pd.DataFrame(rows, columns=["study", "model", "macs", "test_accuracy"]).assign(strategy="x")
-    (line,) = comparison(frame).axes[0].lines
+    (line,) = comparison(frame, ACCURACY).axes[0].lines
     assert list(np.asarray(line.get_xdata(), float) * 1e6) == [1, 2, 4], "models before retraining do not count"
+
+
+def study_of(objectives: dict[str, str], bounds: dict[str, tuple[float, float]]) -> Findings:
+    """Findings of a run that wants and bounds this, and has nothing else."""
+    wanted = tuple(Objective(name, way == "max") for name, way in objectives.items())
+    return Findings(SimpleNamespace(objectives=wanted, bounds=bounds))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "bounds", "cost"),
+    [
+        ({"accuracy": "max"}, {}, "macs"),
+        ({"accuracy": "max"}, {"params": (0, 9)}, "params"),
+        ({"accuracy": "max"}, {"params": (0, 9), "macs": (0, 9)}, "macs"),
+        ({"accuracy": "max", "params": "min"}, {"macs": (0, 9)}, "params"),
+        ({"accuracy": "max", "flops": "min"}, {}, "macs"),
+        ({"accuracy": "max", "loss": "min"}, {}, "macs"),
+        ({"macs": "min"}, {"macs": (0, 9)}, "params"),
+    ],
+)
+def test_the_front_is_drawn_over_the_cost_that_the_study_is_about(
+    objectives: dict[str, str], bounds: dict[str, tuple[float, float]], cost: str
+) -> None:
+    assert study_of(objectives, bounds).drawn_cost.name == cost
+
+
+def test_the_limit_is_a_line_in_the_units_of_its_axis() -> None:
+    frame = pd.DataFrame({"state": ["done"], "strategy": ["uniform"], "digest": ["a"], "params": [2e6], "loss": [0.5]})
+    plane = Plane(LOSS, quantities.find("params"))
+    figure = front(frame, frame, plane, strategy="uniform", marks={}, most=3e6)
+    (axis,) = figure.axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("parameters (M)", "validation loss")
+    assert [text.get_text() for text in axis.texts] == ["limit 3 M"]
+    line = axis.lines[-1]
+    assert list(np.asarray(line.get_xdata(), float)) == [3, 3]
+    unbounded = front(frame, frame, plane, strategy="uniform", marks={}, most=np.inf)
+    assert not unbounded.axes[0].texts

@@ -227,9 +227,9 @@ def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch:
 
 
 def test_the_report_tells_the_relaxed_training(learned: Study) -> None:
-    facts = Findings(learned.record)
-    assert facts.passes == {"supernet": 1, "evolution": 2}
-    assert "search (evolution)" in facts.histories
+    findings = Findings(learned.record)
+    assert findings.passes == {"supernet": 1, "evolution": 2}
+    assert "search (evolution)" in findings.histories
     text = (learned.folder.path / "report" / "report.html").read_text()
     assert text.count("<svg") == 5
     assert "3 passes over the training data (supernet 1, evolution 2)" in text
@@ -242,8 +242,9 @@ def test_results_of_older_runs_lack_the_new_keys_and_are_read(learned: Study, tm
     for stage, keys in (("explore", ("relaxation", "adopted")), ("supernet", ("importance",))):
         path = folder / stage / "result.json"
         path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k not in keys}))
-    facts = Findings(Record.open(folder))
-    assert (facts.relaxation, facts.importance, facts.adopted) == ([], [], False)
+    findings = Findings(Record.open(folder))
+    explored = findings.explored
+    assert (explored.relaxation, findings.supernet.importance, explored.adopted) == ([], [], False)
 
 
 def test_separate_norms_are_retrained_and_saved(tmp_path: Path) -> None:

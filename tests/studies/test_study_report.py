@@ -15,9 +15,11 @@ from nas.search import Objective
 from nas.studies.report import plots
 from nas.studies.report.findings import Findings
 from nas.studies.report.page import _settings, page
-from nas.studies.report.terminal import summary
+from nas.studies.report.summary import summary
 from nas.studies.report.trajectories import panels, trajectories
+from nas.studies.run.results import EXPLORE, EXTRACT, PREPARE, RETRAIN, EpochResult
 from nas.studies.study import Study
+from nas.tasks.classification import ACCURACY
 
 HALF = {"heads.0": 1, "heads.1": 2, "depth.0": 1, "depth.1": 0, "embed": 8}
 FULL = {"heads.0": 2, "heads.1": 2, "depth.0": 1, "depth.1": 1, "embed": 16}
@@ -28,12 +30,12 @@ def test_the_page_stands_alone_and_says_what_was_found(finished: Study) -> None:
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:)", text), "nothing is fetched"
     assert "@import" not in text
     assert text.count("<svg") == 4
-    best = next(row for row in finished.record.result("retrain")["rows"] if row["model"] == "winner, retrained")
+    best = finished.record.result(RETRAIN).row("winner, retrained")
     for word in (
-        best["digest"],
-        words.percent(best["test_accuracy"]),
-        words.amount(best["macs"]),
-        words.amount(best["flops"]),
+        best.digest,
+        words.percent(best.test["accuracy"]),
+        words.amount(best.costs["macs"]),
+        words.amount(best.costs["flops"]),
     ):
         assert word in text
     for title in (
@@ -49,16 +51,16 @@ def test_the_page_stands_alone_and_says_what_was_found(finished: Study) -> None:
 
 
 def test_page_and_terminal_say_how_many_candidates_an_hour(finished: Study, capsys: pytest.CaptureFixture[str]) -> None:
-    explored, frame = finished.record.result("explore"), finished.trials()
+    explored, frame = finished.record.result(EXPLORE), finished.trials()
     measured = frame[(frame["strategy"] == "evolution") & ~frame["cached"]]
     speed = 3600 * len(measured) / measured["seconds"].sum()
-    assert explored["candidates_per_hour"]["evolution"] == pytest.approx(speed)
+    assert explored.candidates_per_hour["evolution"] == pytest.approx(speed)
     said = f"candidates per hour of measuring: evolution {words.amount(speed)}, uniform "
     assert said in (finished.folder.path / "report" / "report.html").read_text()
     summary(Console(width=400), Findings(finished.record))
     lines = [line for line in capsys.readouterr().out.splitlines() if said in line]
     assert len(lines) == 1
-    assert lines[0].startswith(f"search: {explored['trials']} trials, {explored['measured']} measured; ")
+    assert lines[0].startswith(f"search: {explored.trials} trials, {explored.measured} measured; ")
 
 
 def test_the_same_run_gives_the_same_page(finished: Study) -> None:
@@ -75,18 +77,19 @@ def test_the_results_files_hold_the_rows_with_commit_and_seed(finished: Study) -
 
 
 def test_the_winner_is_within_its_limit_and_equal_to_the_supernet(finished: Study) -> None:
-    base, rows = finished.record.result("prepare")["base"], finished.record.result("retrain")["rows"]
-    assert all(row["macs"] <= 0.7 * base["macs"] for row in rows[1:])
-    for role in ("winner", "uniform"):
-        found = finished.record.result("extract")[role]
-        assert found["slices_only"]
-        assert found["difference"] == 0.0
-        assert found["images"] > 0
+    base, rows = finished.record.result(PREPARE).base, finished.record.result(RETRAIN).rows
+    assert all(row.costs["macs"] <= 0.7 * base["macs"] for row in rows[1:])
+    roles = finished.record.result(EXTRACT).roles
+    assert list(roles) == ["winner", "uniform"]
+    for model in roles.values():
+        assert model.slices_only
+        assert model.difference == 0.0
+        assert model.images > 0
 
 
 def test_the_extracted_winner_scores_what_the_search_measured(finished: Study) -> None:
-    found, explored = finished.record.result("extract")["winner"], finished.record.result("explore")["winner"]
-    assert found["validation"] == pytest.approx(explored["metrics"])
+    extracted, explored = finished.record.result(EXTRACT).winner, finished.record.result(EXPLORE).winner
+    assert extracted.validation == pytest.approx(explored.metrics)
 
 
 def test_a_strategy_that_is_the_baseline_runs_once(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_a_strategy_that_is_the_baseline_runs_once(tmp_path: Path) -> None:
     study = Study.from_yaml(TINY, overrides=["strategy=uniform", "strategy.trials=5"], folder=tmp_path / "run")
     record = study.run(quiet=True)
     assert len(study.trials()) == 5
-    assert [row["model"] for row in record.result("retrain")["rows"]] == ["base", "winner", "winner, retrained"]
+    assert [row.model for row in record.result(RETRAIN).rows] == ["base", "winner", "winner, retrained"]
     assert "<h2>Results</h2>" in (tmp_path / "run" / "report" / "report.html").read_text()
 
 
@@ -105,8 +108,8 @@ def test_other_losses_retrain_too(finished: Study, tmp_path: Path, loss: str) ->
 
     overrides = ["strategy=uniform", "strategy.trials=2", f"retrain.loss={loss}", "base.epochs=0", "supernet.epochs=0"]
     record = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run").run(quiet=True)
-    training = record.result("retrain")["trainings"]["winner"]
-    assert [row["epoch"] for row in training["history"]] == [1, 2]
+    training = record.result(RETRAIN).trainings["winner"]
+    assert [epoch.epoch for epoch in training.history] == [1, 2]
     before, after = (
         json.loads((tmp_path / "run" / s / "winner" / "model.json").read_text()) for s in ("extract", "retrain")
     )
@@ -133,35 +136,40 @@ def test_only_depth_can_be_drawn() -> None:
 
 def test_plots_are_the_same_text_each_time_and_well_formed(finished: Study) -> None:
     trials, objective = finished.trials(), Objective("accuracy", maximise=True)
-    drawn = [plots.svg(plots.progress(trials, objective, "evolution")) for _ in range(2)]
+    drawn = [plots.svg(plots.progress(trials, objective, ACCURACY, "evolution")) for _ in range(2)]
     assert drawn[0] == drawn[1]
     assert ET.fromstring(drawn[0]).tag.endswith("svg")
 
 
 def test_progress_never_gets_worse(finished: Study) -> None:
-    figure = plots.progress(finished.trials(), Objective("accuracy", maximise=True), "evolution")
+    figure = plots.progress(finished.trials(), Objective("accuracy", maximise=True), ACCURACY, "evolution")
     lines = figure.axes[0].get_lines()
     assert len(lines) == 2
     for line in lines:
         assert (np.diff(np.asarray(line.get_ydata(), dtype=float)) >= 0).all()
 
 
-ROWS = [
-    {"epoch": epoch, "metrics": {"mlp.10": 0.9, "mlp.2": 1 / epoch, "head_dim.2.1": 0.5, "macs": 0.8, "alpha.x": 1.2}}
-    for epoch in (1, 2)
+def epoch(number: int, **shares: float) -> EpochResult:
+    """One epoch of a strategy's training."""
+    return EpochResult(epoch=number, loss=1.0, lr=0.1, seconds=1.0, metrics=shares)
+
+
+EPOCHS = [
+    epoch(number, **{"mlp.10": 0.9, "mlp.2": 1 / number, "head_dim.2.1": 0.5, "macs": 0.8, "alpha.x": 1.2})
+    for number in (1, 2)
 ]
 
 
-def test_trajectories_have_a_panel_per_family_and_one_for_the_whole_model() -> None:
-    found = panels(ROWS)
-    assert list(found) == ["mlp", "head_dim", ""]
-    assert found["mlp"] == {"10": [(1, 0.9), (2, 0.9)], "2": [(1, 1.0), (2, 0.5)]}
-    assert list(found["head_dim"]) == ["2.1"]
-    assert list(found[""]) == ["macs", "alpha.x"]
+def test_trajectories_have_a_panel_per_dimension_and_one_for_the_whole_model() -> None:
+    drawn = panels(EPOCHS)
+    assert list(drawn) == ["mlp", "head_dim", ""]
+    assert drawn["mlp"] == {"10": [(1, 0.9), (2, 0.9)], "2": [(1, 1.0), (2, 0.5)]}
+    assert list(drawn["head_dim"]) == ["2.1"]
+    assert list(drawn[""]) == ["macs", "alpha.x"]
 
 
 def test_trajectories_are_drawn_block_by_block_and_nothing_is_cut_off() -> None:
-    figure = trajectories(ROWS)
+    figure = trajectories(EPOCHS)
     mlp, head_dim, whole = (axis for axis in figure.axes if axis.get_title(loc="left"))
     assert [axis.get_title(loc="left") for axis in (mlp, head_dim, whole)] == ["mlp", "head dim", "whole model"]
     assert [list(np.asarray(line.get_ydata())) for line in mlp.get_lines()] == [[1.0, 0.5], [0.9, 0.9]]
@@ -170,9 +178,9 @@ def test_trajectories_are_drawn_block_by_block_and_nothing_is_cut_off() -> None:
     assert ET.fromstring(plots.svg(figure)).tag.endswith("svg")
 
 
-@pytest.mark.parametrize("rows", [[ROWS[0]], [{"epoch": 1, "metrics": {"macs": 0.5}}]])
-def test_short_trajectories_are_drawn(rows: list[dict[str, object]]) -> None:
-    assert plots.svg(trajectories(rows)).startswith("<svg")
+@pytest.mark.parametrize("epochs", [EPOCHS[:1], [epoch(1, macs=0.5)]])
+def test_short_trajectories_are_drawn(epochs: list[EpochResult]) -> None:
+    assert plots.svg(trajectories(epochs)).startswith("<svg")
 
 
 @pytest.mark.parametrize(

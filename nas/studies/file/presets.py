@@ -6,7 +6,7 @@ mapping with `use:`, and only then do options such as `--set strategy.trials=50`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,10 @@ from nas.documents.lookup import Lookup
 from nas.documents.markers import FileOrMapping, Marker, Plugged
 from nas.documents.plugged import as_mapping
 from nas.documents.text import KeyPath
-from nas.errors import ConfigError, Fault
+from nas.errors import ConfigError
 from nas.studies.file.config import StudyConfig
 
 SUFFIXES = (".yaml", ".yml")
-
-
-def pairs(overrides: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
-    """Overrides as a mapping. Raises `ConfigError` for one that is not key=value."""
-    if isinstance(overrides, Mapping):
-        return {key: str(value) for key, value in overrides.items()}
-    wrong = [text for text in overrides if not text.partition("=")[0].strip() or "=" not in text]
-    if wrong:
-        raise ConfigError([Fault("--set", "", f"'{text}'", "key=value, such as strategy.trials=50") for text in wrong])
-    return {key.strip(): value for key, _, value in (text.partition("=") for text in overrides)}
 
 
 def overridden(document: Document, overrides: Mapping[str, str], lookup: Lookup) -> Document:

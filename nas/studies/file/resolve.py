@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
-from nas.documents.document import TEXT, Document, attempt, in_order, read
+from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
 from nas.documents.lookup import Lookup
 from nas.documents.plugged import read_plugin
 from nas.errors import ConfigError, Fault
@@ -22,7 +22,7 @@ from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.checks import misstated, unfit
 from nas.studies.file.config import IMPORTANCE, RULE, STRATEGY, TASK, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
-from nas.studies.file.presets import overridden, pairs
+from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
 from nas.studies.file.subject import subject_of
 from nas.studies.run.prior import priors

@@ -19,10 +19,10 @@ def write_report(record: Record) -> Path:
     """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished
     run.
     """
-    facts = Findings(record)
+    findings = Findings(record)
     folder = record.folder.stage("report")
-    rows = [dict(row) for row in facts.rows]
+    rows = [row.flat() for row in findings.rows]
     write_bytes(folder / "results.csv", pd.DataFrame(rows).to_csv(index=False).encode())
     write_bytes(folder / "results.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_bytes(folder / "report.html", page(facts).encode())
+    write_bytes(folder / "report.html", page(findings).encode())
     return folder / "report.html"

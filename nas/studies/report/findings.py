@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import pandas as pd
 
-from nas import words
+from nas import quantities, words
+from nas.quantities import Counted, Multiple, Quantity
+from nas.search import Objective
+from nas.studies.run.frames import front_objectives, pareto_frame
 from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.run.record import Record
+from nas.studies.run.results import (
+    BASE,
+    EXPLORE,
+    EXTRACT,
+    PREPARE,
+    RETRAIN,
+    SUPERNET,
+    EpochResult,
+    ExploreResult,
+    ExtractResult,
+    PrepareResult,
+    RetrainResult,
+    SupernetResult,
+)
+from nas.studies.run.rows import RowResult
+from nas.studies.run.typed_json import parsed
+
+FEW = 1000
+"""Test images below which a reader is warned of small differences."""
+Epochs = Sequence[EpochResult]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TokenNotes:
+    """What a strategy that chooses tokens one by one remembers of its winner.
+
+    positions   block -> the tokens that it computes
+    grid        rows and columns of patches
+    tolerance   greatest relative error of a block's successor at which the block stopped to grow
+    variation   block -> how much the impact of its tokens varies over images: standard deviation over mean
+    """
+
+    positions: dict[str, list[int]]
+    grid: list[int]
+    tolerance: float
+    variation: dict[str, float]
 
 
 @final
@@ -22,41 +63,102 @@ class Findings:
     record: Record
 
     @cached_property
+    def prepared(self) -> PrepareResult:
+        """The study's frame."""
+        return self.record.result(PREPARE)
+
+    @cached_property
+    def supernet(self) -> SupernetResult:
+        """How the supernet was trained."""
+        return self.record.result(SUPERNET)
+
+    @cached_property
+    def explored(self) -> ExploreResult:
+        """What the searches found."""
+        return self.record.result(EXPLORE)
+
+    @cached_property
+    def extracted(self) -> ExtractResult:
+        """The winners as plain modules."""
+        return self.record.result(EXTRACT)
+
+    @cached_property
+    def retrained(self) -> RetrainResult:
+        """Retrainings, the results table, how latency was measured."""
+        return self.record.result(RETRAIN)
+
+    @cached_property
+    def metric(self) -> Quantity:
+        """The headline: the first metric of the run's task."""
+        return self.record.task.metrics[0]
+
+    @cached_property
+    def costs(self) -> tuple[Counted, ...]:
+        """The counted quantities that this run knows: those that came later it did not record."""
+        return tuple(quantity for quantity in quantities.counted() if quantity.name in self.rows[0].costs)
+
+    def quantity(self, name: str) -> Quantity:
+        """A metric of the run's task, or a cost, by its name."""
+        known = (*self.record.task.metrics, *quantities.costs())
+        return next(quantity for quantity in known if quantity.name == name)
+
+    @cached_property
     def trials(self) -> pd.DataFrame:
         """All trials."""
         return self.record.trials()
 
     @cached_property
-    def notes(self) -> Mapping[str, Any]:
-        """What the strategy remembers of its winner."""
-        digest = self.record.result("explore")["winner"]["digest"]
-        return next(t.notes for t in self.record.stored(self.record.strategy) if t.architecture.digest == digest)
+    def tokens(self) -> TokenNotes | None:
+        """Which tokens the winner computes, where its strategy chose them one by one."""
+        digest = self.explored.winner.digest
+        trials = self.record.stored(self.record.strategy)
+        notes = next(trial.notes for trial in trials if trial.architecture.digest == digest)
+        return parsed(TokenNotes, json.dumps(notes)) if "positions" in notes else None
 
     @cached_property
-    def pareto(self) -> pd.DataFrame:
-        """The front of all strategies of the run."""
-        return self.record.pareto(self.trials)
+    def drawn_cost(self) -> Quantity:
+        """The cost that the front is drawn over: one that the study wants little of, or bounds; else the size.
+
+        A bound on the size comes before other bounds. The cost is never that of the first objective, which the plot has
+        on its other axis.
+        """
+        objectives, bounds = self.record.objectives, self.record.bounds
+        wanted = [objective.metric for objective in objectives[1:]]
+        bounded = [] if quantities.SIZE in bounds else list(bounds)
+        beside = [objective.metric for objective in front_objectives(objectives)[1:]]
+        names = [_counted(name) for name in (*wanted, *bounded, *beside, quantities.SIZE)]
+        return next(quantities.find(name) for name in names if name and name != _counted(objectives[0].metric))
+
+    @cached_property
+    def front(self) -> pd.DataFrame:
+        """The front of all strategies of the run, as it is drawn: with a single objective, over that and the cost."""
+        objectives = self.record.objectives
+        if len(objectives) > 1:
+            return self.record.pareto(self.trials)
+        return pareto_frame(self.trials, (*objectives, Objective(self.drawn_cost.name, maximise=False)))
 
     @property
-    def rows(self) -> Sequence[Mapping[str, Any]]:
+    def rows(self) -> Sequence[RowResult]:
         """Rows of the results table."""
-        rows: Sequence[Mapping[str, Any]] = self.record.result("retrain")["rows"]
-        return rows
-
-    def row(self, model: str) -> Mapping[str, Any]:
-        """The row of one model."""
-        return next(row for row in self.rows if row["model"] == model)
+        return self.retrained.rows
 
     @cached_property
     def headline(self) -> str:
         """One sentence: what was saved, and what it cost."""
-        base, best = self.row("base"), self.row("winner, retrained")
-        change = 100 * (best["test_accuracy"] - base["test_accuracy"])
-        verdict = "the same test accuracy" if abs(change) < 0.005 else f"{change:+.2f} points of test accuracy"
-        return (
-            f"{words.percent(best['macs'] / base['macs'], 1)} of the MACs and "
-            f"{words.percent(best['params'] / base['params'], 1)} of the parameters, {verdict}"
-        )
+        base, best = self.retrained.row("base"), self.retrained.row("winner, retrained")
+        shares = [
+            f"{words.percent(best.costs[cost.name] / base.costs[cost.name], 1)} of the {cost.in_text}"
+            for cost in self.costs
+        ]
+        change = best.test[self.metric.name] - base.test[self.metric.name]
+        return f"{words.listed(shares)}, {self._verdict(change)}"
+
+    def _verdict(self, change: float) -> str:
+        metric = self.metric
+        title, difference = f"test {metric.title}", metric.show_difference(change)
+        if difference in (metric.show_difference(0.0), metric.show_difference(-0.0)):
+            return f"the same {title}"
+        return " ".join(filter(None, (difference, metric.difference_unit, f"of {title}")))
 
     @cached_property
     def hypervolumes(self) -> dict[str, float]:
@@ -66,59 +168,42 @@ class Findings:
         return {name: self.record.hypervolume(frame) for name, frame in of.items() if len(frame)}
 
     @cached_property
-    def histories(self) -> dict[str, Sequence[Mapping[str, Any]]]:
+    def histories(self) -> dict[str, Epochs]:
         """Training curves by name; those of trainings with no epochs are left out."""
-        trainings = self.record.result("retrain")["trainings"]
-        twins = self.record.result("retrain")["twins"]
-        found = {
-            "base": self.record.result("base")["history"],
-            "importance": self.importance,
-            "supernet": self.record.result("supernet")["history"],
-            f"search ({self.record.strategy})": self.relaxation,
+        histories = {
+            "base": self.record.result(BASE).history,
+            "importance": self.supernet.importance,
+            "supernet": self.supernet.history,
+            f"search ({self.record.strategy})": self.explored.relaxation,
         }
-        retrained = {
-            f"{role}, retrained": t["history"] for role, t in trainings.items() if role == "winner" or not twins
-        }
-        return {name: rows for name, rows in {**found, **retrained}.items() if rows}
-
-    @property
-    def relaxation(self) -> Sequence[Mapping[str, Any]]:
-        """Epochs of the strategy's own training; none when it trained nothing."""
-        rows: Sequence[Mapping[str, Any]] = self.record.result("explore").get("relaxation", [])
-        return rows
-
-    @property
-    def importance(self) -> Sequence[Mapping[str, Any]]:
-        """Epochs in which the importance criterion trained."""
-        rows: Sequence[Mapping[str, Any]] = self.record.result("supernet").get("importance", [])
-        return rows
+        for role, training in self.retrained.trainings.items():
+            if role == "winner" or not self.retrained.twins:  # twins were trained once
+                histories[f"{role}, retrained"] = training.history
+        return {name: epochs for name, epochs in histories.items() if epochs}
 
     @cached_property
     def passes(self) -> dict[str, int]:
         """Search cost: passes over the training data between the base model and the winner, by what they were for."""
-        supernet = self.record.result("supernet")["history"]
-        named = {"importance": self.importance, "supernet": supernet, self.record.strategy: self.relaxation}
-        return {name: len(rows) for name, rows in named.items() if rows}
+        trainings = {
+            "importance": self.supernet.importance,
+            "supernet": self.supernet.history,
+            self.record.strategy: self.explored.relaxation,
+        }
+        return {name: len(epochs) for name, epochs in trainings.items() if epochs}
 
     @property
     def search(self) -> str:
         """How many architectures were measured, and how fast."""
-        explored = self.record.result("explore")
-        part = f" ({explored['stopped']} on a part of the images)" if explored.get("stopped") else ""
-        speeds = explored.get("candidates_per_hour", {}).items()
-        speed = ", ".join(f"{name} {words.amount(value)}" for name, value in speeds)
+        explored = self.explored
+        part = f" ({explored.stopped} on a part of the images)" if explored.stopped else ""
+        speed = ", ".join(f"{name} {words.amount(value)}" for name, value in explored.candidates_per_hour.items())
         hourly = f"; candidates per hour of measuring: {speed}" if speed else ""
-        return f"{explored['trials']} trials, {explored['measured']} measured{part}{hourly}"
+        return f"{explored.trials} trials, {explored.measured} measured{part}{hourly}"
 
     @cached_property
     def baseline_trials(self) -> int:
         """Trials of the uniform baseline."""
         return int((self.trials["strategy"] == "uniform").sum())
-
-    @property
-    def adopted(self) -> bool:
-        """Whether the strategy's architectures were measured on a supernet of its own."""
-        return bool(self.record.result("explore").get("adopted", False))
 
     @cached_property
     def ranks(self) -> Sequence[RankTruth]:
@@ -128,26 +213,32 @@ class Findings:
     @cached_property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the table."""
-        found = [f"search space: {note}" for note in self.record.result("prepare")["space"]["notes"]]
-        explored, retrained = self.record.result("explore"), self.record.result("retrain")
-        if explored["failed"]:
-            found.append(
-                f"{explored['failed']} of {explored['trials']} trials failed; their errors are in the table of trials"
+        warnings = [f"search space: {note}" for note in self.prepared.space.notes]
+        if failed := self.explored.failed:
+            warnings.append(
+                f"{failed} of {self.explored.trials} trials failed; their errors are in the table of trials"
             )
-        if retrained["twins"]:
-            found.append("the strategy and the uniform baseline chose the same architecture: it was retrained once")
-        for role, extracted in self.record.result("extract").items():
-            if isinstance(extracted, Mapping) and extracted["slices_only"] and extracted["difference"] > 0:
-                found.append(
-                    f"{role}: extracted model and supernet differ by {extracted['difference']:.1e}, expected 0"
-                )
-        if (images := self.rows[0]["test_images"]) < 1000:
-            found.append(
-                f"{images} test images: one image is {100 / images:.2f} points, so differences of a few mean little"
-            )
-        return found
+        if self.retrained.twins:
+            warnings.append("the strategy and the uniform baseline chose the same architecture: it was retrained once")
+        warnings += [
+            f"{role}: extracted model and supernet differ by {model.difference:.1e}, expected 0"
+            for role, model in self.extracted.roles.items()
+            if model.slices_only and model.difference > 0
+        ]
+        if (images := self.rows[0].test_images) < FEW:
+            warnings.append(f"{images} test images: {self._coarse(images)}")
+        return warnings
 
-    @cached_property
-    def seconds(self) -> dict[str, float]:
-        """Wall-clock seconds per finished stage."""
-        return {stage: float(self.record.result(stage)["seconds"]) for stage in self.record.finished}
+    def _coarse(self, images: int) -> str:
+        """How little a difference means that was measured on a few images."""
+        if self.metric.shown == "percent":
+            return f"one image is {100 / images:.2f} points, so differences of a few mean little"
+        return "small differences mean little"
+
+
+def _counted(name: str) -> str:
+    """The counted quantity that `name` is, or is a multiple of; empty for a metric."""
+    for cost in quantities.costs():
+        if cost.name == name:
+            return cost.of if isinstance(cost, Multiple) else cost.name
+    return ""

@@ -7,7 +7,9 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any, ParamSpec, TypeVar, final
 
 import matplotlib as mpl
 import numpy as np
@@ -16,9 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nas.quantities import Quantity
 from nas.search import Objective
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 from nas.studies.run.frames import best_so_far
+from nas.studies.run.results import EpochResult
 
 INK, MUTED, FAINT = "#1f2933", "#7b8794", "#dfe3e8"
 BLUE, ORANGE, GREEN, PURPLE = "#2563a8", "#d1661f", "#3d8361", "#7d5ba6"
@@ -81,69 +85,85 @@ def axes_of(width: float, height: float, rows: int = 1, columns: int = 1, **grid
     return figure, axes
 
 
+@final
+@dataclass(frozen=True)
+class Plane:
+    """The two axes of a front: a cost, and what is wanted for it."""
+
+    objective: Quantity
+    cost: Quantity
+
+    def points(self, frame: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+        """The costs of rows, and their values of the objective, both in the units of their axes."""
+        return tuple(frame[q.name] * q.axis_scale for q in (self.cost, self.objective))  # type: ignore[return-value]
+
+
 @in_style
 def front(
     trials: pd.DataFrame,
     pareto: pd.DataFrame,
-    objective: Objective,
+    plane: Plane,
     *,
     strategy: str,
     marks: Mapping[str, tuple[str, str]],
-    most: float | None,
+    most: float,
 ) -> Figure:
-    """The first objective over MACs: every trial, the uniform baseline's apart, the front as a line.
+    """The first objective over a cost: every trial, the uniform baseline's apart, the front as a line.
 
-    `marks` maps a word such as "winner" to the strategy and the digest of a trial; `most` is the limit in MACs, if
-    there is one.
+    `marks` maps a word such as "winner" to the strategy and the digest of a trial; `most` is the limit of the cost,
+    infinite where there is none.
     """
     figure, axes = axes_of(6.6, 3.9)
-    axis = axes[0, 0]
+    axis: Axes = axes[0, 0]
     done = trials[trials["state"] == "done"]
     for name, colour, label, order in (("uniform", MUTED, "uniform baseline", 2), (strategy, BLUE, strategy, 3)):
-        mine = done[done["strategy"] == name].drop_duplicates("digest")
+        own = done[done["strategy"] == name].drop_duplicates("digest")
         face = "none" if name == "uniform" != strategy else colour
-        axis.scatter(_million(mine["macs"]), _shown(mine, objective), s=18, facecolors=face, edgecolors=colour,
-                     linewidths=0.9, alpha=0.75, zorder=order,
-                     label=f"{label} ({len(mine)} architectures)")  # fmt: skip
+        axis.scatter(*plane.points(own), s=18, facecolors=face, edgecolors=colour, linewidths=0.9, alpha=0.75,
+                     zorder=order, label=f"{label} ({len(own)} architectures)")  # fmt: skip
         if name == strategy == "uniform":
             break
     if len(pareto):
-        path = pareto.sort_values("macs")
-        axis.plot(_million(path["macs"]), _shown(path, objective), color=INK, linewidth=1.1, drawstyle="steps-post",
-                  label="Pareto front", zorder=4)  # fmt: skip
-    for place, (word, (finder, digest)) in enumerate(marks.items()):
-        mine = done[(done["strategy"] == finder) & (done["digest"] == digest)].head(1)
-        first = place == 0
-        axis.scatter(_million(mine["macs"]), _shown(mine, objective), s=130 if first else 60,
-                     marker="*" if first else "D", color=ORANGE if first else "white", edgecolors=INK, linewidths=0.8,
-                     label=word, zorder=6 if first else 5)  # fmt: skip
-    if most is not None and np.isfinite(most):
-        axis.axvline(most / 1e6, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        text = f"limit {_figure(most / 1e6)} M"
-        axis.annotate(text, (most / 1e6, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
-                      textcoords="offset points", ha="right", va="bottom", color=ORANGE, fontsize=8)  # fmt: skip
-    axis.set_xlabel("MACs per image (M); FLOPs are twice that")
-    axis.set_ylabel(f"validation {_named(objective)}")
+        costs, values = plane.points(pareto.sort_values(plane.cost.name))
+        axis.plot(costs, values, color=INK, linewidth=1.1, drawstyle="steps-post", label="Pareto front", zorder=4)
+    for number, (word, (owner, digest)) in enumerate(marks.items()):
+        marked = done[(done["strategy"] == owner) & (done["digest"] == digest)].head(1)
+        first = number == 0
+        axis.scatter(*plane.points(marked), s=130 if first else 60, marker="*" if first else "D",
+                     color=ORANGE if first else "white", edgecolors=INK, linewidths=0.8, label=word,
+                     zorder=6 if first else 5)  # fmt: skip
+    if np.isfinite(most):
+        _limit_line(axis, plane.cost, most)
+    axis.set_xlabel(plane.cost.axis_label)
+    axis.set_ylabel(measured_label("validation", plane.objective))
     _below(axis)
     return figure
 
 
+def _limit_line(axis: Axes, cost: Quantity, most: float) -> None:
+    at = most * cost.axis_scale
+    axis.axvline(at, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axis.annotate(f"limit {_figure(at)} {cost.axis_unit}".rstrip(), (at, 1), xycoords=("data", "axes fraction"),
+                  xytext=(0, 4), textcoords="offset points", ha="right", va="bottom", color=ORANGE,
+                  fontsize=8)  # fmt: skip
+
+
 @in_style
-def progress(trials: pd.DataFrame, objective: Objective, strategy: str) -> Figure:
+def progress(trials: pd.DataFrame, objective: Objective, quantity: Quantity, strategy: str) -> Figure:
     """Best feasible value so far over trials: the strategy against the uniform baseline."""
     figure, axes = axes_of(6.6, 2.9)
-    axis = axes[0, 0]
+    axis: Axes = axes[0, 0]
     for name, colour, style in (("uniform", MUTED, (0, (4, 2))), (strategy, BLUE, "-")):
-        mine = trials[trials["strategy"] == name].sort_values("number")
-        if not len(mine):
+        own = trials[trials["strategy"] == name].sort_values("number")
+        if not len(own):
             continue
-        best = best_so_far(mine, objective) * _scale(objective)
-        axis.plot(mine["number"] + 1, best, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-post",
+        best = best_so_far(own, objective) * quantity.axis_scale
+        axis.plot(own["number"] + 1, best, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-post",
                   label="uniform baseline" if name == "uniform" else name)  # fmt: skip
         if name == strategy:
             break
     axis.set_xlabel("trials")
-    axis.set_ylabel(f"best validation {_named(objective)}")
+    axis.set_ylabel(f"best {measured_label('validation', quantity)}")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.margins(x=0.02)
     _below(axis)
@@ -151,20 +171,19 @@ def progress(trials: pd.DataFrame, objective: Objective, strategy: str) -> Figur
 
 
 @in_style
-def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Training loss and validation accuracy over epochs, one line per training (rows of `nas.training.History`)."""
+def curves(histories: Mapping[str, Sequence[EpochResult]], metric: Quantity) -> Figure:
+    """Training loss and the `metric` on the validation split over epochs, one line per training."""
     figure, axes = axes_of(6.6, 2.9, 1, 2)
-    losses, accuracies = axes[0]
-    for (name, rows), colour in zip(histories.items(), CURVES * (1 + len(histories) // len(CURVES)), strict=False):
-        epochs = [row["epoch"] for row in rows]
-        losses.plot(epochs, [row["loss"] for row in rows], color=colour, linewidth=1.3, label=name)
-        known = [(row["epoch"], 100 * row["metrics"]["accuracy"]) for row in rows if "accuracy" in row["metrics"]]
+    losses, values = axes[0]
+    for (name, epochs), colour in zip(histories.items(), cycle(CURVES), strict=False):
+        losses.plot([e.epoch for e in epochs], [e.loss for e in epochs], color=colour, linewidth=1.3, label=name)
+        known = [(e.epoch, metric.axis_scale * e.metrics[metric.name]) for e in epochs if metric.name in e.metrics]
         if known:
-            accuracies.plot(*zip(*known, strict=True), color=colour, linewidth=1.3, marker="o", markersize=2.2)
+            values.plot(*zip(*known, strict=True), color=colour, linewidth=1.3, marker="o", markersize=2.2)
     losses.set_yscale("log")
     losses.set_ylabel("training loss")
-    accuracies.set_ylabel("validation accuracy (%)")
-    for axis in (losses, accuracies):
+    values.set_ylabel(measured_label("validation", metric))
+    for axis in (losses, values):
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.legend(loc="outside lower center", ncols=min(4, len(histories)), fontsize=8.5)
@@ -173,37 +192,38 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 @in_style
 def architecture(kept: Mapping[str, int], full: Mapping[str, int]) -> Figure:
-    """What the architecture keeps, block by block: a row per axis family, a bar per block, the frame being the whole
+    """What the architecture keeps, block by block: a row per dimension, a bar per block, the frame being the whole
     model's.
 
     `kept` and `full` map axes ("mlp.3", "embed") to sizes, for the axes that choices set.
     """
-    families: dict[str, list[str]] = {}
+    dimensions: dict[str, list[str]] = {}
     for axis in kept:
-        families.setdefault(dimension(axis), []).append(axis)
-    off = {index(axis) for axis in families.pop(DEPTH, []) if kept[axis] == 0}
+        dimensions.setdefault(dimension(axis), []).append(axis)
+    # Depth is no row of its own: a block that is skipped is hatched in every row. Unless there is nothing else to draw.
+    off = {index(axis) for axis in dimensions.pop(DEPTH, []) if kept[axis] == 0}
     blocks = sorted({index(axis) for axis in kept if index(axis)}, key=position)
-    shown = list(families) or [DEPTH]
+    shown = list(dimensions) or [DEPTH]
+    heights = [1.15 if any(map(index, dimensions.get(name, blocks))) else 0.35 for name in shown]
     width = max(6.6, 0.36 * len(blocks) + 1.2)
-    heights = [1.15 if any(map(index, families.get(family, blocks))) else 0.35 for family in shown]
     figure, axes = axes_of(width, sum(heights) + 0.4, len(shown), 1, height_ratios=heights)
-    for place, family in enumerate(shown):
-        panel: Axes = axes[place, 0]
-        if family in families and not index(families[family][0]):
-            _whole(panel, family, kept[family], full[family])
+    for row, name in enumerate(shown):
+        panel: Axes = axes[row, 0]
+        if name in dimensions and not index(dimensions[name][0]):
+            _whole(panel, name, kept[name], full[name])
             continue
-        own = {block: axis_name(family, block) for block in blocks}
-        sizes = {block: (kept.get(axis, 1), full.get(axis, 1)) for block, axis in own.items()
-                 if family == DEPTH or axis in kept}  # fmt: skip
-        _blocks(panel, family, sizes, blocks, off)
-        if place == len(shown) - 1:
+        # Where only depth is chosen, all blocks that are not skipped are whole: 1 of 1.
+        axis_of = {block: axis_name(name, block) for block in blocks}
+        sizes = {block: (kept.get(axis, 1), full.get(axis, 1)) for block, axis in axis_of.items()
+                 if name == DEPTH or axis in kept}  # fmt: skip
+        _blocks(panel, name, sizes, blocks, off)
+        if row == len(shown) - 1:
             panel.set_xlabel("block")
     return figure
 
 
-def _blocks(
-    panel: Axes, family: str, sizes: Mapping[str, tuple[int, int]], blocks: Sequence[str], off: set[str]
-) -> None:
+def _blocks(panel: Axes, name: str, sizes: Mapping[str, tuple[int, int]], blocks: Sequence[str], off: set[str]) -> None:
+    """A bar per block; `sizes` maps a block to what is kept and what the whole model has."""
     for at, block in enumerate(blocks):
         if block not in sizes:
             continue
@@ -218,38 +238,32 @@ def _blocks(
     panel.set_ylim(0, 1.28)
     panel.set_xticks(range(len(blocks)), [*blocks], fontsize=8)
     panel.set_yticks([])
-    panel.set_ylabel(family.replace("_", " "), rotation=0, ha="right", va="center", labelpad=8)
+    panel.set_ylabel(in_words(name), rotation=0, ha="right", va="center", labelpad=8)
     panel.grid(visible=False)
     panel.spines[["left", "bottom"]].set_visible(False)
     panel.tick_params(length=0)
 
 
-def _whole(panel: Axes, family: str, kept: int, full: int) -> None:
+def _whole(panel: Axes, name: str, kept: int, full: int) -> None:
     panel.barh(0, 1, color="none", edgecolor=MUTED, linewidth=0.7, height=0.7)
     panel.barh(0, kept / full, color=BLUE, edgecolor=BLUE, linewidth=0.7, height=0.7)
     panel.text(1.01, 0, f"{kept}/{full}", va="center", fontsize=7.5)
     panel.set_xlim(-0.01, 1.1)
-    panel.set_yticks([0], [family.replace("_", " ")])
+    panel.set_yticks([0], [in_words(name)])
     panel.set_xticks([])
     panel.grid(visible=False)
     panel.spines[["left", "bottom"]].set_visible(False)
     panel.tick_params(length=0)
 
 
-def _scale(objective: Objective) -> float:
-    return 100.0 if objective.metric == "accuracy" else 1.0
+def in_words(dimension: str) -> str:
+    """A dimension as plots call it: "head dim"."""
+    return dimension.replace("_", " ")
 
 
-def _named(objective: Objective) -> str:
-    return "accuracy (%)" if objective.metric == "accuracy" else objective.metric
-
-
-def _shown(frame: pd.DataFrame, objective: Objective) -> pd.Series:
-    return frame[objective.metric] * _scale(objective)
-
-
-def _million(macs: pd.Series) -> pd.Series:
-    return macs / 1e6
+def measured_label(when: str, quantity: Quantity) -> str:
+    """What an axis says of a metric that was measured on a split, or in some way; a cost is the same everywhere."""
+    return f"{when} {quantity.axis_label}" if quantity.origin == "measured" else quantity.axis_label
 
 
 def _figure(value: float) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from nas.errors import RunError
+from nas.quantities import Quantity
 from nas.studies.run.record import Record
 from nas.studies.run.results import RETRAIN
 
@@ -22,7 +24,7 @@ def compare(records: Sequence[Record]) -> pd.DataFrame:
     for record in records:
         frame = pd.DataFrame([row.flat() for row in record.result(RETRAIN).rows])
         trials = record.trials()
-        volumes = {s: record.hypervolume(trials[trials["strategy"] == s]) for s in trials["strategy"].unique()}
+        volumes = {name: record.hypervolume(own) for name, own in trials.groupby("strategy")}
         unique = names.count(record.name) == 1
         frames.append(
             frame.assign(
@@ -31,3 +33,12 @@ def compare(records: Sequence[Record]) -> pd.DataFrame:
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def compared_metric(records: Sequence[Record]) -> Quantity:
+    """The headline metric of the runs' task. Raises `RunError` when they have different ones."""
+    metrics = {record.name: record.task.metrics[0] for record in records}
+    if len({metric.name for metric in metrics.values()}) > 1:
+        measured = ", ".join(f"{name} by {metric.title}" for name, metric in metrics.items())
+        raise RunError(f"these runs are not measured alike: {measured}; compare runs of one task")
+    return next(iter(metrics.values()))

@@ -13,7 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, final, overload
+from typing import TypeVar, final
 
 from pydantic import JsonValue, ValidationError
 from safetensors import SafetensorError
@@ -63,26 +63,14 @@ class RunFolder:
             (self.path / stage).mkdir(parents=True, exist_ok=True)
         return self.path / stage
 
-    @overload
-    def result(self, stage: Stage[R]) -> R | None: ...
-    @overload
-    def result(self, stage: str) -> Mapping[str, Any] | None: ...
-    def result(self, stage: Stage[Any] | str) -> Any:
+    def result(self, stage: Stage[R]) -> R | None:
         """What a finished stage left, None while it is not finished."""
-        path = self.path / str(stage) / "result.json"
+        path = self.path / stage.name / "result.json"
         if not path.exists():
             return None
-        if isinstance(stage, str):  # while callers move to typed results
-            kind = next(known.result for known in STAGES if known.name == stage)
-            read_json(path, kind, remedy=self._redo(stage))
-            return json.loads(path.read_bytes())
         return read_json(path, stage.result, remedy=self._redo(stage.name))
 
-    @overload
-    def need(self, stage: Stage[R]) -> R: ...
-    @overload
-    def need(self, stage: str) -> Mapping[str, Any]: ...
-    def need(self, stage: Stage[Any] | str) -> Any:
+    def need(self, stage: Stage[R]) -> R:
         """The result of a stage, or a `RunError` that says how to get it."""
         result = self.result(stage)
         if result is None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, final, overload
+from typing import TYPE_CHECKING, TypeVar, final
 
 import pandas as pd
 from pydantic import ValidationError
@@ -70,11 +70,7 @@ class Record:
         assert isinstance(settings, dict), "what was parsed is a mapping"
         return cls(folder, settings, study, identity)
 
-    @overload
-    def result(self, stage: Stage[R]) -> R: ...
-    @overload
-    def result(self, stage: str) -> Mapping[str, Any]: ...
-    def result(self, stage: Stage[Any] | str) -> Any:
+    def result(self, stage: Stage[R]) -> R:
         """What a finished stage found."""
         return self.folder.need(stage)
 
@@ -180,15 +176,6 @@ class Record:
             reason = f"{len(matches)} architectures" if matches else "no finished trial"
             raise RunError(f"{self.folder}: {reason} with {asked} among {len(done)} trials; list them with: nas pareto")
         return next(iter(matches.values()))
-
-
-def plain_bounds(bounds: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float | None, float | None]]:
-    """Bounds as JSON, which knows no infinity: None."""
-    return {cost: (_finite(low), _finite(high)) for cost, (low, high) in bounds.items()}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if abs(value) != float("inf") else None
 
 
 def _number(value: float | None, sign: int) -> float:

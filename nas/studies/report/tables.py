@@ -1,0 +1,113 @@
+"""Tables for the terminal. Which columns there are, and how a value reads, is asked of the quantities: those that are
+counted, and the metrics of the run's task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from nas import quantities
+from nas.quantities import Quantity
+from nas.studies.run.rank_truth import RankTruth
+from nas.studies.run.rows import RowResult
+
+LEFT = ("study", "model", "strategy", "digest", "commit", "")
+"""Columns of words; all others are of numbers."""
+
+
+def results_table(rows: Sequence[RowResult], title: str, metric: Quantity) -> Table:
+    """The results of one run by the headline `metric` of its task; how many times as fast a model is as the first one
+    stands in brackets.
+    """
+    first, costs = rows[0], _known(rows[0].costs)
+    batches = list(first.latency)
+    columns = [f"test {metric.heading}", *(cost.title for cost in costs), *(f"ms, batch {batch}" for batch in batches)]
+    table = _table(["model", *columns], title)
+    for row in rows:
+        table.add_row(
+            row.model,
+            metric.show(row.test[metric.name]),
+            *(cost.show(row.costs[cost.name]) for cost in costs),
+            *(f"{row.latency[batch]:.3g} ({first.latency[batch] / row.latency[batch]:.2f}x)" for batch in batches),
+            style="bold" if row.model == "winner, retrained" else None,
+        )
+    return table
+
+
+def trials_table(frame: pd.DataFrame, title: str, metrics: Sequence[Quantity]) -> Table:
+    """Trials, or a front of them, as `nas.studies.run.frames` makes them, with the `metrics` of the run's task."""
+    costs = _known(frame.columns)
+    names = [quantity.title for quantity in (*metrics, *costs)]
+    table = _table(["strategy", "trial", *names, "digest", ""], title)
+    for row in frame.to_dict("records"):
+        table.add_row(
+            row["strategy"],
+            str(row["number"]),
+            *(f"{row[metric.name]:.4f}" if metric.name in row else "" for metric in metrics),
+            *(cost.show(row[cost.name]) for cost in costs),
+            row["digest"],
+            "knee" if row.get("knee") else row["error"] or ("" if row["feasible"] else "over the limit"),
+        )
+    return table
+
+
+def rank_table(truth: RankTruth, metric: Quantity) -> Table:
+    """The architectures as shared weights rank them by the `metric`, with their ranks after retraining (ties share the
+    middle).
+    """
+    costs = _known(truth.result.table[0].costs)
+    both = [f"shared {metric.heading}", f"retrained {metric.heading}"]
+    table = _table(["rank", "digest", *(cost.title for cost in costs), *both, "rank, retrained"], truth.title)
+    retrained = pd.Series([row.retrained[metric.name] for row in truth.result.table])
+    ranks = retrained.rank(ascending=not metric.maximise)
+    for number, row in enumerate(truth.result.table, 1):
+        table.add_row(
+            str(number),
+            row.digest,
+            *(cost.show(row.costs[cost.name]) for cost in costs),
+            *(metric.show(metrics[metric.name]) for metrics in (row.shared, row.retrained)),
+            f"{ranks[number - 1]:g}",
+        )
+    return table
+
+
+def comparison_table(frame: pd.DataFrame, metric: Quantity) -> Table:
+    """Results of several runs, one row per run and model, as `nas.studies.run.compare.compare` makes them."""
+    costs = _known(frame.columns)
+    numbers = [f"test {metric.heading}", *(cost.title for cost in costs), "hypervolume", "seed"]
+    table = _table(["study", "model", "strategy", *numbers, "commit"])
+    for row in frame.to_dict("records"):
+        table.add_row(
+            row["study"],
+            row["model"],
+            row["strategy"],
+            metric.show(row[f"test_{metric.name}"]),
+            *(cost.show(row[cost.name]) for cost in costs),
+            "" if pd.isna(row["hypervolume"]) else f"{row['hypervolume']:.4f}",
+            str(row["seed"]),
+            row["commit"],
+        )
+    return table
+
+
+def statistic(value: float | None, name: str, metric: Quantity) -> str:
+    """A tau with two decimals; a regret as a difference of two values of the `metric`."""
+    if value is None or pd.isna(value):
+        return "undefined"
+    return metric.show_difference(value).removeprefix("+") if name.startswith("regret") else f"{value:.2f}"
+
+
+def _table(columns: Sequence[str], title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+    return table
+
+
+def _known(columns: pd.Index[str] | Mapping[str, int]) -> list[Quantity]:
+    """The costs that a table has: one that is counted since may be missing from an older run."""
+    return [cost for cost in quantities.costs() if cost.name in columns]
