@@ -26,11 +26,14 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torchvision.transforms.v2 import functional as vision
+from typing_extensions import override
 
 from nas.errors import DataError
 
 IN_MEMORY = 2 * 2**30
 CHUNK, PICTURES = 1024, 16  # images that are resized together, pictures that a thread decodes in one go
+DAMAGED = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
+"""What PIL raises for damaged files."""
 T = TypeVar("T")
 
 
@@ -68,19 +71,19 @@ class Pixels(Images):
         assert self.array.ndim in (3, 4)
 
     @property
+    @override
     def channels(self) -> int:
-        """1 (grey) or 3 (RGB)."""
         return 1 if self.array.ndim == 3 else int(self.array.shape[3])
 
     def __len__(self) -> int:
         return len(self.array)
 
-    def native_size(self, indices: NDArray[np.int64]) -> int | None:  # noqa: ARG002  (all images have one shape)
-        """Side of the squares at `indices`, None where they differ."""
+    @override
+    def native_size(self, indices: NDArray[np.int64]) -> int | None:
         return square(self.array.shape)
 
+    @override
     def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        """The images at `indices`: uint8, N x C x size x size."""
         images_NCHW = _allocate((len(indices), self.channels, size, size))
         for start in range(0, len(indices), CHUNK):
             chunk = self.array[indices[start : start + CHUNK]]
@@ -101,25 +104,25 @@ class Pictures(Images):
     n: int
 
     @property
+    @override
     def channels(self) -> int:
-        """1 (grey) or 3 (RGB)."""
         return 3
 
     def __len__(self) -> int:
         return self.n
 
+    @override
     def native_size(self, indices: NDArray[np.int64]) -> int | None:
-        """Side of the squares at `indices`, None where they differ."""
         sides = {side for index in indices for side in self._opened(int(index), lambda picture: picture.size)}
         return sides.pop() if len(sides) == 1 else None
 
+    @override
     def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        """The images at `indices`: uint8, N x C x size x size."""
         images_NCHW = _allocate((len(indices), self.channels, size, size))
 
         def decode(start: int) -> None:
-            for place in range(start, min(start + PICTURES, len(indices))):
-                images_NCHW[place] = self._decode(int(indices[place]), size)
+            for n in range(start, min(start + PICTURES, len(indices))):
+                images_NCHW[n] = self._decode(int(indices[n]), size)
 
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         try:
@@ -137,12 +140,7 @@ class Pictures(Images):
         try:
             with self.open(index) as picture:
                 return look(picture)
-        except (
-            UnidentifiedImageError,
-            OSError,
-            ValueError,
-            SyntaxError,
-        ) as fault:  # PIL raises all of these for damaged files
+        except DAMAGED as fault:
             raise DataError(f"{self.name(index)}: not a readable picture ({fault}); remove or replace it") from None
 
 

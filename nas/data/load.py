@@ -42,7 +42,7 @@ def load_data(spec: DataSpec, *, task: Task | None = None, image_size: int, seed
     source = _read(spec, _checked(spec))
     _check(source)
     train, held_out = _divide(source, spec, seed)
-    images = source.train.images.read(train, image_size)
+    images = source.train.images.read(train, image_size)  # once: they also give mean and deviation
     mean, std = _statistics(images)
 
     def split(of: Labelled, indices: ImageIndices | None) -> Split:
@@ -67,10 +67,12 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> tuple[ImageIndices, di
     brings).
     """
     labels = source.train.labels
+    # The test split goes first, and by a seed of its own, so that it is the same whatever a study asks after it.
     train: ImageIndices = np.arange(len(labels))
     carved: dict[str, ImageIndices | None] = {"test": None, "validation": None}
     if source.test is None:
         train, carved["test"] = set_aside(labels, train, round(TEST_SHARE * len(train)), TEST_SEED, "test split")
+    # Then the study's draw of training images, and of these the search-validation split.
     draw = seeds.derive(seed, seeds.SPLITTING)
     if spec.train_images is not None and spec.train_images != len(train):
         if spec.train_images > len(train):

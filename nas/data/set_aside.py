@@ -28,6 +28,7 @@ def set_aside(
             f"is in both parts ({scarce}); "
             "add images or change the share"
         )
+    # Counts alone do not decide it: rounding may leave a rare class out of one part, which is seen only afterwards.
     rest, taken = train_test_split(among, test_size=take, stratify=labels[among], random_state=seed % 2**32)
     for part in (rest, taken):
         lost = np.setdiff1d(classes, labels[part])

@@ -37,27 +37,27 @@ class Source:
     @property
     def splits(self) -> dict[str, Labelled]:
         """The splits that are there, by name."""
-        found = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in found.items() if split is not None}
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
 
 def labelled(images: Images, labels: ArrayLike, where: str) -> Labelled:
     """Checks that there is one class per image. Labels of shape N or N x 1; `where` names the file and key for the
     message.
     """
-    found: NDArray[Any] = np.asarray(labels)
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer):
+    array: NDArray[Any] = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise DataError(
-            f"{where}: labels are {found.dtype} of shape {found.shape}; "
+            f"{where}: labels are {array.dtype} of shape {array.shape}; "
             "needed: one class number per image (integers, N or N x 1)"
         )
-    if len(found) != len(images):
-        raise DataError(f"{where}: {len(found)} labels for {len(images)} images; the file seems damaged or mixed up")
-    if len(found) == 0:
+    if len(array) != len(images):
+        raise DataError(f"{where}: {len(array)} labels for {len(images)} images; the file seems damaged or mixed up")
+    if len(array) == 0:
         raise DataError(f"{where}: no images")
-    return Labelled(images, found.astype(np.int64))
+    return Labelled(images, array.astype(np.int64))
 
 
 def class_names(labels: NDArray[np.int64], where: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def measure(
     Every second round goes through the models backwards, so that no model always follows the same one.
     """
     models = {name: model.to(device).eval() for name, model in models.items()}
-    found: dict[str, dict[str, float]] = {name: {} for name in models}
+    medians: dict[str, dict[str, float]] = {name: {} for name in models}
     rounds: dict[str, int] = {}
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
@@ -55,8 +55,8 @@ def measure(
             times = _rounds(models, x, seconds)
         rounds[str(batch)] = len(next(iter(times.values())))
         for name, measured in times.items():
-            found[name][str(batch)] = 1e3 * statistics.median(measured)
-    return Latency(found, rounds, torch.get_num_threads(), device.type)
+            medians[name][str(batch)] = 1e3 * statistics.median(measured)
+    return Latency(medians, rounds, torch.get_num_threads(), device.type)
 
 
 def _rounds(models: Mapping[str, nn.Module], x: torch.Tensor, seconds: float) -> dict[str, list[float]]:

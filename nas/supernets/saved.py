@@ -38,7 +38,7 @@ WEIGHTS, RECIPE = "model.safetensors", "model.json"
 class Blueprint:
     """How to rebuild an extracted module: the timm model it came from, the sizes of its axes, and what was selected.
 
-    `about` is free for what a reader wants to know: architecture, costs, accuracy, normalisation of the images.
+    `about` is free for what a reader wants to know: architecture, costs, metrics, normalisation of the images.
     """
 
     model: str

@@ -54,9 +54,9 @@ class Supernet(nn.Module):
         self.register_load_state_dict_pre_hook(_name_as_supernet)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor, architecture: Architecture) -> Tensor:
-        """Logits (batch x classes) of one sub-network on images x (batch x channels x height x width)."""
-        logits: Tensor = self.subnet(architecture)(x)
-        return logits
+        """Outputs of one sub-network for images x (batch x channels x height x width)."""
+        outputs: Tensor = self.subnet(architecture)(x)
+        return outputs
 
     def subnet(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module:
         """One sub-network as a module: timm's and torch's classes, whose parameters are slices of the supernet's.
@@ -71,15 +71,15 @@ class Supernet(nn.Module):
         return self._carve(parameters, self.space.sizes(architecture))
 
     def relaxed(self, x: Tensor, gates: Mapping[str, Tensor], where: Where = "consumed") -> Tensor:
-        """Logits of the whole model with the units of some axes multiplied by gates (axis -> one value per unit).
+        """Outputs of the whole model with the units of some axes multiplied by gates (axis -> one value per unit).
 
         `where="consumed"` multiplies what the next layer reads, after the activation (DAN's output mixing: nested
         choices collapse into the sum of the gates that keep a unit). `where="produced"` multiplies what a layer writes,
         before the activation (SiDT). A gate on "depth.3" scales what block 3 adds to the residual stream. Gates act on
         the parameters, so a pass costs what a plain pass does. Raises ModelError for an axis that has no exact gate.
         """
-        logits: Tensor = self.relaxed_model(gates, where)(x)
-        return logits
+        outputs: Tensor = self.relaxed_model(gates, where)(x)
+        return outputs
 
     def relaxed_model(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> nn.Module:
         """The whole model with gates folded into its parameters; see `relaxed`."""

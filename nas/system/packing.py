@@ -31,7 +31,7 @@ def pack(value: object) -> Packed:
     content = io.BytesIO()
     packer = _Packer(content)
     packer.dump(value)
-    return Packed(content.getvalue(), tuple(array for array, _ in packer.found.values()))
+    return Packed(content.getvalue(), tuple(packer.arrays))
 
 
 def unpack(packed: Packed) -> Any:
@@ -44,23 +44,35 @@ def unpack(packed: Packed) -> Any:
 class _Packer(pickle.Pickler):
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.found: dict[int, tuple[np.ndarray, Tensor]] = {}
-        """By identity; the tensors are kept, so that no other object takes the identity of one that is gone."""
+        self.arrays: list[np.ndarray] = []
+        self._packed: dict[int, tuple[int, Tensor]] = {}
+        """Identity of a tensor -> the position of its array, and the tensor: it is kept, so that no other object takes
+        the identity of one that is gone.
+        """
 
     def persistent_id(self, value: object) -> tuple[int, bool, bool] | None:
+        """What pickle writes in place of a tensor: position of its array, whether it is a parameter, whether it takes
+        gradients. None for all else, which pickle writes itself.
+        """
         if not isinstance(value, Tensor) or value.dtype == torch.bfloat16:  # numpy has no such type
             return None
-        if id(value) not in self.found:
-            self.found[id(value)] = (value.detach().cpu().contiguous().numpy(), value)
-        return list(self.found).index(id(value)), isinstance(value, nn.Parameter), value.requires_grad
+        if id(value) not in self._packed:
+            self._packed[id(value)] = len(self.arrays), value
+            self.arrays.append(value.detach().cpu().contiguous().numpy())
+        position, _ = self._packed[id(value)]
+        return position, isinstance(value, nn.Parameter), value.requires_grad
 
 
 class _Unpacker(pickle.Unpickler):
     arrays: tuple[np.ndarray, ...] = ()
 
-    def persistent_load(self, told: tuple[int, bool, bool]) -> Tensor:
-        place, parameter, grad = told
+    def persistent_load(self, written: tuple[int, bool, bool]) -> Tensor:
+        """The tensor for which `_Packer.persistent_id` wrote this."""
+        position, parameter, takes_gradients = written
         with warnings.catch_warnings():
+            # Ray maps its arrays read-only. We promise not to write to them (see the module's text).
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            tensor = torch.from_numpy(self.arrays[place])
-        return nn.Parameter(tensor, requires_grad=grad) if parameter else tensor.requires_grad_(grad)
+            tensor = torch.from_numpy(self.arrays[position])
+        if parameter:
+            return nn.Parameter(tensor, requires_grad=takes_gradients)
+        return tensor.requires_grad_(takes_gradients)

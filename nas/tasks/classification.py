@@ -70,7 +70,7 @@ class Classification(Task):
 
     @override
     def tally(self) -> Tally:
-        return _Counted()
+        return _Sums()
 
     @override
     def difference(self, first: Tensor, second: Tensor) -> float:
@@ -96,7 +96,7 @@ class Classification(Task):
 
 @final
 @dataclass(frozen=True)
-class _Counted:
+class _Sums:
     """Of the images seen so far: how many are right, and the sum of their losses."""
 
     right: int = 0
@@ -107,9 +107,9 @@ class _Counted:
     def metrics(self) -> dict[str, float]:
         return {ACCURACY.name: self.right / self.n, LOSS.name: self.loss / self.n}
 
-    def after(self, outputs: Tensor, targets: Targets) -> _Counted:
+    def after(self, outputs: Tensor, targets: Targets) -> _Sums:
         assert isinstance(targets, Tensor)
         logits = outputs.float()
         right = int((logits.argmax(1) == targets).sum())
         loss = float(functional.cross_entropy(logits, targets, reduction="sum"))
-        return _Counted(self.right + right, self.loss + loss, self.n + len(targets))
+        return _Sums(self.right + right, self.loss + loss, self.n + len(targets))

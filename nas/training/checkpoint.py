@@ -84,13 +84,14 @@ def state(progress: Progress) -> dict[str, Tensor]:
     """All tensors under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY; on the CPU, and cloned, as
     safetensors refuses shared memory.
     """
-    found = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
+    tensors = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
     if progress.average is not None:
-        found |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
-    optimised = progress.optimiser.state_dict()["state"] if progress.optimiser is not None else {}
-    for index, state in optimised.items():
-        found |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
-    return {name: value.detach().cpu().contiguous().clone() for name, value in found.items()}
+        tensors |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
+    # AdamW's state: number of a parameter -> its moments and its count of steps. Its settings follow from the recipe.
+    moments = progress.optimiser.state_dict()["state"] if progress.optimiser is not None else {}
+    for number, of_parameter in moments.items():
+        tensors |= {f"optimiser.{number}.{key}": value for key, value in of_parameter.items()}
+    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
 def restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
@@ -100,12 +101,12 @@ def restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
         progress.average.load_state_dict(_below("average", tensors))
     if progress.optimiser is None:
         return
-    state: dict[int, dict[str, Tensor]] = {}
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _below("optimiser", tensors).items():
-        index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = value
+        number, key = name.split(".", 1)
+        moments.setdefault(int(number), {})[key] = value
     groups = progress.optimiser.state_dict()["param_groups"]
-    progress.optimiser.load_state_dict({"state": state, "param_groups": groups})
+    progress.optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
 
 @contextmanager
@@ -120,14 +121,14 @@ def _readable(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _header(path: Path, header: Mapping[str, str] | None) -> Mapping[str, str]:
-    found = header or {}
-    if found.get("format") != FORMAT:
+def _header(path: Path, metadata: Mapping[str, str] | None) -> Mapping[str, str]:
+    header = metadata or {}
+    if header.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path}: not a training checkpoint of this version (found {found.get('format')!r}); "
+            f"{path}: not a training checkpoint of this version (found {header.get('format')!r}); "
             "delete it to train from the start"
         )
-    return found
+    return header
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -135,10 +136,10 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _check_identity(path: Path, found: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    other = [f"{key} {found.get(key)!r}, now {asked.get(key)!r}" for key in asked if found.get(key) != asked.get(key)]
-    if other:
+def _check_identity(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    changes = [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]
+    if changes:
         raise CheckpointError(
-            f"{path}: from a run with other settings ({'; '.join(other)}); "
+            f"{path}: from a run with other settings ({'; '.join(changes)}); "
             "delete it to train from the start, or restore the settings"
         )

@@ -112,6 +112,7 @@ class _Run:
         """The epochs that are done, with the state that they left, on all ranks."""
         path, ranks = self.runtime.checkpoint, self.runtime.ranks
         history = checkpoint.resume(path, self.progress) if path else History()
+        # Only the first rank has the file; the others get its state, which may be that of no epoch at all.
         history, state = ranks.shared((history, checkpoint.state(self.progress) if history else {}))
         if state and ranks.rank:
             checkpoint.restore(state, self.progress)
@@ -121,9 +122,11 @@ class _Run:
         """One pass over the training split, and the evaluation after it."""
         start = time.perf_counter()
         self.module.train()
+        # Ranks begin an epoch alike, whatever their buffers saw in the one before.
         self.runtime.ranks.level(self.module)
         _refresh(self.runtime, self.module)
         total, rate = 0.0, 0.0
+        # Dropout differs from rank to rank: each has a part of the batch of its own.
         with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.runtime.ranks.rank), self.device):
             for update, group in enumerate(self._groups(epoch)):
                 rate = learning_rate(self.recipe, epoch * self.updates + update, self.updates)
@@ -199,14 +202,14 @@ class _Run:
         if not torch.isfinite(norm):
             raise self._diverged(f"the gradient's norm is {float(norm)}", epoch, update * self.recipe.accumulate)
 
-    def _diverged(self, what: str, epoch: int, step: int) -> TrainingError:
+    def _diverged(self, symptom: str, epoch: int, step: int) -> TrainingError:
         kept = (
             f"; the checkpoint of epoch {epoch} is kept in {self.runtime.checkpoint}"
             if self.runtime.checkpoint and epoch
             else ""
         )
         return TrainingError(
-            f"{self.runtime.title}: {what} in epoch {epoch + 1}, step {step + 1} of {self.batches}{kept}; "
+            f"{self.runtime.title}: {symptom} in epoch {epoch + 1}, step {step + 1} of {self.batches}{kept}; "
             f"lower lr ({self.recipe.lr:g}), lengthen warmup ({self.recipe.warmup:g}) or set clip ({self.recipe.clip})"
         )
 

@@ -26,6 +26,7 @@ def adamw(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     """AdamW over the trainable parameters; no decay for vectors, and for what a module of timm's names in
     `no_weight_decay()` (tokens, positions). A group's `pace` multiplies the learning rate, see `Paced`.
     """
+    # What has a pace of its own is taken out of timm's groups (with and without decay), and stands in groups alone.
     paces = module.paces() if isinstance(module, Paced) else {}
     apart = {name: parameter for name, parameter in module.named_parameters() if name in paces}
     own = set(map(id, apart.values()))
@@ -40,6 +41,7 @@ def adamw(module: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Rate of optimiser step `step` (from 0) of epochs x steps_per_epoch: linear from 0 to `lr`, then cosine to 0."""
     total = recipe.epochs * steps_per_epoch
+    # A run shorter than its warm-up would never reach its peak: then half of it is warm-up.
     warmup = round(min(recipe.warmup, recipe.epochs / 2) * steps_per_epoch)
     if step < warmup:
         return recipe.lr * (step + 1) / (warmup + 1)

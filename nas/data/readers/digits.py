@@ -13,7 +13,7 @@ from nas.data.source import Source, class_names, labelled
 
 def read() -> Source:
     """The digits; their 17 levels of grey are spread over 0 ... 255. They have no test split of their own."""
-    found = load_digits()
-    images = np.round(found.images * (255 / 16)).astype(np.uint8)
-    train = labelled(Pixels(images), found.target, "digits")
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    train = labelled(Pixels(images), digits.target, "digits")
     return Source("digits", class_names(train.labels, "digits"), train)

@@ -49,10 +49,10 @@ def _folders(path: Path) -> list[str]:
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    found = _folders(path)
-    if len(found) < 2:
-        raise DataError(f"{path}: found {len(found)} class folders; at least two are needed, each with its pictures")
-    return tuple(found)
+    classes = tuple(_folders(path))
+    if len(classes) < 2:
+        raise DataError(f"{path}: found {len(classes)} class folders; at least two are needed, each with its pictures")
+    return classes
 
 
 def _split(path: Path, classes: tuple[str, ...]) -> Labelled:
@@ -63,9 +63,9 @@ def _split(path: Path, classes: tuple[str, ...]) -> Labelled:
         )
     files, labels = [], []
     for k, name in enumerate(classes):
-        found = sorted(file for file in (path / name).rglob("*") if file.suffix.lower() in ENDINGS)
-        files += found
-        labels += [k] * len(found)
+        pictures_of_class = sorted(file for file in (path / name).rglob("*") if file.suffix.lower() in ENDINGS)
+        files += pictures_of_class
+        labels += [k] * len(pictures_of_class)
     if not files:
         raise DataError(f"{path}: no pictures in its class folders; known endings: {', '.join(sorted(ENDINGS))}")
     pictures = Pictures(lambda i: Image.open(files[i]), lambda i: str(files[i]), len(files))

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from nas.data.images import Images, Pixels, square
 from nas.data.source import Labelled, Source, class_names, labelled
@@ -32,19 +33,19 @@ class Archived(Images):
     shape: tuple[int, ...]
 
     @property
+    @override
     def channels(self) -> int:
-        """1 (grey) or 3 (RGB)."""
         return 1 if len(self.shape) == 3 else self.shape[3]
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def native_size(self, indices: NDArray[np.int64]) -> int | None:  # noqa: ARG002  (all images have one shape)
-        """Side of the squares at `indices`, None where they differ."""
+    @override
+    def native_size(self, indices: NDArray[np.int64]) -> int | None:
         return square(self.shape)
 
+    @override
     def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        """The images at `indices`: uint8, N x C x size x size."""
         return Pixels(_array(self.path, self.key)).read(indices, size)
 
 
@@ -92,8 +93,8 @@ def _header(path: Path, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _array(path: Path, key: str) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found: NDArray[Any] = archive[key]
-            return found
+            array: NDArray[Any] = archive[key]
+            return array
     except DAMAGED as fault:
         raise _damaged(path, fault) from None
 

@@ -57,11 +57,11 @@ SETS = {
 def read(name: str, root: Path) -> Source:
     """Opens the data set below `root`; a set of one split only (eurosat) is split by us."""
     known = SETS[name]
-    found = {
+    splits = {
         split: _labelled(_open(name, root, keywords), f"{name} {split}") for split, keywords in known.splits.items()
     }
-    names = class_names(found["train"].labels, name)
-    return Source(name, names, found["train"], found.get("validation"), found.get("test"))
+    names = class_names(splits["train"].labels, name)
+    return Source(name, names, splits["train"], splits.get("validation"), splits.get("test"))
 
 
 def _open(name: str, root: Path, keywords: dict[str, Any]) -> Any:

@@ -50,6 +50,7 @@ class AdjoinedStep:
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
+        # In the first epochs of a gradual retraining, `small` is approached block by block.
         now = self.stages[context.epoch] if context.epoch < len(self.stages) else self.small
         large, small = context.module(batch.inputs, self.large), context.module(batch.inputs, now)
         yield adjoined_loss(large, small, batch.targets, context, detach=self.detach, small_ce=self.small_ce)

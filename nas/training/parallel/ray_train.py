@@ -65,6 +65,7 @@ class OnRay:
     def _train(self, assignment: Assignment, path: Path, runtime: Runtime, folder: str) -> None:
         """Until the checkpoint at `path` is that of the last epoch."""
         os.environ.update(ENVIRONMENT)
+        # The keeper writes to this machine's disk, so it must run here; it waits for the workers and needs no CPU.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
         trainer = self._trainer({"assignment": [ray.put(assignment.packed())], "keeper": keeper}, folder)
@@ -122,7 +123,7 @@ class _Background:
     def _run(self) -> None:
         try:
             self._trainer.fit()
-        except BaseException as fault:
+        except BaseException as fault:  # of any kind: a thread has nobody to raise it to
             self.fault = fault
 
     def going(self, seconds: float) -> bool:

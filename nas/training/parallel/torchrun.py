@@ -33,7 +33,7 @@ def lead(work: Callable[[], object]) -> None:
     """Does `work` in the first process; the others serve until it is done. Without torchrun, just does it.
 
     When `work` fails, the first process ends, and with it the connection, which ends the others: they may be in the
-    midst of a training, and could not be told.
+    midst of a training, where no message would reach them.
     """
     if not launched():
         work()

@@ -68,5 +68,5 @@ class SupernetStep:
         if self._drawn is None or self._drawn[0] != key:
             rng = np.random.default_rng(seeds.derive(context.seed, seeds.SAMPLING, context.epoch))
             self._drawn = key, self.space.sample_table(rng, context.steps * self.rule.draws, self.limit)
-        first = context.step * self.rule.draws
+        first = context.step * self.rule.draws  # this step's rows of the epoch's table
         return self.space.from_table(self._drawn[1][first : first + self.rule.draws])
