@@ -166,7 +166,7 @@ def test_a_search_on_a_server_continues(url: str) -> None:
 def test_a_store_and_a_storage_share_a_database(url: str) -> None:
     with Store.create(url) as store:
         store.record("a", trial(0))
-    list(WithOptuna(storage=url).search(Toy().problem(trials=2)))
+    list(WithOptuna(storage=url).search(Toy().search(trials=2)))
     with Store.open(url) as store:
         assert len(store.trials("a", choices=CHOICES)) == 1
 

@@ -33,7 +33,7 @@ from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.with_optuna import study
 from nas.strategies.with_optuna.samplers import Sampling, quiet, sampling
-from nas.strategies.with_optuna.study import StoredStudy, Subject, directions
+from nas.strategies.with_optuna.study import StoredStudy, Topic, directions
 
 
 def _known(sampler: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
@@ -91,7 +91,7 @@ class WithOptuna(AskTell):
                 f"{chosen.name} with {len(problem.objectives)} objectives ({fault}); allowed: tpe, gp, nsga2, nsga3"
             ) from fault
         if self.storage is not None:
-            study.check(self.storage, self.subject(problem))
+            study.check(self.storage, self.topic(problem))
         elif self.study is not None:
             raise StrategyError(f"study '{self.study}' without a storage; allowed: both, or no study")
 
@@ -99,9 +99,9 @@ class WithOptuna(AskTell):
         """The sampler with its options."""
         return sampling(self.sampler, self.startup, self.population)
 
-    def subject(self, problem: Problem) -> Subject:
+    def topic(self, problem: Problem) -> Topic:
         """What the study in the storage is about."""
-        return Subject(
+        return Topic(
             run=problem.run,
             strategy=problem.strategy,
             objectives=problem.objectives,
@@ -135,7 +135,7 @@ class _StudyProposer(Proposer):
         self._feasible = _Feasible(options.sampling(), search)
         with quiet():
             self._study = optuna.create_study(sampler=self._feasible, directions=directions(self.problem.objectives))
-        self._stored = StoredStudy(options.storage, options.subject(self.problem)) if options.storage else None
+        self._stored = StoredStudy(options.storage, options.topic(self.problem)) if options.storage else None
         for trial in self.problem.prior:
             self._hear(trial)
 

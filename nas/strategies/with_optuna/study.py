@@ -34,7 +34,7 @@ RUN, NUMBER, SPACE = "nas_run", "nas_number", "nas_space"
 
 @final
 @dataclass(frozen=True)
-class Subject:
+class Topic:
     """What a study is about: the run, its strategy and objectives, the values of its choices, and the least and most
     of each cost that its limit allows. `study` names a study that several runs share; by default a run has its own.
     """
@@ -59,11 +59,11 @@ class Subject:
 
 @final
 class StoredStudy:
-    """The study of a subject. All methods raise `StoreError` for a storage that fails."""
+    """The study of a topic. All methods raise `StoreError` for a storage that fails."""
 
-    def __init__(self, url: str, subject: Subject) -> None:
+    def __init__(self, url: str, topic: Topic) -> None:
         """Opens the study, or makes it. Raises `StoreError` for one about other choices or objectives, too."""
-        self._url, self._subject = url, subject
+        self._url, self._topic = url, topic
         self._storage = opened(url)
         self._trials: dict[int, Trial] = {}
         with self._careful():
@@ -79,20 +79,20 @@ class StoredStudy:
             return
         with self._careful():
             # A study that several runs share is never deleted: there, the new trial stands beside the old one.
-            if stored is None or self._subject.study is not None:
+            if stored is None or self._topic.study is not None:
                 self._write(trial)
                 return
-            optuna.delete_study(study_name=self._subject.name, storage=self._storage)
+            optuna.delete_study(study_name=self._topic.name, storage=self._storage)
             self._open()
             for known in self._trials.values():
                 self._write(known)
 
     def others(self) -> list[tuple[Architecture, Mapping[str, float]]]:
         """What other runs have measured since this was last asked: architectures, and the values of objectives."""
-        names = [objective.metric for objective in self._subject.objectives]
+        names = [objective.metric for objective in self._topic.objectives]
         with self._careful():
             done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        fresh = [t for t in done if t.number not in self._heard and t.user_attrs.get(RUN) != self._subject.run]
+        fresh = [t for t in done if t.number not in self._heard and t.user_attrs.get(RUN) != self._topic.run]
         self._heard |= {t.number for t in fresh}
         return [(Architecture(t.params), dict(zip(names, t.values, strict=True))) for t in fresh]
 
@@ -101,12 +101,12 @@ class StoredStudy:
             return len(self._study.get_trials(deepcopy=False))
 
     def _open(self) -> None:
-        subject = self._subject
+        topic = self._topic
         self._study = optuna.create_study(
-            storage=self._storage, study_name=subject.name, directions=subject.directions, load_if_exists=True
+            storage=self._storage, study_name=topic.name, directions=topic.directions, load_if_exists=True
         )
         self._describe()
-        mine = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(RUN) == subject.run]
+        mine = [t for t in self._study.get_trials(deepcopy=False) if t.user_attrs.get(RUN) == topic.run]
         self._mine = {t.user_attrs[NUMBER]: (t.user_attrs["digest"], t.values) for t in mine}
         """The run's own trials that are there, by our numbers."""
         self._heard: set[int] = set()
@@ -114,23 +114,23 @@ class StoredStudy:
 
     def _describe(self) -> None:
         """Says what the study is about, unless somebody has; refuses one about something else."""
-        subject = self._subject
-        refuse_other(self._study, subject)
+        topic = self._topic
+        refuse_other(self._study, topic)
         if SPACE in self._study.user_attrs:
             return
-        self._study.set_metric_names([objective.metric for objective in subject.objectives])
-        identity = self._storage.get_study_id_from_name(subject.name)
-        self._storage.set_study_system_attr(identity, "dashboard:note_str:0", _note(subject))
+        self._study.set_metric_names([objective.metric for objective in topic.objectives])
+        identity = self._storage.get_study_id_from_name(topic.name)
+        self._storage.set_study_system_attr(identity, "dashboard:note_str:0", _note(topic))
         self._storage.set_study_system_attr(identity, "dashboard:note_ver", 1)
-        self._study.set_user_attr(SPACE, _fingerprint(subject))
+        self._study.set_user_attr(SPACE, _fingerprint(topic))
 
     def _write(self, trial: Trial) -> None:
-        self._study.add_trial(_frozen(trial, self._subject))
+        self._study.add_trial(_frozen(trial, self._topic))
         self._mine[trial.number] = self._essence(trial)
 
     def _essence(self, trial: Trial) -> tuple[str, list[float] | None]:
         """What a trial that was stored is known by."""
-        return trial.architecture.digest, _values(trial, self._subject)
+        return trial.architecture.digest, _values(trial, self._topic)
 
     @contextmanager
     def _careful(self) -> Iterator[None]:
@@ -143,62 +143,62 @@ def directions(objectives: Sequence[Objective]) -> list[StudyDirection]:
     return [StudyDirection.MAXIMIZE if o.maximise else StudyDirection.MINIMIZE for o in objectives]
 
 
-def check(url: str, subject: Subject) -> None:
+def check(url: str, topic: Topic) -> None:
     """Raise `StoreError` when nothing answers at the URL, or when the study there is about something else."""
     if not holds(url):
         return
     storage = opened(url)
     with faults(url), quiet():
-        if subject.name in optuna.get_all_study_names(storage):
-            refuse_other(optuna.load_study(study_name=subject.name, storage=storage), subject)
+        if topic.name in optuna.get_all_study_names(storage):
+            refuse_other(optuna.load_study(study_name=topic.name, storage=storage), topic)
 
 
-def refuse_other(study: optuna.Study, subject: Subject) -> None:
+def refuse_other(study: optuna.Study, topic: Topic) -> None:
     """Raise `ValueError` for a study about other choices or objectives. One that nobody has described may be new."""
-    names = study.metric_names or [objective.metric for objective in subject.objectives]
-    if study.directions != subject.directions or names != [objective.metric for objective in subject.objectives]:
+    names = study.metric_names or [objective.metric for objective in topic.objectives]
+    if study.directions != topic.directions or names != [objective.metric for objective in topic.objectives]:
         ways = ", ".join(f"{n} {d.name.lower()}d" for n, d in zip(names, study.directions, strict=False))
-        raise ValueError(f"the study '{subject.name}' there has other objectives ({ways}); name another `study:`")
+        raise ValueError(f"the study '{topic.name}' there has other objectives ({ways}); name another `study:`")
     known = study.user_attrs.get(SPACE)
-    if known not in (None, _fingerprint(subject)) or (known is None and study.get_trials(deepcopy=False)):
-        raise ValueError(f"the study '{subject.name}' there is about other choices; name another `study:`")
+    if known not in (None, _fingerprint(topic)) or (known is None and study.get_trials(deepcopy=False)):
+        raise ValueError(f"the study '{topic.name}' there is about other choices; name another `study:`")
 
 
-def _fingerprint(subject: Subject) -> str:
-    choices = {name: list(values) for name, values in subject.choices.items()}
+def _fingerprint(topic: Topic) -> str:
+    choices = {name: list(values) for name, values in topic.choices.items()}
     return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _note(subject: Subject) -> str:
-    ways = ", ".join(f"{o.metric} ({'more' if o.maximise else 'less'} is better)" for o in subject.objectives)
+def _note(topic: Topic) -> str:
+    ways = ", ".join(f"{o.metric} ({'more' if o.maximise else 'less'} is better)" for o in topic.objectives)
     costs = ", ".join(
         f"{q.name} ({f'{q.times} x {q.of}' if isinstance(q, Multiple) else q.title})" for q in quantities.costs()
     )
     return (
-        f"Written by nas: {'several runs' if subject.study else f'run {subject.run}, strategy {subject.strategy}'}.\n\n"
+        f"Written by nas: {'several runs' if topic.study else f'run {topic.run}, strategy {topic.strategy}'}.\n\n"
         f"Objectives: {ways}. Parameters are the values of the search space's choices. Constraints say by which share "
         "a cost is over its limit; at most 0 is within. User attributes hold what else is known of a trial: costs of "
         f"the whole model, {costs}; the architecture's digest; its run."
     )
 
 
-def _values(trial: Trial, subject: Subject) -> list[float] | None:
-    return [trial.value(o.metric) for o in subject.objectives] if trial.state == "done" else None
+def _values(trial: Trial, topic: Topic) -> list[float] | None:
+    return [trial.value(o.metric) for o in topic.objectives] if trial.state == "done" else None
 
 
-def _frozen(trial: Trial, subject: Subject) -> FrozenTrial:
+def _frozen(trial: Trial, topic: Topic) -> FrozenTrial:
     """A trial as Optuna knows them, finished now."""
-    violations = _violations(trial, subject.bounds)
+    violations = _violations(trial, topic.bounds)
     frozen = optuna.trial.create_trial(
         state=STATES[trial.state],
-        values=_values(trial, subject),
+        values=_values(trial, topic),
         params=dict(trial.architecture),
-        distributions={name: CategoricalDistribution(values) for name, values in subject.choices.items()},
+        distributions={name: CategoricalDistribution(values) for name, values in topic.choices.items()},
         user_attrs={
             **trial.costs,
             **trial.multiples,
             **trial.metrics,
-            RUN: subject.run,
+            RUN: topic.run,
             NUMBER: trial.number,
             "strategy": trial.strategy,
             "seed": trial.seed,

@@ -16,7 +16,7 @@ def export(record: Record, url: str) -> dict[str, int]:
     """
     try:
         from nas.strategies.with_optuna.storage import holds
-        from nas.strategies.with_optuna.study import StoredStudy, Subject
+        from nas.strategies.with_optuna.study import StoredStudy, Topic
     except ModuleNotFoundError as absent:
         raise StrategyError("the export needs the package 'optuna': pip install 'nas[optuna]'") from absent
     holds(url)
@@ -24,9 +24,9 @@ def export(record: Record, url: str) -> dict[str, int]:
     for strategy in dict.fromkeys([record.strategy, "uniform"]):
         trials = record.stored(strategy)
         if trials:
-            subject = Subject(record.label, strategy, record.objectives, record.choices, record.bounds)
-            study = StoredStudy(url, subject)
+            topic = Topic(record.label, strategy, record.objectives, record.choices, record.bounds)
+            study = StoredStudy(url, topic)
             for trial in trials:
                 study.add(trial)
-            counts[subject.name] = len(study)
+            counts[topic.name] = len(study)
     return counts
