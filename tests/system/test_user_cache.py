@@ -61,6 +61,7 @@ def test_what_is_known_of_one_thing_is_not_known_of_another(other: dict[str, obj
         b"[" * 100_000,
         pickle.dumps(FACT),
     ],
+    ids=["empty", "no text", "a list", "of nothing", "another type", "a key less", "another model", "deep", "a pickle"],
 )
 def test_a_damaged_or_foreign_file_counts_as_none_and_is_replaced(folder: Path, content: bytes) -> None:
     user_cache.remember(FACT, ABOUT)
