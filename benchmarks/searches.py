@@ -117,7 +117,7 @@ class Bench:
         study = Study.from_yaml(json.dumps(_study(data)), folder=RUN)
         study.run()
         workshop = study._workshop(show=False)
-        supernet = workshop.supernet()
+        supernet = workshop.supernets.shared()
         self.space, self.cost = workshop.space, workshop.cost
         assert workshop.limit is not None
         self.limit: Limit = workshop.limit

@@ -121,7 +121,7 @@ class Study:
         self.folder.need(SUPERNET)
         architecture, strategy = self._named(digest, number)
         workshop = self._workshop()
-        supernet = workshop.supernet(strategy)
+        supernet = workshop.supernets.of(strategy)
         module = supernet.extract(architecture).eval()
         if to is not None:
             if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
@@ -145,7 +145,7 @@ class Study:
             folder = self.folder.stage(RETRAIN.name) / self._role(architecture)
             extracted = folder.with_name(f"{folder.name}-start")
             if workshop.config.retrain.loss != "adjoined":  # which starts from the supernet itself
-                supernet = workshop.supernet(strategy)
+                supernet = workshop.supernets.of(strategy)
                 with replaced_folder(extracted) as partial:
                     save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, {}))
             retrain(workshop, architecture, extracted, folder, strategy=strategy)

@@ -22,7 +22,8 @@ from nas.studies.run.folder import write_json
 from nas.studies.run.identity import Identity
 from nas.studies.run.record import Record
 from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, SUPERNET
-from nas.studies.stages.workshop import CHECKPOINT, ORDERING, WEIGHTS, Workshop
+from nas.studies.run.weights import WEIGHTS
+from nas.studies.stages.workshop import CHECKPOINT, ORDERING, Workshop
 from nas.studies.store.store import Store
 from nas.studies.study import Study
 from nas.supernets import load
@@ -67,7 +68,7 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
     assert explored.winner.metrics != explored.uniform.metrics
     workshop = workshop_of(learned)
     for role, strategy in (("winner", "evolution"), ("uniform", "uniform")):
-        supernet = workshop.supernet(strategy)
+        supernet = workshop.supernets.of(strategy)
         evaluator = Evaluator(supernet, workshop.data.validation, workshop.task)
         evaluation = evaluator(learned.record.stored(strategy)[0].architecture)
         assert explored.roles[role].metrics == pytest.approx(evaluation.metrics)
@@ -77,8 +78,8 @@ def test_winner_and_baseline_are_measured_on_and_extracted_from_supernets_of_the
 
 def test_the_baseline_runs_on_the_studys_supernet(learned: Study) -> None:
     workshop = workshop_of(learned)
-    assert (workshop.source("evolution"), workshop.source("uniform")) == ("explore", "supernet")
-    own, adopted = workshop.supernet("uniform"), workshop.supernet("evolution")
+    assert (workshop.supernets.source("evolution"), workshop.supernets.source("uniform")) == (EXPLORE, SUPERNET)
+    own, adopted = workshop.supernets.of("uniform"), workshop.supernets.of("evolution")
     stored = load_file(learned.folder.path / "supernet" / WEIGHTS)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in own.state_dict().items())
     assert not torch.equal(own.model.get_parameter("head.weight"), adopted.model.get_parameter("head.weight"))
@@ -110,7 +111,7 @@ def test_the_relaxed_training_is_kept_and_its_checkpoint_is_not(learned: Study) 
 def test_an_architecture_by_name_comes_from_the_supernet_of_its_strategy(learned: Study) -> None:
     images = next(workshop_of(learned).data.validation.batches(8)).inputs
     best = learned.record.result(EXPLORE).winner
-    supernet = workshop_of(learned).supernet("evolution")
+    supernet = workshop_of(learned).supernets.of("evolution")
     with torch.no_grad():
         expected = supernet(images, learned.record.stored("evolution")[0].architecture)
         for name in ({}, {"number": 0}, {"digest": best.digest}):
@@ -125,12 +126,12 @@ def test_other_architectures_are_retrained_from_the_supernet_of_their_strategy(t
     images = next(workshop_of(study).data.validation.batches(8)).inputs
     study.retrain(digest=other.digest)
     with torch.no_grad():
-        expected = workshop_of(study).supernet("uniform")(images, other)
+        expected = workshop_of(study).supernets.of("uniform")(images, other)
         found = load(study.folder.path / "retrain" / other.digest)(images)
         winner = load(study.folder.path / "retrain" / "winner")(images)
         best = study.record.stored("evolution")[0].architecture
         assert torch.equal(found, expected)
-        assert torch.equal(winner, workshop_of(study).supernet("evolution")(images, best))
+        assert torch.equal(winner, workshop_of(study).supernets.of("evolution")(images, best))
 
 
 @pytest.mark.parametrize(("before", "strategy"), [(True, "evolution"), (False, "evolution"), (False, "uniform")])
@@ -163,10 +164,10 @@ def test_a_run_killed_while_it_adopts_ends_as_one_that_was_not(
             raise Stop
 
     with monkeypatch.context() as patched:
-        patched.setattr("nas.studies.stages.workshop.write_json", dying)
+        patched.setattr("nas.studies.stages.supernets.write_json", dying)
         with pytest.raises(Stop):
             learning(tmp_path / "run").run(quiet=True)
-    assert workshop_of(learning(tmp_path / "run")).source("evolution") == "supernet"
+    assert workshop_of(learning(tmp_path / "run")).supernets.source("evolution") == SUPERNET
     assert outcome(run_up_to("report", learning(tmp_path / "run")).record) == outcome(learned.record)
 
 

@@ -13,7 +13,7 @@ from studies_partial import found, run_up_to
 from nas.errors import RunError, StoreError
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.record import Record
-from nas.studies.run.results import STAGES
+from nas.studies.run.results import BASE, STAGES
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -122,5 +122,5 @@ def test_a_stage_that_is_redone_takes_the_later_ones_with_it(tmp_path: Path) -> 
     folder = RunFolder(tmp_path)
     for stage in ("base", "supernet", "explore"):
         (folder.stage(stage) / "weights").touch()
-    folder.forget_after("base")
+    folder.forget_after(BASE)
     assert [path.parent.name for path in tmp_path.glob("*/weights")] == ["base"]

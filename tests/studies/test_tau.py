@@ -77,7 +77,7 @@ def test_accuracies_are_of_the_search_validation_split(run: Study) -> None:
     workshop = run._workshop(show=False)
     winner = run.record.result(EXPLORE).winner
     work = Retraining(
-        supernet=workshop.supernet(winner.strategy),
+        supernet=workshop.supernets.of(winner.strategy),
         spec=workshop.config.retrain,
         data=workshop.data.without_test(),
         seed=workshop.config.seed,

@@ -13,6 +13,9 @@ from nas.studies.run.folder import write_bytes
 from nas.supernets.checkpoint import load_weights as load_checkpoint
 from nas.supernets.decompositions import Factoring
 
+WEIGHTS = "weights.safetensors"
+"""In the folders of the stages that train: what they end with."""
+
 
 def save_weights(path: Path, module: nn.Module) -> None:
     """Writes the state dict."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from nas.evaluation import Watch, evaluate
 from nas.studies.run.results import BASE, BaseResult, epochs_of
-from nas.studies.run.weights import save_weights
-from nas.studies.stages.workshop import CHECKPOINT, WEIGHTS, Workshop
+from nas.studies.run.weights import WEIGHTS, save_weights
+from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.supernets.checkpoint import load_weights as load_checkpoint
 from nas.training import PlainStep
 

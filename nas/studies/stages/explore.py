@@ -17,7 +17,7 @@ from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
-from nas.studies.run.results import UNIFORM, WINNER, ExploreResult, WinnerResult
+from nas.studies.run.results import EXPLORE, SUPERNET, UNIFORM, WINNER, ExploreResult, WinnerResult
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store.store import Store
 from nas.supernets import Supernet
@@ -42,7 +42,7 @@ def run(workshop: Workshop) -> ExploreResult:
             best = winner(live.history, objectives, workshop.limit)
             winners[role] = _result(best)
             if "positions" in best.notes:
-                save_examples(workshop.folder.stage("explore") / EXAMPLES, workshop.data.validation.images)
+                save_examples(workshop.folder.stage(EXPLORE.name) / EXAMPLES, workshop.data.validation.images)
         trials = store.trials(workshop.run_id, choices=workshop.choices)
     frame = trials_frame(trials, study=config.name, choices=list(workshop.choices), bounds={})
     return ExploreResult(
@@ -53,8 +53,8 @@ def run(workshop: Workshop) -> ExploreResult:
         failed=sum(trial.state == "failed" for trial in trials),
         stopped=sum(trial.state == "stopped" for trial in trials),
         candidates_per_hour=candidates_per_hour(frame),
-        adopted=workshop.source(config.strategy_name) == "explore",
-        relaxation=workshop.relaxation(),
+        adopted=workshop.supernets.source(config.strategy_name) is EXPLORE,
+        relaxation=workshop.supernets.relaxation(),
     )
 
 
@@ -72,10 +72,10 @@ def _settle(workshop: Workshop, store: Store) -> None:
     name = workshop.config.strategy_name
     if not workshop.study.strategy.needs_supernet:
         return
-    if workshop.source(name) != "explore":
+    if workshop.supernets.source(name) is not EXPLORE:
         store.clear(workshop.run_id, name)
     elif not store.trials(workshop.run_id, name, choices=workshop.choices):
-        workshop.disown()
+        workshop.supernets.disown()
 
 
 def _search(
@@ -84,6 +84,8 @@ def _search(
     """What the strategy may see: its own trials so far, and under their digests the measurements that the other made
     with the same weights.
     """
+    supernets = workshop.supernets
+    source = supernets.source(name)
 
     def record(trial: Trial) -> None:
         store.record(workshop.run_id, trial)
@@ -95,15 +97,15 @@ def _search(
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"
         live.measure = measured_on(adopted.to(workshop.device).eval())
-        workshop.adopt(adopted, rows)
+        supernets.adopt(adopted, rows)
         live.known = {}  # what others have measured, they have measured on other weights
 
     others = [
         trial
         for trial in store.trials(workshop.run_id, choices=workshop.choices)
-        if trial.state == "done" and trial.strategy != name and workshop.source(trial.strategy) == workshop.source(name)
+        if trial.state == "done" and trial.strategy != name and supernets.source(trial.strategy) is source
     ]
-    supernet = workshop.supernet()
+    supernet = supernets.shared()
     problem = Problem(
         space=workshop.space,
         objectives=objectives,
@@ -116,14 +118,14 @@ def _search(
     )
     live = Search(
         problem=problem,
-        measure=measured_on(supernet if workshop.source(name) == "supernet" else workshop.supernet(name)),
+        measure=measured_on(supernet if source is SUPERNET else supernets.of(name)),
         counts=workshop.cost.counts,
         record=record,
         begin=lambda number, architecture: workshop.activity.begin(name, number, architecture),
         history=store.trials(workshop.run_id, name, choices=workshop.choices),
         known={} if workshop.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
-        work=workshop.workplace(name, workshop.folder.stage("explore") / CHECKPOINT),
+        work=workshop.workplace(name, workshop.folder.stage(EXPLORE.name) / CHECKPOINT),
         adopt=adopt,
     )
     return live

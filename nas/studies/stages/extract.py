@@ -28,7 +28,7 @@ def run(workshop: Workshop) -> ExtractResult:
     """Extracts the winner of the strategy and of the uniform baseline, each from the supernet it was measured on."""
     folder = workshop.folder.stage(EXTRACT.name)
     models = {
-        role: extract(workshop, workshop.supernet(best.strategy), Architecture(best.architecture), folder / role)
+        role: extract(workshop, workshop.supernets.of(best.strategy), Architecture(best.architecture), folder / role)
         for role, best in workshop.folder.need(EXPLORE).roles.items()
     }
     return ExtractResult(winner=models[WINNER], uniform=models.get(UNIFORM))

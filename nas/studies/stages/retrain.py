@@ -25,7 +25,7 @@ def run(workshop: Workshop) -> RetrainResult:
     folder = workshop.folder.stage(RETRAIN.name)
     models, trials = workshop.folder.need(EXTRACT).roles, workshop.folder.need(EXPLORE).roles
     # The same architecture is retrained once, unless the two start from the weights of different supernets.
-    starts = {(model.digest, workshop.source(trials[role].strategy)) for role, model in models.items()}
+    starts = {(model.digest, workshop.supernets.source(trials[role].strategy)) for role, model in models.items()}
     twins = len(starts) < len(models)
     trainings = {}
     for role in [WINNER] if twins else models:
@@ -48,7 +48,7 @@ def retrain(
     if finished.exists():
         return read_json(finished, TrainingResult, remedy="delete it and run again")
     config = workshop.config
-    supernet = workshop.supernet(strategy)
+    supernet = workshop.supernets.of(strategy)
     module, step = start(
         config.retrain,
         supernet,

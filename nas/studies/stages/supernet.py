@@ -33,7 +33,7 @@ def run(workshop: Workshop) -> SupernetResult:
     step = workshop.study.rule.step(workshop.space, workshop.limit if config.supernet.within_limit else None)
     history = workshop.fit(SUPERNET, supernet, step, runtime)
     validation = ends(supernet)
-    workshop.save_supernet("supernet", supernet)
+    workshop.supernets.keep(SUPERNET, supernet)
     return SupernetResult(history=epochs_of(history), validation=validation, importance=epochs_of(ordered.history))
 
 

@@ -21,21 +21,20 @@ from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.file.resolve import Resolved
-from nas.studies.run.folder import RunFolder, read_json, write_json
+from nas.studies.run.folder import RunFolder
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
 from nas.studies.run.results import (
     PREPARE,
     DataFacts,
-    EpochResult,
-    RelaxationResult,
     SplitSizes,
     Stage,
     StageResult,
 )
-from nas.studies.run.typed_json import parsed_plain, plain
-from nas.studies.run.weights import load_factoring, load_weights, save_factoring, save_weights
+from nas.studies.run.typed_json import plain
+from nas.studies.run.weights import WEIGHTS, load_weights
 from nas.studies.stages import trainers
+from nas.studies.stages.supernets import Supernets
 from nas.studies.store.heartbeat import Activity
 from nas.studies.store.store import Store
 from nas.supernets import Blueprint, Cost, Supernet, build
@@ -45,17 +44,10 @@ from nas.tasks import Task
 from nas.training import FitCall, History, Step, Workplace
 from nas.training.objectives.separate_norms import SeparateNorms
 
-WEIGHTS = "weights.safetensors"
 CHECKPOINT = "training.safetensors"
-"""Files in the folders of the stages that train: what they end with, and what they continue from until they are done.
-"""
+"""What a stage that trains continues from, until it is done."""
 ORDERING = "importance.safetensors"
 """What a criterion that trains continues from, until the stage `supernet` is done."""
-SELECTION, FACTORING = "selection.json", "factoring.safetensors"
-RELAXATION = "relaxation.json"
-"""Beside a supernet's weights: its remembered orders, by what it factors matrices, and how a strategy trained the one
-that it works on.
-"""
 
 
 @final
@@ -157,48 +149,10 @@ class Workshop:
         load_weights(self.folder.path / "base" / WEIGHTS, model)
         return model.to(self.device).eval()
 
-    def source(self, strategy: str) -> str:
-        """The stage whose supernet a strategy's architectures are measured on and extracted from: `explore` for the
-        study's own strategy when it trained one, else `supernet`.
-        """
-        adopted = strategy == self.config.strategy_name and (self.folder.path / "explore" / WEIGHTS).exists()
-        return "explore" if adopted else "supernet"
-
-    def supernet(self, strategy: str | None = None) -> Supernet:
-        """The supernet as the stage `supernet` left it; for a strategy, the one that its architectures are measured on
-        and extracted from (see `source`).
-        """
-        source = "supernet" if strategy is None else self.source(strategy)
-        supernet = Supernet(build(self.space.model, self.space.model_args), self.space)
-        load_weights(self.folder.path / source / WEIGHTS, supernet.model)
-        remedy = f"delete the folder '{self.folder.path / source}' and run again"
-        orders = read_json(self.folder.path / source / SELECTION, dict[str, list[int]], remedy=remedy)
-        supernet.selection.load(orders)
-        supernet.factor_by(load_factoring(self.folder.path / source / FACTORING))
-        return supernet.to(self.device).eval()
-
-    def save_supernet(self, stage: str, supernet: Supernet) -> None:
-        """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
-        folder = self.folder.stage(stage)
-        write_json(folder / SELECTION, supernet.selection.state())
-        save_factoring(folder / FACTORING, supernet.factoring)
-        save_weights(folder / WEIGHTS, supernet)
-
-    def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
-        """Keeps the supernet that the study's strategy trained, and the rows of its history."""
-        write_json(self.folder.stage("explore") / RELAXATION, parsed_plain(RelaxationResult, {"rows": rows}))
-        self.save_supernet("explore", supernet)
-
-    def disown(self) -> None:
-        """Undoes `adopt`."""
-        (self.folder.path / "explore" / WEIGHTS).unlink(missing_ok=True)
-
-    def relaxation(self) -> list[EpochResult]:
-        """The epochs that `adopt` kept; none when the strategy trained no supernet."""
-        if self.source(self.config.strategy_name) != "explore":
-            return []
-        path = self.folder.path / "explore" / RELAXATION
-        return read_json(path, RelaxationResult, remedy=f"delete the folder '{path.parent}' and run again").rows
+    @property
+    def supernets(self) -> Supernets:
+        """The supernets that the run has so far."""
+        return Supernets(self.folder, self.space, self.config.strategy_name, self.device)
 
     def workplace(self, title: str, checkpoint: Path) -> Workplace:
         """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
@@ -232,7 +186,7 @@ class Workshop:
         return training.Runtime(
             device=self.device,
             checkpoint=checkpoint,
-            refresh=_refresh,
+            refresh=refresh,
             evaluate=evaluate,
             title=title,
             progress=self.show,
@@ -250,7 +204,8 @@ def describe_data(data: Data) -> DataFacts:
     )
 
 
-def _refresh(module: nn.Module) -> None:
+def refresh(module: nn.Module) -> None:
+    """Makes anew what follows from the weights of a module that was trained."""
     if isinstance(module, Supernet | SeparateNorms):
         module.refresh()
 

@@ -1,8 +1,14 @@
 """Who drives a run: one row in the store, which its driver touches every few seconds for as long as it lives.
 
 The lock on a run's folder keeps two drivers of one machine apart. It does not see a copy of the folder, nor a file
-system that machines share without sharing locks: there the row decides. A driver is stale when its row has not changed
-for `GRACE` seconds of the one who looks: clocks of several machines are never compared.
+system that machines share without sharing locks: there the row decides.
+
+Whoever wants to drive a run that has a driver (`claim`) must know whether that one is alive. On the same machine the
+system tells. Elsewhere it is watched: each sign of life adds 1 to the `beats` of its row, and a row that stays as it is
+for `GRACE` seconds, by the clock of the one who watches, is that of a dead driver. Clocks of several machines are never
+compared. The new driver then puts its row in place of the old one, in one statement that changes nothing if the row has
+changed meanwhile, so that of two who claim a run only one gets it. A driver that was taken for dead, and was not, can
+write no more: every write first renews its own row (`hold`), which is gone.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -31,7 +37,7 @@ BEAT = 5.0
 """Seconds between two signs of life: a commit that reaches the disk takes some ten milliseconds of them."""
 GRACE = 30.0
 """Seconds without a sign of life after which a driver is stale: six that were due, which no pause of a busy process and
-no restart of a database server explains. Who is wrong about a driver that was only suspended does no harm: it may no
+no restart of a database server explains. To be wrong about a driver that was only suspended does no harm: it may no
 longer write, see `Drivers.hold`.
 """
 
@@ -77,6 +83,10 @@ class Driver:
         """Whether it is known to have ended: it ran on this machine, and does so no more."""
         return bool(self.machine) and self.machine == processes.machine() and processes.born(self.pid) != self.born
 
+    def as_seen(self, before: Driver) -> bool:
+        """Whether it has given no sign of life since it was seen as `before`."""
+        return (self.driver, self.beats) == (before.driver, before.beats)
+
     @property
     def stale(self) -> bool:
         """Whether it has ended, as far as one look can tell."""
@@ -119,15 +129,18 @@ class Drivers:
 
     def beat(self, run: str, me: Driver, stage: str, under_way: tuple[UnderWay, ...]) -> bool:
         """A sign of life. False when the run has another driver now."""
-        told = {"stage": stage, "under_way": _UNDER_WAY.dump_json(under_way).decode()}
+        news = {"stage": stage, "under_way": _UNDER_WAY.dump_json(under_way).decode()}
         with faults(self._name), self._engine.begin() as connection:
-            return self.hold(connection, run, me.driver, **told)
+            return self.hold(connection, run, me.driver, **news)
 
-    def hold(self, connection: Connection, run: str, driver: str, **changes: Any) -> bool:
-        """A sign of life within a transaction, until whose end nobody can take over. False when somebody has."""
-        touched = DRIVERS.update().where(DRIVERS.c.run == run, DRIVERS.c.driver == driver)
-        values = {"beats": DRIVERS.c.beats + 1, "seen": sa.func.now(), **changes}
-        return connection.execute(touched.values(values)).rowcount == 1
+    def hold(self, connection: Connection, run: str, driver: str, **news: str) -> bool:
+        """A sign of life within a transaction, with `news` for columns of the row. False when somebody has taken over.
+
+        The row is locked by the update until the transaction ends: nobody can take over while it writes.
+        """
+        own_row = DRIVERS.update().where(DRIVERS.c.run == run, DRIVERS.c.driver == driver)
+        values = {"beats": DRIVERS.c.beats + 1, "seen": sa.func.now(), **news}
+        return connection.execute(own_row.values(values)).rowcount == 1
 
     def release(self, run: str, me: Driver) -> None:
         """Ends `me` being the driver of a run, if it is."""
@@ -139,7 +152,8 @@ class Drivers:
         if other is not None and not other.gone:
             waiting(other)
             seen = self._watched(run, other)
-            if seen is not None and (seen.driver, seen.beats) != (other.driver, other.beats):
+            # Another beat, or another driver: in both cases somebody is alive.
+            if seen is not None and not seen.as_seen(other):
                 raise RunError(
                     f"{seen}, begun {seen.started}, is running this study (stage {seen.stage or 'none yet'}; "
                     f"{self._name}); wait for it, or stop it"
@@ -152,8 +166,8 @@ class Drivers:
         until = time.monotonic() + GRACE
         while True:
             seen = self.of(run)
-            same = seen is not None and (seen.driver, seen.beats) == (other.driver, other.beats)
-            if seen is None or not same or seen.gone or time.monotonic() > until:
+            # Released, alive, known to have ended, or watched for long enough.
+            if seen is None or not seen.as_seen(other) or seen.gone or time.monotonic() > until:
                 return seen
             time.sleep(BEAT / 10)
 
@@ -163,10 +177,11 @@ class Drivers:
         values |= {"under_way": "[]", "beats": 0, "seen": sa.func.now()}
         with faults(self._name), self._engine.begin() as connection:
             if other is not None:
+                # Compared and replaced in one statement: whoever comes second finds no such row.
                 unchanged = (DRIVERS.c.run == run, DRIVERS.c.driver == other.driver, DRIVERS.c.beats == other.beats)
                 return connection.execute(DRIVERS.update().where(*unchanged).values(values)).rowcount == 1
             try:
                 connection.execute(DRIVERS.insert().values({"run": run, **values}))
-            except IntegrityError:
+            except IntegrityError:  # the run is the key: somebody's row was there first
                 return False
         return True

@@ -12,11 +12,11 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import sqlalchemy as sa
-from pydantic import Json, TypeAdapter, ValidationError
-from sqlalchemy.engine import Connection, Engine
+from pydantic import Json, JsonValue, TypeAdapter, ValidationError
+from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nas.errors import SpaceError, StoreError
@@ -146,17 +146,21 @@ class Store:
         """
         sqlite = self._engine.dialect.name == "sqlite"
         with self._engine.connect() as connection:
-            there = set(sa.inspect(connection).get_table_names())
-            if sqlite and not there <= set(METADATA.tables):
+            tables = set(sa.inspect(connection).get_table_names())
+            # A file of another program is left as it is. A database server's other tables are no business of ours.
+            if sqlite and not tables <= set(METADATA.tables):
                 return
-            found = connection.execute(sa.select(VERSION.c.version)).scalar() if VERSION.name in there else None
-        if found not in (None, *READABLE):
+            version = connection.execute(sa.select(VERSION.c.version)).scalar() if VERSION.name in tables else None
+        if version not in (None, *READABLE):
             return
-        if found != SCHEMA or not set(METADATA.tables) <= there:
+        # A table may be missing for three reasons: a new store, one of the former version, or one whose maker was
+        # killed on a database that commits each table by itself. All are made whole alike.
+        if version != SCHEMA or not set(METADATA.tables) <= tables:
             with self._engine.begin() as connection:
                 if sqlite:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")  # or each table would be made by itself
                 METADATA.create_all(connection)
+                # The version comes last: what has one is whole.
                 if connection.execute(sa.update(VERSION).values(version=SCHEMA)).rowcount == 0:
                     connection.execute(VERSION.insert().values(version=SCHEMA))
         if sqlite:
@@ -209,15 +213,15 @@ class _Row:
     state: State
     error: str | None
     cached: bool
-    notes: Json[dict[str, Any]]
+    notes: Json[dict[str, JsonValue]]
 
 
 _ROW = TypeAdapter(_Row)
 
 
-def _trial(found: Mapping[Any, Any], choices: Mapping[str, Collection[Value]]) -> Trial:
+def _trial(stored: RowMapping, choices: Mapping[str, Collection[Value]]) -> Trial:
     """The trial of a row. Raises `ValueError` or `SpaceError` when the row is damaged, or of another search space."""
-    row = _ROW.validate_python(dict(found))
+    row = _ROW.validate_python(dict(stored))
     architecture = Architecture.from_json(row.architecture)
     if architecture.digest != row.digest:
         raise ValueError(f"trial {row.number}: its architecture has not the digest {row.digest}")

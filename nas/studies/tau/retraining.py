@@ -16,6 +16,7 @@ from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.results import TrainingResult, epochs_of
 from nas.studies.stages.retrain import start
+from nas.studies.stages.workshop import refresh
 from nas.supernets import Supernet, build
 from nas.training import FitCall, fit
 from nas.training.objectives.separate_norms import SeparateNorms
@@ -55,7 +56,7 @@ class Retraining:
             extracted=lambda: supernet.extract(architecture),
             teacher=self._teacher,
         )
-        runtime = training.Runtime(device=self.device, refresh=_refresh, progress=False, title=architecture.digest)
+        runtime = training.Runtime(device=self.device, refresh=refresh, progress=False, title=architecture.digest)
         history = fit(FitCall(module, step, self.data, self.spec, self.seed), runtime)
         model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
         evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device)
@@ -74,9 +75,3 @@ class Retraining:
     def _teacher(self) -> nn.Module:
         assert self.teacher is not None, "the distilled loss has a teacher"
         return self.teacher.to(self.device)
-
-
-def _refresh(fitted: nn.Module) -> None:
-    """What follows from the weights of a module that is trained, made anew."""
-    if isinstance(fitted, Supernet | SeparateNorms):
-        fitted.refresh()

@@ -123,7 +123,7 @@ def _sample(workshop: Workshop, count: int) -> list[Member]:
     """The architectures, drawn and measured with shared weights; kept, so that the next call need not."""
     path = workshop.folder.stage(TAU) / "samples" / f"{count}.json"
     if not path.exists():
-        supernet = workshop.supernet(workshop.config.strategy_name)
+        supernet = workshop.supernets.of(workshop.config.strategy_name)
         evaluator = Evaluator(supernet, workshop.data.validation, workshop.task, device=workshop.device)
         members = stratified(
             workshop.cost,
@@ -144,7 +144,7 @@ def _sample(workshop: Workshop, count: int) -> list[Member]:
 
 def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
     return Retraining(
-        supernet=workshop.supernet(workshop.config.strategy_name),
+        supernet=workshop.supernets.of(workshop.config.strategy_name),
         spec=spec,
         data=workshop.data.without_test(),
         seed=workshop.config.seed,
