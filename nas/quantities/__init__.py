@@ -71,11 +71,8 @@ def with_multiples(counts: Mapping[str, int]) -> dict[str, int]:
     """Counted quantities of a model as tables show them: each with its multiples behind it, in the order of `costs`.
     A quantity that was not counted, since it came later, is left out.
     """
-    values = dict(counts)
-    for quantity in costs():
-        if isinstance(quantity, Multiple) and quantity.of in counts:
-            values[quantity.name] = quantity.times * counts[quantity.of]
-    return {quantity.name: values[quantity.name] for quantity in costs() if quantity.name in values}
+    values = {quantity.name: quantity.among(counts) for quantity in costs()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def in_words(counts: Mapping[str, int]) -> str:

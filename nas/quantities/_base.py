@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, final
 
+from typing_extensions import override
+
 from nas import words
 from nas.errors import QuantityError
 from nas.quantities._terms import Term
@@ -116,6 +118,10 @@ class Quantity:
         """What stands behind `show_difference` in a sentence."""
         return "points" if self.shown == "percent" else ""
 
+    def among(self, counts: Mapping[str, int]) -> int | None:
+        """How much of it a model has whose counted quantities are `counts`; None when it is not one of them."""
+        return counts.get(self.name)
+
     def show(self, value: float, digits: int | None = None) -> str:
         """A value as people read it: 1.25 G, 1.25 MB, 96.44 %, 3.20 ms. `digits` are for counts, see `words.amount`."""
         if self.shown == "percent":
@@ -198,3 +204,7 @@ class Multiple(Quantity, ABC):
     times: int
     origin: Origin = "counted"
     shown: Style = "count"
+
+    @override
+    def among(self, counts: Mapping[str, int]) -> int | None:
+        return self.times * counts[self.of] if self.of in counts else None

@@ -10,7 +10,7 @@ from nas.importance import Importance
 from nas.search import Objective, Problem, Strategy
 from nas.studies.file.amounts import amount_faults
 from nas.studies.file.config import BASELINE, StudyConfig
-from nas.studies.file.subject import Subject
+from nas.studies.file.subject import SearchedSpace
 from nas.tasks import Task
 
 
@@ -20,7 +20,7 @@ def misstated(document: Document, task: Task | None) -> list[Fault]:
 
 
 def unfit(
-    document: Document, config: StudyConfig, strategy: Strategy, criterion: Importance, subject: Subject
+    document: Document, config: StudyConfig, strategy: Strategy, criterion: Importance, subject: SearchedSpace
 ) -> list[Fault]:
     """What the strategy or the criterion refuses."""
     problem = _problem(config, strategy, subject)
@@ -47,7 +47,7 @@ def _misnamed(document: Document) -> list[Fault]:
     ]
 
 
-def _problem(config: StudyConfig, strategy: Strategy, subject: Subject) -> Problem:
+def _problem(config: StudyConfig, strategy: Strategy, subject: SearchedSpace) -> Problem:
     """The problem as the strategy will see it, but for trials of earlier runs."""
     return Problem(
         space=subject.space,

@@ -19,7 +19,7 @@ from nas.tasks import Facts, Task
 
 @final
 @dataclass(frozen=True)
-class Subject:
+class SearchedSpace:
     """The data's facts, and what follows from them: the space, its costs, and the limit if there is one."""
 
     facts: Facts
@@ -28,7 +28,7 @@ class Subject:
     limit: Limit | None
 
 
-def subject_of(document: Document, task: Task | None) -> tuple[Subject | None, list[Fault]]:
+def subject_of(document: Document, task: Task | None) -> tuple[SearchedSpace | None, list[Fault]]:
     """What the study is about, None where its data or space cannot be read; and what is wrong with any of it."""
     facts, faults = _facts(document)
     space, wrong = _space(document, facts, task)
@@ -37,7 +37,7 @@ def subject_of(document: Document, task: Task | None) -> tuple[Subject | None, l
         return None, faults
     cost = cost_of(space)
     limit, wrong = _limit(document, cost)
-    return Subject(facts, space, cost, limit), [*faults, *wrong]
+    return SearchedSpace(facts, space, cost, limit), [*faults, *wrong]
 
 
 def _facts(document: Document) -> tuple[Facts | None, list[Fault]]:

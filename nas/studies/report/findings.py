@@ -35,7 +35,6 @@ from nas.studies.run.typed_json import parsed
 
 FEW = 1000
 """Test images below which a reader is warned of small differences."""
-Epochs = Sequence[EpochResult]
 
 
 @final
@@ -168,7 +167,7 @@ class Findings:
         return {name: self.record.hypervolume(frame) for name, frame in of.items() if len(frame)}
 
     @cached_property
-    def histories(self) -> dict[str, Epochs]:
+    def histories(self) -> dict[str, Sequence[EpochResult]]:
         """Training curves by name; those of trainings with no epochs are left out."""
         histories = {
             "base": self.record.result(BASE).history,

@@ -22,12 +22,11 @@ COLUMNS = 3
 WHOLE = ""
 """The panel of what belongs to no block."""
 
-Epochs = Sequence[EpochResult]
 Line = list[tuple[int, float]]
 """(epoch, share), epoch by epoch."""
 
 
-def panels(epochs: Epochs) -> dict[str, dict[str, Line]]:
+def panels(epochs: Sequence[EpochResult]) -> dict[str, dict[str, Line]]:
     """Dimension ("mlp" of "mlp.3") -> block ("3") -> its line; names that are of no block lie under `WHOLE`, last."""
     lines: dict[str, dict[str, Line]] = {}
     for epoch in epochs:
@@ -39,7 +38,7 @@ def panels(epochs: Epochs) -> dict[str, dict[str, Line]]:
 
 
 @in_style
-def trajectories(epochs: Epochs) -> Figure:
+def trajectories(epochs: Sequence[EpochResult]) -> Figure:
     """Shares over epochs (whose metrics are shares): a panel per dimension, a line per block."""
     drawn = panels(epochs)
     columns = min(COLUMNS, len(drawn))

@@ -55,14 +55,16 @@ def trials_frame(
     one that only some have is NaN for the others. No trials give the same columns with no rows.
     """
     metrics = sorted({name for trial in trials for name in trial.metrics})
-    rows = [_row(trial, study, choices, metrics, bounds) for trial in trials]
-    costs = {
-        quantity.name: "int64" if all(quantity.name in row for row in rows) else "float64"
-        for quantity in quantities.costs()
-        if not rows or any(quantity.name in row for row in rows)
-    }
-    frame = pd.DataFrame(rows, columns=[*HEAD, *choices, *metrics, *costs, *TAIL])
-    return frame.astype({**HEAD, **dict.fromkeys(metrics, "float64"), **costs, **TAIL})
+    frame = pd.DataFrame([_row(trial, study, choices, metrics) for trial in trials])
+    types = {**HEAD, **dict.fromkeys(metrics, "float64"), **TAIL}
+    for quantity in quantities.costs():
+        counts = [quantity.among(trial.costs) for trial in trials]
+        if not trials or any(count is not None for count in counts):
+            frame[quantity.name] = counts
+            types[quantity.name] = "float64" if None in counts else "int64"
+    costs = [quantity.name for quantity in quantities.costs() if quantity.name in types]
+    frame["feasible"] = [_within(trial, bounds) for trial in trials]
+    return frame.reindex(columns=[*HEAD, *choices, *metrics, *costs, *TAIL]).astype(types)
 
 
 def running_frame(driver: Driver | None) -> pd.DataFrame:
@@ -79,14 +81,11 @@ def running_frame(driver: Driver | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(RUNNING)).astype(RUNNING)
 
 
-def _row(
-    trial: Trial,
-    study: str,
-    choices: Sequence[str],
-    metrics: Sequence[str],
-    bounds: Mapping[str, tuple[float, float]],
-) -> dict[str, object]:
-    costs = quantities.with_multiples(trial.costs)
+def _within(trial: Trial, bounds: Mapping[str, tuple[float, float]]) -> bool:
+    return all(low <= trial.costs[cost] <= high for cost, (low, high) in bounds.items())
+
+
+def _row(trial: Trial, study: str, choices: Sequence[str], metrics: Sequence[str]) -> dict[str, object]:
     return {
         "study": study,
         "strategy": trial.strategy,
@@ -94,8 +93,6 @@ def _row(
         "number": trial.number,
         **{name: trial.architecture[name] for name in choices},
         **{name: trial.metrics.get(name, np.nan) for name in metrics},
-        **costs,
-        "feasible": all(low <= costs[cost] <= high for cost, (low, high) in bounds.items()),
         "seconds": trial.seconds,
         "state": trial.state,
         "share": trial.share,
