@@ -6,7 +6,9 @@ the metrics of the study's task.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 
 from nas import plugins
 from nas.errors import QuantityError
@@ -50,12 +52,12 @@ def find(name: str) -> Quantity:
 
 def counted() -> tuple[Counted, ...]:
     """The quantities that are counted, each by itself: what trials record and what a limit is made of."""
-    return tuple(quantity for quantity in map(find, names()) if isinstance(quantity, Counted))
+    return tuple(quantity for quantity in _every(tuple(sys.path)) if isinstance(quantity, Counted))
 
 
 def multiples(name: str) -> tuple[Multiple, ...]:
     """The multiples of a counted quantity, such as FLOPs of MACs."""
-    every = map(find, names())
+    every = _every(tuple(sys.path))
     return tuple(quantity for quantity in every if isinstance(quantity, Multiple) and quantity.of == name)
 
 
@@ -84,3 +86,11 @@ def in_words(counts: Mapping[str, int]) -> str:
             same = ", ".join(f"{m.show(values[m.name])} {m.in_text}" for m in multiples(quantity.name))
             parts.append(f"{quantity.show(values[quantity.name])} {quantity.in_text}" + (f" ({same})" if same else ""))
     return ", ".join(parts)
+
+
+@lru_cache(maxsize=8)
+def _every(_path: tuple[str, ...]) -> tuple[Quantity, ...]:
+    """All of them. Looking through folders takes milliseconds, and a search with FLOPs as an objective asks for them
+    with every trial; what is there changes with Python's path alone.
+    """
+    return tuple(map(find, names()))

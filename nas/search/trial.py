@@ -10,7 +10,6 @@ from typing import Any, Literal, final
 
 from nas import quantities
 from nas.errors import StrategyError, nearest
-from nas.quantities import Multiple
 from nas.searchspaces.architecture import Architecture
 
 State = Literal["done", "stopped", "failed"]
@@ -98,8 +97,8 @@ class Trial:
     @property
     def multiples(self) -> dict[str, int]:
         """The costs in other units, such as FLOPs, which are twice the MACs. They are shown, and never recorded."""
-        known = (quantity for quantity in quantities.costs() if isinstance(quantity, Multiple))
-        return {unit.name: unit.times * self.costs[unit.of] for unit in known if unit.of in self.costs}
+        units = (unit for cost in self.costs for unit in quantities.multiples(cost))
+        return {unit.name: unit.times * self.costs[unit.of] for unit in units}
 
     def value(self, quantity: str) -> float:
         """The metric or cost of that name. Raises `StrategyError` when this trial has none."""
