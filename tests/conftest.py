@@ -8,7 +8,7 @@ from __future__ import annotations
 import atexit
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,17 +25,11 @@ settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
 
-@pytest.fixture
-def plug_in(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, str, type], None]:
-    """Makes a class known as a user's package does: `plug_in("nas.quantities", "weight_memory", WeightMemory)`.
-
-    It is a real entry point, of a package that is installed for the length of a test; child processes find it too.
-    """
+def installer(folders: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, type], None]:
+    """What `plug_in` gives, for as long as a patch lasts."""
 
     def add(group: str, name: str, plugin: type) -> None:
-        folder = tmp_path_factory.mktemp("installed")
+        folder = folders.mktemp("installed")
         module = plugin.__module__
         metadata = folder / f"{module}-0.1.dist-info"
         metadata.mkdir()
@@ -49,3 +43,21 @@ def plug_in(
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
     return add
+
+
+@pytest.fixture
+def plug_in(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str, type], None]:
+    """Makes a class known as a user's package does: `plug_in("nas.quantities", "weight_memory", WeightMemory)`.
+
+    It is a real entry point, of a package that is installed for the length of a test; child processes find it too.
+    """
+    return installer(tmp_path_factory, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_plug_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str, type], None]]:
+    """As `plug_in`, for as long as the tests of a module run."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield installer(tmp_path_factory, patch)

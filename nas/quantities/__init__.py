@@ -12,10 +12,11 @@ from functools import lru_cache
 
 from nas import plugins
 from nas.errors import QuantityError
-from nas.quantities._base import Amount, Counted, Multiple, Origin, Quantity
+from nas.quantities._base import RESERVED, Amount, Counted, Multiple, Origin, Quantity
 from nas.quantities._terms import Matrix, Term, elements
 
 __all__ = [
+    "RESERVED",
     "SIZE",
     "Amount",
     "Counted",

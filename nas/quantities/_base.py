@@ -29,6 +29,29 @@ UNITS: Mapping[str, Mapping[str, float]] = {
 }
 """Unit of a quantity -> what may follow a number in a text, and what that is in the unit."""
 
+RESERVED = frozenset(
+    [
+        "study",
+        "strategy",
+        "seed",
+        "number",
+        "model",
+        "digest",
+        "band",
+        "feasible",
+        "seconds",
+        "state",
+        "share",
+        "cached",
+        "error",
+        "images",
+        "smallest",
+        "knee",
+        "hypervolume",
+        "commit",
+    ]
+)
+"""Other columns of tables that quantities stand in, and other keys of results: no quantity may be called so."""
 PREFIXES: Mapping[float, str] = {1.0: "", 1e-3: "k", 1e-6: "M", 1e-9: "G"}
 """By what values are multiplied on an axis -> what stands there before their unit."""
 
@@ -76,6 +99,11 @@ class Quantity:
     short: str = ""
     noun: str = ""
     about: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.name not in RESERVED, (
+            f"a quantity may not be called '{self.name}': tables have a column of that name"
+        )
 
     @property
     def heading(self) -> str:

@@ -10,6 +10,7 @@ from studies_fakes import trial
 
 from nas import quantities
 from nas.errors import RunError
+from nas.quantities import RESERVED, Quantity
 from nas.search import Objective, Trial
 from nas.searchspaces import Architecture
 from nas.studies.run.frames import (
@@ -179,3 +180,11 @@ def test_a_studys_frames_tell_its_search(finished: Study) -> None:
     assert front["accuracy"].is_monotonic_increasing
     assert front["knee"].sum() == 1
     assert 0 < finished.record.hypervolume() < 1
+
+
+def test_no_quantity_may_be_called_as_another_column() -> None:
+    trials = trials_frame([trial()], study="s", choices=[], bounds={})
+    others = {*pareto_frame(trials, [ACCURACY, MACS]).columns} - {"accuracy", "loss", "macs", "flops", "params"}
+    assert others <= RESERVED
+    with pytest.raises(AssertionError, match="may not be called 'error'"):
+        Quantity(name="error", title="error", origin="measured")

@@ -52,7 +52,7 @@ class Toy(Strategy):
         raise NotImplementedError
 
 
-METRIC = Quantity(name="error", title="error", origin="measured", better="less")
+METRIC = Quantity(name="deviation", title="deviation", origin="measured", better="less")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,13 +182,13 @@ def test_the_task_makes_the_model_and_names_the_objective(tmp_path: Path) -> Non
     assert resolved.task == ToyTask(outputs=3)
     assert resolved.space.model_args["num_classes"] == 3
     assert resolved.settings["task"] == {"use": "toytask", "outputs": 3}
-    assert resolved.config.objectives == {"error": "min"}
-    assert resolve(path, ["objectives={error: max, params: min}"]).config.objectives == {
-        "error": "max",
+    assert resolved.config.objectives == {"deviation": "min"}
+    assert resolve(path, ["objectives={deviation: max, params: min}"]).config.objectives == {
+        "deviation": "max",
         "params": "min",
     }
     with pytest.raises(
-        ConfigError, match=r"objectives\.accuracy: found 'accuracy'; allowed: error, macs, flops, param"
+        ConfigError, match=r"objectives\.accuracy: found 'accuracy'; allowed: deviation, macs, flops, param"
     ):
         resolve(path, ["objectives={accuracy: max}"])
 

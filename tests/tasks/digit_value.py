@@ -17,7 +17,7 @@ from nas.errors import TrainingError
 from nas.quantities import Quantity
 from nas.tasks import Criterion, Facts, Mixer, Mixing, Targets, Task
 
-ERROR = Quantity(name="error", title="mean error", origin="measured", better="less", ideal=0.0)
+DEVIATION = Quantity(name="deviation", title="mean deviation", origin="measured", better="less", ideal=0.0)
 LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
 
 
@@ -29,7 +29,7 @@ class DigitValue(Task):
     @property
     @override
     def metrics(self) -> tuple[Quantity, ...]:
-        return ERROR, LOSS
+        return DEVIATION, LOSS
 
     @override
     def model_args(self, facts: Facts) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class _Errors:
 
     @property
     def metrics(self) -> dict[str, float]:
-        return {ERROR.name: self.absolute / self.n, LOSS.name: self.squared / self.n}
+        return {DEVIATION.name: self.absolute / self.n, LOSS.name: self.squared / self.n}
 
     def after(self, outputs: Tensor, targets: Targets) -> _Errors:
         assert isinstance(targets, Tensor)

@@ -86,8 +86,8 @@ def test_a_model_learns_it(data: Data, supernet: Supernet) -> None:
     history = fit(FitCall(supernet.model, PlainStep(), data, RECIPE, 0), QUIET)
     after = evaluate(supernet.model, data.validation, data.task)
     assert history[-1].loss < 0.5 * history[0].loss
-    assert after.metrics["error"] < 0.7 * before.metrics["error"]
-    assert set(after.metrics) == {"error", "loss"}
+    assert after.metrics["deviation"] < 0.7 * before.metrics["deviation"]
+    assert set(after.metrics) == {"deviation", "loss"}
 
 
 @pytest.mark.parametrize("change", [{"smoothing": 0.1}, {"mixup": 0.5}, {"cutmix": 0.5}])
@@ -103,9 +103,9 @@ def test_what_it_cannot_do_is_said_before_anything_trains(
 @pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined"])
 def test_supernets_learn_it_by_every_rule(data: Data, supernet: Supernet, rule: str) -> None:
     ends = (supernet.space.smallest, supernet.space.largest)
-    before = [Evaluator(supernet, data.validation, TASK)(end).metrics["error"] for end in ends]
+    before = [Evaluator(supernet, data.validation, TASK)(end).metrics["deviation"] for end in ends]
     fit(FitCall(supernet, find(rule)().step(supernet.space), data, RECIPE, 0), QUIET)
-    after = [Evaluator(supernet, data.validation, TASK)(end).metrics["error"] for end in ends]
+    after = [Evaluator(supernet, data.validation, TASK)(end).metrics["deviation"] for end in ends]
     assert all(now < 0.8 * then for now, then in zip(after, before, strict=True))
 
 
