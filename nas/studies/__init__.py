@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nas.studies.study import Study
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Study"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type[Study]:
     if name != "Study":
         raise AttributeError(f"module 'nas.studies' has no attribute '{name}'; there is: Study")
     from nas.studies.study import Study

@@ -23,11 +23,11 @@ from nas.studies.report.terminal import terminal
 from nas.studies.run.folder import RunFolder, replaced_folder
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record
-from nas.studies.run.results import EXPLORE, REPORT, RETRAIN, SUPERNET, WINNER
-from nas.studies.run.rows import RowResult
+from nas.studies.run.results import EXPLORE, REPORT, RETRAIN, SUPERNET
+from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 from nas.studies.stages import trainers
 from nas.studies.stages.beginning import begin
-from nas.studies.stages.measuring import RETRAINED, row_of
+from nas.studies.stages.measuring import row_of
 from nas.studies.stages.retrain import retrain
 from nas.studies.stages.running import run_stages, unfinished
 from nas.studies.stages.workshop import Workshop

@@ -188,3 +188,8 @@ def test_no_quantity_may_be_called_as_another_column() -> None:
     assert others <= RESERVED
     with pytest.raises(AssertionError, match="may not be called 'error'"):
         Quantity(name="error", title="error", origin="measured")
+
+
+def test_an_objective_that_nobody_knows_here_is_named() -> None:
+    with pytest.raises(RunError, match="no quantity 'joules', an objective of the run; there are: macs, flops, params"):
+        ideal_and_worst([Objective("joules", maximise=False)], quantities.costs(), {"macs": 100}, frame((0.8, 25)))

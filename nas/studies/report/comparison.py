@@ -11,11 +11,10 @@ from nas import quantities
 from nas.quantities import Quantity
 from nas.search.ranking import non_dominated_ranks
 from nas.studies.report.plots import CURVES, INK, MUTED, axes_of, in_style
+from nas.studies.run.rows import BASE_MODEL, RETRAINED
 
 MARKERS = ("*", "D", "^", "P")
 """Of runs with the same colour: there are more runs than colours."""
-FINAL = ", retrained"
-"""End of the names of models that are final; the others are on their way."""
 
 
 @in_style
@@ -32,7 +31,7 @@ def comparison(frame: pd.DataFrame, metric: Quantity) -> Figure:
     def points(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
         return rows[size.name] * size.axis_scale, rows[tested] * metric.axis_scale
 
-    final = frame[frame["model"].str.endswith(FINAL)]
+    final = frame[frame["model"].str.endswith(RETRAINED)]
     for number, (study, rows) in enumerate(final.groupby("study", sort=False)):
         round_, colour = divmod(number, len(CURVES))
         for uniform, own in rows.groupby(rows["model"].str.startswith("uniform")):
@@ -40,7 +39,7 @@ def comparison(frame: pd.DataFrame, metric: Quantity) -> Figure:
             axis.scatter(*points(own), s=26 if uniform else 60, color=CURVES[colour],
                          marker="o" if uniform else MARKERS[round_ % len(MARKERS)], alpha=0.6 if uniform else 1,
                          zorder=3, label=study if strategies == study else f"{study}: {strategies}")  # fmt: skip
-    base = frame[frame["model"] == "base"].drop_duplicates([size.name, tested])
+    base = frame[frame["model"] == BASE_MODEL].drop_duplicates([size.name, tested])
     axis.scatter(*points(base), s=40, color="white", edgecolors=INK, marker="s", label="base", zorder=3)
     front = _front(pd.concat([final, base]), size.name, tested, maximise=metric.maximise)
     axis.plot(*points(front), color=MUTED, linewidth=1, drawstyle="steps-post", label="front of all", zorder=2)

@@ -30,7 +30,7 @@ from nas.studies.run.results import (
     RetrainResult,
     SupernetResult,
 )
-from nas.studies.run.rows import RowResult
+from nas.studies.run.rows import BASE_MODEL, RETRAINED, RowResult
 from nas.studies.run.typed_json import parsed
 
 FEW = 1000
@@ -144,7 +144,7 @@ class Findings:
     @cached_property
     def headline(self) -> str:
         """One sentence: what was saved, and what it cost."""
-        base, best = self.retrained.row("base"), self.retrained.row("winner, retrained")
+        base, best = self.retrained.row(BASE_MODEL), self.retrained.winner
         shares = [
             f"{words.percent(best.costs[cost.name] / base.costs[cost.name], 1)} of the {cost.in_text}"
             for cost in self.costs
@@ -177,7 +177,7 @@ class Findings:
         }
         for role, training in self.retrained.trainings.items():
             if role == "winner" or not self.retrained.twins:  # twins were trained once
-                histories[f"{role}, retrained"] = training.history
+                histories[f"{role}{RETRAINED}"] = training.history
         return {name: epochs for name, epochs in histories.items() if epochs}
 
     @cached_property

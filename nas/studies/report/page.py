@@ -19,6 +19,7 @@ from nas.studies.report.tables import statistic
 from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
 from nas.studies.run.examples import EXAMPLES, load_examples
+from nas.studies.run.rows import BASE_MODEL
 from nas.system.database import hidden
 from nas.system.environment import describe
 
@@ -52,7 +53,7 @@ def page(findings: Findings) -> str:
         size=quantities.find(quantities.SIZE),
         costs=findings.costs,
         rows=findings.rows,
-        base=findings.retrained.row("base"),
+        base=findings.retrained.row(BASE_MODEL),
         prepared=findings.prepared,
         explored=findings.explored,
         extracted=findings.extracted.roles,

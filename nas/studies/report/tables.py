@@ -13,7 +13,7 @@ from rich.table import Table
 from nas import quantities
 from nas.quantities import Quantity
 from nas.studies.run.rank_truth import RankTruth
-from nas.studies.run.rows import RowResult
+from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 
 LEFT = ("study", "model", "strategy", "digest", "commit", "")
 """Columns of words; all others are of numbers."""
@@ -33,7 +33,7 @@ def results_table(rows: Sequence[RowResult], title: str, metric: Quantity) -> Ta
             metric.show(row.test[metric.name]),
             *(cost.show(row.costs[cost.name]) for cost in costs),
             *(f"{row.latency[batch]:.3g} ({first.latency[batch] / row.latency[batch]:.2f}x)" for batch in batches),
-            style="bold" if row.model == "winner, retrained" else None,
+            style="bold" if row.model == f"{WINNER}{RETRAINED}" else None,
         )
     return table
 

@@ -85,9 +85,6 @@ class RunFolder:
         self.need(stage)
         return read_json(self.path / stage.name / "result.json", Stamp, remedy=self._redo(stage.name))
 
-    def _redo(self, stage: str) -> str:
-        return f"delete the folder '{self.path / stage}' and run again: the stage is then redone"
-
     def finish(self, stage: Stage[R], result: R, stamp: Stamp) -> None:
         """Marks a stage as done. Write everything else of the stage before."""
         _write_plain(self.stage(stage.name) / "result.json", {**plain(result), **plain(stamp)})
@@ -96,6 +93,7 @@ class RunFolder:
         """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
         `nas tau` come after `explore`.
         """
+        # Answers of `nas tau` are about the supernet and the search: stages from `extract` on leave them alone.
         later = STAGES[STAGES.index(stage) + 1 :]
         names = [other.name for other in later]
         for name in (*names, TAU) if EXTRACT in later else names:
@@ -123,6 +121,9 @@ class RunFolder:
                     "--folder"
                 ) from None
             yield
+
+    def _redo(self, stage: str) -> str:
+        return f"delete the folder '{self.path / stage}' and run again: the stage is then redone"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

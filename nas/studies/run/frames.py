@@ -126,7 +126,9 @@ def pareto_frame(frame: pd.DataFrame, objectives: Sequence[Objective]) -> pd.Dat
     if not len(fit):
         return fit.assign(knee=pd.Series(dtype="bool"))
     values, maximise = _values(fit, objectives)
+    # Weakly: of two architectures with the same values both stay.
     front: pd.DataFrame = fit[moocore.is_nondominated(values, maximise=maximise, keep_weakly=True)]
+    # Cheapest first: the last objective is the cost, or what comes nearest to one.
     front = front.sort_values([o.metric for o in reversed(objectives)], kind="stable").reset_index(drop=True)
     return front.assign(knee=np.arange(len(front)) == knee(_to_minimise(front, objectives)))
 
@@ -136,6 +138,7 @@ def knee(values: np.ndarray) -> int:
     each scaled to 0..1 over the front. With two objectives that is the point farthest below the chord of the two ends.
     """
     low, high = values.min(axis=0), values.max(axis=0)
+    # An objective that does not vary over the front says nothing of its points: 0 for all, not 0/0.
     return int(((values - low) / np.where(high > low, high - low, 1.0)).sum(axis=1).argmin())
 
 
@@ -161,12 +164,17 @@ def ideal_and_worst(
     """The box for `hypervolume`, by objective: the ideal and the worst that its quantity names. Where it names no
     worst, that is the cost of the base model (`base` has the counted ones), else the frame's worst value.
 
-    A study that wants the other way round than the quantity does gets the two ends exchanged.
+    A study that wants the other way round than the quantity does gets the two ends exchanged. Raises `RunError` for a
+    quantity that is not `known`, such as one of a package that is not installed here.
     """
     by_name = {quantity.name: quantity for quantity in known}
     costs = quantities.with_multiples(base)
     ends = {}
     for objective in objectives:
+        if objective.metric not in by_name:
+            raise RunError(
+                f"no quantity '{objective.metric}', an objective of the run; there are: {', '.join(by_name)}"
+            )
         quantity = by_name[objective.metric]
         worst = quantity.worst
         if worst is None and quantity.name in costs:
@@ -183,6 +191,7 @@ def best_so_far(frame: pd.DataFrame, objective: Objective) -> pd.Series:
     """Per trial of one strategy, in order: the best feasible value of the objective up to and including it."""
     fit = frame["feasible"] & (frame["state"] == "done")
     values = frame[objective.metric].where(fit)
+    # Trials that do not count are NaN, which cummax skips; they then get the value before them.
     best = values.cummax() if objective.maximise else values.cummin()
     return best.ffill()
 

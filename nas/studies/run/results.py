@@ -14,14 +14,23 @@ from typing_extensions import override
 
 from nas import quantities, words
 from nas.quantities import Quantity
-from nas.studies.run.rows import ChosenValues, Costs, ExtractedResult, Metrics, Numbers, RowResult, Sizes
+from nas.studies.run.rows import (
+    BASE_MODEL,
+    RETRAINED,
+    UNIFORM,
+    WINNER,
+    ChosenValues,
+    Costs,
+    ExtractedResult,
+    Metrics,
+    Numbers,
+    RowResult,
+    Sizes,
+)
 from nas.studies.run.typed_json import absent
 
 if TYPE_CHECKING:
     from nas.training.history import Epoch
-
-WINNER, UNIFORM = "winner", "uniform"
-"""Roles: the architecture that the study's strategy chose, and that of the uniform baseline."""
 
 
 class StageResult(ABC):
@@ -267,7 +276,7 @@ class LatencyFacts:
 
 
 def _complete(rows: list[RowResult]) -> list[RowResult]:
-    if not {"base", "winner, retrained"} <= {row.model for row in rows}:
+    if not {BASE_MODEL, f"{WINNER}{RETRAINED}"} <= {row.model for row in rows}:
         raise ValueError("rows of the base and of the retrained winner")
     return rows
 
@@ -288,9 +297,14 @@ class RetrainResult(StageResult):
         """The row of one model."""
         return next(row for row in self.rows if row.model == model)
 
+    @property
+    def winner(self) -> RowResult:
+        """The row of what the study ends with: the winner, retrained."""
+        return self.row(f"{WINNER}{RETRAINED}")
+
     @override
     def outcome(self, metric: Quantity) -> str:
-        return f"test {metric.title} {metric.show(self.row('winner, retrained').test[metric.name])}"
+        return f"test {metric.title} {metric.show(self.winner.test[metric.name])}"
 
 
 @final

@@ -12,6 +12,11 @@ from pydantic import AfterValidator, Field, JsonValue, model_serializer, model_v
 
 from nas import quantities
 
+BASE_MODEL, WINNER, UNIFORM = "base", "winner", "uniform"
+"""Models of the results table: the whole one, what the study's strategy chose, and what the uniform baseline chose."""
+RETRAINED = ", retrained"
+"""Behind the name of a model that was retrained."""
+
 Numbers = dict[str, float]
 Sizes = dict[str, int]
 ChosenValues = dict[str, int | float]
@@ -35,7 +40,7 @@ Metrics = Annotated[Numbers, Field(min_length=1)]
 class RowResult:
     """One model of the results table.
 
-    model         base, winner, uniform; with ", retrained" behind it after retraining
+    model         base, winner, uniform; the two with ", retrained" behind it after retraining
     strategy      that found it, digest of its architecture; both empty for the base
     validation    the task's first metric, on the search-validation split
     test          all metrics, on the test split of `test_images` images
@@ -75,10 +80,10 @@ class RowResult:
     @model_validator(mode="before")
     @classmethod
     def _folded(cls, row: object) -> object:
-        if not isinstance(row, dict):
+        if not isinstance(row, dict):  # damaged: said by the validation that follows
             return row
         test = _under("test_", row)
-        test.pop("images", None)
+        test.pop("images", None)  # how many there are, no metric on them
         mappings = {"validation": _under("validation_", row), "test": test, "latency": _under("latency_ms_batch_", row)}
         return {**row, **mappings, "costs": _costs(row)}
 
@@ -166,5 +171,6 @@ def _under(prefix: str, row: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _costs(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    # Costs have no prefix: their columns are told by the quantities that there are.
     names = [quantity.name for quantity in quantities.costs()]
     return {name: row[name] for name in names if name in row}

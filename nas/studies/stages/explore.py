@@ -17,7 +17,8 @@ from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
-from nas.studies.run.results import EXPLORE, SUPERNET, UNIFORM, WINNER, ExploreResult, WinnerResult
+from nas.studies.run.results import EXPLORE, SUPERNET, ExploreResult, WinnerResult
+from nas.studies.run.rows import UNIFORM, WINNER
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store.store import Store
 from nas.supernets import Supernet

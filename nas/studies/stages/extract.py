@@ -13,8 +13,8 @@ from nas.evaluation import evaluate
 from nas.searchspaces import Architecture
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
-from nas.studies.run.results import EXPLORE, EXTRACT, UNIFORM, WINNER, ExtractResult
-from nas.studies.run.rows import ExtractedResult
+from nas.studies.run.results import EXPLORE, EXTRACT, ExtractResult
+from nas.studies.run.rows import UNIFORM, WINNER, ExtractedResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
 

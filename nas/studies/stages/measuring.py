@@ -8,15 +8,11 @@ from torch import nn
 
 from nas import quantities
 from nas.evaluation import evaluate, latency
-from nas.studies.run.results import UNIFORM, WINNER, LatencyFacts
-from nas.studies.run.rows import ExtractedResult, RowResult
+from nas.studies.run.results import EXTRACT, RETRAIN, LatencyFacts
+from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load
 from nas.system.environment import commit
-
-BASE = "base"
-RETRAINED = ", retrained"
-"""Behind the role of a model that has been retrained."""
 
 
 def measure_rows(
@@ -24,11 +20,11 @@ def measure_rows(
 ) -> tuple[list[RowResult], LatencyFacts]:
     """One row per model, and how latency was measured. `twins`: strategy and baseline chose the same architecture."""
     folder, config = workshop.folder.path, workshop.config
-    models = {BASE: workshop.base_model()}
+    models = {BASE_MODEL: workshop.base_model()}
     for role in (role for role in (UNIFORM, WINNER) if role in extracted):
         source = WINNER if twins else role
-        models[role] = load(folder / "extract" / role)
-        models[f"{role}{RETRAINED}"] = load(folder / "retrain" / source)
+        models[role] = load(folder / EXTRACT.name / role)
+        models[f"{role}{RETRAINED}"] = load(folder / RETRAIN.name / source)
     image = (workshop.data.channels, workshop.image_size, workshop.image_size)
     # Retraining changes no shapes: one of the two models of an architecture is timed.
     timed = {name: model for name, model in models.items() if not name.endswith(RETRAINED)}
@@ -38,7 +34,9 @@ def measure_rows(
     rows = []
     for name, model in models.items():
         role = name.removesuffix(RETRAINED)
-        digest, costs = ("", workshop.base_costs) if role == BASE else (extracted[role].digest, extracted[role].costs)
+        digest, costs = (
+            ("", workshop.base_costs) if role == BASE_MODEL else (extracted[role].digest, extracted[role].costs)
+        )
         rows.append(row_of(workshop, name, model, digest, costs, times.milliseconds[role]))
     return rows, LatencyFacts(
         milliseconds={model: dict(by_batch) for model, by_batch in times.milliseconds.items()},
@@ -59,7 +57,7 @@ def row_of(
     model = model.to(workshop.device)
     validation = evaluate(model, data.validation, data.task, device=workshop.device)
     test = evaluate(model, data.test, data.task, device=workshop.device)
-    strategies = {BASE: "", UNIFORM: UNIFORM}
+    strategies = {BASE_MODEL: "", UNIFORM: UNIFORM}
     return RowResult(
         study=config.name,
         model=name,

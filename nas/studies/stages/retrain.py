@@ -11,7 +11,8 @@ from nas.evaluation import Watch, evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import read_json, replaced_folder, write_json
-from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, UNIFORM, WINNER, RetrainResult, TrainingResult, epochs_of
+from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, RetrainResult, TrainingResult, epochs_of
+from nas.studies.run.rows import UNIFORM, WINNER
 from nas.studies.stages.measuring import measure_rows
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
@@ -30,7 +31,7 @@ def run(workshop: Workshop) -> RetrainResult:
     trainings = {}
     for role in [WINNER] if twins else models:
         architecture = Architecture(models[role].architecture)
-        extracted = workshop.folder.path / "extract" / role
+        extracted = workshop.folder.path / EXTRACT.name / role
         trainings[role] = retrain(workshop, architecture, extracted, folder / role, strategy=trials[role].strategy)
     if twins:
         trainings[UNIFORM] = trainings[WINNER]

@@ -49,11 +49,11 @@ def trainer(config: StudyConfig, stage: Stage[StageResult]) -> Trainer:
 
 def check(config: StudyConfig, stages: Iterable[Stage[StageResult]]) -> None:
     """Raises `RunError` when there is nobody to train at one of these stages, before anything trains."""
-    asked = {stage.name: workers(config, stage) for stage in stages if workers(config, stage) > 1}
+    wanted = {stage.name: workers(config, stage) for stage in stages if workers(config, stage) > 1}
     if torchrun.launched():
-        _check_torchrun(config.device, asked)
+        _check_torchrun(config.device, wanted)
         return
-    for stage, n in asked.items():
+    for stage, n in wanted.items():
         if config.ray.address.startswith("ray://"):
             raise RunError(
                 f"ray.address: found '{config.ray.address}' for the workers of {stage}, whose checkpoints come back to "
@@ -79,9 +79,9 @@ def _check_gpus(config: StudyConfig, stage: str, n: int) -> None:
         )
 
 
-def _check_torchrun(device: str, asked: dict[str, int]) -> None:
+def _check_torchrun(device: str, workers_of: dict[str, int]) -> None:
     size, local = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    for stage, n in asked.items():
+    for stage, n in workers_of.items():
         raise RunError(
             f"{stage}.workers: found {n} (workers on Ray) under torchrun, which started {size} processes to train "
             f"with; allowed: 1 under torchrun, or `nas run` without torchrun"

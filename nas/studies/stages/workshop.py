@@ -25,6 +25,7 @@ from nas.studies.run.folder import RunFolder
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
 from nas.studies.run.results import (
+    BASE,
     PREPARE,
     DataFacts,
     SplitSizes,
@@ -146,7 +147,7 @@ class Workshop:
     def base_model(self) -> nn.Module:
         """The model as the stage `base` left it."""
         model = build(self.space.model, self.space.model_args)
-        load_weights(self.folder.path / "base" / WEIGHTS, model)
+        load_weights(self.folder.path / BASE.name / WEIGHTS, model)
         return model.to(self.device).eval()
 
     @property
@@ -210,9 +211,9 @@ def refresh(module: nn.Module) -> None:
         module.refresh()
 
 
-def _device(asked: str) -> torch.device:
-    if asked == "auto":
+def _device(name: str) -> torch.device:
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise RunError(f"device: found '{asked}', but torch sees no GPU here; allowed: cpu, auto")
-    return torch.device(asked)
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError(f"device: found '{name}', but torch sees no GPU here; allowed: cpu, auto")
+    return torch.device(name)
