@@ -10,8 +10,9 @@ import importlib
 import inspect
 import pkgutil
 import sys
+from collections.abc import Callable
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import TypeVar
 
 from nas.errors import NasError, nearest
@@ -25,7 +26,7 @@ def names(package: str) -> list[str]:
     """
     folder = importlib.import_module(package)
     own = [module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_")]
-    return sorted({*own, *(entry.name for entry in _installed(package, tuple(sys.path)))})
+    return sorted({*own, *(entry.name for entry in installed(package))})
 
 
 def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[T]:
@@ -36,7 +37,7 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     allowed = names(package)
     if name not in allowed:
         raise error(f"no '{name}' in {package}; there are: {', '.join(allowed)}{nearest(name, allowed)}")
-    for entry in _installed(package, tuple(sys.path)):
+    for entry in installed(package):
         if entry.name == name:
             return _checked(entry.load(), base, name)
     try:
@@ -56,10 +57,17 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     return _checked(own[0], base, name)
 
 
-@lru_cache(maxsize=64)
-def _installed(package: str, _path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
-    """Entry points of the group. Finding them takes tens of milliseconds, and they do not change but with the path."""
-    return tuple(entry_points(group=package))
+def installed(package: str) -> tuple[EntryPoint, ...]:
+    """Entry points of the group `package`: the plug-ins that other packages bring."""
+    return tuple(_select(tuple(sys.path))(group=package))
+
+
+@lru_cache(maxsize=8)
+def _select(_path: tuple[str, ...]) -> Callable[..., EntryPoints]:
+    """What selects among all entry points. Finding them takes tens of milliseconds, and they do not change but with the
+    path.
+    """
+    return entry_points().select
 
 
 def _checked(found: object, base: type[T], name: str) -> type[T]:

@@ -8,13 +8,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
-from importlib.metadata import entry_points
 from typing import Any, cast, final
 
 from nas.documents.document import Document, attempt, in_order
 from nas.documents.text import KeyPath, cut, dotted
 from nas.errors import ConfigError, Fault, ModelError, NasError, SpaceError, nearest
-from nas.plugins import find, names
+from nas.plugins import find, installed, names
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults
 from nas.searchspaces.outline import Outline
 
@@ -74,7 +73,7 @@ def outline_of(model: str, model_args: Mapping[str, Any]) -> Outline:
     it.
     """
     refused: list[ModelError] = []
-    for entry in sorted(entry_points(group=OUTLINES), key=lambda entry: entry.name):
+    for entry in sorted(installed(OUTLINES), key=lambda entry: entry.name):
         try:
             outline = entry.load()(model, model_args)
         except ModelError as fault:

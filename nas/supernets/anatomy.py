@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from hashlib import sha256
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
 
 from nas.errors import ModelError
+from nas.plugins import installed
 from nas.searchspaces import Outline
 from nas.supernets.axes import AxisTable
 from nas.system import user_cache
@@ -53,12 +54,9 @@ def _anatomy(model: str, model_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     if remembered is not None:
         return remembered
 
-    import torch
+    from nas.supernets.timm_models import anatomy_of, outlined
 
-    from nas.supernets.timm_models import anatomy_of, build
-
-    with torch.device("meta"):
-        built = anatomy_of(build(model, dict(model_args)), model)
+    built = anatomy_of(outlined(model, dict(model_args)), model)
     if built.own:
         user_cache.remember(built, about)
     return built
@@ -73,7 +71,7 @@ def _made_by() -> dict[str, Any]:
     code = sha256()
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         code.update(path.read_bytes())
-    plugged = [[entry.name, entry.value, entry.dist and entry.dist.version] for entry in entry_points(group=FAMILIES)]
+    plugged = [[entry.name, entry.value, entry.dist and entry.dist.version] for entry in installed(FAMILIES)]
     return {"versions": {name: version(name) for name in ("nas", "timm", "torch")}, "code": code.hexdigest(),
             "families": sorted(plugged)}  # fmt: skip
 

@@ -44,11 +44,8 @@ def readout_of(space: SearchSpace) -> Readout:
 
 
 def _outlined(space: SearchSpace) -> tuple[Family, nn.Module]:
-    import torch
-
     from nas.supernets.families import family_of
-    from nas.supernets.timm_models import build
+    from nas.supernets.timm_models import outlined
 
-    with torch.device("meta"):
-        model = build(space.model, space.model_args)
+    model = outlined(space.model, space.model_args)
     return family_of(model), model

@@ -1,13 +1,14 @@
-"""Models of timm: built by name, outlined, compared with what a name and its arguments say."""
+"""Models of timm: built by name, with values or without, and compared with what a name and its arguments say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, final
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nas.errors import ModelError, nearest
 from nas.searchspaces import Outline
@@ -29,6 +30,8 @@ NOT_SHAPES = frozenset(
     }
 )
 """Arguments of `timm.create_model` that load files or wrap the model, instead of saying what it is."""
+FILLING = frozenset({Tensor.uniform_, Tensor.normal_, Tensor.erfinv_, Tensor.mul_, Tensor.add_, Tensor.clamp_})
+"""What draws from a truncated normal distribution, as timm's models start from."""
 
 
 def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
@@ -54,6 +57,24 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
     return built
 
 
+def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
+    """A timm model that has shapes and no values: nothing is allocated. Raises as `build` does."""
+    with torch.device("meta"), _Unfilled():
+        return build(model, model_args)
+
+
+@final
+class _Unfilled(TorchFunctionMode):
+    """Under it, tensors without values are not filled, which changes nothing and takes most of the time of building."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if function in FILLING and isinstance(args[0], Tensor) and args[0].is_meta:
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
 def anatomy_of(model: nn.Module, name: str) -> Anatomy:
     """Axes and axis table of a model that exists, called `name` in messages."""
     family = family_of(model)
@@ -76,8 +97,7 @@ def outline_of(model: nn.Module, name: str) -> Outline:
 
 def differs(model: nn.Module, name: str, model_args: Mapping[str, Any]) -> str:
     """How `model` differs from what timm builds by that name and these arguments; empty when it does not."""
-    with torch.device("meta"):
-        fresh = build(name, model_args)
+    fresh = outlined(name, model_args)
     for what, of in (("shape", _shapes), ("setting", _settings)):
         here, there = of(model), of(fresh)
         for key in {**here, **there}:

@@ -221,7 +221,7 @@ def test_models_are_outlined_by_entry_points(monkeypatch):
 
             return outline
 
-    monkeypatch.setattr(loading_module, "entry_points", lambda group: [Entry] if group == "nas.outlines" else [])
+    monkeypatch.setattr(loading_module, "installed", lambda group: [Entry] if group == "nas.outlines" else [])
     yaml = text("known", heads="{size: [1, 5]}") + "model_args: {heads: 4, depth: 2}\n"
     space = SearchSpace.from_yaml(yaml, model_args={"heads": 5})
     assert space.model == "known"
@@ -244,7 +244,7 @@ def faults_without_outline(yaml: str) -> list[str]:
 
 
 def test_without_a_package_that_knows_models_the_error_says_so(monkeypatch):
-    monkeypatch.setattr(loading_module, "entry_points", lambda group: [])
+    monkeypatch.setattr(loading_module, "installed", lambda group: [])
     (found,) = faults_without_outline(text("m", heads="{size: [1]}"))
     assert found.startswith("<text>:1:1: model: found 'm'; allowed:")
     assert "no installed package knows models (entry points 'nas.outlines')" in found
@@ -309,7 +309,7 @@ def test_arguments_that_the_model_refuses_are_faults_of_their_own(monkeypatch, a
         name = "fake"
         load = staticmethod(lambda: outline)
 
-    monkeypatch.setattr(loading_module, "entry_points", lambda group: [Entry] if group == "nas.outlines" else [])
+    monkeypatch.setattr(loading_module, "installed", lambda group: [Entry] if group == "nas.outlines" else [])
     yaml = f"model: m\nmodel_args: {args}\nchoices: {{heads: {{size: [1]}}}}\n"
     if place:
         assert faults_without_outline(yaml) == [f"{place}; allowed: {allowed}"]

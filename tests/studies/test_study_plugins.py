@@ -17,6 +17,7 @@ from nas import importance, plugins, search
 from nas.documents.fields import hints, is_options, readings
 from nas.documents.markers import DatabaseUrl, FilePath, JournalOrUrl, MayChange
 from nas.errors import ConfigError
+from nas.plugins import installed
 from nas.quantities import Quantity
 from nas.search import Problem, Strategy, Trial
 from nas.search.searcher import SearcherOptions
@@ -84,7 +85,7 @@ class Entry:
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = {"nas.strategies": (Entry("toy", Toy),), "nas.tasks": (Entry("toytask", ToyTask),)}
-    monkeypatch.setattr(plugins, "_installed", lambda package, _path: entries.get(package, ()))
+    monkeypatch.setattr(plugins, "installed", lambda package: (*entries.get(package, ()), *installed(package)))
 
 
 def study(folder: Path, strategy: str) -> Path:

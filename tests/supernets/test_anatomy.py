@@ -38,7 +38,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> None:
         raise AssertionError("a model was built")
 
-    monkeypatch.setattr(timm_models, "build", refused)
+    monkeypatch.setattr(timm_models, "outlined", refused)
 
 
 @pytest.mark.parametrize(("model", "args"), EXAMPLES, ids=str)
@@ -74,3 +74,9 @@ def test_other_code_and_other_versions_forget(cache: Path, monkeypatch: pytest.M
     forgotten(monkeypatch)
     with pytest.raises(AssertionError, match="a model was built"):
         anatomy.anatomy(about["model"], about["model_args"])
+
+
+@pytest.mark.parametrize(("model", "args"), EXAMPLES, ids=str)
+def test_a_model_without_values_has_all_shapes_of_one_with_values(model: str, args: dict[str, Any]) -> None:
+    assert timm_models.differs(timm_models.build(model, args), model, args) == ""
+    assert all(parameter.is_meta for parameter in timm_models.outlined(model, args).parameters())
