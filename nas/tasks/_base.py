@@ -5,18 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nas.quantities import Quantity
 from nas.tasks._batch import Batch, Targets
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Outputs = Any
 """What the model returns: a tensor, or a structure of tensors that only the task takes apart."""
-Criterion = Callable[[Outputs, Targets], Tensor]
+Criterion: TypeAlias = "Callable[[Outputs, Targets], Tensor]"
 """(outputs, targets) -> mean loss over the batch, a scalar."""
 Mixer = Callable[[Batch, int], Batch]
 """(batch, seed) -> a batch of mixed inputs and targets; the same seed mixes alike."""

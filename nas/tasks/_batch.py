@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, TypeAlias, final
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-Targets = Tensor | Mapping[str, Tensor]
+Targets: TypeAlias = "Tensor | Mapping[str, Tensor]"
 """What a task wants of each input: one tensor, or several by name. The first dimension counts the inputs."""
 
 
@@ -22,7 +23,7 @@ class Batch:
     targets: Targets
 
     def __post_init__(self) -> None:
-        targets = [self.targets] if isinstance(self.targets, Tensor) else self.targets.values()
+        targets = self.targets.values() if isinstance(self.targets, Mapping) else [self.targets]
         assert all(len(target) == len(self.inputs) for target in targets), "a target for each input"
 
     def __len__(self) -> int:
@@ -51,6 +52,6 @@ class Batch:
         return self.between(start, stop), (stop - start) / len(self)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        if isinstance(self.targets, Tensor):
-            return Batch(change(self.inputs), change(self.targets))
-        return Batch(change(self.inputs), {name: change(target) for name, target in self.targets.items()})
+        if isinstance(self.targets, Mapping):
+            return Batch(change(self.inputs), {name: change(target) for name, target in self.targets.items()})
+        return Batch(change(self.inputs), change(self.targets))

@@ -1,6 +1,8 @@
 """Classification: one class per image, of K. The model's outputs are logits (B x K).
 
 Targets are class numbers (int64, B) or, after mixing, probabilities of classes (float, B x K).
+
+Only what computes loads torch: reports ask for the metrics alone, and `nas pareto` shall answer at once.
 """
 
 from __future__ import annotations
@@ -8,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 from typing_extensions import override
 
 from nas.quantities import Quantity
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task
 from nas.tasks._batch import Targets
-from nas.tasks._mixing import ClassMixer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ACCURACY = Quantity(
     name="accuracy", title="accuracy", short="acc.", origin="measured", better="more", worst=0.0, ideal=1.0,
@@ -49,11 +50,15 @@ class Classification(Task):
 
     @override
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
+        import torch
+
         return torch.from_numpy(labels)
 
     @override
     def criterion(self, smoothing: float = 0.0) -> Criterion:
         """Cross-entropy that spreads `smoothing` of each target over all classes."""
+        from torch.nn import functional
+
         return partial(functional.cross_entropy, label_smoothing=smoothing)
 
     @override
@@ -61,12 +66,18 @@ class Classification(Task):
         """KL(reference || outputs) of the distributions over classes, times temperature^2, which keeps the gradients'
         scale (Hinton et al. 2015).
         """
+        from torch.nn import functional
+
         log_p, log_q = (functional.log_softmax(logits.float() / temperature, dim=1) for logits in (reference, outputs))
         return functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * temperature**2
 
     @override
     def mixer(self, mixing: Mixing, classes: int) -> Mixer | None:
-        return ClassMixer(mixing, classes) if mixing.mixup or mixing.cutmix else None
+        if not mixing.mixup and not mixing.cutmix:
+            return None
+        from nas.tasks._mixing import ClassMixer
+
+        return ClassMixer(mixing, classes)
 
     @override
     def tally(self) -> Tally:
@@ -108,7 +119,9 @@ class _Sums:
         return {ACCURACY.name: self.right / self.n, LOSS.name: self.loss / self.n}
 
     def after(self, outputs: Tensor, targets: Targets) -> _Sums:
-        assert isinstance(targets, Tensor)
+        from torch.nn import functional
+
+        assert not isinstance(targets, Mapping)
         logits = outputs.float()
         right = int((logits.argmax(1) == targets).sum())
         loss = float(functional.cross_entropy(logits, targets, reduction="sum"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nas.studies.run.folder import write_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXAMPLES = "examples.npy"
 COUNT = 4
