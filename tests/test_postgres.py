@@ -156,8 +156,8 @@ def test_two_searches_share_a_study_on_a_server(url: str) -> None:
 def test_a_search_on_a_server_continues(url: str) -> None:
     toy = Toy()
     strategy = WithOptuna(sampler="tpe", startup=3, storage=url)
-    whole = list(strategy.search(toy.problem(trials=6, run="run")))
-    list(strategy.search(toy.problem(trials=8, history=whole[:5], run="run")))
+    whole = list(strategy.search(toy.search(trials=6, run="run")))
+    list(strategy.search(toy.search(trials=8, history=whole[:5], run="run")))
     study = optuna.load_study(study_name="run-toy", storage=opened(url))
     assert [t.user_attrs["nas_number"] for t in study.get_trials()] == list(range(8))
     assert [t.params for t in study.get_trials()[:6]] == [dict(t.architecture) for t in whole]

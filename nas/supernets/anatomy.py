@@ -54,12 +54,17 @@ def _anatomy(model: str, model_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     if remembered is not None:
         return remembered
 
-    from nas.supernets.timm_models import anatomy_of, outlined
+    from nas.supernets import families
+    from nas.supernets.timm_models import outline_of, outlined
 
-    built = anatomy_of(outlined(model, dict(model_args)), model)
-    if built.own:
-        user_cache.remember(built, about)
-    return built
+    shapes = outlined(model, dict(model_args))
+    family = families.family_of(shapes)
+    table = family.table(shapes, family.frame(shapes).axes)  # every axis chosen: all that the family says
+    own = type(family).__module__.startswith(families.__name__)
+    whole = Anatomy(outline_of(shapes, model), table, own)
+    if own:
+        user_cache.remember(whole, about)
+    return whole
 
 
 @cache

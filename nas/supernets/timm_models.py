@@ -13,8 +13,6 @@ from torch.overrides import TorchFunctionMode
 from nas.errors import ModelError, nearest
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
-from nas.supernets import families
-from nas.supernets.anatomy import Anatomy
 from nas.supernets.families import family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 
@@ -73,13 +71,6 @@ class _Unfilled(TorchFunctionMode):
         if function in FILLING and isinstance(args[0], Tensor) and args[0].is_meta:
             return args[0]
         return function(*args, **(kwargs or {}))
-
-
-def anatomy_of(model: nn.Module, name: str) -> Anatomy:
-    """Axes and axis table of a model that exists, called `name` in messages."""
-    family = family_of(model)
-    table = family.table(model, family.frame(model).axes)  # every axis chosen: all that the family says
-    return Anatomy(outline_of(model, name), table, own=type(family).__module__.startswith(families.__name__))
 
 
 def outline_of(model: nn.Module, name: str) -> Outline:

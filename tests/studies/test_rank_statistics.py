@@ -85,13 +85,13 @@ def test_the_summary_is_of_the_ranked_rows_whatever_their_order() -> None:
 
 
 def test_a_metric_of_which_less_is_better_ranks_and_regrets_the_other_way_round() -> None:
-    """An error of 1 - accuracy says the same as the accuracy."""
-    error = Quantity(name="error", title="error", origin="measured")
+    """A miss of 1 - accuracy says the same as the accuracy."""
+    miss = Quantity(name="miss", title="miss", origin="measured")
     accuracies = table([0.5, 0.75, 0.75, 0.25], [0.5, 0.625, 0.75, 0.375], macs=[3, 9, 4, 4])
-    errors = accuracies.rename(columns=lambda column: column.replace("accuracy", "error"))
-    errors[["shared_error", "retrained_error"]] = 1 - errors[["shared_error", "retrained_error"]]
-    assert list(ranked(errors, error)["digest"]) == list(ranked(accuracies, ACCURACY)["digest"])
-    pd.testing.assert_frame_equal(summary(errors, error, 0), summary(accuracies, ACCURACY, 0))
+    errors = accuracies.rename(columns=lambda column: column.replace("accuracy", "miss"))
+    errors[["shared_miss", "retrained_miss"]] = 1 - errors[["shared_miss", "retrained_miss"]]
+    assert list(ranked(errors, miss)["digest"]) == list(ranked(accuracies, ACCURACY)["digest"])
+    pd.testing.assert_frame_equal(summary(errors, miss, 0), summary(accuracies, ACCURACY, 0))
 
 
 def test_the_interval_is_a_seeded_percentile_bootstrap_over_architectures() -> None:
