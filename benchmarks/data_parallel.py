@@ -17,6 +17,7 @@ import torch
 from benchmarks.models import FOLDER
 from benchmarks.pairs import compared
 from nas.data import Data, Split
+from nas.preprocessing import Preprocessing
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 from nas.system.cluster import Cluster, connected
@@ -68,8 +69,10 @@ def _epoch(case: Case, workers: int) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     shape = (case.images, case.channels, case.size, case.size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.arange(case.images) % 10, (0.5,) * case.channels, (0.25,) * case.channels)
-    data = Data(split, split, split, tuple(map(str, range(10))), case.channels, case.size, "random", Classification())
+    by = Preprocessing(mean=(0.5,) * case.channels, std=(0.25,) * case.channels)
+    split = Split(images, torch.arange(case.images) % 10, by.mean, by.std)
+    names = tuple(map(str, range(10)))
+    data = Data(split, split, split, names, case.channels, case.size, "random", Classification(), by)
     space = SearchSpace.from_yaml(FOLDER / case.space)
     torch.manual_seed(0)
     net = Supernet(timm.create_model(space.model, **space.model_args), space)

@@ -10,31 +10,46 @@ Shapes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.v2 import functional as vision
 from typing_extensions import override
 
+from nas.data.decoding import opened, rgb
+from nas.data.resizing import Resizing
 from nas.errors import DataError
 
 IN_MEMORY = 2 * 2**30
 CHUNK, PICTURES = 1024, 16  # images that are resized together, pictures that a thread decodes in one go
-DAMAGED = (UnidentifiedImageError, OSError, ValueError, SyntaxError)
-"""What PIL raises for damaged files."""
-T = TypeVar("T")
+BIG = 2**25  # pixels of pictures that are decoded one at a time, since each takes hundreds of megabytes
+NAMED = 20  # unreadable pictures that a message names
+
+
+@final
+class UnreadablePicturesError(DataError):
+    """Pictures that cannot be read: all of them at once, each with the reason."""
+
+    def __init__(self, reasons: Sequence[tuple[str, str]]) -> None:
+        self.reasons = tuple(reasons)
+        count = len(self.reasons)
+        rest = f"; and {count - NAMED} more" if count > NAMED else ""
+        named = "; ".join(f"{name}: not a readable picture ({reason})" for name, reason in self.reasons[:NAMED])
+        these = "it" if count == 1 else f"these {count}"
+        super().__init__(f"{named}{rest}; remove or replace {these}")
 
 
 class Images(ABC):
@@ -53,10 +68,8 @@ class Images(ABC):
         """Side in pixels of the images at `indices` where they are squares of one size, else None."""
 
     @abstractmethod
-    def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        """The images at `indices`: uint8, N x C x size x size; the shorter side is resized to `size` (antialiased
-        bilinear), the middle is kept.
-        """
+    def read(self, indices: NDArray[np.int64], resizing: Resizing) -> Tensor:
+        """The images at `indices`, resized: uint8, N x C x size x size. `DataError` names all that cannot be read."""
 
 
 @final
@@ -83,25 +96,21 @@ class Pixels(Images):
         return square(self.array.shape)
 
     @override
-    def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        images_NCHW = _allocate((len(indices), self.channels, size, size))
+    def read(self, indices: NDArray[np.int64], resizing: Resizing) -> Tensor:
+        images_NCHW = _allocate((len(indices), self.channels, resizing.size, resizing.size))
         for start in range(0, len(indices), CHUNK):
             chunk = self.array[indices[start : start + CHUNK]]
             chunk = chunk[:, None] if chunk.ndim == 3 else np.moveaxis(chunk, 3, 1)
-            images_NCHW[start : start + CHUNK] = _resized(torch.from_numpy(np.ascontiguousarray(chunk)), size)
+            images_NCHW[start : start + CHUNK] = resizing(torch.from_numpy(np.ascontiguousarray(chunk)))
         return images_NCHW
 
 
 @final
 @dataclass(frozen=True)
 class Pictures(Images):
-    """Pictures of any size that `open(i)` opens, decoded to RGB by a pool of threads (PIL decodes outside Python's
-    lock).
-    """
+    """Picture files of any size, decoded to RGB by a pool of threads (PIL decodes outside Python's lock)."""
 
-    open: Callable[[int], Image.Image]
-    name: Callable[[int], str]
-    n: int
+    files: Sequence[Path]
 
     @property
     @override
@@ -109,53 +118,63 @@ class Pictures(Images):
         return 3
 
     def __len__(self) -> int:
-        return self.n
+        return len(self.files)
 
     @override
     def native_size(self, indices: NDArray[np.int64]) -> int | None:
-        sides = {side for index in indices for side in self._opened(int(index), lambda picture: picture.size)}
+        sides: set[int] = set()
+        for index in indices:
+            with contextlib.suppress(Exception), opened(self.files[index]) as picture:  # `read` names what is damaged
+                sides |= set(picture.size)
         return sides.pop() if len(sides) == 1 else None
 
     @override
-    def read(self, indices: NDArray[np.int64], size: int) -> Tensor:
-        images_NCHW = _allocate((len(indices), self.channels, size, size))
+    def read(self, indices: NDArray[np.int64], resizing: Resizing) -> Tensor:
+        images_NCHW = _allocate((len(indices), self.channels, resizing.size, resizing.size))
+        unreadable: dict[int, str] = {}
 
         def decode(start: int) -> None:
             for n in range(start, min(start + PICTURES, len(indices))):
-                images_NCHW[n] = self._decode(int(indices[n]), size)
+                try:
+                    images_NCHW[n] = _decoded(self.files[indices[n]], resizing)
+                except Exception as fault:  # on damaged files PIL's readers raise anything, even ZeroDivisionError
+                    unreadable[n] = _reason(fault)
 
         pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
         try:
             for _ in pool.map(decode, range(0, len(indices), PICTURES)):
                 pass
         finally:
-            pool.shutdown(cancel_futures=True)  # after Ctrl-C, or a damaged file, what still waits is dropped
+            pool.shutdown(cancel_futures=True)  # after Ctrl-C, what still waits is dropped
+        if unreadable:
+            raise UnreadablePicturesError([(str(self.files[indices[n]]), unreadable[n]) for n in sorted(unreadable)])
         return images_NCHW
 
-    def _decode(self, index: int, size: int) -> Tensor:
-        rgb_HWC = self._opened(index, lambda picture: np.array(picture.convert("RGB")))
-        return _resized(torch.from_numpy(rgb_HWC).permute(2, 0, 1), size)
 
-    def _opened(self, index: int, look: Callable[[Image.Image], T]) -> T:
-        try:
-            with self.open(index) as picture:
-                return look(picture)
-        except DAMAGED as fault:
-            raise DataError(f"{self.name(index)}: not a readable picture ({fault}); remove or replace it") from None
+_one_big_picture = threading.Lock()
+
+
+def _decoded(file: Path, resizing: Resizing) -> Tensor:
+    with opened(file) as picture:
+        big = picture.width * picture.height > BIG
+        with _one_big_picture if big else contextlib.nullcontext():
+            return resizing(torch.from_numpy(rgb(picture)).permute(2, 0, 1))
+
+
+def _reason(fault: Exception) -> str:
+    """Why a picture cannot be read, in a few words."""
+    if isinstance(fault, UnidentifiedImageError):
+        return "damaged, or no picture at all"
+    if isinstance(fault, Image.DecompressionBombError):
+        return f"{str(fault).partition(',')[0]}; make it smaller"
+    if isinstance(fault, MemoryError):
+        return "it does not fit into memory"
+    return (str(fault).splitlines() or [""])[0] or type(fault).__name__
 
 
 def square(shape_NHWC: tuple[int, ...]) -> int | None:
     """Side of images of this shape (N x H x W, or N x H x W x C), None when they are not square."""
     return int(shape_NHWC[1]) if shape_NHWC[1] == shape_NHWC[2] else None
-
-
-def _resized(images_CHW: Tensor, size: int) -> Tensor:
-    """Shorter side to `size`, middle kept; (..., C, H, W) -> (..., C, size, size), still uint8."""
-    if images_CHW.shape[-2:] == (size, size):
-        return images_CHW
-    resized: Tensor = vision.resize(images_CHW, [size], antialias=True)
-    cropped: Tensor = vision.center_crop(resized, [size, size])
-    return cropped
 
 
 def _allocate(shape: tuple[int, ...]) -> Tensor:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from nas import seeds, tasks
-from nas.data.images import CHUNK
+from nas.data import constants as prepared_by
+from nas.data.images import UnreadablePicturesError
 from nas.data.readers import digits, folder, npz, vision
+from nas.data.repeated import notes_on_repeated
+from nas.data.resizing import Resizing
 from nas.data.set_aside import ImageIndices, set_aside
 from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
 from nas.errors import DataError, nearest
+from nas.preprocessing import Preprocessing
 from nas.tasks import Facts, Task
 
 TEST_SHARE, TEST_SEED = 0.2, 0
 """A data set without a test split gets the same one in every study: it must never depend on the study's seed."""
+SHOWN = 8  # names of classes in a note
+
+
+class Part(NamedTuple):
+    """A split: which images of what the data set brings."""
+
+    of: Labelled
+    indices: ImageIndices
 
 
 def inspect_data(spec: DataSpec) -> Facts:
@@ -28,48 +41,61 @@ def inspect_data(spec: DataSpec) -> Facts:
     """
     source = _read(spec, _checked(spec))
     images = source.train.images
+    prepared_by.check_constants(spec, images.channels)
     first_of_each_class = np.unique(source.train.labels, return_index=True)[1]
     return Facts(images.channels, len(source.classes), images.native_size(first_of_each_class))
 
 
-def load_data(spec: DataSpec, *, task: Task | None = None, image_size: int, seed: int) -> Data:
+def load_data(
+    spec: DataSpec,
+    *,
+    task: Task | None = None,
+    image_size: int,
+    seed: int,
+    constants: Preprocessing | None = None,
+) -> Data:
     """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`, with the
     targets of `task` (without one, of the default).
 
-    `DataError`, in one line, when the data set is missing, damaged, or too small for its splits.
+    Images are prepared by the constants that the spec gives; by `constants`, those of a model that was trained before,
+    where it gives none; without either, they are normalised by the statistics of the training split.
+
+    `DataError` when the data set is missing, damaged, or too small for its splits; all pictures that cannot be read
+    are named at once.
     """
     task = task or tasks.find(tasks.DEFAULT)()
     source = _read(spec, _checked(spec))
-    _check(source)
-    train, held_out = _divide(source, spec, seed)
-    images = source.train.images.read(train, image_size)  # once: they also give mean and deviation
-    mean, std = _statistics(images)
+    notes = [*source.notes, *_check(source)]
+    prepared_by.check_constants(spec, source.train.images.channels)
+    parts = _divide(source, spec, seed)
+    images = _pixels(parts, prepared_by.resizing(spec, constants, image_size))
+    preprocessing = prepared_by.preprocessing(spec, constants, images["train"])
 
-    def split(of: Labelled, indices: ImageIndices | None) -> Split:
-        indices = np.arange(len(of.labels)) if indices is None else indices
-        pixels = images if indices is train else of.images.read(indices, image_size)
-        return Split(pixels, task.targets(of.labels[indices], len(source.classes)), mean, std)
+    def split(name: str) -> Split:
+        labels = parts[name].of.labels[parts[name].indices]
+        targets = task.targets(labels, len(source.classes))
+        return Split(images[name], targets, preprocessing.mean, preprocessing.std)
 
     return Data(
-        train=split(source.train, train),
-        validation=split(source.validation or source.train, held_out["validation"]),
-        test=split(source.test or source.train, held_out["test"]),
+        train=split("train"),
+        validation=split("validation"),
+        test=split("test"),
         class_names=source.classes,
         channels=source.train.images.channels,
         image_size=image_size,
         name=source.name,
         task=task,
+        preprocessing=preprocessing,
+        notes=(*notes, *notes_on_repeated(images)),
     )
 
 
-def _divide(source: Source, spec: DataSpec, seed: int) -> tuple[ImageIndices, dict[str, ImageIndices | None]]:
-    """Indices of the images to train on, and of those that are carved from train/ (None for a split that the data set
-    brings).
-    """
+def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Part]:
+    """The three splits: those that the data set brings, and those that are carved from its training images."""
     labels = source.train.labels
-    # The test split goes first, and by a seed of its own, so that it is the same whatever a study asks after it.
     train: ImageIndices = np.arange(len(labels))
-    carved: dict[str, ImageIndices | None] = {"test": None, "validation": None}
+    carved: dict[str, ImageIndices] = {}
+    # The test split goes first, and by a seed of its own, so that it is the same whatever a study asks after it.
     if source.test is None:
         train, carved["test"] = set_aside(labels, train, round(TEST_SHARE * len(train)), TEST_SEED, "test split")
     # Then the study's draw of training images, and of these the search-validation split.
@@ -82,7 +108,22 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> tuple[ImageIndices, di
         train, carved["validation"] = set_aside(
             labels, train, round(spec.validation * len(train)), draw, f"data.validation = {spec.validation:g}"
         )
-    return train, carved
+    parts = {name: Part(split, np.arange(len(split.labels))) for name, split in source.splits.items()}
+    parts["train"] = Part(source.train, train)
+    return parts | {name: Part(source.train, indices) for name, indices in carved.items()}
+
+
+def _pixels(parts: Mapping[str, Part], resizing: Resizing) -> dict[str, Tensor]:
+    """The images of each split, resized. Raises one `DataError` for all pictures of all splits that cannot be read."""
+    images, unreadable = {}, []
+    for name, part in parts.items():
+        try:
+            images[name] = part.of.images.read(part.indices, resizing)
+        except UnreadablePicturesError as refusal:
+            unreadable += refusal.reasons
+    if unreadable:
+        raise UnreadablePicturesError(sorted(unreadable))
+    return images
 
 
 def _checked(spec: DataSpec) -> Path:
@@ -102,10 +143,14 @@ def _checked(spec: DataSpec) -> Path:
             else "a .npz file or a folder of class folders (or data.name, such as digits)"
         )
         raise DataError(f"data.path: missing; needed: {needs}")
-    path = Path(spec.path).expanduser()
-    if not path.exists():
+    try:
+        path = Path(spec.path).expanduser()
+        there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+    except (OSError, ValueError, RuntimeError) as fault:  # too long, a zero byte in it, the home of nobody
+        raise DataError(f"data.path: {spec.path[:100]!r} is no path ({fault})") from None
+    if not there:
         raise DataError(f"data.path: {path} does not exist")
-    if spec.name is None and not path.is_dir() and path.suffix != ".npz":
+    if spec.name is None and not is_folder and not (is_file and path.suffix.lower() == ".npz"):
         raise DataError(f"data.path: {path} is neither a .npz file nor a folder of class folders")
     return path
 
@@ -115,41 +160,26 @@ def _read(spec: DataSpec, path: Path) -> Source:
         return digits.read()
     if spec.name is not None:
         return vision.read(spec.name, path)
-    return folder.read(path) if path.is_dir() else npz.read(path)
+    return folder.read(path, spec.split_folders, spec.classes) if path.is_dir() else npz.read(path)
 
 
-def _check(source: Source) -> None:
+def _check(source: Source) -> list[str]:
+    """Raises `DataError` where the splits do not fit together; returns notes on classes that are not measured."""
+    notes = []
     for name, split in source.splits.items():
         if split.images.channels != source.train.images.channels:
             raise DataError(
                 f"{source.name}: {name} has {split.images.channels} channels, train has {source.train.images.channels}"
             )
-        low, high = int(split.labels.min()), int(split.labels.max())
-        if low < 0 or high >= len(source.classes):
+        highest = int(split.labels.max())
+        if highest >= len(source.classes):
             raise DataError(
-                f"{source.name}: {name} has the label {low if low < 0 else high}; "
-                f"its classes are 0 to {len(source.classes) - 1}"
+                f"{source.name}: {name} has the label {highest}; its classes are 0 to {len(source.classes) - 1}"
             )
-    empty = np.setdiff1d(np.arange(len(source.classes)), source.train.labels)
-    if len(empty):
-        raise DataError(
-            f"{source.name}: class {source.classes[empty[0]]} has no training image; "
-            "classes are counted from 0 without gaps"
-        )
-
-
-def _statistics(images_NCHW: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation per channel, pixels in 0 ... 1. Exact sums in int64, in chunks, so that a mapped file is read
-    once.
-    """
-    total = torch.zeros(images_NCHW.shape[1], dtype=torch.int64)
-    squares = torch.zeros_like(total)
-    for chunk in torch.split(images_NCHW, CHUNK):
-        values = chunk.to(torch.int64)
-        total += values.sum((0, 2, 3))
-        squares += values.square().sum((0, 2, 3))
-    pixels = images_NCHW.numel() // images_NCHW.shape[1]
-    mean = total.double() / pixels
-    std = (squares.double() / pixels - mean.square()).clamp_min(0).sqrt()
-    std = torch.where(std > 0, std, 255.0)  # a channel of one value carries nothing: shift it, do not divide by zero
-    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+        lacking = np.setdiff1d(np.arange(len(source.classes)), split.labels)
+        if len(lacking) and name == "train":
+            raise DataError(f"{source.name}: class {source.classes[lacking[0]]} has no training image")
+        if len(lacking):
+            named = ", ".join(source.classes[k] for k in lacking[:SHOWN]) + (", ..." if len(lacking) > SHOWN else "")
+            notes.append(f"{name} has no image of {len(lacking)} of the {len(source.classes)} classes: {named}")
+    return notes

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from nas.data.images import Images
 from nas.errors import DataError
 
+MOST_CLASSES = 2**31
+
 
 @final
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Labelled:
 @dataclass(frozen=True)
 class Source:
     """A data set as it lies there. `validation` and `test` are None where it has none: they are then carved from
-    `train`.
+    `train`. `notes` say what a user should know of how it was read.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Source:
     train: Labelled
     validation: Labelled | None = None
     test: Labelled | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, Labelled]:
@@ -57,14 +60,24 @@ def labelled(images: Images, labels: ArrayLike, where: str) -> Labelled:
         raise DataError(f"{where}: {len(array)} labels for {len(images)} images; the file seems damaged or mixed up")
     if len(array) == 0:
         raise DataError(f"{where}: no images")
+    outside = [int(label) for label in (array.min(), array.max()) if not 0 <= int(label) < MOST_CLASSES]
+    if outside:
+        raise DataError(f"{where}: found the label {outside[0]}; classes are counted from 0")
     return Labelled(images, array.astype(np.int64))
 
 
 def class_names(labels: NDArray[np.int64], where: str) -> tuple[str, ...]:
-    """Names of the classes 0 ... K-1, where K is the largest label + 1; at least two are needed."""
-    if labels.min() < 0:
-        raise DataError(f"{where}: found the label {labels.min()}; classes are counted from 0")
-    count = int(labels.max()) + 1
-    if count < 2:
+    """Names of the classes 0 ... K-1, where K is the largest label + 1; at least two are needed, each with an image.
+
+    `labels` are those of the training split.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
         raise DataError(f"{where}: found one class only; at least two are needed")
-    return tuple(str(k) for k in range(count))
+    if present[-1] >= len(present):
+        first = int(np.flatnonzero(present != np.arange(len(present)))[0])
+        raise DataError(
+            f"{where}: class {first} has no training image, and the greatest label is {present[-1]}; "
+            "classes are counted from 0 without gaps"
+        )
+    return tuple(str(k) for k in range(len(present)))

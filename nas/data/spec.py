@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import ConfigDict, Field
 
 from nas.documents.markers import FilePath, MayChange
+from nas.preprocessing import CropShare, Interpolation, Mean, Std
+
+SplitFolders = Literal["auto", "none"]
+Classes = Literal["same", "train"]
 
 
 @final
@@ -23,12 +27,33 @@ class DataSpec:
                    seeded. Unused where the data set brings its own validation split
     train_images   use only so many training images, a stratified draw made before `validation` is carved from them
                    (default: all)
+    split_folders  of a folder: whether train/, val/ and test/ in it (in any case) are splits (auto), or classes like
+                   all others (none)
+    classes        of a folder with splits: every split has the same classes (same), or those of train/ count (train):
+                   other splits may lack some, and what else they have is left out
+    mean, std      by which images are normalised, of pixels in 0 ... 1: one value, or one per channel (default: those
+                   of the pretrained model, else the statistics of the training split)
+    crop_pct, interpolation
+                   by which images are resized, see `nas.preprocessing` (default: those of the pretrained model, else 1
+                   and bilinear)
     """
 
     name: str | None = None
     path: Annotated[str, FilePath(must_exist=False), MayChange()] | None = None
-    image_size: Annotated[int, Field(ge=1)] | None = None
+    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    train_images: Annotated[int, Field(ge=2)] | None = None
+    train_images: Annotated[int, Field(ge=2, le=10**9)] | None = None
+    split_folders: SplitFolders = "auto"
+    classes: Classes = "same"
+    mean: Annotated[Mean, Field(min_length=1)] | None = None
+    std: Annotated[Std, Field(min_length=1)] | None = None
+    crop_pct: CropShare | None = None
+    interpolation: Interpolation | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The constants of the preprocessing that are given here, by name."""
+        names = ("mean", "std", "crop_pct", "interpolation")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

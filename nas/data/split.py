@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nas.data.augment import crop, flip
+from nas.preprocessing import Preprocessing
 from nas.tasks import Batch, Targets, Task
 
 Augment = Literal["none", "crop", "crop+flip"]
@@ -97,7 +98,7 @@ class Split:
         return replace(self, images=part.inputs, targets=part.targets)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """uint8 images -> float32, each channel shifted and scaled by the training split's mean and deviation."""
+        """uint8 images -> float32, each channel shifted and scaled by `mean` and `std`."""
         shift = torch.tensor(self.mean, device=images.device)[:, None, None]
         scale = torch.tensor(self.std, device=images.device)[:, None, None]
         return (images.float() / 255 - shift) / scale
@@ -111,7 +112,8 @@ class Split:
 @dataclass(frozen=True, eq=False)
 class Data:
     """A data set in three splits, for one task. `validation` serves the search; `test` is looked at once, at the end,
-    by whoever reports.
+    by whoever reports. `preprocessing` says how the pictures became these images, and `notes` what a user should know
+    of how the data set was read.
     """
 
     train: Split
@@ -122,6 +124,8 @@ class Data:
     image_size: int
     name: str
     task: Task
+    preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -130,13 +134,13 @@ class Data:
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Mean per channel of the training split, pixels in 0 ... 1."""
-        return self.train.mean
+        """Mean per channel by which the images are normalised, pixels in 0 ... 1."""
+        return self.preprocessing.mean
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Standard deviation per channel of the training split, pixels in 0 ... 1."""
-        return self.train.std
+        """Standard deviation per channel by which the images are normalised, pixels in 0 ... 1."""
+        return self.preprocessing.std
 
     def without_test(self) -> Data:
         """The same data with an empty test split, for whoever must not look at it."""

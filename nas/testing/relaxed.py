@@ -14,6 +14,7 @@ import torch
 from nas.data import Data, Split
 from nas.errors import ModelError, StrategyError, TrainingError
 from nas.evaluation import Evaluator
+from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search, Strategy, Trial, installed
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet, build
@@ -45,8 +46,9 @@ def noise_data() -> Data:
     """Random images of three classes, without a test split."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, 16, 16), dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.arange(IMAGES) % 3, (0.5,) * 3, (0.25,) * 3)
-    return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise", Classification()).without_test()
+    by = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
+    split = Split(images, torch.arange(IMAGES) % 3, by.mean, by.std)
+    return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise", Classification(), by).without_test()
 
 
 @final

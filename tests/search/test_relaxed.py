@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nas.data import Data, Split
 from nas.errors import TrainingError
+from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search, Trial
 from nas.search.nested_gates import NestedGates
 from nas.search.relaxed import Relaxed, noise_generator
@@ -68,8 +69,9 @@ class Bench:
         self.supernet = make_supernet("vit_tiny_patch16_224", dict(ARGS), "alpha")
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=generator)
-        split = Split(images, torch.arange(40) % 2, (0.5,) * 3, (0.5,) * 3)
-        data = Data(split, split, split, ("a", "b"), 3, 16, "noise", Classification()).without_test()
+        by = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+        split = Split(images, torch.arange(40) % 2, by.mean, by.std)
+        data = Data(split, split, split, ("a", "b"), 3, 16, "noise", Classification(), by).without_test()
         self.adopted: Supernet | None = None
         self.rows: Sequence[Mapping[str, Any]] = ()
         self.problem = Problem(

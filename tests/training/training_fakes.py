@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.data import Data, Split
+from nas.preprocessing import Preprocessing
 from nas.searchspaces.architecture import Architecture
 from nas.supernets.families._base import Piece
 from nas.tasks import Batch
@@ -18,6 +19,7 @@ from nas.tasks.classification import Classification
 from nas.training import StepContext
 
 WIDTHS = (2, 4, 6, 8)
+BY = Preprocessing(mean=(0.3,), std=(0.25,))
 T = TypeVar("T")
 
 
@@ -27,11 +29,12 @@ def make_split(n: int, seed: int, classes: int = 3) -> Split:
     labels = torch.arange(n) % classes
     images = torch.randint(0, 100, (n, 1, 4, 4), generator=generator, dtype=torch.uint8)
     images[torch.arange(n), 0, labels] += 120
-    return Split(images, labels, (0.3,), (0.25,))
+    return Split(images, labels, BY.mean, BY.std)
 
 
 def make_data(n: int = 45) -> Data:
-    return Data(make_split(n, 1), make_split(12, 2), make_split(12, 3), ("a", "b", "c"), 1, 4, "rows", Classification())
+    splits = make_split(n, 1), make_split(12, 2), make_split(12, 3)
+    return Data(*splits, ("a", "b", "c"), 1, 4, "rows", Classification(), BY)
 
 
 def first_batch(size: int = 8) -> Batch:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from PIL import Image
 from torchvision import datasets
 
-from nas.data.images import Images, Pictures, Pixels
+from nas.data.images import Pictures, Pixels
+from nas.data.readers._walk import is_left_behind
 from nas.data.source import Labelled, Source, class_names, labelled
 from nas.errors import DataError
 
@@ -79,18 +79,26 @@ def _open(name: str, root: Path, keywords: dict[str, Any]) -> Any:
 
 
 def _labelled(dataset: Any, where: str) -> Labelled:
-    images: Images
+    labels = _labels(dataset)
     pixels = getattr(dataset, "data", None)
     if pixels is not None:
-        images = Pixels(np.asarray(pixels))
-    else:
+        return labelled(Pixels(np.asarray(pixels)), labels, where)
+    strangers = [name for name in getattr(dataset, "class_to_idx", ()) if is_left_behind(str(name))]
+    if strangers:
+        raise DataError(f"{where}: torchvision takes the folder {strangers[0]} for a class; remove it")
+    files = _files(dataset)
+    root = Path(dataset.root)
+    kept = [i for i, file in enumerate(files) if not any(map(is_left_behind, file.relative_to(root).parts))]
+    return labelled(Pictures([files[i] for i in kept]), np.asarray(labels)[kept], where)
 
-        def picture(index: int) -> Image.Image:
-            opened: Image.Image = dataset[index][0]
-            return opened
 
-        images = Pictures(picture, lambda i: f"{where}, picture {i}", len(dataset))
-    return labelled(images, _labels(dataset), where)
+def _files(dataset: Any) -> list[Path]:
+    """The pictures' files, undecoded; torchvision keeps them under four names."""
+    for attribute in ("_image_files", "_images"):
+        if hasattr(dataset, attribute):
+            return [Path(file) for file in getattr(dataset, attribute)]
+    samples = dataset.samples if hasattr(dataset, "samples") else dataset._samples
+    return [Path(file) for file, _ in samples]
 
 
 def _labels(dataset: Any) -> Any:

@@ -213,6 +213,7 @@ class Findings:
     def warnings(self) -> list[str]:
         """What a reader must know before believing the table."""
         warnings = [f"search space: {note}" for note in self.prepared.space.notes]
+        warnings += [f"data: {note}" for note in self.prepared.notes]
         if failed := self.explored.failed:
             warnings.append(
                 f"{failed} of {self.explored.trials} trials failed; their errors are in the table of trials"

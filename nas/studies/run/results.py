@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, JsonValue
 from typing_extensions import override
 
 from nas import quantities, words
+from nas.preprocessing import Preprocessing
 from nas.quantities import Quantity
 from nas.studies.run.rows import (
     BASE_MODEL,
@@ -39,6 +40,11 @@ class StageResult(ABC):
     @abstractmethod
     def outcome(self, metric: Quantity) -> str:
         """What came of the stage, in a few words; `metric` is the first one of the study's task."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before the next stage begins."""
+        return []
 
 
 @final
@@ -122,13 +128,22 @@ class DataFacts:
 @final
 @dataclass(frozen=True, kw_only=True)
 class PrepareResult(StageResult):
-    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device."""
+    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device;
+    `preprocessing` says how pictures became images, and `notes` what a user should know of the data.
+    """
 
     space: SpaceFacts
     base: Costs
     limit: LimitFacts
     data: DataFacts
     device: str
+    preprocessing: Annotated[Preprocessing | None, Field(exclude_if=absent)] = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    @override
+    def warnings(self) -> list[str]:
+        return self.notes
 
     @override
     def outcome(self, metric: Quantity) -> str:

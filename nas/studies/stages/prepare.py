@@ -18,4 +18,6 @@ def run(workshop: Workshop) -> PrepareResult:
         limit=describe_limit(workshop.limit),
         data=describe_data(data),
         device=workshop.device.type,
+        preprocessing=data.preprocessing,
+        notes=list(data.notes),
     )

@@ -51,6 +51,8 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Console) -> Non
         highlight=False,
         soft_wrap=True,
     )
+    for warning in result.warnings:
+        console.print(f"note: {warning}", highlight=False, soft_wrap=True, markup=False)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,67 @@
+"""By which constants images are prepared: the study's own, else those of a model that was trained before, else the
+data's statistics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.data.images import CHUNK
+from nas.data.resizing import Resizing
+from nas.data.spec import DataSpec
+from nas.errors import DataError
+from nas.preprocessing import DATA, GIVEN, MODEL, Preprocessing
+
+
+def check_constants(spec: DataSpec, channels: int) -> None:
+    """Raises `DataError` for constants of the spec that images of so many channels cannot be normalised with."""
+    for name in ("mean", "std"):
+        values = spec.constants.get(name, ())
+        if len(values) not in (0, 1, channels):
+            one = "one value" if channels == 1 else f"one value, or {channels}"
+            raise DataError(
+                f"data.{name}: {len(values)} values, but the images have {channels} channels; needed: {one}"
+            )
+
+
+def resizing(spec: DataSpec, model: Preprocessing | None, size: int) -> Resizing:
+    """How images become squares of `size` pixels."""
+    known = {**_of_model(model), **spec.constants}
+    names = ("crop_pct", "interpolation", "crop_mode")
+    return Resizing(size, **{name: known[name] for name in names if name in known})
+
+
+def preprocessing(spec: DataSpec, model: Preprocessing | None, images_NCHW: Tensor) -> Preprocessing:
+    """The constants in force, and where they are from. `images_NCHW`: the training split, resized, uint8."""
+    given, channels = spec.constants, images_NCHW.shape[1]
+    if model is not None:
+        base, all_given = _of_model(model), {"mean", "std", "crop_pct", "interpolation"} <= given.keys()
+    else:
+        all_given = {"mean", "std"} <= given.keys()
+        base = {} if all_given else statistics(images_NCHW)
+    sources = ([] if all_given else [DATA if model is None else MODEL]) + ([GIVEN] if given else [])
+    return Preprocessing(**{**base, **given, "source": " + ".join(sources)}).for_channels(channels)
+
+
+def statistics(images_NCHW: Tensor) -> dict[str, Any]:
+    """Mean and deviation per channel, pixels in 0 ... 1. Exact sums in int64, in chunks, so that a mapped file is read
+    once.
+    """
+    total = torch.zeros(images_NCHW.shape[1], dtype=torch.int64)
+    squares = torch.zeros_like(total)
+    for chunk in torch.split(images_NCHW, CHUNK):
+        values = chunk.to(torch.int64)
+        total += values.sum((0, 2, 3))
+        squares += values.square().sum((0, 2, 3))
+    pixels = images_NCHW.numel() // images_NCHW.shape[1]
+    mean = total.double() / pixels
+    std = (squares.double() / pixels - mean.square()).clamp_min(0).sqrt()
+    std = torch.where(std > 0, std, 255.0)  # a channel of one value carries nothing: shift it, do not divide by zero
+    return {"mean": tuple((mean / 255).tolist()), "std": tuple((std / 255).tolist())}
+
+
+def _of_model(model: Preprocessing | None) -> dict[str, Any]:
+    return {} if model is None else dict(vars(model))
