@@ -115,7 +115,8 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Part]:
 
 def _pixels(parts: Mapping[str, Part], resizing: Resizing) -> dict[str, Tensor]:
     """The images of each split, resized. Raises one `DataError` for all pictures of all splits that cannot be read."""
-    images, unreadable = {}, []
+    images: dict[str, Tensor] = {}
+    unreadable: list[tuple[str, str]] = []
     for name, part in parts.items():
         try:
             images[name] = part.of.images.read(part.indices, resizing)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
+import torch
 from torch import Tensor
 
 from nas.data.images import CHUNK
@@ -34,7 +35,7 @@ def notes_on_repeated(splits: Mapping[str, Tensor]) -> list[str]:
 def _rows(images_NCHW: Tensor) -> list[int]:
     """A number per image, of its middle row."""
     middle = images_NCHW.shape[2] // 2
-    return [hash(row.tobytes()) for chunk in images_NCHW[:, :, middle].split(CHUNK) for row in chunk.numpy()]
+    return [hash(row.tobytes()) for chunk in torch.split(images_NCHW[:, :, middle], CHUNK) for row in chunk.numpy()]
 
 
 def _digests(images_NCHW: Tensor, rows: list[int], suspects: set[int]) -> Iterator[bytes]:

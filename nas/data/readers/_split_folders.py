@@ -25,8 +25,8 @@ def of(path: Path) -> dict[str, Path]:
     if not splits and not alike:
         return {}
     answer = (
-        "Call them train/, val/ and test/ (one of the last two is enough), move away what is none of these, or say that "
-        "all are classes: data.split_folders: none"
+        "Call them train/, val/ and test/ (one of the last two is enough), move away what is none of these, or say "
+        "that all are classes: data.split_folders: none"
     )
     if alike:
         raise DataError(f"{path}: the folders {', '.join([*splits, *alike][:6])} look like splits. {answer}")
