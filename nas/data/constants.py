@@ -36,14 +36,12 @@ def resizing(spec: DataSpec, model: Preprocessing | None, size: int) -> Resizing
 
 def preprocessing(spec: DataSpec, model: Preprocessing | None, images_NCHW: Tensor) -> Preprocessing:
     """The constants in force, and where they are from. `images_NCHW`: the training split, resized, uint8."""
-    given, channels = spec.constants, images_NCHW.shape[1]
-    if model is not None:
-        base, all_given = _of_model(model), {"mean", "std", "crop_pct", "interpolation"} <= given.keys()
-    else:
-        all_given = {"mean", "std"} <= given.keys()
-        base = {} if all_given else statistics(images_NCHW)
-    sources = ([] if all_given else [DATA if model is None else MODEL]) + ([GIVEN] if given else [])
-    return Preprocessing(**{**base, **given, "source": " + ".join(sources)}).for_channels(channels)
+    known, sources = {**_of_model(model), **spec.constants}, [] if model is None else [MODEL]
+    if not {"mean", "std"} <= known.keys():
+        known, sources = {**statistics(images_NCHW), **known}, [DATA]
+    if spec.constants:
+        sources.append(GIVEN)
+    return Preprocessing(**{**known, "source": " + ".join(sources)}).for_channels(images_NCHW.shape[1])
 
 
 def statistics(images_NCHW: Tensor) -> dict[str, Any]:

@@ -44,7 +44,7 @@ SOURCES: list[tuple[dict[str, Any], Preprocessing | None, str]] = [
     ({"mean": (0.2,), "std": (0.3,)}, None, "given"),
     ({"crop_pct": 0.9}, None, "data + given"),
     ({"mean": (0.2,)}, MODEL, "model + given"),
-    ({"mean": (0.2,), "std": (0.3,), "crop_pct": 0.8, "interpolation": "nearest"}, MODEL, "given"),
+    ({"mean": (0.2,), "std": (0.3,), "crop_pct": 0.8, "interpolation": "nearest"}, MODEL, "model + given"),
 ]
 
 

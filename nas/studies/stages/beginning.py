@@ -33,7 +33,7 @@ def begin(study: Resolved, folder: RunFolder) -> None:
                 f"{folder}: the run in this folder has other settings: {', '.join(others)}; "
                 "choose another folder with --folder, or delete this one"
             )
-        if settings["data"] != study.settings["data"]:  # the images may have moved
+        if settings["data"].get("path") != study.settings["data"]["path"]:  # the images may have moved
             _write_settings(study, folder)
         return
     identity = Identity(
