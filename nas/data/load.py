@@ -108,9 +108,15 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Part]:
         train, carved["validation"] = set_aside(
             labels, train, round(spec.validation * len(train)), draw, f"data.validation = {spec.validation:g}"
         )
-    parts = {name: Part(split, np.arange(len(split.labels))) for name, split in source.splits.items()}
-    parts["train"] = Part(source.train, train)
-    return parts | {name: Part(source.train, indices) for name, indices in carved.items()}
+
+    def own(split: Labelled | None, name: str) -> Part:
+        return Part(source.train, carved[name]) if split is None else Part(split, np.arange(len(split.labels)))
+
+    return {
+        "train": Part(source.train, train),
+        "validation": own(source.validation, "validation"),
+        "test": own(source.test, "test"),
+    }
 
 
 def _pixels(parts: Mapping[str, Part], resizing: Resizing) -> dict[str, Tensor]:

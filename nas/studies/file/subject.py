@@ -30,8 +30,9 @@ class SearchedSpace:
 
 def subject_of(document: Document, task: Task | None) -> tuple[SearchedSpace | None, list[Fault]]:
     """What the study is about, None where its data or space cannot be read; and what is wrong with any of it."""
-    facts, faults = _facts(document)
-    space, wrong = _space(document, facts, task)
+    spec, _ = attempt(document, DataSpec, ("data",))  # its own faults are named where the whole study is read
+    facts, faults = _facts(document, spec)
+    space, wrong = _space(document, facts, task, None if spec is None else spec.image_size)
     faults += wrong
     if facts is None or space is None:
         return None, faults
@@ -40,8 +41,7 @@ def subject_of(document: Document, task: Task | None) -> tuple[SearchedSpace | N
     return SearchedSpace(facts, space, cost, limit), [*faults, *wrong]
 
 
-def _facts(document: Document) -> tuple[Facts | None, list[Fault]]:
-    spec, _ = attempt(document, DataSpec, ("data",))
+def _facts(document: Document, spec: DataSpec | None) -> tuple[Facts | None, list[Fault]]:
     if spec is None:
         return None, []
     try:
@@ -50,18 +50,19 @@ def _facts(document: Document) -> tuple[Facts | None, list[Fault]]:
         return None, [document.fault(("data",), str(refusal), "images that can be read")]
 
 
-def _space(document: Document, facts: Facts | None, task: Task | None) -> tuple[SearchSpace | None, list[Fault]]:
-    """The search space for the data and the task: they say with what arguments the model is built, maybe its image
-    size.
+def _space(
+    document: Document, facts: Facts | None, task: Task | None, image_size: int | None
+) -> tuple[SearchSpace | None, list[Fault]]:
+    """The search space for the data and the task: they say with what arguments the model is built; and for the image
+    size that the study asks for.
     """
     if not isinstance(document.get(("space",)), dict):
         return None, []
     model_args: dict[str, Any] = {}
     if facts is not None and task is not None:
         model_args = task.model_args(facts)
-    size = document.get(("data", "image_size"))
-    if isinstance(size, int) and not isinstance(size, bool):
-        model_args["img_size"] = size
+    if image_size is not None:
+        model_args["img_size"] = image_size
     try:
         return SearchSpace.from_document(document, ("space",), model_args=model_args), []
     except ConfigError as refusal:

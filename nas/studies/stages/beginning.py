@@ -33,7 +33,8 @@ def begin(study: Resolved, folder: RunFolder) -> None:
                 f"{folder}: the run in this folder has other settings: {', '.join(others)}; "
                 "choose another folder with --folder, or delete this one"
             )
-        if settings["data"].get("path") != study.settings["data"]["path"]:  # the images may have moved
+        data = settings["data"]
+        if not isinstance(data, dict) or data.get("path") != study.config.data.path:  # the images may have moved
             _write_settings(study, folder)
         return
     identity = Identity(
