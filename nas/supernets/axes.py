@@ -146,12 +146,12 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
     parameter that no row names, or whose shape is not the product of its axes.
     """
     kind = type(model).__name__
-    patterns = [(row, _pattern(row.parameter)) for row in rows]
-    inside = _pattern(block + ".{rest}")
+    patterns = [(row, pattern(row.parameter)) for row in rows]
+    inside = pattern(block + ".{rest}")
     entries = {}
     for name, parameter in model.named_parameters():
         # A pattern with its numbers: "blocks.{i}.attn.qkv.weight" matches "blocks.3.attn.qkv.weight" with i = 3.
-        matches = [(row, match.groupdict()) for row, pattern in patterns if (match := pattern.fullmatch(name))]
+        matches = [(row, match.groupdict()) for row, names in patterns if (match := names.fullmatch(name))]
         if len(matches) != 1:
             raise ModelError(f"{kind}: {len(matches)} rows of the axis table name parameter '{name}'; one must")
         row, bound = matches[0]
@@ -184,7 +184,7 @@ def parse(axes: str) -> tuple[Dim, ...]:
     return tuple(tuple(packed.split()) if packed else (single,) for packed, single in tokens)
 
 
-def _pattern(template: str) -> re.Pattern[str]:
+def pattern(template: str) -> re.Pattern[str]:
     """A regular expression that binds {name} to a number, and {rest} to anything."""
     escaped = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
     return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{'.+' if m[1] == 'rest' else '[0-9]+'})", escaped))

@@ -36,6 +36,8 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
     """A timm model by name. Raises ModelError for an unknown name, or arguments that its class does not take."""
     if not timm.is_model(model):
         raise ModelError(f"timm {timm.__version__} has no model '{model}'{nearest(model, timm.list_models())}")
+    if model_args.get("features_only"):
+        raise ModelError(f"model_args: {families.NO_FEATURES}")
     if wrong := NOT_SHAPES & set(model_args):
         raise ModelError(
             f"model_args may not hold {', '.join(sorted(wrong))}: they say what a model is, not what to load"

@@ -12,6 +12,12 @@ from nas.supernets.families._base import Family
 if TYPE_CHECKING:
     from torch import nn
 
+NO_FEATURES = (
+    "features_only=True leaves no head to train by; build the whole model, and take the features of the extracted one: "
+    "timm.models.FeatureGetterNet(nas.load(FOLDER))"
+)
+"""Why a model of feature maps is refused."""
+
 
 def families() -> list[Family]:
     """One instance of every family, our own and those of other packages (entry points of this group)."""
@@ -30,8 +36,18 @@ def family_of(model: nn.Module) -> Family:
     known = families()
     for family in known:
         if type(model) in family.classes:
-            if reason := family.refusal(model) or _empty(family, model):
+            # The types of parts come first: what else is asked of a model relies on them.
+            if reason := family.foreign_part(model) or family.refusal(model) or _empty(family, model):
                 raise ModelError(f"{type(model).__name__} is supported, but not this variant: {reason}")
             return family
+    if _gives_features(model):
+        raise ModelError(f"{type(model).__name__} cannot become a supernet: {NO_FEATURES}")
     supported = ", ".join(cls.__name__ for family in known for cls in family.classes)
     raise ModelError(f"{type(model).__name__} cannot become a supernet; supported (timm classes): {supported}")
+
+
+def _gives_features(model: nn.Module) -> bool:
+    """Whether `model` is what timm makes of one with features_only=True."""
+    from timm.models import FeatureDictNet, FeatureGetterNet, FeatureGraphNet, FeatureHookNet
+
+    return isinstance(model, FeatureDictNet | FeatureGetterNet | FeatureGraphNet | FeatureHookNet)

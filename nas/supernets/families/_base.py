@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from nas.supernets.axes import AxisTable, Frame, Row, bind
+from nas.supernets.axes import AxisTable, Frame, Row, bind, pattern
 
 SizeOf = Callable[[str], int]
 
@@ -83,6 +83,10 @@ class Family(ABC):
     """
 
     classes: ClassVar[tuple[type[nn.Module], ...]]
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {}
+    """Paths of modules and the types, exact, that the table is true of, outer modules first. A model with another type
+    there is refused before any other question is asked, so that `refusal` and `frame` may rely on them.
+    """
     block: ClassVar[str]
     rows: ClassVar[tuple[Row, ...]]
     products: ClassVar[tuple[str, ...]]
@@ -94,6 +98,16 @@ class Family(ABC):
     """
     after_blocks: ClassVar[str]
     """Path of the module that reads what the last block gives."""
+
+    def foreign_part(self, model: nn.Module) -> str:
+        """A module of `model` that has another type than `parts` says; empty when there is none."""
+        for path, types in self.parts.items():
+            wanted = pattern(path)
+            for name, module in model.named_modules():
+                if wanted.fullmatch(name) and type(module) not in types:
+                    supported = " or ".join(cls.__name__ for cls in types)
+                    return f"{name} is a {type(module).__name__} where {supported} is supported"
+        return ""
 
     @abstractmethod
     def refusal(self, model: nn.Module) -> str:

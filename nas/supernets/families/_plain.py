@@ -76,6 +76,11 @@ class PlainTransformer(Family):
         Row("head_dist.weight", "classes head_in", at="1"),
         Row("head_dist.bias", "classes"),
     )
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
+        "blocks.{i}": (Block,),
+        "blocks.{i}.attn": (Attention,),
+        "blocks.{i}.mlp": (Mlp,),
+    }
     feed_forward = ("mlp.fc1", "mlp.fc2")
     after_blocks = "norm"
     products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
@@ -86,7 +91,7 @@ class PlainTransformer(Family):
 
     @override
     def refusal(self, model: nn.Module) -> str:
-        """Blocks, attention, MLP or pooling other than the plain ones."""
+        """Pooling or attention other than the plain ones."""
         vit: Any = model
         if vit.global_pool not in POOLS:
             return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
@@ -94,12 +99,8 @@ class PlainTransformer(Family):
             return "dynamic_img_size=True: its cost depends on the image; build it for one img_size"
         if not len(vit.blocks):
             return "it has no blocks"
-        for block in vit.blocks:
-            for part, plain in ((block, Block), (block.attn, Attention), (block.mlp, Mlp)):
-                if type(part) is not plain:
-                    return f"a {type(part).__name__} where {plain.__name__} is supported"
-            if block.attn.gate is not None:
-                return "gated attention"
+        if any(block.attn.gate is not None for block in vit.blocks):
+            return "gated attention"
         return ""
 
     @override

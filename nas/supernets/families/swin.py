@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
-from timm.models.swin_transformer import SwinTransformer
+from timm.layers.mlp import Mlp
+from timm.layers.patch_embed import PatchEmbed
+from timm.models.swin_transformer import PatchMerging, SwinTransformer, SwinTransformerBlock, WindowAttention
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -27,6 +29,13 @@ class Swin(Family):
     """Hierarchical transformers with shifted windows; an index is "stage.block"."""
 
     classes = (SwinTransformer,)
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
+        "patch_embed": (PatchEmbed,),
+        "layers.{s}.downsample": (PatchMerging, nn.Identity),
+        "layers.{s}.blocks.{b}": (SwinTransformerBlock,),
+        "layers.{s}.blocks.{b}.attn": (WindowAttention,),
+        "layers.{s}.blocks.{b}.mlp": (Mlp,),
+    }
     block = "layers.{s}.blocks.{b}"
     rows = (
         Row("patch_embed.proj.weight", "embed.0 channels patch_height patch_width", at="patches"),

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from nas.supernets.axes import Row
 from nas.supernets.families._plain import PlainTransformer
-from nas.supernets.models.t2t import FEATURES, T2T, WIDTH
+from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, TokensToToken
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 
@@ -40,6 +40,10 @@ class T2t(PlainTransformer):
     """Tokens-to-token vision transformers (arXiv 2101.11986)."""
 
     classes = (T2T,)
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
+        "patch_embed": (TokensToToken,),
+        **PlainTransformer.parts,
+    }
     rows: ClassVar[tuple[Row, ...]] = (
         *_performer(1, "grid1"),
         *_performer(2, "grid2"),

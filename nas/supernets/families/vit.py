@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, ClassVar, final
 
+from timm.layers.patch_embed import PatchEmbed
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -21,6 +22,7 @@ class Vit(PlainTransformer):
     """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118)."""
 
     classes = (VisionTransformer, VisionTransformerDistilled)
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {"patch_embed": (PatchEmbed,), **PlainTransformer.parts}
     rows = (
         Row("patch_embed.proj.weight", "embed channels patch_height patch_width", at="patches"),
         Row("patch_embed.proj.bias", "embed"),
