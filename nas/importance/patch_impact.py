@@ -65,7 +65,7 @@ class PatchImpact(Importance):
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
-        """In the last block only the anchors (class and register tokens) are computed, in the others all tokens."""
+        """In the last block only the anchors, what the head reads, are computed; in the others all tokens."""
         self.check(supernet.space)
         last = list(supernet.table.frame.blocks)[-1]
         anchors = range(supernet.family.readout(supernet.model).anchors)

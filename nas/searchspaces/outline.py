@@ -22,7 +22,7 @@ class Outline:
     axes: Mapping[str, int]
     """Axis -> number of units. A block is an axis too, "depth.3", of one unit."""
     protected: Mapping[str, int] = field(default_factory=dict)
-    """Axis -> how many of its first units are always kept, such as class and register tokens."""
+    """Axis -> how many of its first units are always kept, such as the class token."""
     within: Mapping[str, str] = field(default_factory=dict)
     """Axis -> the axis whose units it selects from, or several packed ones ("heads.3 head_dim.3"); only it or those may
     be chosen.

@@ -22,6 +22,7 @@ from nas.supernets.cost import factoring_pays
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
+from nas.supernets.refusals import refuse_maps, refuse_resizing, refuse_scripting
 from nas.supernets.slicing import Cut, cut, scale_query
 
 ALONG_TOKENS = 1
@@ -173,6 +174,8 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
     """Let blocks compute their queries only, and gather what stays before each block that sees fewer tokens."""
     if not any(map(is_position, keep.selections)):
         return
+    refuse_resizing(carved)
+    refuse_scripting(carved)
     device = next(carved.parameters()).device
     # Positions that arrive at a block: at first all of them. A gather counts among those that arrive, not in the image:
     # `arriving.index(position)` is where a position stands there.
@@ -189,6 +192,7 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
         if len(present) < len(arriving):
             stays = gather(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)
             carved.set_submodule(path, nn.Sequential(stays, carved.get_submodule(path)))
+            refuse_maps(carved)
         arriving = present
 
 

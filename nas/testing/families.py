@@ -186,7 +186,7 @@ class FamilySuite:
             whole(torch.zeros(1, args.get("in_chans", 3), *family.image_size(whole)))
         rows, columns = family.grid(whole)
         for axis, units in frame.axes.items():
-            assert not is_position(axis) or units == family.readout(whole).anchors + rows * columns
+            assert not is_position(axis) or units == family.readout(whole).prefix + rows * columns
         assert isinstance(whole.get_submodule(family.after_blocks), nn.Module)
         for path in frame.blocks.values():
             first, second = (supernet.table.entries[f"{path}.{layer}.weight"] for layer in family.feed_forward)

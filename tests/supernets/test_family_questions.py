@@ -22,18 +22,18 @@ SWIN = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)}
 @pytest.mark.parametrize(
     ("model", "args", "size", "grid", "readout"),
     [
-        ("vit_tiny_patch16_224", {**VIT, "img_size": (32, 48)}, (32, 48), (4, 6), Readout("token", 1)),
-        ("vit_tiny_patch16_224", {**VIT, "img_size": 32, "reg_tokens": 2}, (32, 32), (4, 4), Readout("token", 3)),
+        ("vit_tiny_patch16_224", {**VIT, "img_size": (32, 48)}, (32, 48), (4, 6), Readout("token", 1, 1)),
+        ("vit_tiny_patch16_224", {**VIT, "img_size": 32, "reg_tokens": 2}, (32, 32), (4, 4), Readout("token", 3, 1)),
         (
             "vit_tiny_patch16_224",
             {**VIT, "img_size": 32, "class_token": False, "global_pool": "avg"},
             (32, 32),
             (4, 4),
-            Readout("avg", 0),
+            Readout("avg", 0, 0),
         ),
-        ("deit_tiny_distilled_patch16_224", {**VIT, "img_size": 32}, (32, 32), (4, 4), Readout("token", 2)),
-        ("t2t_vit_7", {"img_size": 32, "depth": 1}, (32, 32), (2, 2), Readout("token", 1)),
-        ("swin_tiny_patch4_window7_224", {**SWIN, "img_size": 56}, (56, 56), (14, 14), Readout("avg", 0)),
+        ("deit_tiny_distilled_patch16_224", {**VIT, "img_size": 32}, (32, 32), (4, 4), Readout("token", 2, 2)),
+        ("t2t_vit_7", {"img_size": 32, "depth": 1}, (32, 32), (2, 2), Readout("token", 1, 1)),
+        ("swin_tiny_patch4_window7_224", {**SWIN, "img_size": 56}, (56, 56), (14, 14), Readout("avg", 0, 0)),
     ],
 )
 def test_what_a_family_says_of_a_model(

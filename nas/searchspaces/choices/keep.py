@@ -27,7 +27,7 @@ from nas.searchspaces.outline import Outline
 @final
 @dataclass(frozen=True, kw_only=True)
 class Keep(ChoiceKind):
-    """The protected units (class and register tokens) stay, and of the rest the share `keep`, rounded up.
+    """The protected units (class and distillation tokens) stay, and of the rest the share `keep`, rounded up.
 
     Whole numbers count all units that stay, the protected ones included. The share 0 is allowed where something is
     protected.

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 NO_FEATURES = (
-    "features_only=True leaves no head to train by; build the whole model, and take the features of the extracted one: "
-    "timm.models.FeatureGetterNet(nas.load(FOLDER))"
+    "features_only=True leaves no head to train by; build the whole model, and ask the extracted one for its features: "
+    "nas.load(FOLDER).forward_intermediates(images)"
 )
 """Why a model of feature maps is refused."""
 
@@ -48,6 +48,8 @@ def family_of(model: nn.Module) -> Family:
 
 def _gives_features(model: nn.Module) -> bool:
     """Whether `model` is what timm makes of one with features_only=True."""
-    from timm.models import FeatureDictNet, FeatureGetterNet, FeatureGraphNet, FeatureHookNet
+    from timm.models import FeatureDictNet, FeatureHookNet
+    from timm.models._features import FeatureGetterNet
+    from timm.models._features_fx import FeatureGraphNet
 
     return isinstance(model, FeatureDictNet | FeatureGetterNet | FeatureGraphNet | FeatureHookNet)

@@ -33,20 +33,26 @@ class Piece:
 @final
 @dataclass(frozen=True)
 class Readout:
-    """What a model's head reads of the last block: its anchors (class, distillation and register tokens), or a pool of
-    all tokens.
+    """What a model's head reads of the last block: single tokens, or a pool of all of them.
 
     pooling   timm's name of it: "token" reads anchors; "avg", "max" and others pool
-    anchors   tokens that belong to no patch; they come first. 0 for a model without
+    prefix    tokens that belong to no patch (class, distillation and register tokens); they come first
+    anchors   how many of the prefix the head reads, first ones: class and distillation tokens, never registers
     """
 
     pooling: str
+    prefix: int
     anchors: int
 
     @property
     def pooled(self) -> bool:
         """Whether every token reaches the output."""
         return self.pooling != "token"
+
+    @property
+    def protected(self) -> int:
+        """First tokens that must stay in every block: what the head reads, or what a pool skips by counting."""
+        return self.prefix if self.pooled else self.anchors
 
 
 @final

@@ -126,7 +126,8 @@ class PlainTransformer(Family):
         """Sizes from the model's own attributes."""
         vit: Any = model
         stem = self.stem(model)
-        patches, prefix = stem["patches"], vit.num_prefix_tokens
+        readout = self.readout(model)
+        tokens = readout.prefix + stem["patches"]
         axes = {
             "embed": vit.embed_dim,
             "registers": vit.num_reg_tokens,
@@ -140,7 +141,7 @@ class PlainTransformer(Family):
         for i, block in enumerate(vit.blocks):
             width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features
             axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
-            axes |= {f"depth.{i}": 1, f"tokens.{i}": prefix + patches, f"queries.{i}": prefix + patches}
+            axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
             # A matrix has at most as many directions as its shorter side.
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
@@ -150,7 +151,7 @@ class PlainTransformer(Family):
             axes |= {f"proj_in.{i}": width}
             within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
             within |= {f"fc2_in.{i}": f"mlp.{i}", f"queries.{i}": f"tokens.{i}"}
-            protected |= {f"tokens.{i}": prefix, f"queries.{i}": prefix}
+            protected |= {f"tokens.{i}": readout.protected, f"queries.{i}": readout.protected}
         return Frame(axes, within, protected, {str(i): f"blocks.{i}" for i in range(len(vit.blocks))})
 
     @override
@@ -158,6 +159,8 @@ class PlainTransformer(Family):
         """Heads and head dimensions per block, width of the whole."""
         vit: Any = model
         vit.num_features = vit.head_hidden_size = vit.embed_dim = size("embed")
+        # Necks and decoders are built from it: an entry for each block that is left, with what it gives.
+        vit.feature_info = [vit.feature_info[int(index)] | {"num_chs": vit.embed_dim} for index in blocks]
         for index, module in blocks.items():
             block: Any = module
             attn = block.attn
@@ -178,7 +181,8 @@ class PlainTransformer(Family):
     @override
     def readout(self, model: nn.Module) -> Readout:
         vit: Any = model
-        return Readout(vit.global_pool, vit.num_prefix_tokens)
+        anchors = 2 if getattr(vit, "dist_token", None) is not None else 1
+        return Readout(vit.global_pool, vit.num_prefix_tokens, anchors if vit.global_pool == "token" else 0)
 
     @override
     def attention(self, block: nn.Module) -> AttentionParts:
@@ -189,16 +193,18 @@ class PlainTransformer(Family):
 
     @override
     def token_order(self, model: nn.Module) -> list[int]:
-        """Centre first: what matters is more often in the middle of a picture than at its edges."""
+        """Class and register tokens, then patches, the centre first: what matters is more often in the middle of a
+        picture than at its edges.
+        """
         height, width = self.grid(model)
-        anchors = self.readout(model).anchors
+        prefix = self.readout(model).prefix
 
         def distance(patch: int) -> tuple[float, int]:
             """From the centre, squared, in half heights and half widths; equal distances in the order of patches."""
             y, x = divmod(patch, width)
             return ((2 * y - height + 1) / height) ** 2 + ((2 * x - width + 1) / width) ** 2, patch
 
-        return [*range(anchors), *(anchors + patch for patch in sorted(range(height * width), key=distance))]
+        return [*range(prefix), *(prefix + patch for patch in sorted(range(height * width), key=distance))]
 
     @override
     def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:

@@ -160,7 +160,7 @@ class Swin(Family):
     @override
     def readout(self, model: nn.Module) -> Readout:
         swin: Any = model
-        return Readout(swin.global_pool, anchors=0)
+        return Readout(swin.global_pool, prefix=0, anchors=0)
 
     @override
     def steps(self, model: nn.Module) -> list[Piece]:
