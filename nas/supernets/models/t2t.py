@@ -1,7 +1,8 @@
 """T2T-ViT (Yuan et al. 2021, arXiv 2101.11986), which timm lacks: a plain vision transformer on tokens that two small
 transformers made of overlapping patches.
 
-The backbone is timm's own class with timm's own blocks; new is what makes the tokens. Attention in it is the
+The backbone is timm's own class with timm's own blocks (LayerNorm with eps 1e-5, as published); new is what makes the
+tokens. Attention in it is the
 performer's (arXiv 2009.14794): linear in the number of tokens, by positive random features. Ours differs from the
 published code in that the normaliser is summed element by element, which is no matrix product.
 
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, final
 
 import torch
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -71,19 +74,38 @@ class TokensToToken(nn.Module):
         **_: Any,  # what timm hands to its own layer of patches
     ) -> None:
         super().__init__()
-        sides = {img_size} if isinstance(img_size, int) else set(img_size)
-        if len(sides) > 1:
-            raise ValueError(f"img_size={img_size}: T2T-ViT takes square images")
         self.in_chans = in_chans
-        self.grids = list(sides)
-        for kernel, stride, padding in SPLITS:
-            self.grids.append((self.grids[-1] + 2 * padding - kernel) // stride + 1)
-        self.grid_size, self.num_patches = (self.grids[-1],) * 2, self.grids[-1] ** 2
+        self.set_input_size(img_size)
         self.patch_size = (patch_size, patch_size)
         self.splits = nn.ModuleList([nn.Unfold(kernel, stride=s, padding=p) for kernel, s, p in SPLITS])
         self.attention1 = Performer(in_chans * SPLITS[0][0] ** 2)
         self.attention2 = Performer(WIDTH * SPLITS[1][0] ** 2)
         self.project = nn.Linear(WIDTH * SPLITS[2][0] ** 2, embed_dim)
+
+    def set_input_size(
+        self, img_size: int | tuple[int, int] | None = None, patch_size: int | tuple[int, int] | None = None
+    ) -> None:
+        """Takes images of another size; None keeps the present one. `grids` are the sides of image and token grids."""
+        if patch_size not in (None, STRIDE, (STRIDE, STRIDE)):
+            raise ValueError(f"patch_size={patch_size}: the tokens of T2T-ViT are always {STRIDE} pixels apart")
+        if img_size is None:
+            return
+        sides = {img_size} if isinstance(img_size, int) else set(img_size)
+        if len(sides) > 1:
+            raise ValueError(f"img_size={img_size}: T2T-ViT takes square images")
+        self.img_size = (min(sides),) * 2
+        self.grids = list(sides)
+        for kernel, stride, padding in SPLITS:
+            self.grids.append((self.grids[-1] + 2 * padding - kernel) // stride + 1)
+        self.grid_size, self.num_patches = (self.grids[-1],) * 2, self.grids[-1] ** 2
+
+    def dynamic_feat_size(self, img_size: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002  (timm's interface)
+        """Rows and columns of tokens; the image has the size that the model was made for."""
+        return self.grid_size
+
+    def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
+        """Pixels between tokens: see timm's `PatchEmbed`."""
+        return STRIDE if as_scalar else (STRIDE, STRIDE)
 
     def forward(self, images: Tensor) -> Tensor:
         """B x in_chans x img_size x img_size -> B x num_patches x embed_dim."""
@@ -100,19 +122,54 @@ class TokensToToken(nn.Module):
 
 @final
 class T2T(VisionTransformer):
-    """timm's vision transformer on `TokensToToken`, with fixed sinusoids as position embedding."""
+    """timm's vision transformer on `TokensToToken`, with fixed sinusoids as position embedding.
 
-    def __init__(self, img_size: int | tuple[int, int] = 224, **kwargs: Any) -> None:
-        super().__init__(img_size=img_size, patch_size=STRIDE, embed_layer=TokensToToken, qkv_bias=False, **kwargs)
+    `qk_scale` is what the published code multiplies queries x keys by. Its default, and ours, is head_dim^-0.5; only
+    where it builds a model with `pretrained=True` it takes embed_dim^-0.5, another function of the same weights: give
+    that number here to compute as it does. timm's attention knows its own scale only, so the ratio of both is
+    multiplied into the query weights, of new models and of published checkpoints.
+    """
+
+    def __init__(self, img_size: int | tuple[int, int] = 224, qk_scale: float | None = None, **kwargs: Any) -> None:
+        super().__init__(
+            img_size=img_size,
+            patch_size=STRIDE,
+            embed_layer=TokensToToken,
+            qkv_bias=False,
+            norm_layer=partial(nn.LayerNorm, eps=1e-5),
+            **kwargs,
+        )
         assert self.pos_embed is not None
         table = _sinusoids(self.pos_embed.shape[1], self.embed_dim).to(self.pos_embed)
         self.pos_embed = nn.Parameter(table, requires_grad=False)
+        self.qk_scale = qk_scale
+        if qk_scale is not None:
+            self.load_state_dict(_scaled(self.state_dict(), self))
 
 
-def checkpoint_filter_fn(state_dict: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:  # noqa: ARG001
-    """The published checkpoints' names -> ours; names that are ours stay."""
-    names = {name: name.removeprefix("module.") for name in state_dict}
-    return {new.replace("tokens_to_token.", "patch_embed."): state_dict[name] for name, new in names.items()}
+def checkpoint_filter_fn(state_dict: Mapping[str, Tensor], model: T2T) -> dict[str, Tensor]:
+    """The published checkpoints' names and weights -> ours; what has our names stays, but for another image size."""
+    bare = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
+    weights = {name.replace("tokens_to_token.", "patch_embed."): tensor for name, tensor in bare.items()}
+    if weights.keys() != bare.keys():
+        weights = _scaled(weights, model)
+    positions = weights.get("pos_embed")
+    if positions is not None and model.pos_embed is not None and positions.shape[1] != model.pos_embed.shape[1]:
+        weights["pos_embed"] = resample_abs_pos_embed(positions, list(model.patch_embed.grid_size))
+    return weights
+
+
+def _scaled(weights: Mapping[str, Tensor], model: T2T) -> dict[str, Tensor]:
+    """Weights whose queries carry the model's `qk_scale`."""
+    scaled = dict(weights)
+    if model.qk_scale is None:
+        return scaled
+    for name in scaled:
+        if name.startswith("blocks.") and name.endswith(".attn.qkv.weight"):
+            attention: Any = model.get_submodule(name.removesuffix(".qkv.weight"))
+            query, key, value = scaled[name].chunk(3)
+            scaled[name] = torch.cat([query * (model.qk_scale * attention.head_dim**0.5), key, value])
+    return scaled
 
 
 def _orthogonal_rows() -> Tensor:
@@ -135,7 +192,14 @@ def _register(name: str, embed_dim: int, depth: int, num_heads: int, mlp_ratio: 
 
     def make(pretrained: bool = False, **kwargs: Any) -> T2T:
         arguments = {**sizes, **kwargs}
-        model: T2T = build_model_with_cfg(T2T, name, pretrained, pretrained_filter_fn=checkpoint_filter_fn, **arguments)
+        model: T2T = build_model_with_cfg(
+            T2T,
+            name,
+            pretrained,
+            pretrained_filter_fn=checkpoint_filter_fn,
+            feature_cfg={"out_indices": 3, "feature_cls": "getter"},
+            **arguments,
+        )
         return model
 
     make.__name__ = name
