@@ -1,83 +1,106 @@
-"""Weights of a base model from a file that a user has: safetensors, or torch's format read without unpickling code."""
+"""Weights of a whole model from a file: one that this program wrote, or one that a user has.
+
+A user's file may come from another program, for another number of classes or another image size; what it takes to fit
+is asked of the model's family, which asks timm.
+"""
 
 from __future__ import annotations
 
-import pickle
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nas.errors import CheckpointError
-from nas.supernets.models import t2t
+from nas.supernets.checkpoint_file import read_weights
+from nas.supernets.families import family_of
+from nas.supernets.finite import not_finite
 
-WRAPPERS = ("state_dict", "model", "model_ema", "state_dict_ema")
-"""Keys under which training scripts put the weights in a torch file."""
+MISFITS = (RuntimeError, ValueError, KeyError, IndexError, AttributeError, TypeError, AssertionError)
+"""What timm's functions raise for weights of another model."""
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load `path` into `model`, every parameter of it; a classifier of other classes stays as it was initialised.
+def load_weights(model: nn.Module, path: str | Path) -> tuple[str, ...]:
+    """Load `path` into `model`, every parameter of it; returns what was done to make it fit, in words.
 
-    Raises CheckpointError for a file that is missing, damaged, or that belongs to another model; `model` is then as it
-    was.
+    Wrappers, prefixes, half precision and image sizes are mapped; a classifier of other classes, or one that the file
+    lacks, stays as it was initialised. Raises `CheckpointError` for a file that is missing, damaged, that belongs to
+    another model, or in which a value is not finite; `model` is then as it was.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    weights, wanted = _renamed(_read(path), model), model.state_dict()
-    for name in _classifier(model):
-        if name in weights and name in wanted and weights[name].shape[0] != wanted[name].shape[0]:
-            weights[name] = wanted[name]
-    if missing := [name for name in wanted if name not in weights]:
-        raise CheckpointError(f"{path}: not of this {type(model).__name__}: it lacks {_some(missing)}")
-    if unknown := [name for name in weights if name not in wanted]:
-        raise CheckpointError(f"{path}: not of this {type(model).__name__}: it also holds {_some(unknown)}")
-    for name, tensor in wanted.items():
-        if weights[name].shape != tensor.shape:
-            shapes = f"{tuple(weights[name].shape)} there, {tuple(tensor.shape)} in the model"
-            raise CheckpointError(f"{path}: not of this {type(model).__name__}: '{name}' is {shapes}")
+    path, wanted = Path(path), model.state_dict()
+    family = family_of(model)
+    weights = read_weights(path, wanted)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            adapted = family.adapted(model, weights.tensors)
+    except MISFITS as wrong:
+        reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
+        raise CheckpointError(f"{path}: not of this {type(model).__name__}: {reason}") from wrong
+    notes = [*weights.notes, *_resampled(weights.tensors, adapted)]
+
+    # A classifier of other classes is of another task: the model's own stays.
+    classifier = [name for name in family.classifier(model) if name in wanted]
+    lacking = [name for name in classifier if name not in adapted]
+    other = [name for name in classifier if name in adapted and _classes(adapted[name]) != _classes(wanted[name])]
+    if other or lacking == classifier != []:
+        there, here = (_classes(tensors[other[0]]) if other else 0 for tensors in (adapted, wanted))
+        classes = f"of {there} classes, the model has {here}" if other else "missing"
+        notes.append(f"classifier {classes}: it starts anew")
+        adapted |= {name: wanted[name] for name in classifier}
+    if beside := [name for name in adapted if name in weights.aside and name not in wanted]:
+        notes.append(f"left out: {_some(beside)}")
+        adapted = {name: tensor for name, tensor in adapted.items() if name not in beside}
+
+    _check_fits(model, path, adapted)
+    if broken := not_finite(adapted):
+        raise CheckpointError(f"{path}: {broken}; take a checkpoint from before that training went wrong")
+    notes += _converted(adapted, wanted)
+    model.load_state_dict(adapted)
+    return tuple(notes)
+
+
+def load_own_weights(model: nn.Module, path: Path) -> None:
+    """Load a file that this program wrote into the model that it was written of. Raises `CheckpointError`."""
+    weights = read_weights(path, ()).tensors
+    _check_fits(model, path, weights)
     model.load_state_dict(weights)
 
 
-def _renamed(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Names of a published checkpoint as this model has them."""
-    return t2t.checkpoint_filter_fn(weights, model) if isinstance(model, t2t.T2T) else weights
+def _check_fits(model: nn.Module, path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raises `CheckpointError` unless every name of the model has a tensor of its shape, and there is no other."""
+    wanted, of_another = model.state_dict(), f"{path}: not of this {type(model).__name__}"
+    if missing := [name for name in wanted if name not in weights]:
+        raise CheckpointError(f"{of_another}: it lacks {_some(missing)}")
+    if unknown := [name for name in weights if name not in wanted]:
+        raise CheckpointError(f"{of_another}: it also holds {_some(unknown)}")
+    if misshapen := [name for name, tensor in wanted.items() if weights[name].shape != tensor.shape]:
+        first = misshapen[0]
+        shapes = f"{tuple(weights[first].shape)} there, {tuple(wanted[first].shape)} in the model"
+        more = f", and {len(misshapen) - 1} more" if len(misshapen) > 1 else ""
+        raise CheckpointError(f"{of_another}: '{first}' is {shapes}{more}")
 
 
-def _classifier(model: nn.Module) -> list[str]:
-    """Names of the parameters of a timm model's classifier, which decide how many classes it tells apart."""
-    if not hasattr(model, "get_classifier"):
+def _classes(parameter: Tensor) -> int:
+    """How many classes a classifier's weight or bias tells apart."""
+    return parameter.shape[0] if parameter.dim() else 0
+
+
+def _resampled(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
+    """What was brought to another image or patch size."""
+    changed = [name for name in after if name in before and before[name].shape != after[name].shape]
+    if not changed:
         return []
-    timm_model: Any = model
-    classifier = timm_model.get_classifier()
-    heads = classifier if isinstance(classifier, tuple) else (classifier,)
-    paths = [path for path, module in model.named_modules() if any(module is head for head in heads)]
-    return [name for name in model.state_dict() if name.rpartition(".")[0] in paths]
+    first = changed[0]
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return [f"resampled {first}{more}: {tuple(before[first].shape)} -> {tuple(after[first].shape)}"]
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            content: Any = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
-    except pickle.UnpicklingError as wrong:
-        raise CheckpointError(f"{path}: damaged, or not only weights: it is not unpickled") from wrong
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as wrong:
-        reason = str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__
-        raise CheckpointError(f"{path}: damaged, or not only weights: {reason}") from wrong
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{path}: holds no state dict (parameter name -> tensor)")
-    return content
-
-
-def _load_torch(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _converted(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """Precisions that the model does not have."""
+    others = {f"{weights[name].dtype} -> {wanted[name].dtype}" for name in wanted
+              if weights[name].dtype != wanted[name].dtype}  # fmt: skip
+    return [other.replace("torch.", "") for other in sorted(others)]
 
 
 def _some(names: list[str]) -> str:

@@ -22,6 +22,7 @@ from torch import nn
 from nas import seeds
 from nas.errors import TrainingError
 from nas.evaluation.evaluate import evaluating
+from nas.supernets.finite import not_finite
 from nas.tasks import Batch
 from nas.training import checkpoint
 from nas.training.bar import Bar
@@ -64,9 +65,9 @@ def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
     """Trains `call.module` in place on `call.data.train`, and returns its history; the module ends in eval mode, with
     the averaged weights if `call.recipe.ema`.
 
-    A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss or a gradient is
-    not a number (the last good checkpoint stays) or the task cannot follow the recipe, and `CheckpointError` when the
-    checkpoint is damaged, from another run, or cannot be written.
+    A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss, a gradient or, after
+    an epoch, a weight is not a finite number (the last good checkpoint stays), or the task cannot follow the recipe;
+    and `CheckpointError` when the checkpoint is damaged, from another run, or cannot be written.
     """
     module, epochs = call.module, call.recipe.epochs
     module.to(runtime.device)
@@ -125,7 +126,7 @@ class _Run:
         # Ranks begin an epoch alike, whatever their buffers saw in the one before.
         self.runtime.ranks.level(self.module)
         _refresh(self.runtime, self.module)
-        total, rate = 0.0, 0.0
+        total, rate, last = 0.0, 0.0, 0
         # Dropout differs from rank to rank: each has a part of the batch of its own.
         with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.runtime.ranks.rank), self.device):
             for update, group in enumerate(self._groups(epoch)):
@@ -133,6 +134,10 @@ class _Run:
                 loss = self._update(group, epoch, update, rate)
                 total += loss * sum(map(len, group))
                 bar.advance((update + 1) / self.updates, loss)
+                last = update
+        # A loss that is computed with such weights is not a number either; but after the last step there is none.
+        if broken := not_finite(dict(self.module.named_parameters())):
+            raise self._diverged(broken, epoch, last * self.recipe.accumulate, rate)
         metrics = self._evaluate()
         bar.finish(metrics)
         return Epoch(epoch + 1, total / len(self.data.train), rate, time.perf_counter() - start, metrics)
@@ -161,8 +166,8 @@ class _Run:
         losses = self.runtime.ranks.summed(self.module, losses)
         for position, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise self._diverged(f"the loss is {loss}", epoch, first + position)
-        self._clip(epoch, update)
+                raise self._diverged(f"the loss is {loss}", epoch, first + position, rate)
+        self._clip(epoch, update, rate)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate * parameters["pace"]
         self.optimiser.step()
@@ -195,14 +200,14 @@ class _Run:
                 return total
             torch.autograd.backward(loss * share)
 
-    def _clip(self, epoch: int, update: int) -> None:
+    def _clip(self, epoch: int, update: int, rate: float) -> None:
         if self.recipe.clip is None:
             return
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         if not torch.isfinite(norm):
-            raise self._diverged(f"the gradient's norm is {float(norm)}", epoch, update * self.recipe.accumulate)
+            raise self._diverged(f"the gradient's norm is {float(norm)}", epoch, update * self.recipe.accumulate, rate)
 
-    def _diverged(self, symptom: str, epoch: int, step: int) -> TrainingError:
+    def _diverged(self, symptom: str, epoch: int, step: int, rate: float) -> TrainingError:
         kept = (
             f"; the checkpoint of epoch {epoch} is kept in {self.runtime.checkpoint}"
             if self.runtime.checkpoint and epoch
@@ -210,7 +215,8 @@ class _Run:
         )
         return TrainingError(
             f"{self.runtime.title}: {symptom} in epoch {epoch + 1}, step {step + 1} of {self.batches}{kept}; "
-            f"lower lr ({self.recipe.lr:g}), lengthen warmup ({self.recipe.warmup:g}) or set clip ({self.recipe.clip})"
+            f"the learning rate was {rate:.3g}: lower lr ({self.recipe.lr:g}), lengthen warmup "
+            f"({self.recipe.warmup:g}) or set clip ({self.recipe.clip})"
         )
 
     def _context(self, epoch: int, step: int) -> StepContext:

@@ -10,7 +10,7 @@ from torch import nn
 
 from nas.errors import CheckpointError, ModelError
 from nas.studies.run.folder import write_bytes
-from nas.supernets.checkpoint import load_weights as load_checkpoint
+from nas.supernets.checkpoint import load_own_weights
 from nas.supernets.decompositions import Factoring
 
 WEIGHTS = "weights.safetensors"
@@ -25,7 +25,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
 def load_weights(path: Path, module: nn.Module) -> None:
     """Loads what `save_weights` wrote. Raises `CheckpointError` when the file is missing, damaged or foreign."""
     try:
-        load_checkpoint(module, path)
+        load_own_weights(module, path)
     except CheckpointError as fault:
         raise CheckpointError(
             f"{fault}; delete the folder '{path.parent}' and run again: the stage is then redone"

@@ -143,6 +143,20 @@ class Family(ABC):
     def readout(self, model: nn.Module) -> Readout:
         """What the head of `model` reads."""
 
+    def classifier(self, model: nn.Module) -> tuple[str, ...]:
+        """Names of the parameters that decide how many classes `model` tells apart; its head's, as timm says."""
+        timm_model: Any = model
+        heads = timm_model.get_classifier()
+        heads = heads if isinstance(heads, tuple) else (heads,)
+        paths = {path for path, module in model.named_modules() if any(module is head for head in heads)}
+        return tuple(name for name in model.state_dict() if name.rpartition(".")[0] in paths)
+
+    def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """`weights` of a checkpoint with the names and, where `model` takes images of another size, the shapes that
+        `model` has. What belongs to another model may raise anything.
+        """
+        return dict(weights)
+
     def attention(self, block: nn.Module) -> AttentionParts:
         """The parts of a block's attention. For families with elastic tokens: criteria order tokens by it."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its attention is made of")

@@ -13,7 +13,13 @@ from typing import Any, ClassVar, final
 
 from timm.layers.mlp import Mlp
 from timm.layers.patch_embed import PatchEmbed
-from timm.models.swin_transformer import PatchMerging, SwinTransformer, SwinTransformerBlock, WindowAttention
+from timm.models.swin_transformer import (
+    PatchMerging,
+    SwinTransformer,
+    SwinTransformerBlock,
+    WindowAttention,
+    checkpoint_filter_fn,
+)
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -161,6 +167,12 @@ class Swin(Family):
     def readout(self, model: nn.Module) -> Readout:
         swin: Any = model
         return Readout(swin.global_pool, prefix=0, anchors=0)
+
+    @override
+    def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By timm: names of the published code, patches and tables of relative positions of another size."""
+        adapted: dict[str, Tensor] = checkpoint_filter_fn(dict(weights), model)
+        return adapted
 
     @override
     def steps(self, model: nn.Module) -> list[Piece]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.supernets.axes import Row
 from nas.supernets.families._plain import PlainTransformer
-from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, TokensToToken
+from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, TokensToToken, checkpoint_filter_fn
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 
@@ -61,6 +61,12 @@ class T2t(PlainTransformer):
         ("t2t_vit_7", SMALL),
         ("t2t_vit_14", SMALL | {"img_size": 40, "in_chans": 1}),
     )
+
+    @override
+    def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Names and attention scale of the published code, position embeddings of another size."""
+        assert isinstance(model, T2T)
+        return checkpoint_filter_fn(weights, model)
 
     @override
     def stem(self, model: nn.Module) -> Mapping[str, int]:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, final
 
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.deit import VisionTransformerDistilled
-from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.supernets.axes import Row
@@ -22,7 +22,10 @@ class Vit(PlainTransformer):
     """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118)."""
 
     classes = (VisionTransformer, VisionTransformerDistilled)
-    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {"patch_embed": (PatchEmbed,), **PlainTransformer.parts}
+    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
+        "patch_embed": (PatchEmbed,),
+        **PlainTransformer.parts,
+    }
     rows = (
         Row("patch_embed.proj.weight", "embed channels patch_height patch_width", at="patches"),
         Row("patch_embed.proj.bias", "embed"),
@@ -41,6 +44,13 @@ class Vit(PlainTransformer):
         ("deit_tiny_distilled_patch16_224", SMALL),
         ("deit3_small_patch16_224", SMALL),
     )
+
+    @override
+    def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """By timm: names of DINO, CLIP and DeiT-III, position embeddings and patches of another size."""
+        assert isinstance(model, VisionTransformer)
+        adapted: dict[str, Tensor] = checkpoint_filter_fn(dict(weights), model, adapt_layer_scale=True)
+        return adapted
 
     @override
     def stem(self, model: nn.Module) -> Mapping[str, int]:
