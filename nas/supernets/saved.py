@@ -25,6 +25,7 @@ from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.decompositions import OfInputs
 from nas.supernets.families import family_of
+from nas.supernets.model_input import ModelInput
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut
 from nas.supernets.timm_models import build
@@ -38,7 +39,8 @@ WEIGHTS, RECIPE = "model.safetensors", "model.json"
 class Blueprint:
     """How to rebuild an extracted module: the timm model it came from, the sizes of its axes, and what was selected.
 
-    `about` is free for what a reader wants to know: architecture, costs, metrics, normalisation of the images.
+    `about` is free for what a reader wants to know: architecture, costs, metrics; its `input`, where it is there, is a
+    `nas.supernets.model_input.ModelInput`.
     """
 
     model: str
@@ -72,7 +74,8 @@ def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
 
 
 def load(folder: str | Path) -> nn.Module:
-    """The extracted model in `folder`, in evaluation mode, on the CPU.
+    """The extracted model in `folder`, in evaluation mode, on the CPU. Its `pretrained_cfg` says how pictures are made
+    its input, where the folder does: see `timm.data.resolve_data_config`.
 
     Raises CheckpointError when the folder holds none, or when its files are damaged or do not belong together.
     """
@@ -90,6 +93,8 @@ def load(folder: str | Path) -> nn.Module:
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as wrong:
         raise CheckpointError(f"{weights}: does not fit {blueprint.model} of {RECIPE}: {wrong}") from wrong
+    if isinstance(images := blueprint.about.get("input"), Mapping):
+        ModelInput.of_json(images, folder / RECIPE).give(model)
     return model.eval()
 
 

@@ -65,9 +65,9 @@ def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
     """Trains `call.module` in place on `call.data.train`, and returns its history; the module ends in eval mode, with
     the averaged weights if `call.recipe.ema`.
 
-    A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss, a gradient or, after
-    an epoch, a weight is not a finite number (the last good checkpoint stays), or the task cannot follow the recipe;
-    and `CheckpointError` when the checkpoint is damaged, from another run, or cannot be written.
+    A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss, a gradient or,
+    after an epoch, a weight is not a finite number (the last good checkpoint stays), or the task cannot follow the
+    recipe; and `CheckpointError` when the checkpoint is damaged, from another run, or cannot be written.
     """
     module, epochs = call.module, call.recipe.epochs
     module.to(runtime.device)

@@ -51,7 +51,8 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     seen: list[Epoch] = []
     path, scene = tmp_path / "run" / "training.safetensors", tmp_path / "scene"
     runtime = replace(runtime, checkpoint=path, on_epoch=seen.append)
-    said = f"training: the loss is nan in epoch 3, step 2 of 6; the checkpoint of epoch 2 is kept in {path}; the learning rate was"
+    kept = f"the checkpoint of epoch 2 is kept in {path}; the learning rate was"
+    said = f"training: the loss is nan in epoch 3, step 2 of 6; {kept}"
     with pytest.raises(TrainingError, match=re.escape(said)):
         OnRay(2, Cluster())(FitCall(there, Ominous(step, scene), data, RECIPE, 0), runtime)
     assert scene.exists()

@@ -87,7 +87,8 @@ class BaseSpec(StageRecipe):
     """`base:` how the whole model is trained, or where its weights come from.
 
     pretrained   start from timm's pretrained weights (timm looks for them in its own cache, or fetches them)
-    checkpoint   start from this .safetensors file, whose classifier may be of other classes
+    checkpoint   start from this file of weights (safetensors or torch), whose classifier may be of other classes, and
+                 whose images may have had another size; timm's config.json beside it says how images are prepared
     epochs       of training after that; 0 takes the weights as they are
     """
 

@@ -11,6 +11,7 @@ from typing import final
 import pandas as pd
 
 from nas import quantities, words
+from nas.preprocessing import DATA, GIVEN, MODEL
 from nas.quantities import Counted, Multiple, Quantity
 from nas.search import Objective
 from nas.studies.run.frames import front_objectives, pareto_frame
@@ -65,6 +66,20 @@ class Findings:
     def prepared(self) -> PrepareResult:
         """The study's frame."""
         return self.record.result(PREPARE)
+
+    @cached_property
+    def preprocessing(self) -> str:
+        """By which constants pictures became images, and whose these are; empty for runs that did not record it."""
+        constants = self.prepared.preprocessing
+        if constants is None:
+            return ""
+        sources = {DATA: "the training images", MODEL: "the pretrained model", GIVEN: "the study's data mapping"}
+        whose = words.listed([sources.get(source, source) for source in constants.source.split(" + ")])
+        mean, std = (", ".join(f"{value:.3f}" for value in values) for values in (constants.mean, constants.std))
+        return (
+            f"mean {mean}; deviation {std}; {constants.interpolation}, {words.percent(constants.crop_pct, 1)} of the "
+            f"side kept ({constants.crop_mode}): by {whose}"
+        )
 
     @cached_property
     def supernet(self) -> SupernetResult:
@@ -214,6 +229,7 @@ class Findings:
         """What a reader must know before believing the table."""
         warnings = [f"search space: {note}" for note in self.prepared.space.notes]
         warnings += [f"data: {note}" for note in self.prepared.notes]
+        warnings += self.record.result(BASE).notes
         if failed := self.explored.failed:
             warnings.append(
                 f"{failed} of {self.explored.trials} trials failed; their errors are in the table of trials"

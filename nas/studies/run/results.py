@@ -156,10 +156,18 @@ class PrepareResult(StageResult):
 @final
 @dataclass(frozen=True, kw_only=True)
 class BaseResult(StageResult):
-    """How the whole model was trained, and its metrics on the validation split."""
+    """How the whole model was trained, and its metrics on the validation split; `notes` say what was done to a
+    checkpoint to make it fit.
+    """
 
     history: list[EpochResult]
     validation: Metrics
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    @override
+    def warnings(self) -> list[str]:
+        return self.notes
 
     @override
     def outcome(self, metric: Quantity) -> str:

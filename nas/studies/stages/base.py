@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas.errors import CheckpointError
 from nas.evaluation import Watch, evaluate
 from nas.studies.run.results import BASE, BaseResult, epochs_of
 from nas.studies.run.weights import WEIGHTS, save_weights
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.supernets.checkpoint import load_weights as load_checkpoint
+from nas.supernets.finite import not_finite
 from nas.training import PlainStep
 
 
@@ -16,11 +18,18 @@ def run(workshop: Workshop) -> BaseResult:
     """Trains with the task's own loss; the weights are kept in the stage's folder."""
     config, folder = workshop.config, workshop.folder.stage(BASE.name)
     model = workshop.new_model()
-    if config.base.checkpoint:
-        load_checkpoint(model, Path(config.base.checkpoint))
+    notes = list(load_checkpoint(model, Path(config.base.checkpoint))) if config.base.checkpoint else []
+    if config.base.checkpoint and workshop.constants is None:
+        notes.append("no config.json with a pretrained_cfg beside it: images are prepared as if it were new")
+    if broken := not_finite(model.state_dict()):
+        raise CheckpointError(
+            f"timm's pretrained weights of {workshop.space.model}: {broken}; delete them from its cache"
+        )
     split, task = workshop.data.validation, workshop.task
     runtime = workshop.training("base", folder / CHECKPOINT, Watch(split, task))
     history = workshop.fit(BASE, model, PlainStep(), runtime)
     evaluation = evaluate(model.to(workshop.device), split, task, device=workshop.device)
     save_weights(folder / WEIGHTS, model)
-    return BaseResult(history=epochs_of(history), validation=evaluation.metrics)
+    return BaseResult(
+        history=epochs_of(history), validation=evaluation.metrics, notes=[f"base.checkpoint: {note}" for note in notes]
+    )

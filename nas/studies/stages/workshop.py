@@ -17,6 +17,7 @@ from torch import nn
 from nas import quantities, training
 from nas.data import Data, load_data
 from nas.errors import RunError
+from nas.preprocessing import MODEL, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
@@ -38,8 +39,10 @@ from nas.studies.stages import trainers
 from nas.studies.stages.supernets import Supernets
 from nas.studies.store.heartbeat import Activity
 from nas.studies.store.store import Store
-from nas.supernets import Blueprint, Cost, Supernet, build
+from nas.supernets import Blueprint, Cost, Supernet, build, model_input
+from nas.supernets.model_input import ModelInput
 from nas.supernets.of_space import image_size_of
+from nas.supernets.timm_models import outlined
 from nas.system.database import sqlite_url
 from nas.tasks import Task
 from nas.training import FitCall, History, Step, Workplace
@@ -94,9 +97,28 @@ class Workshop:
         return self.config.data.image_size or image_size_of(self.space)
 
     @cached_property
+    def constants(self) -> Preprocessing | None:
+        """By which the weights that the base model starts from want their pictures prepared; None where it starts from
+        nothing, or where nobody knows. A run keeps to what it was prepared with.
+        """
+        prepared, start = self.folder.result(PREPARE), self.config.base
+        if prepared is not None:
+            recorded = prepared.preprocessing
+            return recorded if recorded is not None and MODEL in recorded.source else None
+        if start.checkpoint:
+            return model_input.beside(Path(start.checkpoint))
+        return model_input.of_pretrained(outlined(self.space.model, self.space.model_args)) if start.pretrained else None
+
+    @cached_property
     def data(self) -> Data:
         """The images in three splits. Raises `RunError` when the run was prepared with others."""
-        data = load_data(self.config.data, task=self.task, image_size=self.image_size, seed=self.config.seed)
+        data = load_data(
+            self.config.data,
+            task=self.task,
+            image_size=self.image_size,
+            seed=self.config.seed,
+            constants=self.constants,
+        )
         prepared, now = self.folder.result(PREPARE), describe_data(data)
         if prepared is not None and prepared.data != now:
             before, after = plain(prepared.data), plain(now)
@@ -166,7 +188,7 @@ class Workshop:
             "study": self.config.name,
             "seed": self.config.seed,
             "digest": architecture.digest,
-            "input": {"channels": data.channels, "size": data.image_size, "mean": data.mean, "std": data.std},
+            "input": ModelInput(data.channels, data.image_size, data.preprocessing).as_json(),
             **self.task.about(data.class_names),
         }
         return supernet.blueprint(architecture, {**known, **about})

@@ -1,0 +1,96 @@
+"""How a model wants its pictures: read from what timm knows of its pretrained weights, or from the file beside a
+checkpoint; carried in saved models, and given back as timm's `pretrained_cfg`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, final
+
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from nas.errors import CheckpointError
+from nas.preprocessing import MODEL, Preprocessing
+
+CONFIG = "config.json"
+"""What timm writes beside weights that it saves (`timm.models.save_for_hf`)."""
+KEPT = ("architecture", "first_conv", "classifier", "pool_size", "fixed_input_size")
+"""Keys of a `pretrained_cfg` that are true of any model of that class; others say where timm's own weights lie, and
+what they were measured with.
+"""
+
+_PREPROCESSING = TypeAdapter(Preprocessing)
+_NAMES = {field.name for field in fields(Preprocessing)} - {"source"}
+
+
+@final
+@dataclass(frozen=True)
+class ModelInput:
+    """The images of a saved model: channels, height and width in pixels, and the constants that made them."""
+
+    channels: int
+    size: int
+    preprocessing: Preprocessing
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, all on one level."""
+        return {"channels": self.channels, "size": self.size, **asdict(self.preprocessing)}
+
+    @classmethod
+    def of_json(cls, data: Mapping[str, Any], where: Path) -> ModelInput:
+        """What `as_json` gave. Raises `CheckpointError`, which names the file `where`, for anything else."""
+        sizes = (data.get("channels"), data.get("size"))
+        if not all(type(size) is int and size > 0 for size in sizes):
+            raise CheckpointError(f"{where}: damaged at 'about.input': channels and size are {sizes}")
+        constants = _preprocessing(data, f"{where}: damaged at 'about.input", str(data.get("source", "data")))
+        return cls(data["channels"], data["size"], constants)
+
+    def give(self, model: nn.Module) -> None:
+        """Let `timm.data.resolve_data_config(model=model)` say how pictures are prepared for `model`."""
+        timm_model: Any = model
+        known = getattr(timm_model, "pretrained_cfg", None) or {}
+        constants = {name: getattr(self.preprocessing, name) for name in sorted(_NAMES)}
+        timm_model.pretrained_cfg = timm_model.default_cfg = {
+            **{key: known[key] for key in KEPT if key in known},
+            "input_size": (self.channels, self.size, self.size),
+            "num_classes": getattr(timm_model, "num_classes", None),
+            **constants,
+        }
+
+
+def of_pretrained(model: nn.Module) -> Preprocessing:
+    """By which timm's pretrained weights of `model` want their pictures prepared. Raises `CheckpointError`."""
+    timm_model: Any = model
+    return _preprocessing(timm_model.pretrained_cfg, "timm's pretrained_cfg: found '", MODEL)
+
+
+def beside(checkpoint: Path) -> Preprocessing | None:
+    """The constants in the configuration that lies beside a checkpoint, None where there is none.
+
+    Raises `CheckpointError` for one that is damaged.
+    """
+    path = checkpoint.parent / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as wrong:
+        raise CheckpointError(f"{path}: damaged ({wrong}); mend it, or take it away") from wrong
+    config = content.get("pretrained_cfg") if isinstance(content, dict) else None
+    if not isinstance(config, Mapping) or not {"mean", "std"} <= config.keys():
+        return None  # another program's, which says nothing of pictures
+    return _preprocessing(config, f"{path}: found 'pretrained_cfg", MODEL)
+
+
+def _preprocessing(config: Mapping[str, Any], where: str, source: str) -> Preprocessing:
+    known = {name: config[name] for name in _NAMES if config.get(name) is not None}
+    try:
+        return _PREPROCESSING.validate_python({**known, "source": source})
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{where}.{key}' = {first['input']!r} ({first['msg']})") from wrong
