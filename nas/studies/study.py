@@ -23,7 +23,7 @@ from nas.studies.report.terminal import terminal
 from nas.studies.run.folder import RunFolder, replaced_folder
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record
-from nas.studies.run.results import EXPLORE, REPORT, RETRAIN, SUPERNET
+from nas.studies.run.results import EXPLORE, PREPARE, REPORT, RETRAIN, SUPERNET
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 from nas.studies.stages import trainers
 from nas.studies.stages.beginning import begin
@@ -32,6 +32,7 @@ from nas.studies.stages.retrain import retrain
 from nas.studies.stages.running import run_stages, unfinished
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load, save
+from nas.supernets.model_input import ModelInput
 
 
 @final
@@ -123,6 +124,9 @@ class Study:
         workshop = self._workshop()
         supernet = workshop.supernets.of(strategy)
         module = supernet.extract(architecture).eval()
+        prepared = self.folder.need(PREPARE)
+        if prepared.preprocessing is not None:
+            ModelInput(prepared.data.channels, prepared.data.image_size, prepared.preprocessing).give(module)
         if to is not None:
             if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
                 raise RunError(f"{to}: exists and is not an empty folder; choose another")

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from nas.errors import ModelError, nearest
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
-from nas.supernets.families import family_of
+from nas.supernets.families import NO_FEATURES, family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 
 NOT_SHAPES = frozenset(
@@ -37,7 +37,7 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
     if not timm.is_model(model):
         raise ModelError(f"timm {timm.__version__} has no model '{model}'{nearest(model, timm.list_models())}")
     if model_args.get("features_only"):
-        raise ModelError(f"model_args: {families.NO_FEATURES}")
+        raise ModelError(f"model_args: {NO_FEATURES}")
     if wrong := NOT_SHAPES & set(model_args):
         raise ModelError(
             f"model_args may not hold {', '.join(sorted(wrong))}: they say what a model is, not what to load"

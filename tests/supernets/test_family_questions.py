@@ -31,6 +31,13 @@ SWIN = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)}
             (4, 4),
             Readout("avg", 0, 0),
         ),
+        (
+            "vit_tiny_patch16_224",
+            {**VIT, "img_size": 32, "reg_tokens": 2, "global_pool": "avg"},
+            (32, 32),
+            (4, 4),
+            Readout("avg", 3, 0),
+        ),
         ("deit_tiny_distilled_patch16_224", {**VIT, "img_size": 32}, (32, 32), (4, 4), Readout("token", 2, 2)),
         ("t2t_vit_7", {"img_size": 32, "depth": 1}, (32, 32), (2, 2), Readout("token", 1, 1)),
         ("swin_tiny_patch4_window7_224", {**SWIN, "img_size": 56}, (56, 56), (14, 14), Readout("avg", 0, 0)),
@@ -44,6 +51,10 @@ def test_what_a_family_says_of_a_model(
     assert family.image_size(built) == size
     assert family.grid(built) == grid
     assert family.readout(built) == readout
+    assert all(
+        units == (readout.prefix if readout.pooled else readout.anchors)
+        for units in family.frame(built).protected.values()
+    )
     assert readout.pooled == (readout.pooling != "token")
 
 

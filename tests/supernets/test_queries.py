@@ -63,6 +63,19 @@ def test_both_modes_are_what_masks_give(drop: bool) -> None:
 
 
 @torch.no_grad()
+def test_registers_are_keys_that_nobody_reads() -> None:
+    """The head reads the class token alone: registers may be left uncomputed in the last block, and be dropped."""
+    text = "{model: vit_tiny_patch16_224, choices: {queries: {keep: {from: 1, to: 19, step: 1}, drop: true}}}"
+    space = SearchSpace.from_yaml(text, model_args=ARGS | {"reg_tokens": 2})
+    net = Supernet(randomise(build(space.model, space.model_args)), space).eval()
+    assert net.table.frame.protected["queries.2"] == 1
+    last = Architecture({"queries.0": 19, "queries.1": 19, "queries.2": 1})
+    torch.testing.assert_close(net(images(), last), net.model(images()), rtol=1e-5, atol=1e-6)
+    assert net.selection.kept(space.sizes(space.smallest))["queries.0"].tolist() == [0]
+    assert net.extract(space.smallest)(images()).shape == (2, 5)
+
+
+@torch.no_grad()
 def test_computing_only_the_class_token_in_the_last_block_is_exact() -> None:
     net = supernet()
     small = Architecture({"queries.0": 17, "queries.1": 17, "queries.2": 1})

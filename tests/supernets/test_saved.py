@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from nas.errors import CheckpointError, ModelError, NasError
+from nas.preprocessing import Preprocessing
 from nas.supernets import Supernet, load, read_blueprint, save
+from nas.supernets.model_input import ModelInput
 from nas.testing.families import make
 
 ARGS = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4}
@@ -32,6 +34,56 @@ def test_what_lies_there(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == ["model.json", "model.safetensors"]
     assert read_blueprint(saved).about["why"] == "a test"
     assert not load(saved).training
+
+
+def test_constants_of_the_images_come_back(saved: Path) -> None:
+    """timm is told how pictures are prepared for the model, and no longer where its own weights lie."""
+    constants = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3, crop_pct=0.9, interpolation="bicubic", source="model")
+    supernet = make("vit_tiny_patch16_224", ARGS, "widths")
+    about = {"input": ModelInput(3, 32, constants).as_json()}
+    save(saved, supernet.extract(supernet.space.smallest), supernet.blueprint(supernet.space.smallest, about))
+    model = load(saved)
+    assert timm.data.resolve_data_config(model=model) == {
+        "input_size": (3, 32, 32),
+        "interpolation": "bicubic",
+        "mean": (0.5,) * 3,
+        "std": (0.25,) * 3,
+        "crop_pct": 0.9,
+        "crop_mode": "center",
+    }
+    assert "url" not in model.pretrained_cfg
+    assert "hf_hub_id" not in model.pretrained_cfg
+    assert model.pretrained_cfg["num_classes"] == 1000
+
+
+def test_models_of_before_have_the_constants_that_they_were_fed(saved: Path) -> None:
+    """Their files say mean and deviation; the rest was always the same."""
+    recipe = saved / "model.json"
+    content = json.loads(recipe.read_text())
+    content["about"]["input"] = {"channels": 1, "size": 8, "mean": [0.3], "std": [0.4]}
+    recipe.write_text(json.dumps(content))
+    config = timm.data.resolve_data_config(model=load(saved))
+    assert (config["mean"], config["crop_pct"], config["interpolation"]) == ((0.3,), 1.0, "bilinear")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {},
+        {"channels": 3, "size": 32},
+        {"channels": 3, "size": -1, "mean": [0.5], "std": [0.5]},
+        {"channels": "3", "size": 8, "mean": [0.5], "std": [0.5]},
+        {"channels": 3, "size": 32, "mean": [7.0], "std": [0.5]},
+        {"channels": 3, "size": 32, "mean": [0.5], "std": [0.5], "interpolation": "magic"},
+    ],
+)
+def test_forged_constants(saved: Path, images: object) -> None:
+    recipe = saved / "model.json"
+    content = json.loads(recipe.read_text())
+    content["about"]["input"] = images
+    recipe.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"damaged at 'about\.input"):
+        load(saved)
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

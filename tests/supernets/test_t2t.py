@@ -82,6 +82,35 @@ def test_published_names_are_mapped(tmp_path: Path, prefix: str) -> None:
         assert torch.equal(model(x), other(x))
 
 
+def test_norms_have_the_published_epsilon() -> None:
+    model = timm.create_model("t2t_vit_7", **SMALL)
+    assert {module.eps for module in model.modules() if isinstance(module, torch.nn.LayerNorm)} == {1e-5}
+
+
+@torch.no_grad()
+def test_the_scale_of_the_published_pretrained_path(tmp_path: Path) -> None:
+    """softmax(qk_scale q k^T): given to timm's attention through the query weights, of new models and published files;
+    a file with our names has it already.
+    """
+    plain, scaled = (timm.create_model("t2t_vit_7", **SMALL, **args).eval() for args in ({}, {"qk_scale": 48**-0.5}))
+    state = {name: tensor.contiguous() for name, tensor in plain.state_dict().items()}
+    save_file(
+        {name.replace("patch_embed.", "tokens_to_token."): t for name, t in state.items()}, tmp_path / "a.safetensors"
+    )
+    load_weights(scaled, tmp_path / "a.safetensors")
+    x = torch.randn(2, 5, 48)
+    attention, published = scaled.blocks[0].attn, plain.blocks[0].attn
+    query, key, value = published.qkv(x).reshape(2, 5, 3, 4, 12).permute(2, 0, 3, 1, 4).unbind(0)
+    mixed = (query * 48**-0.5 @ key.transpose(-2, -1)).softmax(-1) @ value
+    expected = published.proj(mixed.transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x), expected, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(published(x), expected, rtol=1e-4, atol=1e-6)
+    again = timm.create_model("t2t_vit_7", **SMALL, qk_scale=48**-0.5)
+    save_file({name: tensor.contiguous() for name, tensor in scaled.state_dict().items()}, tmp_path / "b.safetensors")
+    load_weights(again, tmp_path / "b.safetensors")
+    assert torch.equal(again.blocks[0].attn.qkv.weight, attention.qkv.weight)
+
+
 def test_the_seed_decides_the_random_features() -> None:
     states = []
     for seed in (3, 3, 4):

@@ -20,6 +20,7 @@ from nas.evaluation import evaluate
 from nas.tasks import Batch
 from nas.tasks.classification import Classification
 from nas.training import Epoch, FitCall, History, PlainStep, Recipe, Runtime, Step, StepContext, fit
+from nas.training.checkpoint import epochs_done
 from nas.training.optimiser import adamw, learning_rate
 
 RECIPE = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1, smoothing=0.1)
@@ -234,6 +235,25 @@ def test_a_gradient_that_is_no_number() -> None:
 
     with pytest.raises(TrainingError, match="gradient's norm is nan in epoch 1, step 1"):
         fit(FitCall(make_net(), step, make_data(), RECIPE, 0), Runtime(progress=False))
+
+
+def test_weights_that_are_no_numbers_after_the_last_step(tmp_path: Path) -> None:
+    """No loss is computed with them any more: they are looked at before the checkpoint is replaced."""
+
+    def step(batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        yield context.criterion(context.module(batch.inputs), batch.targets)
+        if (context.epoch, context.step) == (1, context.steps - 1):
+            with torch.no_grad():
+                next(context.module.parameters()).fill_(float("inf"))
+
+    path = tmp_path / "run.safetensors"
+    said = (
+        r"training: '.*' has \d+ of \d+ values that are NaN or infinite in epoch 2, step 6 of 6; the checkpoint of "
+        r"epoch 1 is kept in .*; the learning rate was 0\.\d+: lower lr \(0\.01\)"
+    )
+    with pytest.raises(TrainingError, match=said):
+        fit(FitCall(make_net(), step, make_data(), RECIPE, 0), Runtime(progress=False, checkpoint=path))
+    assert epochs_done(path) == 1
 
 
 def test_no_epochs_no_change() -> None:

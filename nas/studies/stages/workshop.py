@@ -107,7 +107,9 @@ class Workshop:
             return recorded if recorded is not None and MODEL in recorded.source else None
         if start.checkpoint:
             return model_input.beside(Path(start.checkpoint))
-        return model_input.of_pretrained(outlined(self.space.model, self.space.model_args)) if start.pretrained else None
+        return (
+            model_input.of_pretrained(outlined(self.space.model, self.space.model_args)) if start.pretrained else None
+        )
 
     @cached_property
     def data(self) -> Data:
