@@ -7,6 +7,7 @@ ours, with its traceback.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nas.errors import NasError, RunError
+from nas.passwords import hidden_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +38,9 @@ Settings = Annotated[
 ]
 Digest = Annotated[
     str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
 ]
 Number = Annotated[
     int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
@@ -61,20 +66,21 @@ def run(
     settings: Settings = None,
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
     if study.is_dir() and folder:
         raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
-    with _stoppable(f"nas run {' '.join(sys.argv[2:])}" if sys.argv[1:2] == ["run"] else f"nas run {study}"):
+    with _stoppable(_again("run", str(study))):
         from nas.studies.study import Study
         from nas.training.parallel import torchrun
 
         def whole() -> None:
             changed = settings or ()
             opened = (
-                Study.open(study, overrides=changed)
+                Study.open(study, overrides=changed, trust=trust)
                 if study.is_dir()
-                else Study.from_yaml(study, overrides=changed, folder=folder)
+                else Study.from_yaml(study, overrides=changed, folder=folder, trust=trust)
             )
             opened.run(quiet=quiet)
 
@@ -85,12 +91,13 @@ def run(
 def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A search space, a study or the folder of a run.")],
     settings: Settings = None,
+    trust: Trust = False,
 ) -> None:
     """Show choices and costs, before anything trains; of a run also who runs it, and the trials under way."""
-    from nas.studies.report.terminal import terminal
     from nas.studies.show import show as shown
+    from nas.system.terminal import Terminal
 
-    shown(terminal(), path, settings or ())
+    shown(Terminal(), path, settings or (), trust=trust)
 
 
 @app.command()
@@ -101,37 +108,39 @@ def pareto(
     ] = None,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to a Parquet file.")] = None,
     trials: Annotated[bool, typer.Option("--trials", help="All trials instead of the front.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Print the Pareto front of a run; its knee is marked."""
     from nas.studies.report.tables import trials_table
-    from nas.studies.report.terminal import terminal
     from nas.studies.run.record import Record
+    from nas.system.terminal import Terminal
 
-    record = Record.open(run)
+    record = Record.open(run, trust=trust)
     frame = record.trials() if trials else record.pareto()
     _write_csv(frame, csv)
     if parquet is not None:
         with parquet.open("wb") as handle:
             frame.to_parquet(handle, index=False)
     title = f"{record.name}: {'trials' if trials else 'Pareto front'}"
-    terminal().print(trials_table(frame, title, record.task.metrics))
+    console = Terminal()
+    console.print(trials_table(frame, title, record.task.metrics))
     if not trials:
-        typer.echo(f"hypervolume {record.hypervolume():.4f}")
+        console.say(f"hypervolume {record.hypervolume():.4f}")
 
 
 @app.command()
-def report(run: Run) -> None:
+def report(run: Run, trust: Trust = False) -> None:
     """Write the report of a run anew and print its summary."""
     from nas.studies.report.files import write_report
     from nas.studies.report.findings import Findings
     from nas.studies.report.summary import summary
-    from nas.studies.report.terminal import terminal
     from nas.studies.run.record import Record
+    from nas.system.terminal import Terminal
 
-    record = Record.open(run)
+    record, console = Record.open(run, trust=trust), Terminal()
     page = write_report(record)
-    summary(terminal(), Findings(record))
-    typer.echo(f"report: {page}")
+    summary(console, Findings(record))
+    console.say(f"report: {page}")
 
 
 @app.command()
@@ -140,27 +149,29 @@ def extract(
     to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for model.safetensors and model.json.")],
     digest: Digest = None,
     number: Number = None,
+    trust: Trust = False,
 ) -> None:
     """Write an architecture (the winner) as a model for nas.load."""
     from nas.studies.study import Study
+    from nas.system.terminal import Terminal
 
-    Study.open(run).extract(digest=digest, number=number, to=to)
-    typer.echo(f"written to {to}; load it in Python with nas.load('{to}')")
+    Study.open(run, trust=trust).extract(digest=digest, number=number, to=to)
+    Terminal().say(f"written to {to}; load it in Python with nas.load('{to}')")
 
 
 @app.command()
-def retrain(run: Run, digest: Digest = None, number: Number = None) -> None:
+def retrain(run: Run, digest: Digest = None, number: Number = None, trust: Trust = False) -> None:
     """Retrain an architecture (the winner) and test it."""
-    with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
+    with _stoppable(_again()):
         from nas.studies.report.tables import results_table
-        from nas.studies.report.terminal import terminal
         from nas.studies.study import Study
+        from nas.system.terminal import Terminal
         from nas.training.parallel import torchrun
 
         def whole() -> None:
-            study = Study.open(run)
+            study = Study.open(run, trust=trust)
             row = study.retrain(digest=digest, number=number)
-            terminal().print(results_table([row], study.resolved.config.name, study.record.task.metrics[0]))
+            Terminal().print(results_table([row], study.resolved.config.name, study.record.task.metrics[0]))
 
         torchrun.lead(whole)
 
@@ -180,14 +191,15 @@ def tau(  # noqa: PLR0913  (one per option)
     address: Annotated[str, typer.Option(metavar="ADDRESS", help="Of Ray: local, auto or HOST:PORT.")] = "local",
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both rankings, as SVG.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Retrain some architectures: does the ranking with shared weights hold?"""
-    with _stoppable(f"nas {' '.join(sys.argv[1:])}"):
+    with _stoppable(_again()):
         from nas.studies.report.summary import rank_summary
-        from nas.studies.report.terminal import terminal
         from nas.studies.study import Study
+        from nas.system.terminal import Terminal
 
-        study = Study.open(run)
+        study = Study.open(run, trust=trust)
         truth = study.tau(
             architectures=architectures,
             epochs=epochs,
@@ -203,20 +215,23 @@ def tau(  # noqa: PLR0913  (one per option)
         from nas.studies.report.rank_plot import rank_plot
 
         plot.write_text(svg(rank_plot(truth, metric)), encoding="utf-8")
-    rank_summary(terminal(), truth, metric)
+    rank_summary(Terminal(), truth, metric)
 
 
 @app.command()
 def export(
     run: Run,
     optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],
+    trust: Trust = False,
 ) -> None:
     """Copy the trials into an Optuna storage, for optuna-dashboard."""
     from nas.studies.run.export_optuna import export as exported
     from nas.studies.run.record import Record
+    from nas.system.terminal import Terminal
 
-    for name, trials in exported(Record.open(run), optuna).items():
-        typer.echo(f"{name}: {trials} trials")
+    console = Terminal()
+    for name, trials in exported(Record.open(run, trust=trust), optuna).items():
+        console.say(f"{name}: {trials} trials")
 
 
 @app.command()
@@ -224,15 +239,16 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a CSV file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the models over their size, as SVG.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Print the results of several runs in one table, and draw them in one plot."""
     from nas.studies.report.tables import comparison_table
-    from nas.studies.report.terminal import terminal
     from nas.studies.run.compare import compare as compared
     from nas.studies.run.compare import compared_metric
     from nas.studies.run.record import Record
+    from nas.system.terminal import Terminal
 
-    records = [Record.open(run) for run in runs]
+    records = [Record.open(run, trust=trust) for run in runs]
     metric, frame = compared_metric(records), compared(records)
     _write_csv(frame, csv)
     if plot is not None:
@@ -240,7 +256,7 @@ def compare(
         from nas.studies.report.plots import svg
 
         plot.write_text(svg(comparison(frame, metric)), encoding="utf-8")
-    terminal().print(comparison_table(frame, metric))
+    Terminal().print(comparison_table(frame, metric))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -265,8 +281,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    typer.echo(f"error: {message}", err=True)
+    from nas.system.terminal import literally
+
+    typer.echo(f"error: {literally(message)}", err=True)
     return 2
+
+
+def _again(*otherwise: str) -> str:
+    """The command line as it may be typed again, without passwords; `otherwise` when Python called, not a shell."""
+    words = sys.argv[1:] if sys.argv[1:2] in (["run"], ["retrain"], ["tau"]) else otherwise
+    return shlex.join(["nas", *map(hidden_url, words)])
 
 
 @contextmanager
@@ -299,8 +323,9 @@ def _stoppable(again: str = "") -> Iterator[None]:
 
 def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
     if path is not None:
-        with path.open("w", newline="", encoding="utf-8") as handle:
-            frame.to_csv(handle, index=False)
+        from nas.studies.report.spreadsheet import csv_text
+
+        path.write_text(csv_text(frame), encoding="utf-8", newline="")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,17 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
+from nas.passwords import hidden
+
 
 class NasError(Exception):
-    """A fault that the user can mend; the base of all errors that `nas` raises on purpose."""
+    """A fault that the user can mend; the base of all errors that `nas` raises on purpose. No password is in its text."""
+
+    @override
+    def __str__(self) -> str:
+        return hidden(super().__str__())
 
 
 class ConfigError(NasError):
@@ -85,7 +93,7 @@ class Fault:
 
     def __str__(self) -> str:
         key = f" {self.key}:" if self.key else ""
-        return f"{self.where}:{key} found {self.found}; allowed: {self.allowed}"
+        return hidden(f"{self.where}:{key} found {self.found}; allowed: {self.allowed}")
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

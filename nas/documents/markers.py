@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar, final
 
 from typing_extensions import override
@@ -16,13 +17,23 @@ from typing_extensions import override
 from nas.documents.lookup import Lookup
 from nas.documents.text import Plain
 from nas.errors import NasError
-from nas.system.database import located, sqlite_path
+from nas.system.database import check_password, host, located, sqlite_path
 
 P_co = TypeVar("P_co", covariant=True)
 
 
 class Marker:
     """The base of all markers."""
+
+
+class Reaching(Marker):
+    """The value may be that of another machine, or of a file that is written."""
+
+    @abstractmethod
+    def reached(self, value: Plain, folder: Path) -> Sequence[str]:
+        """What using the value of a study that lies in `folder` reaches outside of it: hosts, and files that are
+        written. Raises `StoreError` for what is no URL.
+        """
 
 
 @final
@@ -84,23 +95,58 @@ class RunPath(Located):
 
 @final
 @dataclass(frozen=True)
-class DatabaseUrl(Located):
-    """The URL of a database: of a server, or of an SQLite file, which need not exist yet."""
+class DatabaseUrl(Located, Reaching):
+    """The URL of a database: of a server, or of an SQLite file, which need not exist yet. It holds no password, since
+    it is kept in the run's folder.
+    """
 
     @override
     def locate(self, text: str, lookup: Lookup) -> str:
+        check_password(text)
         file = sqlite_path(text)
         return text if file is None else located(text, lookup.absolute(str(file)))
+
+    @override
+    def reached(self, value: Plain, folder: Path) -> Sequence[str]:
+        if not isinstance(value, str):
+            return ()
+        server = host(value)
+        return _outside(sqlite_path(value), folder) if server is None else (server,)
 
 
 @final
 @dataclass(frozen=True)
-class JournalOrUrl(Located):
+class JournalOrUrl(Located, Reaching):
     """The URL of a database, or the path of a journal, as Optuna's storages may be."""
 
     @override
     def locate(self, text: str, lookup: Lookup) -> str:
         return DatabaseUrl().locate(text, lookup) if "://" in text else str(lookup.absolute(text))
+
+    @override
+    def reached(self, value: Plain, folder: Path) -> Sequence[str]:
+        if isinstance(value, str) and "://" in value:
+            return DatabaseUrl().reached(value, folder)
+        return _outside(Path(value), folder) if isinstance(value, str) else ()
+
+
+@final
+@dataclass(frozen=True)
+class OnCluster(Reaching):
+    """A mapping with the `address` of a Ray cluster, and the `storage` that its machines share."""
+
+    @override
+    def reached(self, value: Plain, folder: Path) -> Sequence[str]:
+        if not isinstance(value, dict):
+            return ()
+        address, storage = value.get("address", "local"), value.get("storage")
+        hosts = () if address in ("local", "auto") else (str(address).removeprefix("ray://"),)
+        return (*hosts, *(_outside(Path(str(storage)), folder) if storage else ()))
+
+
+def _outside(path: Path | None, folder: Path) -> Sequence[str]:
+    """The path where it lies outside a folder."""
+    return () if path is None or path.resolve().is_relative_to(folder.resolve()) else (str(path),)
 
 
 @final

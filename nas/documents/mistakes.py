@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from nas.documents.text import KeyPath, Plain, dotted
 from nas.errors import Fault, nearest
+from nas.passwords import hidden
 
 _ALLOWED = {
     "int_type": "a whole number",
@@ -38,10 +39,10 @@ def shown(value: object) -> str:
     """A value of a file as faults show it: short, and in YAML's own words."""
     if value is None:
         return NOTHING
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = hidden(json.dumps(value, ensure_ascii=False, default=str))  # before it is cut, which may cut the @ off
     if len(text) > 60:
         return f"a mapping of {len(value)}" if isinstance(value, Mapping) else f"{text[:57]}..."
-    return f"'{value}'" if isinstance(value, str) else text
+    return f"'{hidden(value)}'" if isinstance(value, str) else text
 
 
 def faults_of(

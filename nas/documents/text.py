@@ -13,6 +13,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from nas.errors import Fault
+from nas.passwords import hidden
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 """What YAML holds: the data of JSON, and NaN and infinity."""
@@ -35,7 +36,8 @@ _LONGEST = 60
 
 
 def cut(text: str) -> str:
-    """The text, or its beginning when it is too long to be shown."""
+    """The text without passwords, or its beginning when it is too long to be shown."""
+    text = hidden(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

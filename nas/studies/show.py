@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from nas import quantities, words
@@ -19,24 +18,25 @@ from nas.errors import ConfigError, Fault
 from nas.searchspaces.axis_names import dimension
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.results import LimitFacts, SpaceFacts
+from nas.system.terminal import Terminal
 
 if TYPE_CHECKING:
     from nas.studies.store.drivers import Driver
 
 
-def show(console: Console, path: Path, overrides: Sequence[str]) -> None:
+def show(console: Terminal, path: Path, overrides: Sequence[str], *, trust: bool = False) -> None:
     """Prints choices, number of architectures, least and greatest costs, notes; for a study also the share within its
-    limit, for a run who runs it.
+    limit, for a run who runs it. Nothing is connected to, but for the database of a run, with `trust`.
 
     Raises `ConfigError` for a file that is neither a search space nor a study, and whatever its reading raises.
     """
     if path.is_dir():
-        _show_run(console, path)
+        _show_run(console, path, trust)
         return
     document = read(path)
     keys = document.data if isinstance(document.data, dict) else {}
     if "space" in keys:
-        _show_study(console, path, overrides)
+        _show_study(console, path, overrides, trust)
     elif "choices" in keys or "model" in keys:
         _show_space(console, path, overrides)
     else:
@@ -44,26 +44,26 @@ def show(console: Console, path: Path, overrides: Sequence[str]) -> None:
         raise ConfigError([*document.faults, Fault(str(path), "", f"the keys {', '.join(keys) or 'none'}", allowed)])
 
 
-def _show_run(console: Console, path: Path) -> None:
+def _show_run(console: Terminal, path: Path, trust: bool) -> None:
     from nas.studies.run.record import Record
     from nas.studies.run.results import PREPARE
 
-    record = Record.open(path)
+    record = Record.open(path, trust=trust)
     prepared = record.result(PREPARE)
     _print(console, record.name, prepared.space, prepared.limit)
     for line in (f"finished       {', '.join(record.finished)}", *_running(record.driver())):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.say(line)
 
 
-def _show_study(console: Console, path: Path, overrides: Sequence[str]) -> None:
+def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: bool) -> None:
     from nas.studies.file.resolve import resolve
 
-    study = resolve(path, overrides)
+    study = resolve(path, overrides, trust=trust)
     limit = describe_limit(study.limit) if study.limit else None
     _print(console, study.config.name, describe_space(study.space, study.cost), limit)
 
 
-def _show_space(console: Console, path: Path, overrides: Sequence[str]) -> None:
+def _show_space(console: Terminal, path: Path, overrides: Sequence[str]) -> None:
     from nas.searchspaces import SearchSpace
     from nas.supernets.of_space import cost_of
 
@@ -84,7 +84,7 @@ def _running(driver: Driver | None) -> list[str]:
     return lines
 
 
-def _print(console: Console, title: str, space: SpaceFacts, limit: LimitFacts | None) -> None:
+def _print(console: Terminal, title: str, space: SpaceFacts, limit: LimitFacts | None) -> None:
     table = Table(title=f"{title}: {space.model}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
                   pad_edge=False)  # fmt: skip
     for column in ("choice", "kind", "values"):
@@ -101,7 +101,7 @@ def _print(console: Console, title: str, space: SpaceFacts, limit: LimitFacts | 
         lines.append(f"limit          {limit.text}: {words.share(limit.share)} of all architectures")
     lines += [f"note           {note}" for note in space.notes]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.say(line)
 
 
 def _grouped(choices: Mapping[str, Sequence[float]]) -> list[tuple[list[str], Sequence[float]]]:

@@ -13,18 +13,22 @@ import torch
 from torch import nn
 
 from nas.documents.document import pairs
+from nas.documents.fields import marked
+from nas.documents.markers import Reaching
+from nas.documents.text import dotted
 from nas.errors import RunError
 from nas.searchspaces import Architecture
+from nas.studies.file.config import StudyConfig
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
 from nas.studies.report.summary import summary
-from nas.studies.report.terminal import terminal
 from nas.studies.run.folder import RunFolder, replaced_folder
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record
 from nas.studies.run.results import EXPLORE, PREPARE, REPORT, RETRAIN, SUPERNET
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
+from nas.studies.run.trust import require_trust
 from nas.studies.stages import trainers
 from nas.studies.stages.beginning import begin
 from nas.studies.stages.measuring import row_of
@@ -33,6 +37,7 @@ from nas.studies.stages.running import run_stages, unfinished
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load, save
 from nas.supernets.model_input import ModelInput
+from nas.system.terminal import Terminal
 
 
 @final
@@ -43,9 +48,10 @@ class Study:
     methods raise a subclass of `nas.NasError` for what a user can mend.
     """
 
-    def __init__(self, resolved: Resolved, folder: str | Path) -> None:
+    def __init__(self, resolved: Resolved, folder: str | Path, *, trust: bool = True) -> None:
         self.resolved = resolved
         self.folder = RunFolder(Path(folder))
+        self.trust = trust
 
     @classmethod
     def from_yaml(
@@ -54,31 +60,42 @@ class Study:
         *,
         overrides: Sequence[str] | Mapping[str, str] = (),
         folder: str | Path | None = None,
+        trust: bool = False,
     ) -> Study:
         """The study of a YAML file (or text), changed by `overrides` such as "strategy.trials=50".
 
         Its run lies in `folder`, else in what the file says, else in runs/NAME. Raises `ConfigError` with every fault
-        of the file, of those it names, of its data and of its limit.
+        of the file, of those it names, of its data and of its limit, and with what its strategy refuses.
+
+        Who writes a study trusts the hosts that it names; those that the folders of `warm_start` name, with `trust`.
         """
-        resolved = resolve(path_or_text, overrides)
+        resolved = resolve(path_or_text, overrides, trust=trust)
+        resolved.check()
         config = resolved.config
         return cls(resolved, folder or config.folder or Path("runs") / config.name)
 
     @classmethod
-    def open(cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = ()) -> Study:
+    def open(
+        cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (), trust: bool = False
+    ) -> Study:
         """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
         its images are now. Raises `RunError` when there is no run in the folder, and for other overrides.
+
+        The folder may be somebody else's: without `trust`, what would connect to a host that it names, or write to a
+        file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they are to run.
         """
-        record = Record.open(folder)
+        record = Record.open(folder, trust=trust)
         if pairs(overrides).keys() - {"data.path"}:
             raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
                            "images are now; other settings go with a study's YAML file")  # fmt: skip
-        return cls(resolve(record.folder.study_file, overrides, finished=record.finished), folder)
+        return cls(
+            resolve(record.folder.study_file, overrides, finished=record.finished, trust=trust), folder, trust=trust
+        )
 
     @property
     def record(self) -> Record:
         """What the run has left so far. Raises `RunError` when it was never begun."""
-        return Record.open(self.folder.path)
+        return Record.open(self.folder.path, trust=self.trust)
 
     def run(self, *, quiet: bool = False) -> Record:
         """Runs the stages that are not done. Run again to continue after an interruption: the result is the same.
@@ -86,16 +103,20 @@ class Study:
         Raises `RunError` when the folder holds a run with other settings, or when another process is running it, here
         or in a copy of the folder with the same store.
         """
-        console = terminal(stderr=True, quiet=quiet)
-        trainers.check(self.resolved.config, unfinished(self.folder))
+        console = Terminal(stderr=True, quiet=quiet)
+        if unfinished(self.folder):
+            self._require_trust()
+            trainers.check(self.resolved.config, unfinished(self.folder))
+        if EXPLORE in unfinished(self.folder):
+            self.resolved.check()
         with self.folder.lock():
             begin(self.resolved, self.folder)
             if unfinished(self.folder):
                 run_stages(self._workshop(show=not quiet), console)
         if not quiet:
-            out = terminal()
+            out = Terminal()
             summary(out, Findings(self.record))
-            out.print(f"report: {self.folder.path / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
+            out.say(f"report: {self.folder.path / 'report' / 'report.html'}")
         return self.record
 
     def trials(self) -> pd.DataFrame:
@@ -143,6 +164,7 @@ class Study:
         """
         self.folder.need(SUPERNET)
         architecture, strategy = self._named(digest, number)
+        self._require_trust()
         trainers.check(self.resolved.config, [RETRAIN])
         with self.folder.lock():
             workshop = self._workshop()
@@ -184,10 +206,21 @@ class Study:
         )
         self.folder.need(EXPLORE)
         with self.folder.lock():
-            truth = rank_truth(self._workshop(), question, terminal(stderr=True))
+            truth = rank_truth(self._workshop(), question, Terminal(stderr=True))
             if self.folder.result(REPORT) is not None:
                 write_report(self.record)
         return truth
+
+    def _require_trust(self) -> None:
+        """Raises `RunError` when the folder, and not the user, says where to connect to, or what to write elsewhere."""
+        if not self.trust:
+            document = self.resolved.document
+            places = {
+                dotted(path): marker.reached(document.get(path), self.folder.path)
+                for path, marker in marked(StudyConfig, document.data)
+                if isinstance(marker, Reaching)
+            }
+            require_trust(self.folder.path, places)
 
     def _role(self, architecture: Architecture) -> str:
         explored = self.folder.result(EXPLORE)

@@ -12,6 +12,8 @@ import math
 import os
 import signal
 import socket
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,6 +26,10 @@ from nas.errors import ClusterError
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 ON_HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
 """Options of an actor that stays on the machine whose loss ends the cluster anyway."""
+
+
+LONGEST = 40
+"""Bytes of a folder for Ray's files: it adds some sixty to them, and a socket's path has 107 at most."""
 
 
 def _sharable(gpus: float) -> float:
@@ -119,17 +125,25 @@ def _connect(cluster: Cluster, workers: int) -> None:
     import ray
 
     os.environ.update(ENVIRONMENT)
-    local: dict[str, Any] = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False}
+    local = cluster.address == "local"
+    options: dict[str, Any] = {}
+    variables = {"OMP_NUM_THREADS": str(cluster.threads)}
+    if local:
+        options = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False, **_short_folder()}
+        # Workers import from where this process does. An empty entry is the current folder of an interactive session.
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
         _probe(os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address)
         before = signal.getsignal(signal.SIGTERM)
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(cluster.threads)}},
-            **(local if cluster.address == "local" else {}),
-        )
+        with _loopback() if local else contextlib.nullcontext(), tempfile.TemporaryDirectory(prefix="nas-") as empty:
+            ray.init(
+                address=cluster.address,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                # Without a folder to work in, workers look for modules in the current one, which may hold anything.
+                runtime_env={"env_vars": variables, "working_dir": empty},
+                **options,
+            )
         with contextlib.suppress(ValueError):  # only the main thread may
             signal.signal(signal.SIGTERM, before)  # Ray's core takes it for itself, and aborts
     except (OSError, ValueError, RuntimeError) as fault:
@@ -138,6 +152,40 @@ def _connect(cluster: Cluster, workers: int) -> None:
             "auto on a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server. "
             "One that wants a token: set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token or RAY_AUTH_TOKEN"
         ) from fault
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """While a cluster starts that is this machine's alone: Ray's processes listen at 127.0.0.1 only.
+
+    Ray replaces that address by one that others can reach, except where it takes a system to have no clusters at all.
+    """
+    from ray._private import ray_constants
+
+    variable = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    before, able = os.environ.get(variable), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[variable], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = able
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def _short_folder() -> dict[str, str]:
+    """Where Ray keeps its sockets, whose paths must be short. Raises `ClusterError` where there is no such place."""
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(usual)) <= LONGEST:
+        return {}
+    if not os.access("/tmp", os.W_OK):
+        raise ClusterError(
+            f"ray: found {usual} as the folder for temporary files; allowed: one of at most {LONGEST} bytes, since "
+            "Ray's sockets lie in it; set RAY_TMPDIR"
+        )
+    return {"_temp_dir": tempfile.mkdtemp(prefix="nas-ray-", dir="/tmp")}
 
 
 def _probe(address: str) -> None:

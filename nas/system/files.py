@@ -2,6 +2,10 @@
 
 What is new is written beside its place, flushed to the disk, and renamed, so that whoever reads sees the old content or
 the new one. The folder is flushed too, or the rename itself would not survive a power cut.
+
+A folder may come from somebody else, with links in it. What is written beside its place has a name that nobody could
+know before, and is opened only if there was nothing: no link is ever followed. The rename replaces a link, not what it
+points at.
 """
 
 from __future__ import annotations
@@ -9,18 +13,28 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
+
+EVERYBODY, OWNER = 0o666, 0o600
+"""Who may read a file, as far as the user's mask lets them."""
+STALE = 3600.0
+"""Seconds after which what a killed writer has left is deleted by the next one."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = EVERYBODY) -> Iterator[Path]:
     """A place to write a file to; it takes the place of `path` when the block ends, and vanishes when the block fails.
 
     Folders on the way are made. Raises whatever the disk raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = _beside(path)
+    os.close(os.open(partial, _NEW, mode))
     try:
         yield partial
         _flush(partial)
@@ -31,9 +45,9 @@ def replacing(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = EVERYBODY) -> None:
     """Writes a file whole or not at all, and waits until it is on the disk."""
-    with replacing(path) as partial:
+    with replacing(path, mode) as partial:
         partial.write_bytes(content)
 
 
@@ -44,9 +58,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     An empty folder at `path` stays, and gets the files: it may be somebody's working directory.
     """
     path = path.resolve()
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(path)
+    partial.mkdir()
     try:
         yield partial
         for inner in partial.rglob("*"):
@@ -64,6 +78,35 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     _flush_folder(path.parent)
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a file to lock, made where there is none. Raises `OSError` for a link."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), EVERYBODY)
+
+
+def first_link(path: Path) -> Path | None:
+    """The first link at a path or anywhere below it; None where there is none."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(mode):
+        return path
+    inner = sorted(path.iterdir()) if stat.S_ISDIR(mode) else []
+    return next((link for entry in inner if (link := first_link(entry)) is not None), None)
+
+
+def _beside(path: Path) -> Path:
+    """A name in the same folder that is nobody's. What others left there for the same path is deleted when it is old."""
+    start, end = f".{path.name[:200]}.", ".partial"
+    for entry in path.parent.iterdir():
+        if entry.name.startswith(start) and entry.name.endswith(end):
+            with contextlib.suppress(OSError):  # whose it is may just have finished
+                status = entry.lstat()
+                if time.time() - status.st_mtime > STALE:
+                    shutil.rmtree(entry) if stat.S_ISDIR(status.st_mode) else entry.unlink()
+    return path.with_name(f"{start}{uuid4().hex[:16]}{end}")
 
 
 def _flush(path: Path) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import final
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
+
+from nas.system.terminal import Terminal, Words
 
 
 @final
@@ -17,12 +18,12 @@ class Bar:
     """Counts epochs, with the loss of the last step and the metrics of the last epoch beside them."""
 
     def __init__(self, title: str, epochs: int, done: int, show: bool) -> None:
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            Words("{task.description}"),
             BarColumn(),
-            TextColumn("epoch {task.fields[epoch]}/{task.total}"),
-            TextColumn("{task.fields[loss]} {task.fields[metrics]}"),
+            Words("epoch {task.fields[epoch]}/{task.total}"),
+            Words("{task.fields[loss]} {task.fields[metrics]}"),
             TimeRemainingColumn(),
         )
         self._progress = Progress(*columns, console=console, disable=not (show and console.is_terminal))

@@ -22,8 +22,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from nas.errors import StoreError
+from nas.passwords import hidden, hidden_url
 from nas.strategies.with_optuna.samplers import quiet
-from nas.system.database import connect, hidden, sqlite_path
+from nas.system.database import connect, filled, sqlite_path
 
 JOURNALS = (".log", ".journal")
 """How the name of a journal file ends."""
@@ -88,7 +89,7 @@ def faults(url: str) -> Iterator[None]:
     except (SQLAlchemyError, OSError, RuntimeError, ValueError, ImportError) as fault:
         cause: Any = fault.__cause__ if isinstance(fault, optuna.exceptions.StorageInternalError) else fault
         reason = str(cause.orig if isinstance(cause, DBAPIError) else cause).partition("\n")[0]
-        raise StoreError(hidden(f"storage '{url}': {reason}; allowed: {ALLOWED}")) from fault
+        raise StoreError(f"storage '{hidden_url(url)}': {hidden(reason)}; allowed: {ALLOWED}") from fault
 
 
 def _made(url: str) -> BaseStorage:
@@ -108,7 +109,7 @@ def _database(url: str, **options: Any) -> RDBStorage:
     for other writers.
     """
     arguments = {"timeout": 60} if sqlite_path(url) is not None else {}
-    return RDBStorage(url, engine_kwargs={"poolclass": sa.NullPool, "connect_args": arguments}, **options)
+    return RDBStorage(filled(url), engine_kwargs={"poolclass": sa.NullPool, "connect_args": arguments}, **options)
 
 
 def _written(file: Path) -> bool:

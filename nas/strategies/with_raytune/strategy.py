@@ -18,6 +18,7 @@ from pydantic import Field
 from ray.exceptions import RayActorError
 from typing_extensions import override
 
+from nas.documents.markers import OnCluster
 from nas.errors import ClusterError, StrategyError
 from nas.search.dispatch import Dispatcher
 from nas.search.problem import Problem
@@ -60,7 +61,7 @@ class WithRaytune(Strategy):
     asha: bool = False
     rungs: Annotated[int, Field(ge=2)] = 3
     eta: Annotated[int, Field(ge=2)] = 3
-    ray: Cluster = field(default_factory=Cluster)
+    ray: Annotated[Cluster, OnCluster()] = field(default_factory=Cluster)
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     """Its suite starts Ray once for all tests, see tests/strategies/test_with_raytune.py."""

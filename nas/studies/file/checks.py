@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nas.documents.document import Document
+from nas.documents.mistakes import shown
 from nas.errors import ClusterError, Fault, StoreError, StrategyError
+from nas.foreign import ALLOWED as NAMES
+from nas.foreign import is_name
 from nas.importance import Importance
 from nas.search import Objective, Problem, Strategy
+from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import amount_faults
 from nas.studies.file.config import BASELINE, StudyConfig
-from nas.studies.file.subject import SearchedSpace
 from nas.tasks import Task
 
 
@@ -20,13 +23,25 @@ def misstated(document: Document, task: Task | None) -> list[Fault]:
 
 
 def unfit(
-    document: Document, config: StudyConfig, strategy: Strategy, criterion: Importance, subject: SearchedSpace
+    document: Document,
+    config: StudyConfig,
+    strategy: Strategy,
+    criterion: Importance,
+    space: SearchSpace,
+    limit: Limit | None,
 ) -> list[Fault]:
-    """What the strategy or the criterion refuses."""
-    problem = _problem(config, strategy, subject)
+    """What the strategy or the criterion refuses. Strategies connect to where they are to work."""
+    problem = Problem(
+        space=space,
+        objectives=tuple(Objective(metric, way == "max") for metric, way in config.objectives.items()),
+        strategy=config.strategy_name,
+        seed=config.seed,
+        trials=strategy.trials,
+        limit=limit,
+    )
     checks: dict[str, Callable[[], None]] = {
         "strategy": lambda: strategy.check(problem),
-        "importance": lambda: criterion.check(subject.space),
+        "importance": lambda: criterion.check(space),
     }
     faults = []
     for key, check in checks.items():
@@ -40,20 +55,7 @@ def unfit(
 def _misnamed(document: Document) -> list[Fault]:
     """A strategy's `name` stands beside its trials; the baseline's is taken."""
     name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
-    if name is None or (isinstance(name, str) and name and (name != BASELINE or use == BASELINE)):
+    if name is None or (isinstance(name, str) and is_name(name) and (name != BASELINE or use == BASELINE)):
         return []
-    return [
-        document.fault(("strategy", "name"), f"'{name}'", f"text other than '{BASELINE}', the name of the baseline")
-    ]
-
-
-def _problem(config: StudyConfig, strategy: Strategy, subject: SearchedSpace) -> Problem:
-    """The problem as the strategy will see it, but for trials of earlier runs."""
-    return Problem(
-        space=subject.space,
-        objectives=tuple(Objective(metric, way == "max") for metric, way in config.objectives.items()),
-        strategy=config.strategy_name,
-        seed=config.seed,
-        trials=strategy.trials,
-        limit=subject.limit,
-    )
+    taken = f"; not '{BASELINE}', the name of the baseline"
+    return [document.fault(("strategy", "name"), shown(name), NAMES + (taken if name == BASELINE else ""))]

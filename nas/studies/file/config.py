@@ -16,6 +16,7 @@ from nas.documents.markers import (
     FileOrMapping,
     FilePath,
     MayChange,
+    OnCluster,
     Plugged,
     QuantityBounds,
     QuantityGoals,
@@ -191,12 +192,14 @@ class StudyConfig:
     latency: LatencySpec = LatencySpec()
     warm_start: tuple[Annotated[Name, RunPath()], ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
-    name: Annotated[str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits, dots, - and _")] = "study"
+    name: Annotated[
+        str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits, dots, - and _, at most 64")
+    ] = "study"
     folder: Annotated[Name, MayChange()] | None = None
     store: Annotated[Name, DatabaseUrl()] | None = None
     device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
     threads: Annotated[int, Field(ge=1), MayChange()] | None = None
-    ray: Annotated[Cluster, MayChange()] = field(default_factory=Cluster)
+    ray: Annotated[Cluster, MayChange(), OnCluster()] = field(default_factory=Cluster)
 
     @property
     def strategy_name(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -34,8 +35,11 @@ from nas.training.rules import SupernetRule
 @final
 @dataclass(frozen=True)
 class Resolved:
-    """A study with all that it names. `settings` is the whole of it as plain data, every default written out."""
+    """A study with all that it names. `settings` is the whole of it as plain data, every default written out;
+    `document` is what it was read from.
+    """
 
+    document: Document
     config: StudyConfig
     settings: Mapping[str, Any]
     space: SearchSpace
@@ -48,12 +52,28 @@ class Resolved:
     facts: Facts
     prior: Sequence[Trial] = ()
 
+    def check(self) -> None:
+        """Raises `ConfigError` for what the strategy or the criterion refuses: before a study runs, not where it is
+        only read, since a strategy connects to its cluster and its storage. Checked once is enough.
+        """
+        if self._unfit:
+            raise ConfigError(self._unfit)
+
+    @cached_property
+    def _unfit(self) -> list[Fault]:
+        return unfit(self.document, self.config, self.strategy, self.importance, self.space, self.limit)
+
 
 def resolve(
-    path_or_text: str | Path, overrides: Sequence[str] | Mapping[str, str] = (), *, finished: Collection[str] = ()
+    path_or_text: str | Path,
+    overrides: Sequence[str] | Mapping[str, str] = (),
+    *,
+    finished: Collection[str] = (),
+    trust: bool = False,
 ) -> Resolved:
     """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
-    files and of earlier runs, may be gone.
+    files and of earlier runs, may be gone. With `trust`, the trials of earlier runs may lie on hosts that their folders
+    name.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
@@ -76,11 +96,8 @@ def resolve(
     subject, wrong = subject_of(document, task)
     faults += wrong
 
-    # Only what is right so far can be held against each other.
     if config and task and not config.objectives:
         config = replace(config, objectives=_default_objective(task))
-    if config and strategy and criterion and subject and not faults:
-        faults += unfit(document, config, strategy, criterion, subject)
     if faults:
         raise ConfigError(in_order(_told_once(faults)))
     assert config is not None
@@ -90,8 +107,9 @@ def resolve(
     assert task is not None
     assert subject is not None
     space, cost, limit = subject.space, subject.cost, subject.limit
-    prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit)
+    prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit, trust=trust)
     return Resolved(
+        document=document,
         config=config,
         settings=settings(config, strategy, rule, criterion, task),
         space=space,

@@ -14,9 +14,9 @@ from nas.documents.markers import MayChange, Plugged
 from nas.documents.plugged import as_mapping
 from nas.documents.text import KeyPath, Plain, dotted
 from nas.importance import Importance
+from nas.passwords import hidden
 from nas.search import Strategy
 from nas.studies.file.config import Plugin, StudyConfig, SupernetSpec
-from nas.system.database import hidden
 from nas.tasks import Task
 from nas.training.rules import SupernetRule
 
@@ -42,10 +42,14 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     before, after = (dict(_leaves(_completed(StudyConfig, plain))) for plain in (stored, now))
     free = [path for path, marker in marked(StudyConfig, dict(now)) if isinstance(marker, MayChange)]
     return [
-        hidden(f"{dotted(path)} (there {before.get(path, 'nothing')}, now {after.get(path, 'nothing')})")
+        f"{dotted(path)} (there {_shown(before.get(path))}, now {_shown(after.get(path))})"
         for path in dict.fromkeys([*before, *after])
         if before.get(path) != after.get(path) and not any(path[: len(above)] == above for above in free)
     ]
+
+
+def _shown(value: Plain) -> str:
+    return "nothing" if value is None else hidden(str(value))
 
 
 def _used(options: Plugin, default: Plugin) -> str:

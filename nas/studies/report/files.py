@@ -9,6 +9,7 @@ import pandas as pd
 
 from nas.studies.report.findings import Findings
 from nas.studies.report.page import page
+from nas.studies.report.spreadsheet import csv_text
 from nas.studies.run.folder import write_bytes
 from nas.studies.run.record import Record
 
@@ -22,7 +23,7 @@ def write_report(record: Record) -> Path:
     findings = Findings(record)
     folder = record.folder.stage("report")
     rows = [row.flat() for row in findings.rows]
-    write_bytes(folder / "results.csv", pd.DataFrame(rows).to_csv(index=False).encode())
+    write_bytes(folder / "results.csv", csv_text(pd.DataFrame(rows)).encode())
     write_bytes(folder / "results.json", (json.dumps(rows, indent=1) + "\n").encode())
     write_bytes(folder / "report.html", page(findings).encode())
     return folder / "report.html"

@@ -20,8 +20,8 @@ from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
 from nas.studies.run.examples import EXAMPLES, load_examples
 from nas.studies.run.rows import BASE_MODEL
-from nas.system.database import hidden
 from nas.system.environment import describe
+from nas.system.terminal import literally
 
 MARKS = {"winner": "winner", "uniform": "uniform's winner"}
 """Role -> the word that marks its trial in the front's plot."""
@@ -29,7 +29,9 @@ MARKS = {"winner": "winner", "uniform": "uniform's winner"}
 
 def page(findings: Findings) -> str:
     """The whole page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     environment.filters |= {
         "percent": words.percent,
         "share": words.share,
@@ -124,4 +126,9 @@ def _in_words(value: Plain) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, list) else hidden(str(value))
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _shown(value: object) -> object:
+    """What stands in the page in the place of a value: a text without passwords and marks that turn the writing."""
+    return literally(value) if type(value) is str else value

@@ -15,7 +15,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from nas.quantities import Quantity
@@ -61,7 +63,9 @@ def in_style(draw: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context():
+            mpl.rcdefaults()  # a matplotlibrc in the current folder, which may be anybody's, counts for nothing
+            mpl.rcParams.update(STYLE)
             return draw(*args, **kwargs)
 
     return wrapped
@@ -72,10 +76,19 @@ def svg(figure: Figure) -> str:
     """A figure as an <svg> element, the same text for the same figure; letters are outlines, so that it looks alike
     everywhere.
     """
+    _literally(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
+
+
+def _literally(figure: Figure) -> None:
+    """Shows names as they are: a dollar begins no formula. Numbers at the axes stay what Matplotlib makes of them."""
+    numbers = [label for tick in figure.findobj(Tick) for label in (tick.label1, tick.label2)]
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
 
 
 def axes_of(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, np.ndarray]:
@@ -249,7 +262,7 @@ def _whole(panel: Axes, name: str, kept: int, full: int) -> None:
     panel.barh(0, kept / full, color=BLUE, edgecolor=BLUE, linewidth=0.7, height=0.7)
     panel.text(1.01, 0, f"{kept}/{full}", va="center", fontsize=7.5)
     panel.set_xlim(-0.01, 1.1)
-    panel.set_yticks([0], [in_words(name)])
+    panel.set_yticks([0], [in_words(name)], parse_math=False)
     panel.set_xticks([])
     panel.grid(visible=False)
     panel.spines[["left", "bottom"]].set_visible(False)

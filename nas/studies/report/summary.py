@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.text import Text
 
 from nas.quantities import Quantity
 from nas.studies.report.findings import Findings
 from nas.studies.report.tables import rank_table, results_table, statistic
 from nas.studies.run.rank_truth import RankTruth
+from nas.system.terminal import Terminal
 
 
-def summary(console: Console, findings: Findings) -> None:
+def summary(console: Terminal, findings: Findings) -> None:
     """Prints the summary of a finished run."""
     console.print()
     console.print(results_table(findings.rows, findings.record.name, findings.metric))
-    console.print(f"winner, retrained: [bold]{findings.headline}[/bold]", highlight=False, soft_wrap=True)
+    console.say("winner, retrained: ", Text(findings.headline, style="bold"))
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in findings.hypervolumes.items())
     lines = [f"search: {findings.search}; limit {findings.prepared.limit.text}; hypervolume {volumes}"]
     for role, model in findings.extracted.roles.items():
@@ -22,16 +23,17 @@ def summary(console: Console, findings: Findings) -> None:
         lines.append(
             f"{role}: extracted model = supernet on {model.images} validation images, greatest difference {difference}"
         )
-    lines += [f"[yellow]note[/yellow] {warning}" for warning in findings.warnings]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.say(line)
+    for warning in findings.warnings:
+        console.say(Text("note", style="yellow"), f" {warning}")
 
 
-def rank_summary(console: Console, truth: RankTruth, metric: Quantity) -> None:
+def rank_summary(console: Terminal, truth: RankTruth, metric: Quantity) -> None:
     """Prints both rankings by the `metric`, how well one predicts the other, and how coarse that is."""
     console.print(rank_table(truth, metric))
     for row in truth.result.summary:
         value, low, high = (statistic(number, row.statistic, metric) for number in (row.value, row.low, row.high))
         unit = f" {metric.difference_unit}".rstrip() if row.statistic.startswith("regret") else ""
-        console.print(f"{row.statistic:12} {value:>6}{unit}, 95 % interval {low} to {high}", highlight=False)
-    console.print(truth.caption, highlight=False, soft_wrap=True)
+        console.print(f"{row.statistic:12} {value:>6}{unit}, 95 % interval {low} to {high}")
+    console.say(truth.caption)

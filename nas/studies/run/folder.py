@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors import SafetensorError
 from nas.errors import RunError
 from nas.studies.run.results import EXTRACT, STAGES, Stage, StageResult, Stamp
 from nas.studies.run.typed_json import parsed, plain, said
-from nas.system.files import replace_file, replacing_folder
+from nas.system.files import EVERYBODY, first_link, open_lock, replace_file, replacing_folder
 
 T = TypeVar("T")
 R = TypeVar("R", bound=StageResult)
@@ -30,6 +31,10 @@ TAU = "tau"
 """Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
 architecture.
 """
+TRIALS = "trials.sqlite"
+"""The table of trials, unless the study names another one."""
+OURS = ("study.yaml", "run.json", "prior.json", "lock", *(f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal")))
+"""Files of a run's folder, beside the folders of its stages."""
 
 
 @final
@@ -52,6 +57,18 @@ class RunFolder:
         """Trials of earlier runs that this one may learn from."""
         return self.path / "prior.json"
 
+    def check_links(self) -> None:
+        """Raises `RunError` for a link among what runs keep: what is read is this folder's, and nothing is written
+        elsewhere. The folder itself may be one, and so may what others have put there.
+        """
+        ours = {*OURS, TAU, *(stage.name for stage in STAGES)}
+        with _disk(self.path, "read"):
+            entries = sorted(self.path.iterdir()) if self.path.is_dir() else []
+            links = (first_link(entry) for entry in entries if entry.name in ours)
+            link = next(filter(None, links), None)
+        if link is not None:
+            raise RunError(f"{link}: a link, which a run's folder may not hold; put what it points at in its place")
+
     @property
     def exists(self) -> bool:
         """Whether a run was ever begun here."""
@@ -59,6 +76,7 @@ class RunFolder:
 
     def stage(self, stage: str) -> Path:
         """The folder of a stage, made when it is not there."""
+        self.check_links()
         with _disk(self.path / stage, "make"):
             (self.path / stage).mkdir(parents=True, exist_ok=True)
         return self.path / stage
@@ -111,7 +129,8 @@ class RunFolder:
         path = self.path / "lock"
         with _disk(path, "open"):
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = path.open("a")
+            self.check_links()
+            handle = os.fdopen(open_lock(path), "a")
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,10 +145,10 @@ class RunFolder:
         return f"delete the folder '{self.path / stage}' and run again: the stage is then redone"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, mode: int = EVERYBODY) -> None:
     """Writes a file whole or not at all, and waits until it is on the disk."""
     with _disk(path, "write"):
-        replace_file(path, content)
+        replace_file(path, content, mode)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -43,7 +43,7 @@ class Prior:
 
 
 def priors(
-    document: Document, paths: Sequence[str], space: SearchSpace, cost: Cost, limit: Limit | None
+    document: Document, paths: Sequence[str], space: SearchSpace, cost: Cost, limit: Limit | None, *, trust: bool
 ) -> list[Trial]:
     """The trials of all runs that the study names, each architecture once. Raises `ConfigError` with what is wrong with
     any of them.
@@ -52,7 +52,7 @@ def priors(
     faults = []
     for i, path in enumerate(paths):
         try:
-            for trial in prior_of(path, space, cost, limit):
+            for trial in prior_of(path, space, cost, limit, trust=trust):
                 trials.setdefault(trial.architecture.digest, trial)
         except (RunError, StoreError) as fault:
             faults.append(document.refused(("warm_start", i), fault, "the folder of a run"))
@@ -61,13 +61,13 @@ def priors(
     return list(trials.values())
 
 
-def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None) -> list[Trial]:
+def prior_of(path: str, space: SearchSpace, cost: Cost, limit: Limit | None, *, trust: bool = False) -> list[Trial]:
     """The finished trials of a run, by whatever strategy, that a study of this space and limit may learn from: each
     architecture once, in the order in which they were found, its costs counted anew.
 
     Raises `RunError` or `StoreError` for a run that is missing, that has other choices, or none within the limit.
     """
-    record = Record.open(path)
+    record = Record.open(path, trust=trust)
     there = dict(record.choices)
     here = {name: list(choice.values) for name, choice in space.items()}
     if there != here:

@@ -16,7 +16,7 @@ from nas.documents.document import read
 from nas.documents.text import Plain
 from nas.errors import RunError
 from nas.search import Objective, Trial
-from nas.studies.run.folder import RunFolder, read_json
+from nas.studies.run.folder import TRIALS, RunFolder, read_json
 from nas.studies.run.frames import (
     front_objectives,
     hypervolume,
@@ -27,10 +27,11 @@ from nas.studies.run.frames import (
 )
 from nas.studies.run.identity import Identity, StudyFacts
 from nas.studies.run.results import PREPARE, STAGES, Stage, StageResult
+from nas.studies.run.trust import require_trust
 from nas.studies.run.typed_json import parsed, parsed_plain, said
 from nas.studies.store.drivers import Driver
 from nas.studies.store.store import Store
-from nas.system.database import sqlite_url
+from nas.system.database import host, sqlite_url
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -47,17 +48,22 @@ class Record:
     settings   the resolved study as plain data
     study      what of it is read here
     identity   id of the run in the table of trials, when it was begun, and by which commit
+    trust      whether its trials may be read from a host that the folder names, see `nas.studies.run.trust`
     """
 
     folder: RunFolder
     settings: Mapping[str, Plain]
     study: StudyFacts
     identity: Identity
+    trust: bool = False
 
     @classmethod
-    def open(cls, path: str | Path) -> Record:
-        """The run in a folder. Raises `RunError` when there is none, or when study.yaml or run.json is damaged."""
+    def open(cls, path: str | Path, *, trust: bool = False) -> Record:
+        """The run in a folder. Raises `RunError` when there is none, when links lie in it, or when study.yaml or
+        run.json is damaged.
+        """
         folder = RunFolder(Path(path))
+        folder.check_links()
         if not folder.exists:
             raise RunError(f"{path}: no run here (no study.yaml in that folder); start one with: nas run STUDY.yaml")
         remedy = "delete the run's folder and run again"
@@ -68,7 +74,7 @@ class Record:
         except ValidationError as fault:
             raise RunError(f"{folder.study_file}: damaged, {said(fault)}; {remedy}") from fault
         assert isinstance(settings, dict), "what was parsed is a mapping"
-        return cls(folder, settings, study, identity)
+        return cls(folder, settings, study, identity, trust)
 
     def result(self, stage: Stage[R]) -> R:
         """What a finished stage found."""
@@ -127,11 +133,11 @@ class Record:
     @property
     def store_url(self) -> str:
         """Where the trials are."""
-        return self.study.store or sqlite_url(self.folder.path / "trials.sqlite")
+        return self.study.store or sqlite_url(self.folder.path / TRIALS)
 
     def stored(self, strategy: str | None = None) -> list[Trial]:
         """The trials recorded so far, of one strategy or of all."""
-        with Store.open(self.store_url) as store:
+        with self._store() as store:
             return store.trials(self.identity.id, strategy, choices=self.choices)
 
     def trials(self) -> pd.DataFrame:
@@ -140,7 +146,7 @@ class Record:
 
     def driver(self) -> Driver | None:
         """Who runs the study, as far as the store knows; None when nobody does."""
-        with Store.open(self.store_url) as store:
+        with self._store() as store:
             return store.drivers.of(self.identity.id)
 
     def running(self) -> pd.DataFrame:
@@ -176,6 +182,12 @@ class Record:
             reason = f"{len(matches)} architectures" if matches else "no finished trial"
             raise RunError(f"{self.folder}: {reason} with {asked} among {len(done)} trials; list them with: nas pareto")
         return next(iter(matches.values()))
+
+    def _store(self) -> Store:
+        """The table of trials, to read it. Raises `RunError` when it lies on a host that is not trusted."""
+        if not self.trust and self.study.store is not None and (server := host(self.study.store)) is not None:
+            require_trust(self.folder.path, {"store": [server]})
+        return Store.open(self.store_url)
 
 
 def _number(value: float | None, sign: int) -> float:

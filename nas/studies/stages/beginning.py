@@ -18,6 +18,7 @@ from nas.studies.run.prior import write_prior
 from nas.studies.run.record import Record
 from nas.studies.run.results import PREPARE
 from nas.system.environment import commit, version
+from nas.system.files import OWNER
 
 
 def begin(study: Resolved, folder: RunFolder) -> None:
@@ -54,4 +55,4 @@ def _write_settings(study: Resolved, folder: RunFolder) -> None:
     text, yaml = io.StringIO(), YAML()
     yaml.width = 120
     yaml.dump(dict(study.settings), text)
-    write_bytes(folder.study_file, text.getvalue().encode())
+    write_bytes(folder.study_file, text.getvalue().encode(), OWNER)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from nas import search
 from nas.evaluation import Evaluator, Measure
@@ -22,6 +21,7 @@ from nas.studies.run.rows import UNIFORM, WINNER
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store.store import Store
 from nas.supernets import Supernet
+from nas.system.terminal import Terminal, Words
 
 BASELINE_TRIALS = 100
 """Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
@@ -135,9 +135,9 @@ def _search(
 def _run(live: Search, strategy: Strategy, show: bool) -> None:
     """Search to the end, with a bar of progress."""
     problem = live.problem
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     draw = show and console.is_terminal and not strategy.needs_supernet  # those show their training instead
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[best]}"))
+    columns = (Words("{task.description}"), BarColumn(), MofNCompleteColumn(), Words("{task.fields[best]}"))
     objective = problem.objectives[0]
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not draw) as progress:
         task = progress.add_task(problem.strategy, total=problem.trials, completed=len(live.history), best="")

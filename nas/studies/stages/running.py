@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-from rich.console import Console
+from rich.text import Text
 
 from nas import words
 from nas.studies.run.folder import RunFolder
@@ -17,6 +17,7 @@ from nas.studies.store.drivers import GRACE, Driver
 from nas.studies.store.heartbeat import driving
 from nas.studies.store.store import Store
 from nas.system.environment import commit
+from nas.system.terminal import Terminal
 
 
 def unfinished(folder: RunFolder) -> list[Stage[StageResult]]:
@@ -24,7 +25,7 @@ def unfinished(folder: RunFolder) -> list[Stage[StageResult]]:
     return [stage for stage in STAGES if folder.result(stage) is None]
 
 
-def run_stages(workshop: Workshop, console: Console) -> None:
+def run_stages(workshop: Workshop, console: Terminal) -> None:
     """Runs the stages that are not done; one that ran drops the results of those behind it, which are then made anew.
 
     Raises `RunError` when another process is running the study.
@@ -36,7 +37,7 @@ def run_stages(workshop: Workshop, console: Console) -> None:
                 _run(workshop, stage, console)
 
 
-def _run(workshop: Workshop, stage: Stage[StageResult], console: Console) -> None:
+def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> None:
     folder = workshop.folder
     folder.forget_after(stage)
     workshop.activity.stage = stage.name
@@ -46,22 +47,19 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Console) -> Non
     folder.finish(stage, result, Stamp(seconds, commit()))
     for checkpoint in (CHECKPOINT, ORDERING):
         (folder.path / stage.name / checkpoint).unlink(missing_ok=True)
-    console.print(
-        f"[bold]{stage.name:9}[/bold] {words.seconds(seconds):>12}  {result.outcome(workshop.metric)}",
-        highlight=False,
-        soft_wrap=True,
+    console.say(
+        Text(f"{stage.name:9}", style="bold"), f" {words.seconds(seconds):>12}  {result.outcome(workshop.metric)}"
     )
     for warning in result.warnings:
         console.print(f"note: {warning}", highlight=False, soft_wrap=True, markup=False)
 
 
 @contextlib.contextmanager
-def _driving(workshop: Workshop, first: Stage[StageResult], console: Console) -> Iterator[None]:
+def _driving(workshop: Workshop, first: Stage[StageResult], console: Terminal) -> Iterator[None]:
     """Says in the store that this process runs the study, from the stage `first` on."""
 
     def waiting(other: Driver) -> None:
-        text = f"{other} was running this study: waiting up to {GRACE:g} s for a sign of its life"
-        console.print(text, highlight=False, soft_wrap=True)
+        console.say(f"{other} was running this study: waiting up to {GRACE:g} s for a sign of its life")
 
     if STAGES.index(first) > STAGES.index(EXPLORE):
         Store.open(workshop.store_url).close()  # what later stages are about is in there: it must not be made anew

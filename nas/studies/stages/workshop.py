@@ -22,7 +22,7 @@ from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.file.resolve import Resolved
-from nas.studies.run.folder import RunFolder
+from nas.studies.run.folder import TRIALS, RunFolder
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
 from nas.studies.run.results import (
@@ -154,7 +154,7 @@ class Workshop:
     @property
     def store_url(self) -> str:
         """Where the trials are."""
-        return self.config.store or sqlite_url(self.folder.path / "trials.sqlite")
+        return self.config.store or sqlite_url(self.folder.path / TRIALS)
 
     def store(self) -> Store:
         """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the

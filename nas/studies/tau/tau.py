@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import final, get_args
 
 import pandas as pd
-from rich.console import Console
 
 from nas import quantities
 from nas.errors import RunError, nearest
@@ -28,6 +27,7 @@ from nas.studies.stages.workshop import Workshop
 from nas.studies.tau.retraining import Retraining
 from nas.studies.tau.statistics import ranked, summary, ties
 from nas.studies.tau.strata import Member, stratified
+from nas.system.terminal import Terminal
 from nas.training import RetrainLoss
 
 LEAST = 3
@@ -84,7 +84,7 @@ class Question:
         return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise])
 
 
-def rank_truth(workshop: Workshop, question: Question, console: Console) -> RankTruth:
+def rank_truth(workshop: Workshop, question: Question, console: Terminal) -> RankTruth:
     """Answers the question, and keeps the answer in the run's folder. What was retrained before is not retrained again,
     so that a killed call goes on where it was.
     """
@@ -155,7 +155,7 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
 
 
 def _retrained(
-    workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Runner, console: Console
+    workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Runner, console: Terminal
 ) -> dict[str, TrainingResult]:
     """What came of each architecture, by its digest; each is written the moment it is known."""
     folder, metric = workshop.folder.stage(TAU) / how.label, workshop.metric
@@ -163,10 +163,9 @@ def _retrained(
     missing = [m.architecture for m in members if not files[m.architecture.digest].exists()]
     for number, training in enumerate(run(work, missing), len(members) - len(missing) + 1):
         write_json(files[training.digest], training)
-        console.print(
+        console.say(
             f"retrained {number} of {len(members)}: {training.digest}, validation {metric.title} "
-            f"{metric.show(training.validation[metric.name])}",
-            highlight=False,
+            f"{metric.show(training.validation[metric.name])}"
         )
     return {digest: _read(path) for digest, path in files.items()}
 
