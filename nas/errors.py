@@ -16,7 +16,7 @@ from nas.passwords import hidden
 
 
 class NasError(Exception):
-    """A fault that the user can mend; the base of all errors that `nas` raises on purpose. No password is in its text."""
+    """A fault that the user can mend; the base of all that `nas` raises on purpose. No password is in its text."""
 
     @override
     def __str__(self) -> str:

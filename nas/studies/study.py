@@ -82,7 +82,7 @@ class Study:
         its images are now. Raises `RunError` when there is no run in the folder, and for other overrides.
 
         The folder may be somebody else's: without `trust`, what would connect to a host that it names, or write to a
-        file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they are to run.
+        file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they run.
         """
         record = Record.open(folder, trust=trust)
         if pairs(overrides).keys() - {"data.path"}:

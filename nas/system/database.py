@@ -2,8 +2,8 @@
 what to do about their faults.
 
 A password comes from the environment, ${NAME} in its place in the URL, or from where the database's own driver looks
-for it, such as PGPASSWORD or ~/.pgpass. A URL is made and taken apart by SQLAlchemy; of a file whose name holds what means
-something in a URL, such as % or ?, it is written as SQLite's own: sqlite:///file:/a%3Fb?uri=true.
+for it, such as PGPASSWORD or ~/.pgpass. A URL is made and taken apart by SQLAlchemy; of a file whose name holds what
+means something in a URL, such as % or ?, it is written as SQLite's own: sqlite:///file:/a%3Fb?uri=true.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def first_link(path: Path) -> Path | None:
 
 
 def _beside(path: Path) -> Path:
-    """A name in the same folder that is nobody's. What others left there for the same path is deleted when it is old."""
+    """A name in the same folder that is nobody's. What was left there for the same path is deleted when it is old."""
     start, end = f".{path.name[:200]}.", ".partial"
     for entry in path.parent.iterdir():
         if entry.name.startswith(start) and entry.name.endswith(end):

@@ -1,8 +1,8 @@
 """Whether a command may go where a run's folder sends it: the folder may come from somebody else.
 
 A study that a user writes names hosts by the user's will. That of a folder does not: before a command connects to a
-host that a folder names, or writes to a file outside of it, the user says --trust, or keeps a list of what is trusted in
-the environment. Files inside the folder need neither.
+host that a folder names, or writes to a file outside of it, the user says --trust, or keeps a list of what is trusted
+in the environment. Files inside the folder need neither.
 """
 
 from __future__ import annotations
