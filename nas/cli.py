@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
+    del sys.path[0]  # `python -m` looks for modules in the current folder first, which may be somebody else's
+
 import typer
 
 from nas.errors import NasError, RunError

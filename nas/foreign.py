@@ -24,6 +24,13 @@ def is_name(text: str, most: int = MOST) -> bool:
     return 0 < len(text) <= most and text.isprintable() and text[0] not in f"{COMMANDS} "
 
 
+def named(text: str) -> str:
+    """The name itself, for pydantic. Raises `ValueError` with what is allowed."""
+    if not is_name(text):
+        raise ValueError(ALLOWED)
+    return text
+
+
 def printable(text: str) -> str:
     r"""The text with what a terminal would obey spelt out, such as \x1b; line breaks stay."""
     if text.isprintable():

@@ -8,6 +8,7 @@ STARS = "***"
 _SECRET = r"(?:password|passwd|passphrase|pwd|secret|access_token)"
 SECRET_OPTION = re.compile(rf"{_SECRET}$", re.IGNORECASE)
 """What an option of a URL is called that holds a password: password, passwd, sslpassword ..."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # A password may hold spaces, quotes and further @: it ends at the last @ of its line, but at another URL at the latest.
 _OF_USER = re.compile(r"(://[^:/@\s]*):(?!\*\*\*@)(?:(?!://)[^\n])*@")
 # That of an option ends at the next option, or at the quote in which our messages put a value.
@@ -21,11 +22,8 @@ def hidden(text: str) -> str:
 
 def hidden_url(url: str) -> str:
     """A URL, or what was meant to be one, without its password: whatever stands between a colon and the last @."""
-    scheme, slashes, rest = url.partition("://")
-    if not slashes:
-        start, colon, _ = url.partition(":")
-        _, at, host = url.rpartition("@")
-        return hidden(f"{start}:{STARS}@{host}" if colon and at else url)
-    login, at, host = rest.rpartition("@")
+    scheme = _SCHEME.match(url)
+    start = scheme[0] if scheme else ""
+    login, at, host = url.removeprefix(start).rpartition("@")
     user, colon, _ = login.partition(":")
-    return hidden(f"{scheme}://{user}:{STARS}@{host}" if colon and at else url)
+    return hidden(f"{start}{user}:{STARS}@{host}" if colon and at else url)

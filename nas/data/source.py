@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas.data.images import Images
 from nas.errors import DataError
+from nas.foreign import COMMANDS, LONGEST_FOLDER, is_name, printable
 
 MOST_CLASSES = 2**31
 
@@ -36,6 +37,15 @@ class Source:
     validation: Labelled | None = None
     test: Labelled | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises `DataError` for a class that cannot be named in a table."""
+        strange = [name for name in self.classes if not is_name(name, LONGEST_FOLDER)]
+        if strange:
+            raise DataError(
+                f"{self.name}: found a class called '{printable(strange[0])}'; allowed: printable characters, the first "
+                f"one none of {' '.join(COMMANDS)} and no space; rename its folder"
+            )
 
     @property
     def splits(self) -> dict[str, Labelled]:

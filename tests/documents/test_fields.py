@@ -112,7 +112,7 @@ def test_a_file_is_looked_up_and_a_server_is_left_as_it_is(tmp_path: Path, monke
     assert DatabaseUrl().locate("sqlite:///rel.db", lookup) == f"sqlite:///{tmp_path}/a/rel.db"
     assert JournalOrUrl().locate("sqlite:///rel.db", lookup) == f"sqlite:///{tmp_path}/a/rel.db"
     assert JournalOrUrl().locate("rel.log", lookup) == FilePath().locate("rel.log", lookup) == f"{tmp_path}/a/rel.log"
-    assert DatabaseUrl().locate("postgresql://me:secret@host/x", lookup) == "postgresql://me:secret@host/x"
+    assert DatabaseUrl().locate("postgresql://me:${PW}@host/x", lookup) == "postgresql://me:${PW}@host/x"
     for url in ("sqlite://", "sqlite:///:memory:"):
         with pytest.raises(StoreError, match=r"in memory, .* the URL of a file"):
             DatabaseUrl().locate(url, lookup)

@@ -34,7 +34,7 @@ def main(folder: Path, settings: dict[str, Any]) -> None:
         "HOME": str(folder),
         "NNI_CONFIG_DIR": str(folder / "config"),
         "NODE_OPTIONS": f'--require "{guard}"',
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     host = _Host(folder, settings, home, out)
     try:
@@ -69,7 +69,7 @@ class _Host:
         config.experiment_working_directory = str(folder)
         config.search_space = settings["space"]
         config.trial_code_directory = str(folder)
-        command = [sys.executable, "-m", "nas.strategies._nni_experiment.trial", str(folder / "training")]
+        command = [sys.executable, "-P", "-m", "nas.strategies._nni_experiment.trial", str(folder / "training")]
         config.trial_command = f"HOME={shlex.quote(home)} exec {shlex.join(command)}"
         config.trial_concurrency = settings["workers"]
         config.tuner = CustomAlgorithmConfig(class_name="nas.strategies.with_nni", code_directory=str(folder))

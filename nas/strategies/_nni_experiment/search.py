@@ -116,7 +116,7 @@ def _manager(options: Experiment, search: Search) -> Iterator[_Manager]:
         problem = search.problem
         space = {name: {"_type": "choice", "_value": list(choice.values)} for name, choice in problem.space.items()}
         settings = {"name": problem.strategy, "workers": options.workers, "space": space}
-        command = [sys.executable, "-m", "nas.strategies._nni_experiment.host", folder, json.dumps(settings)]
+        command = [sys.executable, "-P", "-m", "nas.strategies._nni_experiment.host", folder, json.dumps(settings)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
         )

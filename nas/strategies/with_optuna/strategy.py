@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from nas.documents.markers import JournalOrUrl
 from nas.errors import SpaceError, StrategyError
+from nas.foreign import named
 from nas.search.feasible import draw, leader, near, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import best_first, to_minimise
@@ -69,7 +70,7 @@ class WithOptuna(AskTell):
     startup: Annotated[int, Field(ge=1)] = 10
     population: Annotated[int, Field(ge=2)] = 20
     storage: Annotated[str, Field(min_length=1), JournalOrUrl()] | None = None
-    study: Annotated[str, Field(min_length=1)] | None = None
+    study: Annotated[str, AfterValidator(named)] | None = None
 
     examples = (
         {"trials": 150, "sampler": "tpe"},

@@ -57,5 +57,5 @@ def _misnamed(document: Document) -> list[Fault]:
     name, use = document.get(("strategy", "name")), document.get(("strategy", "use"))
     if name is None or (isinstance(name, str) and is_name(name) and (name != BASELINE or use == BASELINE)):
         return []
-    taken = f"; not '{BASELINE}', the name of the baseline"
-    return [document.fault(("strategy", "name"), shown(name), NAMES + (taken if name == BASELINE else ""))]
+    allowed = f"text other than '{BASELINE}', the name of the baseline" if name == BASELINE else NAMES
+    return [document.fault(("strategy", "name"), shown(name), allowed)]
