@@ -18,15 +18,16 @@ ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version
-compare RUN... --csv=FILE --plot=FILE
-export RUN --optuna=URL
-extract RUN --to=DIR --digest=DIGEST --trial=N
-pareto RUN --csv=FILE --parquet=FILE --trials
-report RUN
-retrain RUN --digest=DIGEST --trial=N
-run STUDY --set=KEY=VALUE --folder=DIR --quiet
-show PATH --set=KEY=VALUE
-tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE
+compare RUN... --csv=FILE --plot=FILE --trust
+export RUN --optuna=URL --trust
+extract RUN --to=DIR --digest=DIGEST --trial=N --trust
+pareto RUN --csv=FILE --parquet=FILE --trials --trust
+report RUN --trust
+retrain RUN --digest=DIGEST --trial=N --trust
+run STUDY --set=KEY=VALUE --folder=DIR --quiet --trust
+show PATH --set=KEY=VALUE --trust
+tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE \
+--trust
 """
 STUDY = """
 space: {space}

@@ -43,8 +43,8 @@ class Source:
         strange = [name for name in self.classes if not is_name(name, LONGEST_FOLDER)]
         if strange:
             raise DataError(
-                f"{self.name}: found a class called '{printable(strange[0])}'; allowed: printable characters, the first "
-                f"one none of {' '.join(COMMANDS)} and no space; rename its folder"
+                f"{self.name}: found a class called '{printable(strange[0])}'; allowed: printable characters, the "
+                f"first one none of {' '.join(COMMANDS)} and no space; rename its folder"
             )
 
     @property

@@ -30,6 +30,8 @@ ON_HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__"
 
 LONGEST = 40
 """Bytes of a folder for Ray's files: it adds some sixty to them, and a socket's path has 107 at most."""
+SHORT = "/tmp"
+"""A folder for temporary files that is not too long, where the usual one is."""
 
 
 def _sharable(gpus: float) -> float:
@@ -82,14 +84,16 @@ def connected(cluster: Cluster, workers: int) -> Iterator[None]:
     """
     import ray
 
-    mine = not ray.is_initialized()
-    if mine:
-        _connect(cluster, workers)
-    try:
+    if ray.is_initialized():
         require_room(cluster)
         yield
-    finally:
-        if mine:
+        return
+    with _folder(cluster) as folder:
+        _connect(cluster, workers, folder)
+        try:
+            require_room(cluster)
+            yield
+        finally:
             ray.shutdown()
 
 
@@ -121,7 +125,7 @@ def _times(have: float, need: float) -> int:
     return int(have) * int(1 / need + 1e-9) if need < 1 else int(have / need + 1e-9)
 
 
-def _connect(cluster: Cluster, workers: int) -> None:
+def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
     import ray
 
     os.environ.update(ENVIRONMENT)
@@ -129,7 +133,9 @@ def _connect(cluster: Cluster, workers: int) -> None:
     options: dict[str, Any] = {}
     variables = {"OMP_NUM_THREADS": str(cluster.threads)}
     if local:
-        options = {"num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False, **_short_folder()}
+        options = {
+            "num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False, "_temp_dir": folder,
+        }  # fmt: skip
         # Workers import from where this process does. An empty entry is the current folder of an interactive session.
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
@@ -175,17 +181,25 @@ def _loopback() -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _short_folder() -> dict[str, str]:
-    """Where Ray keeps its sockets, whose paths must be short. Raises `ClusterError` where there is no such place."""
+@contextlib.contextmanager
+def _folder(cluster: Cluster) -> Iterator[str | None]:
+    """Where Ray puts its sockets: None for where it does by itself, unless their paths would be too long there.
+
+    Raises `ClusterError` where there is no place for them.
+    """
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    if len(os.fsencode(usual)) <= LONGEST:
-        return {}
-    if not os.access("/tmp", os.W_OK):
+    if cluster.address != "local" or len(os.fsencode(usual)) <= LONGEST:
+        yield None
+        return
+    try:
+        short = tempfile.TemporaryDirectory(prefix="nas-ray-", dir=SHORT, ignore_cleanup_errors=True)
+    except OSError as fault:
         raise ClusterError(
             f"ray: found {usual} as the folder for temporary files; allowed: one of at most {LONGEST} bytes, since "
-            "Ray's sockets lie in it; set RAY_TMPDIR"
-        )
-    return {"_temp_dir": tempfile.mkdtemp(prefix="nas-ray-", dir="/tmp")}
+            f"Ray's sockets lie in it; set RAY_TMPDIR ({SHORT}: {fault.strerror})"
+        ) from fault
+    with short as folder:
+        yield folder
 
 
 def _probe(address: str) -> None:
