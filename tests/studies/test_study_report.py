@@ -4,21 +4,22 @@ import csv
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from nas import words
 from nas.search import Objective
 from nas.studies.report import plots
 from nas.studies.report.findings import Findings
-from nas.studies.report.page import _settings, page
+from nas.studies.report.page import page
 from nas.studies.report.summary import summary
 from nas.studies.report.trajectories import panels, trajectories
 from nas.studies.run.results import EXPLORE, EXTRACT, PREPARE, RETRAIN, EpochResult
 from nas.studies.study import Study
+from nas.system.terminal import Terminal
 from nas.tasks.classification import ACCURACY
 
 HALF = {"heads.0": 1, "heads.1": 2, "depth.0": 1, "depth.1": 0, "embed": 8}
@@ -57,7 +58,7 @@ def test_page_and_terminal_say_how_many_candidates_an_hour(finished: Study, caps
     assert explored.candidates_per_hour["evolution"] == pytest.approx(speed)
     said = f"candidates per hour of measuring: evolution {words.amount(speed)}, uniform "
     assert said in (finished.folder.path / "report" / "report.html").read_text()
-    summary(Console(width=400), Findings(finished.record))
+    summary(Terminal(), Findings(finished.record))
     lines = [line for line in capsys.readouterr().out.splitlines() if said in line]
     assert len(lines) == 1
     assert lines[0].startswith(f"search: {explored.trials} trials, {explored.measured} measured; ")
@@ -199,7 +200,9 @@ def test_numbers_in_words() -> None:
     assert (words.points(-0.0028), words.points(0.01)) == ("-0.28", "+1.00")
 
 
-def test_a_password_does_not_reach_the_page() -> None:
-    assert _settings({"store": "postgresql://me:s3cret@host/x"}) == [
-        ("study", [("store", "postgresql://me:***@host/x")])
-    ]
+def test_what_turns_the_writing_and_passwords_do_not_reach_the_page(finished: Study) -> None:
+    settings = {**finished.record.settings, "store": "postgresql://me:s3cret@host/x", "notes": ["a\u202eb", "<b>"]}
+    text = page(Findings(replace(finished.record, settings=settings)))
+    assert "postgresql://me:***@host/x" in text
+    assert "a\\u202eb, &lt;b&gt;" in text
+    assert "s3cret" not in text

@@ -107,8 +107,12 @@ def test_a_run_with_a_storage_and_its_export_are_one_study(
     [
         ("strategy.storage=sqlite:////nosuch/x.db", r"strategy: found storage '.*there is no folder /nosuch"),
         (
+            "strategy.storage=nosuchdb://u@h/x",
+            r"--set strategy: strategy: found storage 'nosuchdb://u@h/x': .*plugin",
+        ),
+        (
             "strategy.storage=nosuchdb://u:s3cret@h/x",
-            r"--set strategy: strategy: found storage 'nosuchdb://u:\*\*\*@h/x': .*plugin",
+            r"--set strategy.storage: strategy.storage: found database 'nosuchdb://u:\*\*\*@h/x': found a password;",
         ),
         ("strategy.study=both", "study 'both' without a storage; allowed: both"),
         ("strategy.sampler=nsga4", r"--set strategy.sampler: strategy.sampler: found 'nsga4'.*did you mean 'nsga"),
@@ -116,6 +120,6 @@ def test_a_run_with_a_storage_and_its_export_are_one_study(
 )
 def test_what_is_wrong_with_a_storage_is_said_before_anything_trains(setting: str, found: str) -> None:
     with pytest.raises(ConfigError, match=found) as caught:
-        resolve(TINY, [*OPTUNA, setting])
+        Study.from_yaml(TINY, overrides=[*OPTUNA, setting])
     assert len(str(caught.value).splitlines()) == 1
     assert "s3cret" not in str(caught.value)
