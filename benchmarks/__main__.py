@@ -17,7 +17,7 @@ import torch
 from nas.system.environment import commit
 
 BENCHMARKS = (
-    *("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "reuse"),
+    *("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "reuse", "ask_time"),
     *("ray_workers", "ray_cluster", "data_parallel"),
 )
 FILE = Path(__file__).with_name("results.csv")

@@ -127,7 +127,7 @@ class Dispatcher:
             whole = self._next == self._trials or self._next % self._size == 0
             if not whole or any(number not in self._settled for number in self._asked):
                 return
-        for number in sorted(set(self._asked) & set(self._settled)):
+        for number in sorted(number for number in self._asked if number in self._settled):
             trial = self._settled[number]
             self._view.pending.discard(self._asked.pop(number).digest)
             self._view.learn(trial)

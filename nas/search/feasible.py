@@ -4,16 +4,17 @@ nearest that does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from nas.search.problem import Objective, Problem
-from nas.search.ranking import best_first, to_minimise
+from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
+T = TypeVar("T")
 DRAWS = 32
 """Architectures drawn at once; the first unseen one is taken. With half of all feasible ones seen, one ask in 4e9 finds
 none.
@@ -77,17 +78,13 @@ def near(search: Search, row: np.ndarray, rng: np.random.Generator, toward: Arch
     )
 
 
-def leader(trials: Iterable[Trial], objectives: Sequence[Objective], rng: np.random.Generator) -> Architecture | None:
-    """One of the best quarter of the trials that are done, None while there is none.
+def leader(ranked: Sequence[Trial], rng: np.random.Generator) -> Architecture | None:
+    """One of the best quarter of the trials, which are all done and the best first; None while there is none.
 
     A searcher that is not told the limit proposes what is too large, the more so the better it learns. So where its
     proposals are moved to decides the search, and they are moved toward such a one.
     """
-    done = [trial for trial in trials if trial.state == "done"]
-    if not done:
-        return None
-    order = best_first(to_minimise(done, objectives))
-    return done[order[int(rng.integers(1 + len(done) // 4))]].architecture
+    return ranked[int(rng.integers(1 + len(ranked) // 4))].architecture if ranked else None
 
 
 def first_unseen(search: Search, propose: Callable[[], Architecture], tries: int) -> Architecture:
@@ -99,7 +96,7 @@ def first_unseen(search: Search, propose: Callable[[], Architecture], tries: int
     return proposal
 
 
-def tournament(order: Sequence[int], size: int, rng: np.random.Generator) -> int:
-    """The best of `size` distinct candidates drawn at random; `order` holds all candidates, best first."""
-    ranks = rng.choice(len(order), size=min(size, len(order)), replace=False)
-    return order[int(ranks.min())]
+def tournament(ranked: Sequence[T], size: int, rng: np.random.Generator) -> T:
+    """The best of `size` distinct candidates drawn at random; `ranked` holds all candidates, best first."""
+    ranks = rng.choice(len(ranked), size=min(size, len(ranked)), replace=False)
+    return ranked[int(ranks.min())]

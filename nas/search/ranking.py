@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import moocore
 import numpy as np
 
 from nas import quantities
@@ -52,11 +53,7 @@ def best_first(losses: np.ndarray) -> list[int]:
     """
     if losses.shape[1] == 1:
         return [int(i) for i in np.argsort(losses[:, 0], kind="stable")]
-    ranks = non_dominated_ranks(losses)
-    crowding = np.zeros(len(losses))
-    for rank in np.unique(ranks):
-        crowding[ranks == rank] = crowding_distances(losses[ranks == rank])
-    return [int(i) for i in np.lexsort((-crowding, ranks))]
+    return [int(i) for front in fronts(losses) for i in front[loneliest_first(losses[front])]]
 
 
 def furthest_first(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[int]:
@@ -75,20 +72,19 @@ def non_dominated_ranks(losses: np.ndarray) -> np.ndarray:
     """Rank per point, int64: 0 for those that no other dominates, 1 for those that only rank 0 dominates, and so on.
     Equal points share a rank.
     """
-    # dominates[i, j]: point i is nowhere worse than point j, and somewhere better.
-    no_worse = np.ones((len(losses), len(losses)), dtype=bool)
-    for column in losses.T:  # ten times as fast as one comparison over three axes
-        no_worse &= column[:, None] <= column[None, :]
-    dominates = no_worse & ~no_worse.T
-    above = dominates.sum(axis=0)  # how many of those that are not ranked yet dominate each point
-    # Take the front off, again and again: what nobody left dominates is the next rank.
-    ranks = np.full(len(losses), -1, dtype=np.int64)
-    rank = 0
-    while (front := (above == 0) & (ranks < 0)).any():
-        ranks[front] = rank
-        above -= dominates[front].sum(axis=0)
-        rank += 1
-    return ranks
+    return np.asarray(moocore.pareto_rank(losses), dtype=np.int64)
+
+
+def fronts(losses: np.ndarray) -> list[np.ndarray]:
+    """Indices of the points of each rank, ascending; the best rank first."""
+    ranks = non_dominated_ranks(losses)
+    by_rank = np.argsort(ranks, kind="stable")
+    return np.split(by_rank, np.flatnonzero(np.diff(ranks[by_rank])) + 1) if len(losses) else []
+
+
+def loneliest_first(losses: np.ndarray) -> np.ndarray:
+    """Positions of the points of one front, those with the greatest crowding distance first."""
+    return np.argsort(-crowding_distances(losses), kind="stable")
 
 
 def crowding_distances(losses: np.ndarray) -> np.ndarray:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
 
 from nas.errors import StrategyError
 from nas.search.problem import Problem
 from nas.search.ranking import to_minimise
-from nas.search.trial import SHARE, Outcome, Trial
+from nas.search.standings import Standings
+from nas.search.trial import SHARE, Outcome, State, Trial
 from nas.searchspaces.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -76,10 +78,19 @@ class Search:
         assert len({trial.number for trial in self.history}) == len(self.history), "two trials of one number"
         # Of several trials of one architecture, the first one was measured, and the others repeat it.
         self._first = {trial.architecture.digest: trial for trial in reversed(self.history)}
+        self.standings = Standings(self.problem.objectives)
+        """The history without failures, best first."""
+        for trial in self.history:
+            self.standings.add(trial)
 
     def seen(self, architecture: Architecture) -> bool:
         """Whether this strategy has had the architecture before (done or not), or leaves it to another run."""
         return any(architecture.digest in digests for digests in (self._first, self.pending, self.elsewhere))
+
+    def youngest(self, most: int, *states: State) -> list[Trial]:
+        """The last trials of the history that are in one of these states, the oldest first."""
+        fitting = (trial for trial in reversed(self.history) if trial.state in states)
+        return [*islice(fitting, most)][::-1]
 
     def evaluate(self, architectures: Iterable[Architecture], notes: Mapping[str, Any] | None = None) -> list[Trial]:
         """Measure, record and append each architecture, in order; one trial each.
@@ -138,6 +149,7 @@ class Search:
         """Put a trial that is recorded into the history."""
         self.history.append(trial)
         self._first.setdefault(trial.architecture.digest, trial)
+        self.standings.add(trial)
 
     def _measured(self, number: int, architecture: Architecture) -> Outcome:
         self.begin(number, architecture)

@@ -9,6 +9,7 @@ images come after all others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
@@ -55,30 +56,34 @@ class Evolution(AskTell):
     @override
     def ask(self, search: Search, number: int) -> Architecture:
         problem, rng = search.problem, search.problem.rng(number)
-        pool = [trial for trial in search.history if trial.state != "failed"]
+        pool = own = search.youngest(self.population, "done", "stopped")
         # Those of earlier runs stand before all of this one, as if they were older: they are the first to die.
-        if len(pool) < self.population:
-            pool = [*_elders(problem, self.population - len(pool)), *pool]
+        if len(own) < self.population:
+            pool = [*_elders(problem, self.population - len(own)), *own]
         if len(pool) < self.population:
             return draw(search, rng)
-        pool = pool if self.parents == "elite" else pool[-self.population :]
-        order = furthest_first(pool, problem.objectives)
-        return first_unseen(search, lambda: self._child(problem, pool, order, rng), TRIES)
+        if self.parents == "elite" and pool is own:
+            return self._bred(search, search.standings, rng)
+        return self._bred(search, [pool[index] for index in furthest_first(pool, problem.objectives)], rng)
 
-    def _child(self, problem: Problem, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
+    def _bred(self, search: Search, ranked: Sequence[Trial], rng: np.random.Generator) -> Architecture:
+        """A child that is new, of parents among the candidates, which are best first."""
+        return first_unseen(search, lambda: self._child(search.problem, ranked, rng), TRIES)
+
+    def _child(self, problem: Problem, ranked: Sequence[Trial], rng: np.random.Generator) -> Architecture:
         """A mutated parent, or a mutated child of two; where it does not fit, it is moved toward the first parent."""
         space = problem.space
         rate = 1 / len(space) if self.mutation is None else self.mutation
-        parent = child = self._parent(pool, order, rng)
+        parent = child = self._parent(ranked, rng)
         if rng.random() < self.crossover:
-            child = space.crossover(child, self._parent(pool, order, rng), rng)
+            child = space.crossover(child, self._parent(ranked, rng), rng)
         return made_feasible(problem, space.mutate(child, rng, rate), rng, toward=parent)
 
-    def _parent(self, pool: list[Trial], order: list[int], rng: np.random.Generator) -> Architecture:
-        """One of the trials of `pool`; `order` holds their positions there, best first."""
+    def _parent(self, ranked: Sequence[Trial], rng: np.random.Generator) -> Architecture:
+        """One of the candidates."""
         if self.parents == "elite":
-            return pool[order[rng.integers(min(self.sample, len(order)))]].architecture
-        return pool[tournament(order, self.sample, rng)].architecture
+            return ranked[rng.integers(min(self.sample, len(ranked)))].architecture
+        return tournament(ranked, self.sample, rng).architecture
 
 
 def _elders(problem: Problem, most: int) -> list[Trial]:

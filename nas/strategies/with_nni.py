@@ -1,8 +1,9 @@
 """NNI's searchers: regularised evolution, a tree-structured Parzen estimator, naive evolution, random.
 
 They propose in this process. Our table of trials is the truth: what NNI needs to know is made of the history for each
-proposal, or (its naive evolution) kept for a search and replayed after a kill. NNI's run-loops are not run: what they
-call for the next candidate is called instead. Only `mode: experiment` starts NNI's manager, see `nni_experiment`.
+proposal, or (its estimator and its naive evolution) kept for a search and replayed after a kill. NNI's run-loops are
+not run: what they call for the next candidate is called instead. Only `mode: experiment` starts NNI's manager, see
+`nni_experiment`.
 """
 
 from __future__ import annotations
@@ -94,25 +95,27 @@ class WithNni(AskTell):
 
     @override
     def ask(self, search: Search, number: int) -> Architecture:
-        if self.sampler == "evolution":
+        """Two samplers remember: they are rebuilt each time, and kept for a search."""
+        if self.sampler in PROPOSERS:
             return self.resumed(search).ask(number)
-        problem, rng = search.problem, search.problem.rng(number)
-        done = [trial for trial in search.history if trial.state == "done"]
-        first = {"regularized_evolution": self.population, "tpe": self.startup, "random": 0}[self.sampler]
-        if len(done) < first:
+        rng = search.problem.rng(number)
+        if self.sampler == "random":
+            return near(search, _random(search.problem, rng), rng)
+        ranked = search.standings.done
+        if len(ranked) < self.population:
             return draw(search, rng)
         with _quiet():
-            row = SEARCHERS[self.sampler](self, problem, done, rng)
-        toward = None if self.sampler == "random" else leader(search.history, problem.objectives, rng)
-        return near(search, row, rng, toward)
+            row = _regularized(self, search, rng)
+        return near(search, row, rng, leader(ranked, rng))
 
     @override
     def proposer(self, search: Search) -> Proposer:
-        return _Population(self, search) if self.sampler == "evolution" else Proposer(self, search)
+        return PROPOSERS.get(self.sampler, Proposer)(self, search)
 
 
-def _regularized(options: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
+def _regularized(options: WithNni, search: Search, rng: np.random.Generator) -> np.ndarray:
     """A child of the youngest trials, the population of regularised evolution."""
+    problem = search.problem
     # Here, since it takes seconds: nni.nas loads torch and Lightning.
     from nni.mutable import Categorical, MutableDict
     from nni.nas.execution import SequentialExecutionEngine
@@ -127,42 +130,55 @@ def _regularized(options: WithNni, problem: Problem, done: list[Trial], rng: np.
     )
     choices = {name: Categorical(spec["_value"], label=name) for name, spec in _choices(problem).items()}
     strategy.initialize(MutableDict(choices), SequentialExecutionEngine())
-    young = done[-options.population :]
+    young = search.youngest(options.population, "done")
     individuals = [Individual(_named(problem, trial), _fitness(problem, trial)) for trial in young]
     state = np.random.RandomState(int(rng.integers(2**32))).get_state()
-    strategy.load_state_dict({"population": individuals, "individual_counter": len(done), "random_state": state})
+    strategy.load_state_dict(
+        {"population": individuals, "individual_counter": len(search.standings.done), "random_state": state}
+    )
     return _row(strategy.new_individual())
 
 
-def _tpe(_: WithNni, problem: Problem, done: list[Trial], rng: np.random.Generator) -> np.ndarray:
-    """One draw from the density of good trials.
-
-    By default NNI takes the best of 24. Where a choice has few values that is the same one again and again, and NNI's
-    tuner then walks a grid instead: it got worse than random.
-    """
-    arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
-    space = format_search_space(_choices(problem))
-    table = problem.space.to_table([trial.architecture for trial in done])
-    losses = to_minimise(done, problem.objectives)[:, 0].tolist()
-    history = {
-        key: [tpe_tuner.Record(value, loss) for value, loss in zip(column, losses, strict=True)]
-        for key, column in zip(space, table.T.tolist(), strict=True)
-    }
-    return _row({key[0]: value for key, value in tpe_tuner.suggest(arguments, rng, space, history).items()})
-
-
-def _random(_: WithNni, problem: Problem, __: list[Trial], rng: np.random.Generator) -> np.ndarray:
+def _random(problem: Problem, rng: np.random.Generator) -> np.ndarray:
     """Drawn uniformly from the whole space, whatever the limit."""
-    space = format_search_space(_choices(problem))
-    return _row({key[0]: value for key, value in random_tuner.suggest(rng, space).items()})
+    with _quiet():
+        space = format_search_space(_choices(problem))
+        return _row({key[0]: value for key, value in random_tuner.suggest(rng, space).items()})
 
 
-SEARCHERS: Mapping[str, Callable[[WithNni, Problem, list[Trial], np.random.Generator], np.ndarray]] = {
-    "regularized_evolution": _regularized,
-    "tpe": _tpe,
-    "random": _random,
-}
-"""Those that need no memory but the trials that are done."""
+@final
+class _Estimator(Proposer):
+    """NNI's tree-structured Parzen estimator, with the history as it wants it: by choice.
+
+    A proposal is one draw from the density of good trials. By default NNI takes the best of 24. Where a choice has few
+    values that is the same one again and again, and NNI's tuner then walks a grid instead: it got worse than random.
+    """
+
+    def __init__(self, options: WithNni, search: Search) -> None:
+        super().__init__(options, search)
+        self._first = options.startup
+        self._arguments = tpe_tuner.TpeArguments(n_startup_jobs=0, n_ei_candidates=1, gamma=1.0)
+        self._space = format_search_space(_choices(self.problem))
+        self._records: dict[Any, list[tpe_tuner.Record]] = {key: [] for key in self._space}
+
+    @override
+    def ask(self, number: int, answer: Architecture | None = None) -> Architecture:
+        if answer is not None:
+            return answer
+        rng, ranked = self.problem.rng(number), self.search.standings.done
+        if len(ranked) < self._first:
+            return draw(self.search, rng)
+        with _quiet():
+            sample = tpe_tuner.suggest(self._arguments, rng, self._space, self._records)
+        row = _row({key[0]: value for key, value in sample.items()})
+        return near(self.search, row, rng, leader(ranked, rng))
+
+    @override
+    def tell(self, trial: Trial) -> None:
+        if trial.state == "done":
+            values = self.problem.space.to_table([trial.architecture])[0].tolist()
+            for records, value in zip(self._records.values(), values, strict=True):
+                records.append(tpe_tuner.Record(value, -_fitness(self.problem, trial)))
 
 
 @final
@@ -188,7 +204,7 @@ class _Population(Proposer):
             proposal = self._tuner.generate_parameters(number)
         if answer is not None:
             return answer
-        return near(self.search, _row(proposal), rng, leader(self.search.history, self.problem.objectives, rng))
+        return near(self.search, _row(proposal), rng, leader(self.search.standings.done, rng))
 
     @override
     def tell(self, trial: Trial) -> None:
@@ -216,6 +232,10 @@ class _Population(Proposer):
             yield
         finally:
             random.setstate(before)
+
+
+PROPOSERS: Mapping[str, Callable[[WithNni, Search], Proposer]] = {"tpe": _Estimator, "evolution": _Population}
+"""Those that keep something for a search. The others make what they need of the history for each proposal."""
 
 
 def _choices(problem: Problem) -> dict[str, dict[str, Any]]:

@@ -141,7 +141,7 @@ class _TuneProposer(Proposer):
             return answer or draw(self.search, rng)
         self._open.add(number)
         row = np.array([suggested[name] for name in self.problem.space], dtype=np.int64)
-        return answer or near(self.search, row, rng, leader(self.search.history, self.problem.objectives, rng))
+        return answer or near(self.search, row, rng, leader(self.search.standings.done, rng))
 
     @override
     def tell(self, trial: Trial) -> None:

@@ -29,6 +29,7 @@ from nas.search.feasible import draw, leader, near, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import best_first, to_minimise
 from nas.search.search import Search
+from nas.search.standings import Ranking
 from nas.search.strategy import AskTell, Proposer
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
@@ -184,7 +185,7 @@ class _StudyProposer(Proposer):
             return self._study.ask(self._feasible.distributions)
 
     def _tell(self, asked: optuna.Trial, trial: Trial) -> None:
-        self._feasible.trials[asked.number] = trial
+        self._feasible.learn(asked.number, trial)
         with quiet():
             if trial.state == "failed":
                 self._study.tell(asked, state=TrialState.FAIL)
@@ -207,6 +208,7 @@ class _Feasible(BaseSampler):
         self._search, self._problem = search, search.problem
         self.trials: dict[int, Trial] = {}
         """Those told, by Optuna's number."""
+        self._done = Ranking(search.problem.objectives)
         self.answer: Architecture
         """What the last ask came to."""
         problem = search.problem
@@ -221,6 +223,12 @@ class _Feasible(BaseSampler):
         self._replayed = answer
         if not self.distributions:  # Optuna then asks nobody
             self.answer = self._problem.space.largest
+
+    def learn(self, number: int, trial: Trial) -> None:
+        """What came of Optuna's trial of this number."""
+        self.trials[number] = trial
+        if trial.state == "done":
+            self._done.add(trial)
 
     def infer_relative_search_space(self, *_: Any, **__: Any) -> dict[str, BaseDistribution]:
         return self.distributions
@@ -246,9 +254,8 @@ class _Feasible(BaseSampler):
     def _near(self, params: Mapping[str, int]) -> Architecture:
         """The sampler's proposal made to fit, and new."""
         problem, rng = self._problem, self._rng
-        toward = leader(self.trials.values(), problem.objectives, rng)
         row = np.array([params.get(name, 0) for name in problem.space], dtype=np.int64)
-        return near(self._search, row, rng, toward)
+        return near(self._search, row, rng, leader(self._done, rng))
 
     def _ask_inner(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -269,7 +276,7 @@ class _Feasible(BaseSampler):
         # By their numbers: the order in which Optuna gives them differs between the first child of a generation and the
         # others, and between a search and its replay.
         family = [self.trials[parent.number] for parent in sorted(parents, key=lambda parent: parent.number)]
-        order = best_first(to_minimise(family, problem.objectives))
-        mother, father = (family[tournament(order, 2, rng)].architecture for _ in range(2))
+        ranked = [family[index] for index in best_first(to_minimise(family, problem.objectives))]
+        mother, father = (tournament(ranked, 2, rng).architecture for _ in range(2))
         child = problem.space.mutate(problem.space.crossover(mother, father, rng), rng, 1 / len(problem.space))
         return dict(zip(problem.space, map(int, problem.space.to_table([child])[0]), strict=True))

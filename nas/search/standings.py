@@ -1,0 +1,168 @@
+"""Trials in order, best first, kept while they come in: a search of thousands asks for one of the best of them before
+each proposal, and to sort all anew each time takes longer than to measure one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import final, overload
+
+import numpy as np
+from typing_extensions import override
+
+from nas.search.problem import Objective
+from nas.search.ranking import fronts, loneliest_first, to_minimise
+from nas.search.trial import Trial
+
+FEW = 8
+"""Points that came since the order was last asked for: so many are put into their fronts one by one, more (a search
+that is resumed) are sorted with all others.
+"""
+
+
+@final
+class Fronts:
+    """Points in non-dominated fronts, the best first; a place in that order is found without sorting all.
+
+    The order is that of `nas.search.ranking.best_first`, to the last tie.
+    """
+
+    def __init__(self, losses: np.ndarray) -> None:
+        """`losses` is float (points, objectives), less is better."""
+        self._losses, self._points = losses, len(losses)
+        self._fronts = [_Front(members) for members in fronts(losses)]
+
+    def __len__(self) -> int:
+        return self._points
+
+    def at(self, place: int) -> int:
+        """The index of the point that has this place, 0 for the best."""
+        ends = list(accumulate(len(front.members) for front in self._fronts))
+        rank = bisect_left(ends, place + 1)
+        front = self._fronts[rank]
+        if front.order is None:
+            front.order = front.members[loneliest_first(self._losses[front.members])]
+        return int(front.order[place - ends[rank]])  # counted from the front's end
+
+    def add(self, point: np.ndarray) -> None:
+        """Put in one more point (objectives,); its index is the number of those before it.
+
+        A front whose points the new one dominates gives them to the next front, which may have to give way to them in
+        turn ("efficient non-domination level update", doi:10.1109/TCYB.2016.2621008).
+        """
+        arriving = np.array([self._append(point)])
+        # A front with a point that dominates the new one has another such front before it, if it is not the first.
+        rank = bisect_left(self._fronts, True, key=lambda front: not self._pushed(front.members, arriving).any())
+        while len(arriving):
+            if rank == len(self._fronts):
+                self._fronts.append(_Front(arriving))
+                return
+            members = self._fronts[rank].members
+            pushed = self._pushed(arriving, members)
+            if pushed.all():  # all fronts from here on are one further back, as they are
+                self._fronts.insert(rank, _Front(arriving))
+                return
+            self._fronts[rank] = _Front(np.sort(np.concatenate([members[~pushed], arriving])))
+            arriving, rank = members[pushed], rank + 1
+
+    def _append(self, point: np.ndarray) -> int:
+        if self._points == len(self._losses):
+            room = np.zeros((max(64, self._points), len(point)))
+            self._losses = np.concatenate([self._losses.reshape(-1, len(point)), room])
+        self._losses[self._points] = point
+        self._points += 1
+        return self._points - 1
+
+    def _pushed(self, by: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Bool (members,): which of the points with these indices one of `by` dominates."""
+        better, other = self._losses[by].T[:, :, None], self._losses[members].T[:, None, :]
+        no_worse, somewhere = better[0] <= other[0], better[0] < other[0]
+        for mine, theirs in zip(better[1:], other[1:], strict=True):
+            no_worse &= mine <= theirs
+            somewhere |= mine < theirs
+        return np.asarray((no_worse & somewhere).any(axis=0))
+
+
+@final
+class _Front:
+    """Indices of the points that share a rank, ascending; and in their order, once it was asked for."""
+
+    def __init__(self, members: np.ndarray) -> None:
+        self.members = members
+        self.order: np.ndarray | None = None
+
+
+@final
+class Ranking(Sequence[Trial]):
+    """Trials whose values compare, best first: by non-dominated rank, then by crowding distance, then as they came."""
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self._objectives = objectives
+        self._trials: list[Trial] = []
+        self._fronts = Fronts(np.zeros((0, len(objectives))))
+
+    def add(self, trial: Trial) -> None:
+        """One more trial. It is put in its place when a place is asked for."""
+        self._trials.append(trial)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    @overload
+    def __getitem__(self, place: int) -> Trial: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Trial]: ...
+    @override
+    def __getitem__(self, place: int | slice) -> Trial | Sequence[Trial]:
+        places = range(len(self))[place]
+        return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
+
+    def _at(self, place: int) -> Trial:
+        new = self._trials[len(self._fronts) :]
+        if len(new) > FEW:
+            self._fronts = Fronts(to_minimise(self._trials, self._objectives))
+        else:
+            for point in to_minimise(new, self._objectives):
+                self._fronts.add(point)
+        return self._trials[self._fronts.at(place)]
+
+
+@final
+class Standings(Sequence[Trial]):
+    """The trials of a search that did not fail, best first. Values on different shares of the images do not compare:
+    those that were measured on more of them come before those that were given up earlier.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self._objectives = objectives
+        self.done = Ranking(objectives)
+        """Those that were measured on all images."""
+        self._by_share = {1.0: self.done}
+
+    def add(self, trial: Trial) -> None:
+        """One more trial; one that failed has no place."""
+        if trial.state != "failed":
+            self._by_share.setdefault(trial.share, Ranking(self._objectives)).add(trial)
+
+    @override
+    def __len__(self) -> int:
+        return sum(map(len, self._by_share.values()))
+
+    @overload
+    def __getitem__(self, place: int) -> Trial: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Trial]: ...
+    @override
+    def __getitem__(self, place: int | slice) -> Trial | Sequence[Trial]:
+        places = range(len(self))[place]
+        return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
+
+    def _at(self, place: int) -> Trial:
+        for share in sorted(self._by_share, reverse=True):
+            if place < len(self._by_share[share]):
+                break
+            place -= len(self._by_share[share])
+        return self._by_share[share][place]
