@@ -5,6 +5,7 @@ doi:10.1109/4235.996017); and name the winner.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import moocore
@@ -79,7 +80,8 @@ def fronts(losses: np.ndarray) -> list[np.ndarray]:
     """Indices of the points of each rank, ascending; the best rank first."""
     ranks = non_dominated_ranks(losses)
     by_rank = np.argsort(ranks, kind="stable")
-    return np.split(by_rank, np.flatnonzero(np.diff(ranks[by_rank])) + 1) if len(losses) else []
+    ends = np.cumsum(np.bincount(ranks)).tolist()
+    return [by_rank[start:end] for start, end in pairwise([0, *ends])]
 
 
 def loneliest_first(losses: np.ndarray) -> np.ndarray:

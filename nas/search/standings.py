@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import final, overload
 
 import numpy as np
@@ -22,6 +21,10 @@ that is resumed) are sorted with all others.
 """
 
 
+FAR = 32
+"""Fronts that one new point may change. Where it would be more, sorting all is faster."""
+
+
 @final
 class Fronts:
     """Points in non-dominated fronts, the best first; a place in that order is found without sorting all.
@@ -32,19 +35,20 @@ class Fronts:
     def __init__(self, losses: np.ndarray) -> None:
         """`losses` is float (points, objectives), less is better."""
         self._losses, self._points = losses, len(losses)
-        self._fronts = [_Front(members) for members in fronts(losses)]
+        self._sort()
 
     def __len__(self) -> int:
         return self._points
 
     def at(self, place: int) -> int:
         """The index of the point that has this place, 0 for the best."""
-        ends = list(accumulate(len(front.members) for front in self._fronts))
-        rank = bisect_left(ends, place + 1)
-        front = self._fronts[rank]
+        for front in self._fronts:
+            if place < len(front.members):
+                break
+            place -= len(front.members)
         if front.order is None:
             front.order = front.members[loneliest_first(self._losses[front.members])]
-        return int(front.order[place - ends[rank]])  # counted from the front's end
+        return int(front.order[place])
 
     def add(self, point: np.ndarray) -> None:
         """Put in one more point (objectives,); its index is the number of those before it.
@@ -54,8 +58,8 @@ class Fronts:
         """
         arriving = np.array([self._append(point)])
         # A front with a point that dominates the new one has another such front before it, if it is not the first.
-        rank = bisect_left(self._fronts, True, key=lambda front: not self._pushed(front.members, arriving).any())
-        while len(arriving):
+        first = bisect_left(self._fronts, True, key=lambda front: not self._pushed(front.members, arriving).any())
+        for rank in range(first, first + FAR):
             if rank == len(self._fronts):
                 self._fronts.append(_Front(arriving))
                 return
@@ -65,7 +69,13 @@ class Fronts:
                 self._fronts.insert(rank, _Front(arriving))
                 return
             self._fronts[rank] = _Front(np.sort(np.concatenate([members[~pushed], arriving])))
-            arriving, rank = members[pushed], rank + 1
+            arriving = members[pushed]
+            if not len(arriving):
+                return
+        self._sort()
+
+    def _sort(self) -> None:
+        self._fronts = [_Front(members) for members in fronts(self._losses[: self._points])]
 
     def _append(self, point: np.ndarray) -> int:
         if self._points == len(self._losses):

@@ -82,7 +82,7 @@ class Evolution(AskTell):
     def _parent(self, ranked: Sequence[Trial], rng: np.random.Generator) -> Architecture:
         """One of the candidates."""
         if self.parents == "elite":
-            return ranked[rng.integers(min(self.sample, len(ranked)))].architecture
+            return ranked[int(rng.integers(min(self.sample, len(ranked))))].architecture
         return tournament(ranked, self.sample, rng).architecture
 
 

@@ -64,3 +64,12 @@ def test_standings_are_those_of_a_sort(often: int) -> None:
 def test_there_is_no_place_behind_the_last() -> None:
     with pytest.raises(IndexError):
         Standings(OBJECTIVES)[0]
+
+
+def test_what_pushes_too_many_fronts_is_sorted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.search.standings.FAR", 2)
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    fronts = Fronts(points[:30].copy())
+    for point in points[30:]:
+        fronts.add(point)
+    assert [fronts.at(place) for place in range(60)] == best_first(points)
