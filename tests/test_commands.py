@@ -55,10 +55,10 @@ LIBRARIES = {
 }
 """A command -> all that it may load of them. SPACE is of a model that was seen before."""
 OWN = {
-    "--help": {"errors"},
-    "--version": {"errors"},
-    "show SPACE": {"documents", "errors", "plugins", "quantities", "searchspaces", "studies", "supernets", "system",
-                   "words"},
+    "--help": {"errors", "passwords"},
+    "--version": {"errors", "passwords"},
+    "show SPACE": {"documents", "errors", "foreign", "passwords", "plugins", "preprocessing", "quantities", "searchspaces",
+                   "studies", "supernets", "system", "words"},
 }  # fmt: skip
 for command in ("show RUN", "pareto RUN", "pareto RUN --trials", "compare RUN", "report RUN"):
     OWN[command] = OWN["show SPACE"] - {"supernets"} | {"search", "tasks"}

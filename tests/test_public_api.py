@@ -28,7 +28,7 @@ SIGNATURES = {
     ),
     "Study.from_yaml": (
         "(path_or_text: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (),"
-        " folder: str | Path | None = None) -> Study"
+        " folder: str | Path | None = None, trust: bool = False) -> Study"
     ),
     "Study.run": "(self, *, quiet: bool = False) -> Record",
     "Study.trials": "(self) -> pd.DataFrame",
