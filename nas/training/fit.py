@@ -40,6 +40,7 @@ class Runtime:
 
     device       "cpu", "cuda" ...
     checkpoint   file to write after every epoch and to resume from; None = neither
+    permit       called before a checkpoint is written; what it raises ends the training, and nothing is written
     refresh      called with the module before every epoch, before every evaluation and at the end: for what follows
                  from the weights, such as a supernet's rank bases (`lambda m: m.refresh()`)
     evaluate     called with the module (the average, if there is one), in eval mode, after every epoch; its numbers go
@@ -53,12 +54,18 @@ class Runtime:
 
     device: torch.device | str = "cpu"
     checkpoint: Path | None = None
+    permit: Callable[[], object] | None = None
     refresh: Callable[[nn.Module], object] | None = None
     evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None
     on_epoch: Callable[[Epoch], object] | None = None
     title: str = "training"
     progress: bool = True
     ranks: Ranks = field(default_factory=Ranks)
+
+    def allow(self) -> None:
+        """Asks `permit`, if there is one."""
+        if self.permit is not None:
+            self.permit()
 
 
 def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
@@ -78,6 +85,7 @@ def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
             row = run.epoch(epoch, bar)
             history = History((*history, row))
             if runtime.checkpoint:
+                runtime.allow()
                 checkpoint.save(runtime.checkpoint, run.progress, history)
             if runtime.on_epoch:
                 runtime.on_epoch(row)

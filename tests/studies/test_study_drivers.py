@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import shutil
 import signal
 import threading
 import time
@@ -16,12 +17,19 @@ from studies_fakes import claim_and_die, trial
 
 from nas.errors import RunError, StoreError
 from nas.studies.run.frames import RUNNING, running_frame
+from nas.studies.run.results import BASE, EXTRACT, RETRAIN, STAGES, Stage, StageResult
 from nas.studies.show import _running
+from nas.studies.stages.order import RUN
+from nas.studies.stages.workshop import Workshop
 from nas.studies.store import drivers
 from nas.studies.store.drivers import Driver, UnderWay
 from nas.studies.store.heartbeat import Activity, driving
 from nas.studies.store.store import Store
+from nas.studies.study import Study
 from nas.system.database import sqlite_url
+from nas.training import Epoch, checkpoint
+from nas.training.bar import Bar
+from nas.training.fit import _Run
 
 CHOICES = {"heads.0": [1, 2], "mlp.0": [0.25, 0.5]}
 ELSEWHERE = {"host": "elsewhere", "machine": "another"}
@@ -130,6 +138,56 @@ def test_a_driver_that_was_taken_over_writes_nothing_more(url: str, store: Store
     with Store.create(url, driver=new.driver) as owned:
         owned.record("run", trial(0))
         assert owned.trials("run", choices=CHOICES) == [trial(0)]
+
+
+@pytest.mark.parametrize("stage", [BASE, RETRAIN], ids=lambda stage: stage.name)
+def test_a_driver_that_loses_its_run_in_a_training_stops_before_the_next_checkpoint(
+    stage: Stage[StageResult], finished: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _up_to(stage, finished, tmp_path)
+
+    def lose(run: _Run, epoch: int, bar: Bar) -> Epoch:
+        _take_over(folder)
+        return trained(run, epoch, bar)
+
+    trained = _Run.epoch
+    monkeypatch.setattr(_Run, "epoch", lose)
+    monkeypatch.setattr(checkpoint, "save", lambda *_: pytest.fail("wrote a checkpoint"))
+    with pytest.raises(StoreError, match="another process has taken over run"):
+        Study.open(folder, trust=True).run(quiet=True)
+    assert not (folder / stage.name / "result.json").exists()
+
+
+def test_a_driver_that_loses_its_run_finishes_no_stage(
+    finished: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _up_to(EXTRACT, finished, tmp_path)
+
+    def lose(workshop: Workshop) -> StageResult:
+        result = stage_of(workshop)
+        _take_over(folder)
+        return result
+
+    stage_of = RUN[EXTRACT]
+    monkeypatch.setitem(RUN, EXTRACT, lose)
+    with pytest.raises(StoreError, match="another process has taken over run"):
+        Study.open(folder, trust=True).run(quiet=True)
+    assert not (folder / EXTRACT.name / "result.json").exists()
+
+
+def _up_to(stage: Stage[StageResult], finished: Study, tmp_path: Path) -> Path:
+    """A copy of a finished run that has this stage before it."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder.path, folder)
+    for later in STAGES[STAGES.index(stage) :]:
+        shutil.rmtree(folder / later.name, ignore_errors=True)
+    return folder
+
+
+def _take_over(folder: Path) -> None:
+    """As another machine does that has waited in vain for a sign of life."""
+    with sa.create_engine(sqlite_url(folder / "trials.sqlite")).begin() as connection:
+        connection.execute(sa.text("UPDATE nas_drivers SET driver = 'another'"))
 
 
 def test_a_killed_driver_of_this_machine_is_taken_over_at_once(url: str, store: Store) -> None:

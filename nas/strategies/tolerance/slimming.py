@@ -88,6 +88,7 @@ class Slimming(nn.Module):
             epoch = Epoch(len(self.history) + 1, error, self.growth.training.lr, seconds)
             self.history = History((*self.history, epoch))
             if runtime.checkpoint:
+                runtime.allow()
                 checkpoints.save(runtime.checkpoint, self._progress(identity), self.history)
             if runtime.on_epoch:
                 runtime.on_epoch(epoch)

@@ -62,11 +62,13 @@ def retrain(
     runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, task, architecture))
     history = workshop.fit(RETRAIN, module, step, runtime)
     model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
+    workshop.check_lease()
     with replaced_folder(folder) as partial:
         save(partial, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
     # What is measured was read back: the file is the result.
     evaluation = evaluate(load(folder).to(device), split, task, device=device)
     training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
+    workshop.check_lease()
     write_json(finished, training)
     checkpoint.unlink(missing_ok=True)
     return training

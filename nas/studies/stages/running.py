@@ -39,11 +39,13 @@ def run_stages(workshop: Workshop, console: Terminal) -> None:
 
 def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> None:
     folder = workshop.folder
+    workshop.check_lease()
     folder.forget_after(stage)
     workshop.activity.stage = stage.name
     started = time.perf_counter()
     result = RUN[stage](workshop)
     seconds = time.perf_counter() - started
+    workshop.check_lease()
     folder.finish(stage, result, Stamp(seconds, commit()))
     for checkpoint in (CHECKPOINT, ORDERING):
         (folder.path / stage.name / checkpoint).unlink(missing_ok=True)
@@ -63,5 +65,5 @@ def _driving(workshop: Workshop, first: Stage[StageResult], console: Terminal) -
 
     if STAGES.index(first) > STAGES.index(EXPLORE):
         Store.open(workshop.store_url).close()  # what later stages are about is in there: it must not be made anew
-    with driving(workshop.store(), workshop.run_id, workshop.activity, waiting) as workshop.driver:
+    with driving(workshop.store(), workshop.run_id, workshop.activity, waiting) as workshop.lease:
         yield

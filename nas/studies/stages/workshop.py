@@ -37,7 +37,7 @@ from nas.studies.run.typed_json import plain
 from nas.studies.run.weights import WEIGHTS, load_weights
 from nas.studies.stages import trainers
 from nas.studies.stages.supernets import Supernets
-from nas.studies.store.heartbeat import Activity
+from nas.studies.store.heartbeat import Activity, Lease
 from nas.studies.store.store import Store
 from nas.supernets import Blueprint, Cost, Supernet, build, model_input
 from nas.supernets.model_input import ModelInput
@@ -56,8 +56,8 @@ ORDERING = "importance.safetensors"
 
 @final
 class Workshop:
-    """What stages work with. `show` says whether progress may be drawn on the terminal, `driver` who drives the run:
-    with one, trials are only written while it does.
+    """What stages work with. `show` says whether progress may be drawn on the terminal, `lease` that this process
+    drives the run: with one, nothing is written once another process has taken the run over.
     """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Identity, *, show: bool) -> None:
@@ -68,7 +68,7 @@ class Workshop:
         self.label = identity.label(study.config.name)
         self.show = show
         self.activity = Activity()
-        self.driver: str | None = None
+        self.lease: Lease | None = None
         self.device = _device(study.config.device)
 
     @property
@@ -160,7 +160,12 @@ class Workshop:
         """The table of trials, to write to it; made anew when it is missing. Only for stages up to `explore`: what the
         later ones are about would be gone with the table.
         """
-        return Store.create(self.store_url, driver=self.driver)
+        return Store.create(self.store_url, driver=self.lease.driver if self.lease else None)
+
+    def check_lease(self) -> None:
+        """Raises `StoreError` when another process has taken over the run. Called before anything is written."""
+        if self.lease is not None:
+            self.lease.check()
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
@@ -211,6 +216,7 @@ class Workshop:
         return training.Runtime(
             device=self.device,
             checkpoint=checkpoint,
+            permit=self.check_lease,
             refresh=refresh,
             evaluate=evaluate,
             title=title,

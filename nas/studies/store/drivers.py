@@ -142,6 +142,19 @@ class Drivers:
         values = {"beats": DRIVERS.c.beats + 1, "seen": sa.func.now(), **news}
         return connection.execute(own_row.values(values)).rowcount == 1
 
+    def require(self, connection: Connection, run: str, driver: str) -> None:
+        """`hold`, which raises `StoreError` when somebody has taken over."""
+        if not self.hold(connection, run, driver):
+            raise StoreError(
+                f"{self._name}: another process has taken over run {run}, since this one gave no sign of life for some "
+                "time; it goes on there"
+            )
+
+    def check(self, run: str, driver: str) -> None:
+        """Raises `StoreError` when a run is no longer this driver's: it may write nothing more."""
+        with faults(self._name), self._engine.begin() as connection:
+            self.require(connection, run, driver)
+
     def release(self, run: str, me: Driver) -> None:
         """Ends `me` being the driver of a run, if it is."""
         with faults(self._name), self._engine.begin() as connection:

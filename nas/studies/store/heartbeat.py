@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import final
 
 from nas.errors import StoreError
@@ -42,9 +43,23 @@ class Activity:
         return tuple(UnderWay(*trial, digest, round(now - since, 3)) for trial, (digest, since) in begun.items())
 
 
+@final
+@dataclass(frozen=True)
+class Lease:
+    """That a run is driven by `driver`, as long as nobody takes it over."""
+
+    store: Store
+    run: str
+    driver: str
+
+    def check(self) -> None:
+        """Raises `StoreError` when somebody has: nothing may be written any more."""
+        self.store.drivers.check(self.run, self.driver)
+
+
 @contextlib.contextmanager
-def driving(store: Store, run: str, activity: Activity, waiting: Callable[[Driver], None]) -> Iterator[str]:
-    """Drives a run for as long as the block lasts; gives the driver's id. Closes the store at the end.
+def driving(store: Store, run: str, activity: Activity, waiting: Callable[[Driver], None]) -> Iterator[Lease]:
+    """Drives a run for as long as the block lasts; gives its lease. Closes the store at the end.
 
     The signs of life come from a daemon thread, which the search never waits for, and whose faults are not the
     search's: at worst, the driver is taken for dead. Raises `RunError` when the run has a living driver.
@@ -64,7 +79,7 @@ def driving(store: Store, run: str, activity: Activity, waiting: Callable[[Drive
         thread = threading.Thread(target=beat, name="nas-heartbeat", daemon=True)
         thread.start()
         try:
-            yield me.driver
+            yield Lease(store, run, me.driver)
         finally:
             ended.set()
             thread.join(drivers.BEAT)

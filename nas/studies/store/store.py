@@ -169,11 +169,8 @@ class Store:
 
     def _hold(self, connection: Connection, run: str) -> None:
         """Within a transaction that writes: the run is still its driver's until the transaction ends."""
-        if self._driver is not None and not self.drivers.hold(connection, run, self._driver):
-            raise StoreError(
-                f"{self.name}: another process has taken over run {run}, since this one gave no sign of life for some "
-                "time; it goes on there"
-            )
+        if self._driver is not None:
+            self.drivers.require(connection, run, self._driver)
 
     def _check(self) -> None:
         """Refuses a damaged file, another program's database, and another version's table."""

@@ -77,6 +77,7 @@ class OnRay:
                 # After the workers' end, the last epochs may still wait at the keeper.
                 while run.going(GLANCE) or shown < ray.get(keeper.epochs.remote()):
                     for row in ray.get(keeper.rows.remote(shown)):
+                        runtime.allow()
                         shown += 1
                         bar.advance(1.0, row.loss)
                         bar.finish(row.metrics)
