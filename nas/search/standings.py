@@ -35,6 +35,10 @@ class Fronts:
     def __init__(self, losses: np.ndarray) -> None:
         """`losses` is float (points, objectives), less is better."""
         self._losses, self._points = losses, len(losses)
+        self._fronts: list[np.ndarray] = []
+        """Indices of the points of each rank, ascending."""
+        self._orders: dict[int, np.ndarray] = {}
+        """The same in their order, of the ranks for which it was asked since the last point came."""
         self._sort()
 
     def __len__(self) -> int:
@@ -42,13 +46,14 @@ class Fronts:
 
     def at(self, place: int) -> int:
         """The index of the point that has this place, 0 for the best."""
-        for front in self._fronts:
-            if place < len(front.members):
-                break
-            place -= len(front.members)
-        if front.order is None:
-            front.order = front.members[loneliest_first(self._losses[front.members])]
-        return int(front.order[place])
+        rank = 0
+        while place >= len(self._fronts[rank]):
+            place -= len(self._fronts[rank])
+            rank += 1
+        if rank not in self._orders:
+            members = self._fronts[rank]
+            self._orders[rank] = members[loneliest_first(self._losses[members])]
+        return int(self._orders[rank][place])
 
     def add(self, point: np.ndarray) -> None:
         """Put in one more point (objectives,); its index is the number of those before it.
@@ -57,25 +62,27 @@ class Fronts:
         turn ("efficient non-domination level update", doi:10.1109/TCYB.2016.2621008).
         """
         arriving = np.array([self._append(point)])
+        self._orders = {}
         # A front with a point that dominates the new one has another such front before it, if it is not the first.
-        first = bisect_left(self._fronts, True, key=lambda front: not self._pushed(front.members, arriving).any())
+        first = bisect_left(self._fronts, True, key=lambda members: not self._pushed(members, arriving).any())
         for rank in range(first, first + FAR):
             if rank == len(self._fronts):
-                self._fronts.append(_Front(arriving))
+                self._fronts.append(arriving)
                 return
-            members = self._fronts[rank].members
+            members = self._fronts[rank]
             pushed = self._pushed(arriving, members)
             if pushed.all():  # all fronts from here on are one further back, as they are
-                self._fronts.insert(rank, _Front(arriving))
+                self._fronts.insert(rank, arriving)
                 return
-            self._fronts[rank] = _Front(np.sort(np.concatenate([members[~pushed], arriving])))
+            self._fronts[rank] = np.sort(np.concatenate([members[~pushed], arriving]))
             arriving = members[pushed]
             if not len(arriving):
                 return
         self._sort()
 
     def _sort(self) -> None:
-        self._fronts = [_Front(members) for members in fronts(self._losses[: self._points])]
+        self._fronts = fronts(self._losses[: self._points])
+        self._orders = {}
 
     def _append(self, point: np.ndarray) -> int:
         if self._points == len(self._losses):
@@ -93,15 +100,6 @@ class Fronts:
             no_worse &= mine <= theirs
             somewhere |= mine < theirs
         return np.asarray((no_worse & somewhere).any(axis=0))
-
-
-@final
-class _Front:
-    """Indices of the points that share a rank, ascending; and in their order, once it was asked for."""
-
-    def __init__(self, members: np.ndarray) -> None:
-        self.members = members
-        self.order: np.ndarray | None = None
 
 
 @final
