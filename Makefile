@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint types bench same studies constraints clean
+.PHONY: setup demo test lint types fuzz bench same studies constraints clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,12 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+# make fuzz SECONDS=1800 SEED=0: every command on made inputs; what breaks its rules is kept in runs/fuzz.
+SECONDS ?= 600
+SEED ?= 0
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(SECONDS) --seed $(SEED)
 
 bench: setup
 	$(BIN)/python -m benchmarks

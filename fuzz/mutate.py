@@ -109,7 +109,7 @@ def _change(rng: Random, container: Any, key: Any, spots: list[tuple[Any, Any]])
     elif kind == 4:
         container[key] = rng.choice(([old], {"size": old}, str(old), [old, old], {str(old)[:20]: old}))
     elif kind == 5 and isinstance(old, (int, float)) and not isinstance(old, bool):
-        container[key] = rng.choice((old + 1, -old, old * 2, old * 1000, old / 3, old - 0.5, rng.choice(NUMBERS)))
+        container[key] = rng.choice((old + 1, -old, old * 2, old * 1000, rng.choice(NUMBERS)))
     elif kind == 6 and isinstance(container, list):
         container.extend(copy.deepcopy(container[: rng.choice((1, 5))]) * rng.choice((1, 3)))
     else:

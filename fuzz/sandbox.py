@@ -107,13 +107,13 @@ def _waited(process: int, command: Command, started: float) -> tuple[str, resour
                 killed = "stopping: SIGTERM did not end it" if killed == "patience" else killed
                 _end(process, signal.SIGKILL)
         elif memory > MEMORY:
-            killed, deadline = "memory: over 2 GiB", clock + 1
+            killed, deadline = "memory: over 2 GiB", clock + 0.5
             os.kill(process, signal.SIGUSR1)  # it says where it is
         elif command.trains and processor > PATIENCE:
             killed, deadline = "patience", clock + 20
             os.kill(process, signal.SIGTERM)
         elif processor > SECONDS or clock - started > WALL:
-            killed, deadline = f"time: over {SECONDS} s", clock + 1
+            killed, deadline = f"time: over {SECONDS} s", clock + 0.5
             os.kill(process, signal.SIGUSR1)
         time.sleep(0.005)
 
@@ -130,6 +130,11 @@ def _use(process: int) -> tuple[float, int]:
     except OSError:
         return 0.0, 0
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"), int(words[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory(process: int) -> int:
+    """Bytes of memory that a process holds."""
+    return _use(process)[1]
 
 
 def _contents(folder: Path) -> dict[str, bytes | str]:
@@ -163,6 +168,8 @@ def _child(command: Command, case: Path, cache: Path) -> None:
         sys.argv = ["nas", *command.words]
         sys.addaudithook(Watch((case / "input", scratch, cache), notes, connects=command.connects))
         code = _called(command.words)
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException:
         traceback.print_exc()
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +23,32 @@ class Watch:
         self.folders = tuple(os.path.realpath(folder) for folder in folders)
         self.notes = notes
         self.connects = connects
+        self.rules: dict[str, Callable[..., None]] = {
+            "open": self._open,
+            **dict.fromkeys(("sqlite3.connect", "os.truncate", "os.chmod"), self._inside),
+            **dict.fromkeys(("os.remove", "os.rmdir"), self._entry),
+            **dict.fromkeys(("os.rename", "os.link", "os.symlink"), lambda _source, target, *_: self._entry(target)),
+            "os.mkdir": self._mkdir,
+            **dict.fromkeys(("socket.connect", "socket.sendto"), self._connect),
+            **dict.fromkeys(("socket.getaddrinfo", "socket.gethostbyname"), self._resolve),
+            **dict.fromkeys(("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"), self._start),
+        }
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         """As `sys.addaudithook` wants it."""
-        if event == "open":
-            if arguments[2] & WRITES:
-                self._inside(arguments[0])
-        elif event in ("os.remove", "os.rmdir"):
-            self._entry(arguments[0])
-        elif event == "os.mkdir":
-            if not os.path.isdir(arguments[0]):  # noqa: PTH112  (bytes, too)
-                self._entry(arguments[0])
-        elif event in ("os.rename", "os.link", "os.symlink"):
-            self._entry(arguments[1])
-        elif event in ("os.truncate", "os.chmod", "sqlite3.connect"):
-            self._inside(arguments[0])
-        elif event in ("socket.connect", "socket.sendto"):
-            if isinstance(arguments[1], tuple):
-                self._connection(f"connection: {arguments[1]}")
-        elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-            self._connection(f"connection: the address of {arguments[0]!r}")
-        elif event in ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"):
-            self._program(arguments[0])
+        rule = self.rules.get(event)
+        if rule is not None:
+            rule(*arguments)
 
     def _refuse(self, rule: str) -> None:
         os.write(self.notes, f"{rule}\n".encode(errors="replace"))
         raise PermissionError(f"refused by the sandbox: {rule}")
 
-    def _inside(self, path: Any) -> None:
+    def _open(self, path: Any, _mode: str, flags: int) -> None:
+        if flags & WRITES:
+            self._inside(path)
+
+    def _inside(self, path: Any, *_: Any) -> None:
         if isinstance(path, int):
             return
         text = os.fsdecode(path)
@@ -61,17 +59,28 @@ class Watch:
         if not free and not any(real == folder or real.startswith(f"{folder}/") for folder in self.folders):
             self._refuse(f"outside: {real}")
 
-    def _entry(self, path: Any) -> None:
+    def _entry(self, path: Any, *_: Any) -> None:
         """Of a folder: a link that is removed is not followed."""
         if not isinstance(path, int):
             self._inside(os.path.split(os.fsdecode(path))[0] or ".")
+
+    def _mkdir(self, path: Any, *_: Any) -> None:
+        if not os.path.isdir(path):  # noqa: PTH112  (it may be bytes); folders that exist are made again and again
+            self._entry(path)
+
+    def _connect(self, _socket: Any, address: Any) -> None:
+        if isinstance(address, tuple):  # else it is a socket of this machine
+            self._connection(f"connection: {address}")
+
+    def _resolve(self, host: Any, *_: Any) -> None:
+        self._connection(f"connection: the address of {host!r}")
 
     def _connection(self, rule: str) -> None:
         if not self.connects:
             self._refuse(rule)
         raise OSError(101, "Network is unreachable")
 
-    def _program(self, command: Any) -> None:
-        words = command if isinstance(command, list | tuple) else [command]
+    def _start(self, program: Any, *_: Any) -> None:
+        words = program if isinstance(program, list | tuple) else [program]
         if Path(os.fsdecode(words[0])).name not in PROGRAMS:
-            self._refuse(f"process: {command}")
+            self._refuse(f"process: {program}")
