@@ -46,7 +46,11 @@ def main() -> int:
     kept = arguments.folder.resolve() / str(arguments.seed)
     numbers = range(arguments.inputs) if arguments.only is None else (arguments.only,)
     tried, causes = search(kept, arguments.seed, numbers, seconds=arguments.seconds, kinds=arguments.kinds)
-    print(f"{sum(tried.values())} commands on made inputs: {', '.join(f'{k} {n}' for k, n in sorted(tried.items()))}")
+    print(f"{sum(tried.values())} commands on made inputs")
+    for kind in sorted({kind for kind, _ in tried}):
+        print(
+            f"  {kind}: {', '.join(f'exit code {code} {n} x' for (k, code), n in sorted(tried.items()) if k == kind)}"
+        )
     print(f"{len(causes)} findings, kept in {kept}" if causes else "no finding")
     for cause, times in causes.most_common():
         print(f"  {times} x {cause}")
@@ -65,14 +69,14 @@ def warm() -> None:
 
 def search(
     kept: Path, seed: int, numbers: range | tuple[int, ...], *, seconds: float, kinds: list[str] | None = None
-) -> tuple[Counter[str], Counter[str]]:
-    """Commands per kind of input, and findings per cause; the first input of each cause is kept in `kept`."""
+) -> tuple[Counter[tuple[str, int]], Counter[str]]:
+    """Commands per kind of input and exit code; findings per cause, the first of which is kept in `kept`."""
     warm()
     from fuzz.cases import KINDS
     from fuzz.examples import make
     from fuzz.sandbox import run
 
-    tried: Counter[str] = Counter()
+    tried: Counter[tuple[str, int]] = Counter()
     causes: Counter[str] = Counter()
     with TemporaryDirectory(prefix="nas-fuzz-") as place:
         examples = make(Path(place) / "examples")
@@ -91,8 +95,8 @@ def search(
             pristine = Path(place) / "pristine"
             shutil.copytree(case / "input", pristine, symlinks=True)
             for command in commands:
-                tried[kind] += 1
                 outcome = run(command, case, Path(place) / "cache")
+                tried[kind, outcome.code] += 1
                 if not outcome.broken:
                     continue
                 causes[outcome.signature] += 1

@@ -8,7 +8,7 @@ import pickle
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
@@ -50,25 +50,34 @@ def study(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
     """Studies, shown; every fourth is run."""
     (folder / "searchspaces").symlink_to(ROOT / "searchspaces")
     (folder / "strategies").symlink_to(ROOT / "strategies")
-    original = rng.choice((STUDY, UNTRAINED, rng.choice(examples.studies)))
+    original = rng.choice((UNTRAINED, examples.resolved, rng.choice(examples.studies)))
     _write(rng, folder / "study.yaml", mutate.document(rng, original))
     commands = [_shown("show", "study.yaml")]
     return [*commands, _trained("run", "study.yaml", "--folder", "run")] if rng.random() < 0.25 else commands
 
 
-def setting(rng: Random, folder: Path, _: Examples) -> Sequence[Command]:
+def setting(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
     """`--set` with keys and values of all kinds."""
     (folder / "study.yaml").write_text(mutate.yaml(UNTRAINED), encoding="utf-8")
+    spots = list(_settings((), examples.resolved))
     words: list[str] = []
-    for _ in range(rng.choice((1, 1, 2))):
-        keys = [rng.choice(tuple(UNTRAINED))] + [rng.choice(mutate.KEYS) for _ in range(rng.randrange(3))]
-        changed = mutate.value(rng)
+    for _ in range(rng.choice((1, 1, 1, 2))):
+        keys, old = rng.choice(spots)
+        changed = mutate.like(rng, old) if rng.random() < 0.8 else mutate.value(rng)
         text = changed if isinstance(changed, str) else json.dumps(changed)
-        words += ["--set", rng.choice((f"{'.'.join(keys)}={text}", f"{'.'.join(keys)}={text}", text))]
+        words += ["--set", text if rng.random() < 0.02 else f"{'.'.join(keys)}={text}"]
     clean = [word.replace("\0", "") for word in words]  # no shell can pass it
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         return [_trained("run", "study.yaml", "--folder", "run", *clean)]
     return [_shown("show", "study.yaml", *clean)]
+
+
+def _settings(path: tuple[str, ...], document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of a study, with its value."""
+    for key, inner in document.items():
+        yield (*path, key), inner
+        if isinstance(inner, dict):
+            yield from _settings((*path, key), inner)
 
 
 def archive(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:

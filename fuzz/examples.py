@@ -48,6 +48,8 @@ class Examples:
     folder: Path
     spaces: tuple[Any, ...]
     studies: tuple[Any, ...]
+    resolved: dict[str, Any]
+    """The study of the run, with every key that has a default."""
 
 
 def make(folder: Path) -> Examples:
@@ -61,12 +63,16 @@ def make(folder: Path) -> Examples:
             finally:
                 os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, "the example is no study any more"
-    return Examples(folder, _documents("searchspaces"), (STUDY, UNTRAINED, *_documents("studies")))
+    resolved = _document(folder / "run" / "study.yaml")
+    return Examples(folder, _documents("searchspaces"), (STUDY, *_documents("studies")), resolved)
 
 
 def _documents(name: str) -> tuple[Any, ...]:
-    reader = YAML(typ="safe", pure=True)
-    return tuple(reader.load(file.read_text(encoding="utf-8")) for file in sorted((ROOT / name).glob("*.yaml")))
+    return tuple(_document(path) for path in sorted((ROOT / name).glob("*.yaml")))
+
+
+def _document(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
 def _write(folder: Path) -> int:

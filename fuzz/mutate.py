@@ -72,6 +72,22 @@ def _nested(rng: Random, depth: int) -> Any:
     return inner
 
 
+def like(rng: Random, old: Any) -> Any:
+    """Another value of the same type, as a first check lets it pass."""
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        near = (old + 1, old - 1, -old, old * 2, old * 1000)
+        return rng.choice((*near, *(number for number in NUMBERS if isinstance(number, int))))
+    if isinstance(old, float):
+        return rng.choice((-old, old * 2, old / 1000, old + 1, *NUMBERS))
+    if isinstance(old, str):
+        return rng.choice((*TEXTS, *KEYS))
+    if isinstance(old, list) and old:
+        return rng.choice((old[1:], old[::-1], old * 2, [like(rng, item) for item in old], [like(rng, old[0])]))
+    return value(rng)
+
+
 def places(document: Any) -> Iterator[tuple[Any, Any]]:
     """Every container of a document with each of its keys, or indices."""
     pairs = document.items() if isinstance(document, dict) else enumerate(document)
@@ -95,7 +111,7 @@ def document(rng: Random, original: Any) -> Any:
 
 def _change(rng: Random, container: Any, key: Any, spots: list[tuple[Any, Any]]) -> None:
     old = container[key]
-    kind = rng.randrange(8)
+    kind = rng.randrange(16)
     if kind == 0:
         del container[key]
     elif kind == 1 and isinstance(container, dict):
@@ -108,12 +124,12 @@ def _change(rng: Random, container: Any, key: Any, spots: list[tuple[Any, Any]])
             if other else None  # fmt: skip
     elif kind == 4:
         container[key] = rng.choice(([old], {"size": old}, str(old), [old, old], {str(old)[:20]: old}))
-    elif kind == 5 and isinstance(old, (int, float)) and not isinstance(old, bool):
-        container[key] = rng.choice((old + 1, -old, old * 2, old * 1000, rng.choice(NUMBERS)))
-    elif kind == 6 and isinstance(container, list):
+    elif kind == 5 and isinstance(container, list):
         container.extend(copy.deepcopy(container[: rng.choice((1, 5))]) * rng.choice((1, 3)))
-    else:
+    elif kind == 6:
         container[key] = value(rng)
+    else:
+        container[key] = like(rng, old)
 
 
 def content(rng: Random, original: bytes) -> bytes:
