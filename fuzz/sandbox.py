@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import suppress
@@ -161,6 +162,7 @@ def _child(command: Command, case: Path, cache: Path) -> None:
         scratch = case / "scratch"
         scratch.mkdir(exist_ok=True)
         os.environ.update(TMPDIR=str(scratch), HOME=str(scratch), XDG_CACHE_HOME=str(cache), COLUMNS="200")
+        tempfile.tempdir = str(scratch)  # Python has remembered the parent's
         os.chdir(case / "input")
         _bound(resource.RLIMIT_AS, _addresses() + ADDRESSES)
         _bound(resource.RLIMIT_FSIZE, FILE_SIZE)
