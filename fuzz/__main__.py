@@ -18,19 +18,20 @@ import time
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from random import Random
 from tempfile import TemporaryDirectory
 
-WARM = (
-    *("torch", "torchvision.transforms.v2", "timm", "pandas", "pyarrow.parquet", "sqlalchemy"),
-    *("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "moocore", "sklearn.datasets", "scipy.linalg"),
-    *("sqlalchemy.dialects.sqlite", "sklearn.model_selection", "safetensors.torch"),
-    *("ruamel.yaml", "rich.progress", "optuna", "nas.cli"),
-    *("nas.studies.study", "nas.studies.show", "nas.studies.report.files", "nas.studies.report.findings"),
-    *("nas.studies.report.terminal", "nas.studies.report.summary", "nas.studies.run.compare", "nas.data.load"),
-    *("nas.supernets.saved", "nas.training.parallel", "nas.studies.run.export_optuna", "nas.supernets.outline"),
-)  # fmt: skip
-"""What commands import, once for all of them."""
+import nas
+
+LIBRARIES = (
+    *("torch", "torchvision.transforms.v2", "timm", "pandas", "pyarrow.parquet", "sqlalchemy.dialects.sqlite", "scipy"),
+    *("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "moocore", "sklearn.datasets", "optuna"),
+    *("sklearn.model_selection", "safetensors.torch", "ruamel.yaml", "rich.progress"),
+)
+"""What commands import when they run, once for all of them."""
+SLOW = ("nas.testing", "nas.strategies.with_", "nas.strategies._")
+"""Modules of ours that few commands load."""
 
 
 def main() -> int:
@@ -60,7 +61,8 @@ def main() -> int:
 def warm() -> None:
     """Imports everything once. Nothing may compute before the forks: one thread, and none of others."""
     sys.dont_write_bytecode = True
-    for module in WARM:
+    ours = [module.name for module in walk_packages(nas.__path__, "nas.") if not module.name.startswith(SLOW)]
+    for module in (*LIBRARIES, *ours):
         import_module(module)
     import torch
 
