@@ -1,4 +1,4 @@
-"""The fuzzer notices what a command may not do; and some dozens of its inputs, the same ones each time."""
+"""The fuzzer notices what a command may not do; and some of its inputs, the same ones each time."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def test_the_same_seed_makes_the_same_inputs() -> None:
 
 
 def test_some_inputs(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fuzz", "--seed", "1", "--inputs", "24", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "fuzz", "--seed", "1", "--inputs", "16", "--folder", str(tmp_path)]
     command += ["--kinds", "space", "setting", "run", "trials", "model"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"(\d+) commands", done.stdout)[1]) >= 24  # type: ignore[index]
+    assert int(re.search(r"(\d+) commands", done.stdout)[1]) >= 16  # type: ignore[index]
