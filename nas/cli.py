@@ -69,6 +69,10 @@ def run(
     settings: Settings = None,
     folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="STAGE", help="Drop this stage and later ones, and run them anew."),
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
@@ -85,7 +89,7 @@ def run(
                 if study.is_dir()
                 else Study.from_yaml(study, overrides=changed, folder=folder, trust=trust)
             )
-            opened.run(quiet=quiet)
+            opened.run(quiet=quiet, start=start)
 
         torchrun.lead(whole)
 

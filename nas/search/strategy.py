@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
+from nas.errors import StrategyError
 from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.trial import Trial
@@ -96,7 +97,11 @@ class AskTell(Strategy):
         """A proposer that was asked and told all that the history holds, one after the other."""
         proposer = self.proposer(search)
         for number, trial in enumerate(search.history):
-            assert trial.number == number, "history must be whole"
+            if trial.number != number:
+                raise StrategyError(
+                    f"trial {number} by {trial.strategy} is missing in the table of trials, and what follows from it "
+                    "cannot be asked for again; restore it from a copy, or search anew: nas run RUN --from explore"
+                )
             proposer.ask(number, trial.architecture)
             proposer.tell(trial)
         return proposer

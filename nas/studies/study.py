@@ -26,14 +26,24 @@ from nas.studies.report.summary import summary
 from nas.studies.run.folder import RunFolder, replaced_folder
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record
-from nas.studies.run.results import EXPLORE, PREPARE, REPORT, RETRAIN, SUPERNET
+from nas.studies.run.results import (
+    EXPLORE,
+    PREPARE,
+    REPORT,
+    RETRAIN,
+    STAGES,
+    SUPERNET,
+    Stage,
+    StageResult,
+    stage_called,
+)
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 from nas.studies.run.trust import require_trust
 from nas.studies.stages import trainers
 from nas.studies.stages.beginning import begin
 from nas.studies.stages.measuring import row_of
 from nas.studies.stages.retrain import retrain
-from nas.studies.stages.running import run_stages, unfinished
+from nas.studies.stages.running import remaining, run_stages
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load, save
 from nas.supernets.model_input import ModelInput
@@ -79,40 +89,45 @@ class Study:
         cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (), trust: bool = False
     ) -> Study:
         """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
-        its images are now. Raises `RunError` when there is no run in the folder, and for other overrides.
+        its images are now, "latency.batches=[1]" how its models are timed, also after they were. Raises `RunError` when
+        there is no run in the folder, and for other overrides.
 
         The folder may be somebody else's: without `trust`, what would connect to a host that it names, or write to a
         file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they run.
         """
         record = Record.open(folder, trust=trust)
-        if pairs(overrides).keys() - {"data.path"}:
+        if [key for key in pairs(overrides) if key != "data.path" and key.partition(".")[0] != "latency"]:
             raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
-                           "images are now; other settings go with a study's YAML file")  # fmt: skip
-        return cls(
-            resolve(record.folder.study_file, overrides, finished=record.finished, trust=trust), folder, trust=trust
-        )
+                           "images are now, and latency.batches, latency.seconds; other settings go with a study's "
+                           "YAML file")  # fmt: skip
+        finished = [stage.name for stage in STAGES if record.folder.done(stage)]
+        resolved = resolve(record.folder.study_file, overrides, finished=finished, trust=trust)
+        return cls(resolved, folder, trust=trust)
 
     @property
     def record(self) -> Record:
         """What the run has left so far. Raises `RunError` when it was never begun."""
         return Record.open(self.folder.path, trust=self.trust)
 
-    def run(self, *, quiet: bool = False) -> Record:
-        """Runs the stages that are not done. Run again to continue after an interruption: the result is the same.
+    def run(self, *, quiet: bool = False, start: str | None = None) -> Record:
+        """Runs the stages that are not done. Run again to continue after an interruption: the result is the same. From
+        the stage `start` on, all is dropped and made anew.
 
-        Raises `RunError` when the folder holds a run with other settings, or when another process is running it, here
-        or in a copy of the folder with the same store.
+        Raises `RunError` when the folder holds a run with other settings, when a stage that others were made from has
+        lost its result, when files were changed since they were written, or when another process is running the study,
+        here or in a copy of the folder with the same store.
         """
+        first = None if start is None else stage_called(start)
         console = Terminal(stderr=True, quiet=quiet)
-        if unfinished(self.folder):
-            self._require_trust()
-            trainers.check(self.resolved.config, unfinished(self.folder))
-        if EXPLORE in unfinished(self.folder):
-            self.resolved.check()
+        stages = remaining(self.folder, first)
+        self._check(stages)
         with self.folder.lock():
             begin(self.resolved, self.folder)
-            if unfinished(self.folder):
-                run_stages(self._workshop(show=not quiet), console)
+            self.record.verify(before=first)
+            # Other settings of what is only read may have reopened a stage.
+            self._check([stage for stage in remaining(self.folder, first) if stage not in stages])
+            if remaining(self.folder, first):
+                run_stages(self._workshop(show=not quiet), console, first)
         if not quiet:
             out = Terminal()
             summary(out, Findings(self.record))
@@ -210,6 +225,14 @@ class Study:
             if self.folder.result(REPORT) is not None:
                 write_report(self.record)
         return truth
+
+    def _check(self, stages: Sequence[Stage[StageResult]]) -> None:
+        """Raises what hinders these stages from running, before anything is written."""
+        if stages:
+            self._require_trust()
+            trainers.check(self.resolved.config, stages)
+        if EXPLORE in stages:
+            self.resolved.check()
 
     def _require_trust(self) -> None:
         """Raises `RunError` when the folder, and not the user, says where to connect to, or what to write elsewhere."""

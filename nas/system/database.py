@@ -29,9 +29,7 @@ ELSEWHERE = (
     "no password in the URL: ${NAME} in its place, which is taken from the environment, or PGPASSWORD, or ~/.pgpass"
 )
 """What is allowed in the place of a password."""
-REMEDY = (
-    "restore it from a copy, or delete it together with the folders explore, extract, retrain and report, and run again"
-)
+REMEDY = "restore it from a copy, or delete it and search anew: nas run RUN --from explore"
 """What to do about a table of trials that is damaged."""
 _LATER = "run the same command again: it continues, nothing recorded is lost"
 _PACKAGES = {"MySQLdb": "mysqlclient", "psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}

@@ -15,8 +15,8 @@ class Stop(BaseException):
     """A kill."""
 
 
-def run_up_to(stage: str, study: Study) -> Study:
-    """Runs the stages before this one."""
+def run_up_to(stage: str, study: Study, start: str | None = None) -> Study:
+    """Runs the stages before this one, those from `start` on anew."""
 
     def stop(_: object) -> None:
         raise Stop
@@ -24,7 +24,7 @@ def run_up_to(stage: str, study: Study) -> Study:
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(order.RUN, next(one for one in STAGES if one.name == stage), stop)
         with pytest.raises(Stop):
-            study.run(quiet=True)
+            study.run(quiet=True, start=start)
     return study
 
 

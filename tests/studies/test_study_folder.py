@@ -69,7 +69,7 @@ def test_a_damaged_result_names_the_file_and_the_remedy(
     content: bytes,
 ) -> None:
     write_bytes(tmp_path / stage.name / "result.json", content)
-    with pytest.raises(RunError, match=rf"{stage}/result\.json: damaged.*delete the folder '.*{stage}' and run again"):
+    with pytest.raises(RunError, match=rf"{stage}/result\.json: damaged.*anew: nas run .* --from {stage}"):
         RunFolder(tmp_path).result(stage)
 
 

@@ -159,6 +159,13 @@ def test_bounds_that_exclude_each_other_are_one_fault() -> None:
             "objectives.acuracy: found 'acuracy'; allowed: accuracy, loss",
         ),
         ("latency.batches=[]", "latency.batches: found []; allowed: a list of batch sizes, such as [1, 64]"),
+        (
+            "latency.batches=[1, 1000000000000]",
+            "latency.batches.1: found 1000000000000; allowed: a batch size, a whole number from 1 to 16384",
+        ),
+        ("latency.batches=[0]", "latency.batches.0: found 0; allowed: a batch size, a whole number from 1 to 16384"),
+        ("latency.seconds=1.0e+9", "latency.seconds: found 1000000000.0; allowed: seconds, more than 0 and at most"),
+        ("latency.seconds=.nan", "allowed: seconds, more than 0 and at most 3600"),
         ("store=sqlite://", "in memory, but a run continues from its trials; allowed: the URL of a file"),
         ("store=postgresql://me:s3cret@host:port/x", "me:***@host:port/x"),
     ],

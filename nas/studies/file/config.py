@@ -132,16 +132,32 @@ class RetrainSpec(StageRecipe):
     temperature: Positive = 1.0
 
 
+MOST_IMAGES = 16_384
+"""Of one batch that is timed: more need tens of gigabytes, and are no faster for each image."""
+
+
+def _batch_size(images: int) -> int:
+    if not 1 <= images <= MOST_IMAGES:
+        raise ValueError(f"a batch size, a whole number from 1 to {MOST_IMAGES}")
+    return images
+
+
+def _duration(seconds: float) -> float:
+    if not 0 < seconds <= 3600:
+        raise ValueError("seconds, more than 0 and at most 3600")
+    return seconds
+
+
+BatchSize = Annotated[int, AfterValidator(_batch_size)]
+
+
 @final
 @dataclass(frozen=True)
 class LatencySpec:
     """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
 
-    batches: Annotated[tuple[Annotated[int, Field(ge=1)], ...], _filled("a list of batch sizes, such as [1, 64]")] = (
-        1,
-        64,
-    )
-    seconds: Positive = 3.0
+    batches: Annotated[tuple[BatchSize, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
+    seconds: Annotated[float, AfterValidator(_duration)] = 3.0
 
 
 @final
@@ -189,7 +205,7 @@ class StudyConfig:
     base: BaseSpec = BaseSpec()
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
-    latency: LatencySpec = LatencySpec()
+    latency: Annotated[LatencySpec, MayChange()] = LatencySpec()
     warm_start: tuple[Annotated[Name, RunPath()], ...] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[

@@ -52,6 +52,12 @@ def _shown(value: Plain) -> str:
     return "nothing" if value is None else hidden(str(value))
 
 
+def changed(stored: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool:
+    """Whether what stands under a key is something else now, may it change or not."""
+    before, after = (_completed(StudyConfig, plain) for plain in (stored, now))
+    return before[key] != after[key]
+
+
 def _used(options: Plugin, default: Plugin) -> str:
     return str(options.get("use", default) if isinstance(options, Mapping) else options)
 

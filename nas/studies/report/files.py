@@ -18,8 +18,9 @@ NAMES = ("results.csv", "results.json", "report.html")
 
 def write_report(record: Record) -> Path:
     """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished
-    run.
+    run, and for one that was changed since.
     """
+    record.verify()
     findings = Findings(record)
     folder = record.folder.stage("report")
     rows = [row.flat() for row in findings.rows]

@@ -6,11 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Annotated, final
 
 import pandas as pd
+from pydantic import Field, ValidationError
 
 from nas import quantities, words
+from nas.errors import RunError
 from nas.preprocessing import DATA, GIVEN, MODEL
 from nas.quantities import Counted, Multiple, Quantity
 from nas.search import Objective
@@ -29,10 +31,12 @@ from nas.studies.run.results import (
     ExtractResult,
     PrepareResult,
     RetrainResult,
+    Stage,
+    StageResult,
     SupernetResult,
 )
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, RowResult
-from nas.studies.run.typed_json import parsed
+from nas.studies.run.typed_json import parsed, said
 
 FEW = 1000
 """Test images below which a reader is warned of small differences."""
@@ -49,8 +53,8 @@ class TokenNotes:
     variation   block -> how much the impact of its tokens varies over images: standard deviation over mean
     """
 
-    positions: dict[str, list[int]]
-    grid: list[int]
+    positions: Annotated[dict[str, list[Annotated[int, Field(ge=0, lt=2**31)]]], Field(min_length=1)]
+    grid: Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(min_length=2, max_length=2)]
     tolerance: float
     variation: dict[str, float]
 
@@ -127,7 +131,12 @@ class Findings:
         digest = self.explored.winner.digest
         trials = self.record.stored(self.record.strategy)
         notes = next(trial.notes for trial in trials if trial.architecture.digest == digest)
-        return parsed(TokenNotes, json.dumps(notes)) if "positions" in notes else None
+        if "positions" not in notes:
+            return None
+        try:
+            return parsed(TokenNotes, json.dumps(notes))
+        except ValidationError as fault:
+            raise self._damaged(f"the notes of the winner's trial ({said(fault)})", EXPLORE) from fault
 
     @cached_property
     def drawn_cost(self) -> Quantity:
@@ -151,10 +160,17 @@ class Findings:
             return self.record.pareto(self.trials)
         return pareto_frame(self.trials, (*objectives, Objective(self.drawn_cost.name, maximise=False)))
 
-    @property
+    @cached_property
     def rows(self) -> Sequence[RowResult]:
         """Rows of the results table."""
-        return self.retrained.rows
+        rows, name = self.retrained.rows, self.metric.name
+        if any(name not in row.test or row.costs.keys() != rows[0].costs.keys() for row in rows):
+            raise self._damaged(f"rows without test_{name}, or with different costs", RETRAIN)
+        return rows
+
+    def _damaged(self, reason: str, stage: Stage[StageResult]) -> RunError:
+        folder = self.record.folder
+        return RunError(f"{folder}: damaged, {reason}; {folder.again(stage)}")
 
     @cached_property
     def headline(self) -> str:

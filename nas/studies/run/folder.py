@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from pydantic import JsonValue, ValidationError
 from safetensors import SafetensorError
 
 from nas.errors import RunError
+from nas.studies.run import seals
 from nas.studies.run.results import EXTRACT, STAGES, Stage, StageResult, Stamp
 from nas.studies.run.typed_json import parsed, plain, said
 from nas.system.files import EVERYBODY, first_link, open_lock, replace_file, replacing_folder
@@ -27,6 +29,8 @@ from nas.system.files import EVERYBODY, first_link, open_lock, replace_file, rep
 T = TypeVar("T")
 R = TypeVar("R", bound=StageResult)
 
+CHECKSUM = "sha256"
+"""Key of each result.json: the checksum of all the others in it."""
 TAU = "tau"
 """Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
 architecture.
@@ -83,10 +87,31 @@ class RunFolder:
 
     def result(self, stage: Stage[R]) -> R | None:
         """What a finished stage left, None while it is not finished."""
-        path = self.path / stage.name / "result.json"
-        if not path.exists():
+        if not self.done(stage):
             return None
-        return read_json(path, stage.result, remedy=self._redo(stage.name))
+        path = self._result_file(stage)
+        result = read_json(path, stage.result, remedy=self.again(stage))
+        self._check_sum(path, stage)
+        return result
+
+    def done(self, stage: Stage[StageResult]) -> bool:
+        """Whether a stage has left a result, whatever may have become of it since."""
+        return self._result_file(stage).exists()
+
+    def verify(self, stage: Stage[StageResult]) -> None:
+        """Raises `RunError` when a file that a finished stage has left is not as it was then."""
+        if self.result(stage) is None:
+            return
+        seal = self.stamp(stage).seal
+        for name, checksum in seal.files.items() if seal else ():
+            path = self.path / stage.name / name
+            with _disk(path, "read"):
+                changed = seals.of_file(path) != checksum
+            if changed:
+                raise RunError(
+                    f"{path}: not the file that the stage '{stage}' left (checksum); put that one back, or "
+                    f"{self.again(stage)}"
+                )
 
     def need(self, stage: Stage[R]) -> R:
         """The result of a stage, or a `RunError` that says how to get it."""
@@ -101,24 +126,47 @@ class RunFolder:
     def stamp(self, stage: Stage[StageResult]) -> Stamp:
         """How long a finished stage took, and which commit ran it. Raises `RunError` when it is not finished."""
         self.need(stage)
-        return read_json(self.path / stage.name / "result.json", Stamp, remedy=self._redo(stage.name))
+        return read_json(self._result_file(stage), Stamp, remedy=self.again(stage))
 
     def finish(self, stage: Stage[R], result: R, stamp: Stamp) -> None:
         """Marks a stage as done. Write everything else of the stage before."""
-        _write_plain(self.stage(stage.name) / "result.json", {**plain(result), **plain(stamp)})
+        self.stage(stage.name)
+        content = {**plain(result), **plain(stamp)}
+        _write_plain(self._result_file(stage), {**content, CHECKSUM: seals.of_data(content)})
 
-    def forget_after(self, stage: Stage[StageResult]) -> None:
-        """Drops the results of the stages after this one: they were made from what is about to be made anew. Those of
-        `nas tau` come after `explore`.
+    def reopen(self, stage: Stage[StageResult]) -> None:
+        """Drops the results of this stage and of those after it, but not what else they have left."""
+        for other in reversed(STAGES[STAGES.index(stage) :]):
+            path = self._result_file(other)
+            with _disk(path, "delete"):
+                path.unlink(missing_ok=True)
+
+    def after(self, stage: Stage[StageResult]) -> list[str]:
+        """Names of the folders, of those that are there, of what was made from what this stage leaves, in order.
+
+        Answers of `nas tau` are about the supernet and the search: stages from `extract` on leave them alone.
         """
-        # Answers of `nas tau` are about the supernet and the search: stages from `extract` on leave them alone.
         later = STAGES[STAGES.index(stage) + 1 :]
         names = [other.name for other in later]
-        for name in (*names, TAU) if EXTRACT in later else names:
-            path = self.path / name
-            if path.exists():
-                with _disk(path, "delete"):
-                    shutil.rmtree(path)
+        if EXTRACT in later:
+            names.insert(names.index(EXTRACT.name), TAU)
+        return [name for name in names if (self.path / name).exists()]
+
+    def found_after(self, stage: Stage[StageResult]) -> list[str]:
+        """Of those folders, the ones with results."""
+        unfinished = [other.name for other in STAGES if not self.done(other)]
+        return [name for name in self.after(stage) if name not in unfinished]
+
+    def forget_after(self, stage: Stage[StageResult]) -> None:
+        """Drops all that is `after` this stage, which is about to be made anew."""
+        # The last ones go first: a process that is killed in between leaves no stage without what it was made from.
+        for name in reversed(self.after(stage)):
+            self._delete(name)
+
+    def forget_from(self, stage: Stage[StageResult]) -> None:
+        """Drops a stage, and all that is `after` it."""
+        self.forget_after(stage)
+        self._delete(stage.name)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -141,8 +189,25 @@ class RunFolder:
                 ) from None
             yield
 
-    def _redo(self, stage: str) -> str:
-        return f"delete the folder '{self.path / stage}' and run again: the stage is then redone"
+    def again(self, stage: Stage[StageResult]) -> str:
+        """How to make a stage anew, for messages."""
+        return f"make it and what follows anew: nas run {shlex.quote(str(self.path))} --from {stage}"
+
+    def _result_file(self, stage: Stage[StageResult]) -> Path:
+        return self.path / stage.name / "result.json"
+
+    def _check_sum(self, path: Path, stage: Stage[StageResult]) -> None:
+        """Raises `RunError` for a result that is not as it was written. Those of earlier versions do not say."""
+        content = json.loads(path.read_bytes())
+        said_sum = content.pop(CHECKSUM, None)
+        if said_sum is not None and said_sum != seals.of_data(content):
+            raise RunError(f"{path}: damaged, or changed since it was written (checksum); {self.again(stage)}")
+
+    def _delete(self, name: str) -> None:
+        path = self.path / name
+        with _disk(path, "delete"):
+            if path.exists():
+                shutil.rmtree(path)
 
 
 def write_bytes(path: Path, content: bytes, mode: int = EVERYBODY) -> None:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, final
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
+
+from nas.studies.run.seals import Checksum
+
+
+def _a_date(text: str) -> str:
+    datetime.datetime.fromisoformat(text)
+    return text
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """run.json: the run's id in the table of trials, when and by which commit and version it was begun, and torch's
-    threads.
+    """run.json: the run's id in the table of trials, when and by which commit and version it was begun, torch's
+    threads, and the checksums that study.yaml has had: the last one is today's. Runs of earlier versions
+    have none.
     """
 
     id: Annotated[str, Field(min_length=1)]
-    created: str
+    created: Annotated[str, AfterValidator(_a_date)]
     commit: str
     version: str
     threads: Annotated[int, Field(ge=1)]
+    settings: list[Checksum] = field(default_factory=list)
 
     def label(self, name: str) -> str:
         """What the run of the study `name` is called where several meet: its name, and the beginning of its id."""

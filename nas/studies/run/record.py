@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, final
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from nas import quantities
 from nas.documents.document import read
 from nas.documents.text import Plain
-from nas.errors import RunError
+from nas.errors import RunError, StoreError
 from nas.search import Objective, Trial
 from nas.studies.run.folder import TRIALS, RunFolder, read_json
 from nas.studies.run.frames import (
@@ -26,12 +27,13 @@ from nas.studies.run.frames import (
     trials_frame,
 )
 from nas.studies.run.identity import Identity, StudyFacts
-from nas.studies.run.results import PREPARE, STAGES, Stage, StageResult
+from nas.studies.run.results import EXPLORE, PREPARE, STAGES, ExploreResult, Stage, StageResult
+from nas.studies.run.seals import of_bytes, of_trials
 from nas.studies.run.trust import require_trust
 from nas.studies.run.typed_json import parsed, parsed_plain, said
 from nas.studies.store.drivers import Driver
 from nas.studies.store.store import Store
-from nas.system.database import host, sqlite_url
+from nas.system.database import host, shown, sqlite_url
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -67,6 +69,7 @@ class Record:
         if not folder.exists:
             raise RunError(f"{path}: no run here (no study.yaml in that folder); start one with: nas run STUDY.yaml")
         remedy = "delete the run's folder and run again"
+        content = _content(folder.study_file)
         identity = read_json(folder.path / "run.json", Identity, remedy=remedy)
         settings = read(folder.study_file).data
         try:
@@ -74,11 +77,31 @@ class Record:
         except ValidationError as fault:
             raise RunError(f"{folder.study_file}: damaged, {said(fault)}; {remedy}") from fault
         assert isinstance(settings, dict), "what was parsed is a mapping"
+        if identity.settings and of_bytes(content) not in identity.settings:
+            raise RunError(
+                f"{folder.study_file}: changed since the run was begun (checksum); put back what it was, or begin a "
+                f"new run of it: nas run {folder.study_file} --folder DIR"
+            )
         return cls(folder, settings, study, identity, trust)
 
     def result(self, stage: Stage[R]) -> R:
         """What a finished stage found."""
         return self.folder.need(stage)
+
+    def verify(self, before: Stage[StageResult] | None = None) -> None:
+        """Raises `RunError` when a finished stage (of those `before` one) was made with other settings than those that
+        the run has had, or has left files that are not as they were.
+        """
+        for stage in STAGES if before is None else STAGES[: STAGES.index(before)]:
+            if not self.folder.done(stage):
+                continue
+            seal = self.folder.stamp(stage).seal
+            if seal is not None and seal.settings is not None and seal.settings not in self.identity.settings:
+                raise RunError(
+                    f"{self.folder}: the stage '{stage}' was made with other settings than study.yaml and run.json "
+                    f"have (checksum); put those back, or {self.folder.again(stage)}"
+                )
+            self.folder.verify(stage)
 
     @property
     def finished(self) -> tuple[str, ...]:
@@ -138,7 +161,9 @@ class Record:
     def stored(self, strategy: str | None = None) -> list[Trial]:
         """The trials recorded so far, of one strategy or of all."""
         with self._store() as store:
-            return store.trials(self.identity.id, strategy, choices=self.choices)
+            trials = store.trials(self.identity.id, choices=self.choices)
+        self._check(trials)
+        return [trial for trial in trials if strategy in (None, trial.strategy)]
 
     def trials(self) -> pd.DataFrame:
         """See `nas.studies.run.frames.trials_frame`."""
@@ -188,6 +213,43 @@ class Record:
         if not self.trust and self.study.store is not None and (server := host(self.study.store)) is not None:
             require_trust(self.folder.path, {"store": [server]})
         return Store.open(self.store_url)
+
+    def _check(self, trials: Sequence[Trial]) -> None:
+        """Raises `StoreError` for trials that lack what the study wants or bounds, and when they are not those that a
+        finished search has ended with.
+        """
+        explored = self.folder.result(EXPLORE)
+        for reason in chain(self._incomplete(trials), self._replaced(trials, explored) if explored else ()):
+            raise StoreError(
+                f"{shown(self.store_url)}: changed since run {self.identity.id} wrote it, {reason}; put a copy back, "
+                f"or {self.folder.again(EXPLORE)}"
+            )
+
+    def _incomplete(self, trials: Sequence[Trial]) -> Iterator[str]:
+        wanted, bounded = [objective.metric for objective in self.objectives], list(self.bounds)
+        for trial in trials:
+            there = {**trial.costs, **trial.multiples, **trial.metrics}
+            for name in (*bounded, *(wanted if trial.state == "done" else [])):
+                if name not in there:
+                    yield f"trial {trial.number} by {trial.strategy} has no '{name}'"
+
+    def _replaced(self, trials: Sequence[Trial], explored: ExploreResult) -> Iterator[str]:
+        if len(trials) != explored.trials:
+            yield f"{len(trials)} trials, {explored.trials} when the search ended"
+        known = {(trial.strategy, trial.number, trial.architecture.digest) for trial in trials}
+        for best in explored.roles.values():
+            if best.identity not in known:
+                yield f"trial {best.number} by {best.strategy}, the best, is not among them"
+        seal = self.folder.stamp(EXPLORE).seal
+        if seal is not None and seal.trials not in (None, of_trials(trials)):
+            yield "its trials are not those that the search ended with (checksum)"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise RunError(f"cannot read '{path}': {fault.strerror}; mend that and run the same command again") from fault
 
 
 def _number(value: float | None, sign: int) -> float:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Generic, Self, TypeVar, final
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 from typing_extensions import override
 
 from nas import quantities, words
+from nas.errors import RunError, nearest
 from nas.preprocessing import Preprocessing
 from nas.quantities import Quantity
 from nas.studies.run.rows import (
@@ -24,10 +25,13 @@ from nas.studies.run.rows import (
     Costs,
     ExtractedResult,
     Metrics,
+    Number,
     Numbers,
     RowResult,
     Sizes,
+    Whole,
 )
+from nas.studies.run.seals import Seal
 from nas.studies.run.typed_json import absent
 
 if TYPE_CHECKING:
@@ -50,10 +54,11 @@ class StageResult(ABC):
 @final
 @dataclass(frozen=True)
 class Stamp:
-    """What every result.json says beside the result: how long the stage took, and which commit ran it."""
+    """What every result.json says beside the result: how long the stage took, which commit ran it, and its seal."""
 
     seconds: float
     commit: str
+    seal: Annotated[Seal | None, Field(exclude_if=absent)] = None
 
 
 @final
@@ -76,6 +81,10 @@ def epochs_of(history: Iterable[Epoch]) -> list[EpochResult]:
     ]
 
 
+MOST_DIGITS = 4000
+"""Of the number of architectures: Python reads no more than 4,300 digits."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class SpaceFacts:
@@ -85,12 +94,18 @@ class SpaceFacts:
 
     model: str
     model_args: dict[str, JsonValue]
-    choices: dict[str, Annotated[list[int | float], Field(min_length=1)]]
+    choices: dict[str, Annotated[list[Whole | Number], Field(min_length=1)]]
     kinds: dict[str, str]
-    architectures: Annotated[str, Field(pattern=r"^\d+$")]
+    architectures: Annotated[str, Field(pattern=r"^\d+$", max_length=MOST_DIGITS)]
     least: Costs
     greatest: Costs
     notes: list[str]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.kinds.keys() >= self.choices.keys():
+            raise ValueError("the kind of each choice")
+        return self
 
 
 @final
@@ -209,6 +224,11 @@ class WinnerResult:
     metrics: Numbers
     costs: Costs
 
+    @property
+    def identity(self) -> tuple[str, int, str]:
+        """Strategy, number and digest: which trial of the run it is."""
+        return self.strategy, self.number, self.digest
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -301,6 +321,9 @@ class LatencyFacts:
 def _complete(rows: list[RowResult]) -> list[RowResult]:
     if not {BASE_MODEL, f"{WINNER}{RETRAINED}"} <= {row.model for row in rows}:
         raise ValueError("rows of the base and of the retrained winner")
+    batches = rows[0].latency.keys()
+    if any(row.latency.keys() != batches or min(row.latency.values(), default=1.0) <= 0 for row in rows):
+        raise ValueError("the latency of each model at each batch size")
     return rows
 
 
@@ -366,3 +389,11 @@ RETRAIN = Stage("retrain", RetrainResult)
 REPORT = Stage("report", ReportResult)
 STAGES: tuple[Stage[StageResult], ...] = (PREPARE, BASE, SUPERNET, EXPLORE, EXTRACT, RETRAIN, REPORT)
 """In their order."""
+
+
+def stage_called(name: str) -> Stage[StageResult]:
+    """The stage of a name. Raises `RunError` when there is none."""
+    names = [stage.name for stage in STAGES]
+    if name not in names:
+        raise RunError(f"no stage '{name}'; there are: {', '.join(names)}{nearest(name, names)}")
+    return STAGES[names.index(name)]

@@ -6,7 +6,7 @@ Both ways between the two are in this module, and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import Annotated, Self, final
 
 from pydantic import AfterValidator, Field, JsonValue, model_serializer, model_validator
 
@@ -17,9 +17,13 @@ BASE_MODEL, WINNER, UNIFORM = "base", "winner", "uniform"
 RETRAINED = ", retrained"
 """Behind the name of a model that was retrained."""
 
-Numbers = dict[str, float]
-Sizes = dict[str, int]
-ChosenValues = dict[str, int | float]
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What databases, frames and other readers of JSON can hold."""
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[Whole, Field(ge=0)]
+Numbers = dict[str, Number]
+Sizes = dict[str, Count]
+ChosenValues = dict[str, Whole | Number]
 
 
 def _sized(costs: Sizes) -> Sizes:
@@ -103,9 +107,9 @@ class ExtractedResult:
     architecture: ChosenValues
     costs: Costs
     kept: Sizes
-    full: Sizes
+    full: dict[str, Annotated[Count, Field(ge=1)]]
     validation: Metrics
-    difference: float
+    difference: Number
     images: int
     slices_only: bool
 
@@ -128,6 +132,12 @@ class ExtractedResult:
     @classmethod
     def _folded(cls, row: object) -> object:
         return {**row, "costs": _costs(row)} if isinstance(row, dict) else row
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.kept.keys() != self.full.keys():
+            raise ValueError("the whole sizes of the axes that are kept")
+        return self
 
 
 @final

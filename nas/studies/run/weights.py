@@ -28,7 +28,7 @@ def load_weights(path: Path, module: nn.Module) -> None:
         load_own_weights(module, path)
     except CheckpointError as fault:
         raise CheckpointError(
-            f"{fault}; delete the folder '{path.parent}' and run again: the stage is then redone"
+            f"{fault}; make it and what follows anew: nas run {path.parent.parent} --from {path.parent.name}"
         ) from fault
 
 
@@ -46,5 +46,6 @@ def load_factoring(path: Path) -> Factoring:
             return Factoring(str(file.metadata()["method"]), {name: file.get_tensor(name) for name in names})
     except (SafetensorError, OSError, KeyError, TypeError, ModelError) as fault:
         raise CheckpointError(
-            f"{path}: damaged or missing ({fault}); delete the folder '{path.parent}' and run again"
+            f"{path}: damaged or missing ({fault}); make it and what follows anew: nas run {path.parent.parent} --from "
+            f"{path.parent.name}"
         ) from fault

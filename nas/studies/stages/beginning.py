@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime
 import io
 import uuid
+from dataclasses import replace
 
 import torch
 from ruamel.yaml import YAML
 
 from nas.errors import RunError
 from nas.studies.file.resolve import Resolved
-from nas.studies.file.settings import differences
+from nas.studies.file.settings import changed, differences
 from nas.studies.run.folder import RunFolder, write_bytes, write_json
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import write_prior
 from nas.studies.run.record import Record
-from nas.studies.run.results import PREPARE
+from nas.studies.run.results import PREPARE, RETRAIN
+from nas.studies.run.seals import of_bytes
 from nas.system.environment import commit, version
 from nas.system.files import OWNER
 
@@ -27,16 +29,21 @@ def begin(study: Resolved, folder: RunFolder) -> None:
     Once `prepare` is done, the folder is this study's, and `RunError` is raised for a study with other settings; until
     then nothing was found that a change of the study could spoil.
     """
-    if folder.exists and folder.result(PREPARE) is not None:
-        settings = Record.open(folder.path).settings
+    if folder.exists and folder.done(PREPARE):
+        record = Record.open(folder.path)
+        settings = record.settings
         if others := differences(settings, study.settings):
             raise RunError(
                 f"{folder}: the run in this folder has other settings: {', '.join(others)}; "
                 "choose another folder with --folder, or delete this one"
             )
         data = settings["data"]
-        if not isinstance(data, dict) or data.get("path") != study.config.data.path:  # the images may have moved
-            _write_settings(study, folder)
+        moved = not isinstance(data, dict) or data.get("path") != study.config.data.path  # the images
+        timed = changed(settings, study.settings, "latency")
+        if timed and folder.done(RETRAIN):
+            folder.reopen(RETRAIN)  # what was retrained stays, and is timed again
+        if moved or timed:
+            _write_settings(study, folder, record.identity)
         return
     identity = Identity(
         id=uuid.uuid4().hex,
@@ -45,14 +52,16 @@ def begin(study: Resolved, folder: RunFolder) -> None:
         version=version(),
         threads=study.config.threads or torch.get_num_threads(),
     )
-    write_json(folder.path / "run.json", identity)
     if study.prior:
         write_prior(folder.prior_file, study.prior)
-    _write_settings(study, folder)
+    _write_settings(study, folder, identity)
 
 
-def _write_settings(study: Resolved, folder: RunFolder) -> None:
+def _write_settings(study: Resolved, folder: RunFolder, identity: Identity) -> None:
+    """Writes run.json, with the checksum that study.yaml is about to have, and then that."""
     text, yaml = io.StringIO(), YAML()
     yaml.width = 120
     yaml.dump(dict(study.settings), text)
-    write_bytes(folder.study_file, text.getvalue().encode(), OWNER)
+    content = text.getvalue().encode()
+    write_json(folder.path / "run.json", replace(identity, settings=[*identity.settings, of_bytes(content)]))
+    write_bytes(folder.study_file, content, OWNER)

@@ -1,9 +1,12 @@
-"""The stages of a run, in their order, and the function that runs each. What each returns is said by its `Stage`."""
+"""The stages of a run, in their order: the function that runs each, and the files that it leaves. What each returns is
+said by its `Stage`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from nas.studies.run.examples import EXAMPLES
 from nas.studies.run.results import (
     BASE,
     EXPLORE,
@@ -16,8 +19,12 @@ from nas.studies.run.results import (
     Stage,
     StageResult,
 )
+from nas.studies.run.rows import UNIFORM, WINNER
+from nas.studies.run.weights import WEIGHTS
 from nas.studies.stages import base, explore, extract, prepare, report, retrain, supernet
+from nas.studies.stages.supernets import FACTORING, RELAXATION, SELECTION
 from nas.studies.stages.workshop import Workshop
+from nas.supernets import saved
 
 RUN: Mapping[Stage[StageResult], Callable[[Workshop], StageResult]] = {
     PREPARE: prepare.run,
@@ -29,3 +36,15 @@ RUN: Mapping[Stage[StageResult], Callable[[Workshop], StageResult]] = {
     REPORT: report.run,
 }
 assert tuple(RUN) == STAGES
+
+_MODELS = [f"{role}/{name}" for role in (WINNER, UNIFORM) for name in (saved.WEIGHTS, saved.RECIPE)]
+KEPT: Mapping[Stage[StageResult], Sequence[str]] = {
+    PREPARE: [],
+    BASE: [WEIGHTS],
+    SUPERNET: [WEIGHTS, SELECTION, FACTORING],
+    EXPLORE: [WEIGHTS, SELECTION, FACTORING, RELAXATION, EXAMPLES],
+    EXTRACT: _MODELS,
+    RETRAIN: [*_MODELS, *(f"{role}.json" for role in (WINNER, UNIFORM))],
+    REPORT: [],  # made anew at any time
+}
+"""Files that a stage may leave in its folder, and that later ones, or users, rely on."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from nas.errors import RunError
 from nas.evaluation import Watch, evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
@@ -23,6 +24,7 @@ from nas.training.objectives.separate_norms import SeparateNorms
 
 def run(workshop: Workshop) -> RetrainResult:
     """Retrains, measures base, winners before and after; a winner that is finished is not trained again."""
+    workshop.folder.verify(EXTRACT)
     folder = workshop.folder.stage(RETRAIN.name)
     models, trials = workshop.folder.need(EXTRACT).roles, workshop.folder.need(EXPLORE).roles
     # The same architecture is retrained once, unless the two start from the weights of different supernets.
@@ -47,7 +49,8 @@ def retrain(
     """
     finished = folder.with_name(f"{folder.name}.json")
     if finished.exists():
-        return read_json(finished, TrainingResult, remedy="delete it and run again")
+        workshop.folder.verify(RETRAIN)
+        return _kept(finished, architecture)
     config = workshop.config
     supernet = workshop.supernets.of(strategy)
     module, step = start(
@@ -71,6 +74,17 @@ def retrain(
     workshop.check_lease()
     write_json(finished, training)
     checkpoint.unlink(missing_ok=True)
+    return training
+
+
+def _kept(path: Path, architecture: Architecture) -> TrainingResult:
+    """A training that was finished before. Raises `RunError` when it is that of another architecture."""
+    training = read_json(path, TrainingResult, remedy="delete it and run again")
+    if training.digest != architecture.digest:
+        raise RunError(
+            f"{path}: the training of architecture {training.digest}, here {architecture.digest} is wanted; delete it "
+            "and run again"
+        )
     return training
 
 

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from nas import words
+from nas.errors import RunError
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.results import EXPLORE, STAGES, Stage, StageResult, Stamp
-from nas.studies.stages.order import RUN
+from nas.studies.run.seals import Seal, of_files, of_trials
+from nas.studies.stages.order import KEPT, RUN
 from nas.studies.stages.workshop import CHECKPOINT, ORDERING, Workshop
 from nas.studies.store.drivers import GRACE, Driver
 from nas.studies.store.heartbeat import driving
@@ -20,21 +22,37 @@ from nas.system.environment import commit
 from nas.system.terminal import Terminal
 
 
-def unfinished(folder: RunFolder) -> list[Stage[StageResult]]:
-    """Stages that have left no result yet."""
-    return [stage for stage in STAGES if folder.result(stage) is None]
+def remaining(folder: RunFolder, start: Stage[StageResult] | None = None) -> list[Stage[StageResult]]:
+    """Stages that are to run: those without a result, and all from `start` on.
+
+    Raises `RunError` where a stage has no result, but later ones do: to make it anew would drop what those have found,
+    which is asked for by `start`, and never done because a file is gone.
+    """
+    before = STAGES if start is None else STAGES[: STAGES.index(start)]
+    missing = [stage for stage in before if folder.result(stage) is None]
+    anew = [] if start is None else STAGES[STAGES.index(start) :]
+    if missing and (lost := folder.found_after(missing[0])):
+        raise RunError(
+            f"{folder}: the stage '{missing[0]}' has no result (any more), but what was made from it is there: "
+            f"{', '.join(lost)}; put its result.json back, or, to drop all that, {folder.again(missing[0])}"
+        )
+    return [*missing, *anew]
 
 
-def run_stages(workshop: Workshop, console: Terminal) -> None:
-    """Runs the stages that are not done; one that ran drops the results of those behind it, which are then made anew.
+def run_stages(workshop: Workshop, console: Terminal, start: Stage[StageResult] | None = None) -> None:
+    """Runs the stages that remain; from `start` on, what there is of them is dropped before.
 
     Raises `RunError` when another process is running the study.
     """
-    first = unfinished(workshop.folder)[0]
-    with _driving(workshop, first, console):
-        for stage in STAGES:
-            if workshop.folder.result(stage) is None:
-                _run(workshop, stage, console)
+    stages = remaining(workshop.folder, start)
+    with _driving(workshop, stages[0], console):
+        if start is not None:
+            workshop.folder.forget_from(start)
+        if start is EXPLORE:  # earlier stages do so when they run
+            with workshop.store() as store:
+                store.clear(workshop.run_id)
+        for stage in stages:
+            _run(workshop, stage, console)
 
 
 def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> None:
@@ -45,8 +63,9 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> No
     started = time.perf_counter()
     result = RUN[stage](workshop)
     seconds = time.perf_counter() - started
+    seal = _seal(workshop, stage)
     workshop.check_lease()
-    folder.finish(stage, result, Stamp(seconds, commit()))
+    folder.finish(stage, result, Stamp(seconds, commit(), seal))
     for checkpoint in (CHECKPOINT, ORDERING):
         (folder.path / stage.name / checkpoint).unlink(missing_ok=True)
     console.say(
@@ -54,6 +73,16 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> No
     )
     for warning in result.warnings:
         console.print(f"note: {warning}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _seal(workshop: Workshop, stage: Stage[StageResult]) -> Seal:
+    """The checksums of what a stage, which is about to be finished, was made with and has left."""
+    trials = None
+    if stage is EXPLORE:
+        with workshop.store() as store:
+            trials = of_trials(store.trials(workshop.run_id, choices=workshop.choices))
+    files = of_files(workshop.folder.path / stage.name, KEPT[stage])
+    return Seal(settings=workshop.settings, files=files, trials=trials)
 
 
 @contextlib.contextmanager

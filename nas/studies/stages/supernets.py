@@ -71,13 +71,14 @@ class Supernets:
         if self.source(self._strategy) is not EXPLORE:
             return []
         path = self._folder.path / EXPLORE.name / RELAXATION
-        return read_json(path, RelaxationResult, remedy=f"delete the folder '{path.parent}' and run again").rows
+        return read_json(path, RelaxationResult, remedy=self._folder.again(EXPLORE)).rows
 
     def _load(self, stage: Stage[StageResult]) -> Supernet:
+        self._folder.verify(stage)
         folder, space = self._folder.path / stage.name, self._space
         supernet = Supernet(build(space.model, space.model_args), space)
         load_weights(folder / WEIGHTS, supernet.model)
-        remedy = f"delete the folder '{folder}' and run again"
-        supernet.selection.load(read_json(folder / SELECTION, dict[str, list[int]], remedy=remedy))
+        orders = read_json(folder / SELECTION, dict[str, list[int]], remedy=self._folder.again(stage))
+        supernet.selection.load(orders)
         supernet.factor_by(load_factoring(folder / FACTORING))
         return supernet.to(self._device).eval()

@@ -57,7 +57,8 @@ ORDERING = "importance.safetensors"
 @final
 class Workshop:
     """What stages work with. `show` says whether progress may be drawn on the terminal, `lease` that this process
-    drives the run: with one, nothing is written once another process has taken the run over.
+    drives the run: with one, nothing is written once another process has taken the run over. `settings`
+    is the checksum of study.yaml, where it has one.
     """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Identity, *, show: bool) -> None:
@@ -65,6 +66,7 @@ class Workshop:
         self.config = study.config
         self.folder = folder
         self.run_id = identity.id
+        self.settings = identity.settings[-1] if identity.settings else None
         self.label = identity.label(study.config.name)
         self.show = show
         self.activity = Activity()
@@ -175,6 +177,7 @@ class Workshop:
 
     def base_model(self) -> nn.Module:
         """The model as the stage `base` left it."""
+        self.folder.verify(BASE)
         model = build(self.space.model, self.space.model_args)
         load_weights(self.folder.path / BASE.name / WEIGHTS, model)
         return model.to(self.device).eval()

@@ -24,7 +24,7 @@ from typing import final
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from nas.errors import RunError, StoreError
@@ -93,6 +93,17 @@ class Driver:
         return self.gone or self.age > GRACE
 
 
+_DRIVER = TypeAdapter(Driver)
+
+
+def _driver(row: RowMapping) -> Driver:
+    """The driver of a row that was just read. Raises `ValueError` or `TypeError` when the row is damaged."""
+    values = {key: row[key] for key in row if key not in ("run", "under_way", "seen", "now")}
+    under_way = _UNDER_WAY.validate_json(row["under_way"])
+    age = max(0.0, (row["now"] - row["seen"]).total_seconds())
+    return _DRIVER.validate_python({**values, "under_way": under_way, "age": age})
+
+
 @final
 class Drivers:
     """The drivers' rows of a store. Methods raise `StoreError` for faults of the database."""
@@ -102,22 +113,19 @@ class Drivers:
 
     def of(self, run: str) -> Driver | None:
         """Who drives a run, if anybody does; stale drivers included."""
-        with faults(self._name), self._engine.connect() as connection:
-            if not sa.inspect(connection).has_table(DRIVERS.name):
-                return None  # a store of version 1
-            query = sa.select(DRIVERS, sa.func.now().label("now")).where(DRIVERS.c.run == run)
-            row = connection.execute(query).mappings().one_or_none()
-        if row is None:
-            return None
-        values = {key: row[key] for key in row if key not in ("run", "under_way", "seen", "now")}
         try:
-            under_way = _UNDER_WAY.validate_json(row["under_way"])
-        except ValidationError as fault:
+            with faults(self._name), self._engine.connect() as connection:
+                if not sa.inspect(connection).has_table(DRIVERS.name):
+                    return None  # a store of version 1
+                query = sa.select(DRIVERS, sa.func.now().label("now")).where(DRIVERS.c.run == run)
+                row = connection.execute(query).mappings().one_or_none()
+            return None if row is None else _driver(row)
+        except (ValueError, TypeError) as fault:  # a date that is none fails in the database's driver
+            reason = said(fault) if isinstance(fault, ValidationError) else fault
             raise StoreError(
-                f"{self._name}: the driver's row of run {run} is damaged ({said(fault)}); delete that row from "
+                f"{self._name}: the driver's row of run {run} is damaged ({reason}); delete that row from "
                 f"{DRIVERS.name}, and run again"
             ) from fault
-        return Driver(**values, under_way=under_way, age=max(0.0, (row["now"] - row["seen"]).total_seconds()))
 
     def claim(self, run: str, me: Driver, waiting: Callable[[Driver], None]) -> None:
         """Makes `me` the driver of a run. Raises `RunError` while another one is alive.

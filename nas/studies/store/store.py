@@ -12,17 +12,18 @@ import json
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 import sqlalchemy as sa
-from pydantic import Json, JsonValue, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, Json, JsonValue, TypeAdapter, ValidationError
 from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from nas import quantities
 from nas.errors import SpaceError, StoreError
-from nas.search.trial import State, Trial
+from nas.search.trial import SHARE, State, Trial
 from nas.searchspaces.architecture import Architecture, Value
-from nas.studies.run.rows import Costs
+from nas.studies.run.rows import Costs, Number, Numbers, Whole
 from nas.studies.run.typed_json import said
 from nas.studies.store.drivers import Drivers
 from nas.studies.store.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION
@@ -114,7 +115,7 @@ class Store:
             with faults(self.name), self._engine.connect() as connection:
                 rows = connection.execute(query).mappings().all()
             return [_trial(row, choices) for row in rows]
-        except (ValueError, SpaceError) as fault:
+        except (ValueError, TypeError, OverflowError, RecursionError, SpaceError) as fault:
             reason = said(fault) if isinstance(fault, ValidationError) else fault
             raise StoreError(f"{self.name}: a row of run {run} is damaged ({reason}); {REMEDY}") from fault
 
@@ -194,23 +195,37 @@ class Store:
                 )
 
 
+def _metrics(metrics: Numbers) -> Numbers:
+    taken = {*quantities.RESERVED, *(quantity.name for quantity in quantities.costs())}
+    if wrong := taken & metrics.keys():
+        raise ValueError(f"no metric is called '{min(wrong)}'")
+    return metrics
+
+
+def _notes(notes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    share = notes.get(SHARE, 1.0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ValueError("the share of the images")
+    return notes
+
+
 @final
 @dataclass(frozen=True)
 class _Row:
     """A row as `Store.record` writes it."""
 
-    number: int
+    number: Annotated[Whole, Field(ge=0)]
     strategy: str
-    seed: int
+    seed: Whole
     digest: str
     architecture: str
-    metrics: Json[dict[str, float]]
+    metrics: Json[Annotated[Numbers, AfterValidator(_metrics)]]
     costs: Json[Costs]
-    seconds: float
+    seconds: Annotated[Number, Field(ge=0)]
     state: State
     error: str | None
     cached: bool
-    notes: Json[dict[str, JsonValue]]
+    notes: Json[Annotated[dict[str, JsonValue], AfterValidator(_notes)]]
 
 
 _ROW = TypeAdapter(_Row)
@@ -225,6 +240,8 @@ def _trial(stored: RowMapping, choices: Mapping[str, Collection[Value]]) -> Tria
     wrong = [name for name, values in choices.items() if architecture.get(name) not in values]
     if wrong or len(architecture) != len(choices):
         raise ValueError(f"trial {row.number}: an architecture of another search space")
+    if both := row.metrics.keys() & choices.keys():
+        raise ValueError(f"trial {row.number}: the choice '{min(both)}' among its metrics")
     return Trial(
         number=row.number,
         architecture=architecture,
