@@ -24,7 +24,7 @@ extract RUN --to=DIR --digest=DIGEST --trial=N --trust
 pareto RUN --csv=FILE --parquet=FILE --trials --trust
 report RUN --trust
 retrain RUN --digest=DIGEST --trial=N --trust
-run STUDY --set=KEY=VALUE --folder=DIR --quiet --trust
+run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --trust
 show PATH --set=KEY=VALUE --trust
 tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE \
 --trust
@@ -263,7 +263,7 @@ class Study:
     def from_yaml(*_, **__):
         return Study()
 
-    def run(self, quiet):
+    def run(self, quiet, start):
         Thing()
         print("went on", flush=True)
 
