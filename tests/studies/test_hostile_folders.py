@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from studies_fakes import TINY
+from studies_fakes import TINY, unsealed
 
 from nas import cli
 from nas.errors import ConfigError, RunError
@@ -72,6 +72,7 @@ def changed(run: Path, old: str, new: str) -> None:
     text = (run / "study.yaml").read_text()
     assert old in text
     (run / "study.yaml").write_text(text.replace(old, new, 1))
+    unsealed(run)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +226,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "INSERT INTO nas_drivers SELECT run, 'd', ?, '', 1, '', '2026', '[bold]', '[]', 0, '2026-01-01 00:00:00' "
             "FROM nas_trials LIMIT 1", ("[/red]\x1b[2J",)
         )  # fmt: skip
+    unsealed(folder)
     return folder
 
 
