@@ -30,7 +30,7 @@ SIGNATURES = {
         "(path_or_text: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (),"
         " folder: str | Path | None = None, trust: bool = False) -> Study"
     ),
-    "Study.run": "(self, *, quiet: bool = False) -> Record",
+    "Study.run": "(self, *, quiet: bool = False, start: str | None = None) -> Record",
     "Study.trials": "(self) -> pd.DataFrame",
     "Study.pareto": "(self) -> pd.DataFrame",
     "Study.tau": (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from studies_fakes import TINY
+from studies_fakes import TINY, unsealed
 from tau_fakes import tau_and_die
 
 from nas.errors import NasError, RunError
@@ -169,6 +169,7 @@ def test_a_study_that_retrains_for_no_epochs_must_be_told_how_many(run: Study, t
     text = study.folder.study_file.read_text()
     at = text.index("retrain:")
     study.folder.study_file.write_text(text[:at] + text[at:].replace("epochs: 2", "epochs: 0", 1))
+    unsealed(study.folder.path)
     with pytest.raises(RunError, match="the study retrains for 0 epochs"):
         Study.open(study.folder.path).tau()
 

@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final
+from typing import TYPE_CHECKING, Annotated, final
 
 from pydantic import Field
 
-from nas.search.trial import Trial
 from nas.studies.run.typed_json import absent
+
+if TYPE_CHECKING:
+    from nas.search.trial import Trial
 
 Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hexadecimal digits."""
