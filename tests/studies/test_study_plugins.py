@@ -207,16 +207,17 @@ def test_a_run_that_lacks_settings_of_later_versions_counts_them_as_their_defaul
     stored = {key: value for key, value in settings.items() if key not in ("task", "latency", "importance")}
     stored["supernet"] = {key: value for key, value in settings["supernet"].items() if key != "within_limit"}
     stored["strategy"] = {key: value for key, value in settings["strategy"].items() if key != "parents"}
-    changed = resolve(TINY, ["importance=magnitude", "task=toytask", "strategy.parents=elite", "latency.seconds=2"])
+    changed = resolve(
+        TINY, ["importance=magnitude", "task=toytask", "strategy.parents=elite", "supernet.within_limit=true"]
+    )
     told = " ".join(differences(stored, changed.settings))
     for difference in (
         "importance.use (there given, now magnitude)",
         "task.use (there classification, now toytask)",
         "strategy.parents (there young, now elite)",
-        "latency.seconds (there 3.0, now 2.0)",
+        "supernet.within_limit (there False, now True)",
     ):
         assert difference in told
-    stored["latency"] = settings["latency"]
     assert differences(stored, settings) == []
 
 
