@@ -37,7 +37,7 @@ from nas.supernets.decompositions import METHODS as METHODS_OF_FACTORING
 from nas.system.environment import commit
 from nas.tasks.classification import Classification
 from nas.training import AdjoinedStep, FitCall, PlainStep, Recipe, Runtime, fit
-from nas.training.objectives.gradual import stages
+from nas.training.objectives.gradual import Gradual
 from nas.training.rules.sandwich import Sandwich
 from nas.training.workplace import Workplace
 
@@ -294,10 +294,10 @@ def _levelled(supernet: Supernet, sizes: Architecture) -> Architecture:
 def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     supernet, architecture, passes, seconds = search(bench, name, limit_percent)
     before = accuracy(supernet.extract(architecture), bench.data.test)
-    first = stages(supernet.space, architecture) if STUDIES[bench.name][name].gradual else ()
-    step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True, stages=first)
-    fit(FitCall(supernet, step, bench.data, RETRAIN, bench.seed), Runtime(progress=False))
-    small = supernet.extract(architecture).eval()
+    module = Gradual(supernet, architecture) if STUDIES[bench.name][name].gradual else supernet
+    step = AdjoinedStep(architecture, supernet.space.largest, small_ce=True)
+    fit(FitCall(module, step, bench.data, RETRAIN, bench.seed), Runtime(progress=False))
+    small = module.extract(architecture).eval()
     base = bench.base().eval()
     images = next(bench.data.test.batches(64)).inputs
     with torch.inference_mode():

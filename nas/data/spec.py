@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import ConfigDict, Field
 
+from nas.documents.conditions import IsNot, ReadWith
 from nas.documents.markers import FilePath, MayChange
+from nas.numbers import whole
 from nas.preprocessing import CropShare, Interpolation, Mean, Std
 
 SplitFolders = Literal["auto", "none"]
@@ -39,10 +41,12 @@ class DataSpec:
     """
 
     name: str | None = None
-    path: Annotated[str, FilePath(must_exist=False), MayChange()] | None = None
-    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    path: Annotated[
+        Annotated[str, FilePath(must_exist=False), MayChange()] | None, ReadWith(IsNot("name", "digits"))
+    ] = None
+    image_size: Annotated[int, whole(1, 4096)] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    train_images: Annotated[int, Field(ge=2, le=10**9)] | None = None
+    train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
     split_folders: SplitFolders = "auto"
     classes: Classes = "same"
     mean: Annotated[Mean, Field(min_length=1)] | None = None

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, final
 from pydantic import TypeAdapter, ValidationError
 
 from nas.documents.mistakes import NOTHING, faults_of, shown
-from nas.documents.text import KeyPath, Plain, cut, dotted, load
+from nas.documents.text import LARGEST, TOO_LARGE, KeyPath, Plain, cut, dotted, load
 from nas.errors import ConfigError, Fault, NasError
 
 T = TypeVar("T")
@@ -184,7 +184,11 @@ def _same(place: str, _line: int, _column: int) -> str:
 
 def _contents(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError([Fault(str(path), "", *TOO_LARGE)])
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError([Fault(str(path), "", "no such file", _ALLOWED)]) from None
     except UnicodeDecodeError as fault:

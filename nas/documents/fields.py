@@ -18,23 +18,31 @@ def marked(kind: type, data: Plain, at: KeyPath = ()) -> Iterator[tuple[KeyPath,
     `data` is what lies at the path `at`, right or wrong. It decides which plug-ins' fields follow, and how many items
     lists have; markers of fields that it does not mention are found as well.
     """
+    for path, _, marker in owned(kind, data, at):
+        yield path, marker
+
+
+def owned(kind: type, data: Plain, at: KeyPath = ()) -> Iterator[tuple[KeyPath, type, Marker]]:
+    """As `marked`, with the dataclass that has the field between path and marker; of a list's items, that of the
+    list.
+    """
     for name, hint in hints(kind).items():
-        yield from _inside(hint, data.get(name) if isinstance(data, dict) else None, (*at, name))
+        yield from _inside(hint, data.get(name) if isinstance(data, dict) else None, (*at, name), kind)
 
 
-def _inside(hint: object, value: Plain, at: KeyPath) -> Iterator[tuple[KeyPath, Marker]]:
+def _inside(hint: object, value: Plain, at: KeyPath, owner: type) -> Iterator[tuple[KeyPath, type, Marker]]:
     for kind, markers in readings(hint):
         for marker in markers:
-            yield at, marker
+            yield at, owner, marker
             # Only the value says which plug-in it is, and with that, which fields there are.
             if isinstance(marker, Plugged) and (plugged := marker.kind(value)) is not None:
-                yield from marked(plugged, value, at)
+                yield from owned(plugged, value, at)
         if is_options(kind):
-            yield from marked(kind, value, at)
+            yield from owned(kind, value, at)
         elif isinstance(value, list):
             # Of a union that may be one value or several, the branch with the items' type is meant.
             for position, (inner, item) in enumerate(zip(item_hints(kind, len(value)), value, strict=False)):
-                yield from _inside(inner, item, (*at, position))
+                yield from _inside(inner, item, (*at, position), owner)
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,7 @@ class Reaching(Marker):
 @final
 @dataclass(frozen=True)
 class MayChange(Marker):
-    """The value may change while a run is continued: where files lie, and who computes."""
+    """The value may change while a run is continued: where files lie, who computes, how long is measured at the end."""
 
 
 @final

@@ -31,6 +31,10 @@ _MOST = 100_000
 _DEEPEST = 64
 """Levels of lists and mappings: what reads them calls itself once for each."""
 _TOO_DEEP = ("lists or mappings nested too deep", f"at most {_DEEPEST} levels")
+LARGEST = 1 << 18
+"""Bytes of a document, or characters of a text: a parser in Python takes seconds for so many, and one is a few thousand
+long."""
+TOO_LARGE = (f"more than {LARGEST:,} bytes", f"at most {LARGEST:,} bytes")
 _LONGEST = 60
 """Characters of a value that a fault shows."""
 
@@ -65,6 +69,9 @@ class Loaded:
 def load(text: str, locate: Locate) -> Loaded:
     """Plain data and places of a YAML 1.2 text that holds one document. Never raises for what the text says."""
     loaded = Loaded(locate)
+    if len(text) > LARGEST:
+        loaded.faults.append(Fault(locate(0, 0), "", *TOO_LARGE))
+        return loaded
     yaml = YAML(typ="safe", pure=True)
     try:
         node = yaml.compose(text)

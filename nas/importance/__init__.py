@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import StrategyError
+from nas.importance._anew import Anew
 from nas.importance._base import Importance, Scored
 
-__all__ = ["Importance", "Scored", "find", "names"]
+__all__ = ["Anew", "Importance", "Scored", "find", "names"]
 
 
 def names() -> list[str]:

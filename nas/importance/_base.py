@@ -40,6 +40,13 @@ class Importance(ABC):
         embedding. The others leave it as it is.
         """
 
+    @property
+    def blockwise(self) -> bool:
+        """Whether scores of a block follow from it and the blocks before it alone, and `score` changes nothing: then
+        they can be taken while a supernet trains, and the blocks behind it are cut already.
+        """
+        return False
+
     def check(self, space: SearchSpace) -> None:  # noqa: B027  (most criteria take every space)
         """Raise `StrategyError` when this criterion has nothing to score in the space; known before anything trains."""
 

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from typing import Annotated, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
+from nas.numbers import Count, Images
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.supernets import Supernet
 from nas.supernets.decompositions import Factoring, Method, energies
 from nas.training.workplace import Workplace
+
+AWARE = ReadWith(Is("method", "aware_svd"))
 
 
 @final
@@ -36,8 +39,8 @@ class OfDirections(Importance):
     """
 
     method: Method = "svd"
-    images: Annotated[int, Field(ge=1)] = 256
-    batch: Annotated[int, Field(ge=1)] = 64
+    images: Annotated[Images, AWARE] = 256
+    batch: Annotated[Count, AWARE] = 64
 
     @override
     def check(self, space: SearchSpace) -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Annotated, final
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import override
 
+from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
+from nas.numbers import Count, Images, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
 from nas.supernets import Supernet
@@ -45,11 +46,11 @@ class FfnVotes(Importance):
                layer reads its first channels, without a gather
     """
 
-    images: Annotated[int, Field(ge=1)] = 1024
-    batch: Annotated[int, Field(ge=1)] = 64
-    spread: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    images: Images = 1024
+    batch: Count = 64
+    spread: Annotated[float, number(-1000, 1000), ReadWith(Is("soft", False))] = 1.0
     soft: bool = False
-    critical: Annotated[float, Field(gt=0, le=1)] = 1.0
+    critical: Annotated[float, above(0, 1)] = 1.0
     shared: bool = False
 
     @override
@@ -57,6 +58,11 @@ class FfnVotes(Importance):
         chosen = sorted({dimension(axis) for axis in space.axes})
         if not set(chosen) & set(SCORED):
             raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(SCORED)}")
+
+    @property
+    @override
+    def blockwise(self) -> bool:
+        return not self.shared
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:

@@ -17,6 +17,11 @@ from nas.training.workplace import Workplace
 class Given(Importance):
     """No scores, so that nothing is reordered."""
 
+    @property
+    @override
+    def blockwise(self) -> bool:
+        return True
+
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         return Scored({})

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from nas.documents.numbers import Positive
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
+from nas.numbers import Rate, Weight
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets import Supernet
@@ -49,8 +48,8 @@ class L1Gates(Importance):
     """
 
     training: Recipe = RECIPE
-    gate_lr: Positive = 1e-2
-    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    gate_lr: Rate = 1e-2
+    gamma: Weight = 1e-4
     where: Where = "produced"
 
     @override

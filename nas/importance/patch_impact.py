@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
 from nas import seeds
+from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
+from nas.numbers import Count, Images
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import POSITIONS, QUERIES, axis_name, dimension, index, is_position
 from nas.supernets import Supernet
@@ -32,6 +33,7 @@ from nas.training.workplace import Workplace
 Paths = Literal["exact", "summed", "mean"]
 Masks = Mapping[str, Sequence[int]]
 """Block -> positions of the tokens that it computes; a block that is left out computes all."""
+LOOKING, REACHING = ReadWith(IsNot("measure", "random")), ReadWith(Is("measure", "impact"))
 
 
 @final
@@ -47,10 +49,10 @@ class PatchImpact(Importance):
               random (by the run's seed: the baseline)
     """
 
-    images: Annotated[int, Field(ge=1)] = 256
-    batch: Annotated[int, Field(ge=1)] = 64
-    paths: Paths = "exact"
-    rollout: bool = False
+    images: Annotated[Images, LOOKING] = 256
+    batch: Annotated[Count, LOOKING] = 64
+    paths: Annotated[Paths, REACHING] = "exact"
+    rollout: Annotated[bool, REACHING] = False
     measure: Literal["impact", "attention", "random"] = "impact"
 
     @override
@@ -109,7 +111,7 @@ def reaches(
     attentions: Sequence[Tensor],
     masks: Sequence[Sequence[int] | None],
     *,
-    paths: Paths = "exact",
+    paths: Annotated[Paths, REACHING] = "exact",
     rollout: bool = False,
 ) -> list[Tensor]:
     """Per block t: sum over paths of heads through the later blocks of |A_t[:, i]|^2, float (B, N).

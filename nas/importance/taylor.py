@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
@@ -14,6 +13,7 @@ from nas import seeds
 from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
 from nas.importance._units import per_unit
+from nas.numbers import Count, Images
 from nas.supernets import Supernet
 from nas.tasks import Batch, Criterion
 from nas.training.workplace import Workplace
@@ -28,8 +28,8 @@ class Taylor(Importance):
     batch    images per gradient. The square is taken per batch, so this is part of the criterion
     """
 
-    images: Annotated[int, Field(ge=1)] = 1024
-    batch: Annotated[int, Field(ge=1)] = 64
+    images: Images = 1024
+    batch: Count = 64
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:

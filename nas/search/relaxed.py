@@ -11,15 +11,15 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
 from nas import seeds
+from nas.numbers import Rate
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
 from nas.search.search import Search
@@ -42,7 +42,7 @@ class Relaxed(Adopting):
     """
 
     training: Recipe = RECIPE
-    arch_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-2
+    arch_lr: Rate = 1e-2
     weights: bool = True
 
     guided: ClassVar[bool] = True

@@ -7,12 +7,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
+from nas.numbers import Count
 from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.trial import Trial
@@ -27,7 +27,7 @@ class Strategy(ABC):
     `trials` is the budget: architectures proposed, repeated ones included.
     """
 
-    trials: Annotated[int, Field(ge=1)] = 200
+    trials: Count = 200
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Sets of options with which `nas.testing.strategies.StrategySuite` tests this strategy."""
@@ -50,6 +50,11 @@ class Strategy(ABC):
         Its metrics then do not compare with those of other strategies in the same run, so neither takes over what the
         other has measured.
         """
+        return False
+
+    @property
+    def takes_prior(self) -> bool:
+        """Whether it learns from trials of earlier runs, `Problem.prior`."""
         return False
 
     def check(self, problem: Problem) -> None:  # noqa: B027  (most strategies take every problem)

@@ -14,10 +14,10 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
-from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
+from nas.numbers import Count, number
 from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.strategy import AskTell
@@ -38,8 +38,8 @@ class An(AskTell):
     Without an alpha, the least that the limit allows: one factor for the whole network.
     """
 
-    trials: Annotated[int, Field(ge=1)] = 1
-    alpha: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
+    trials: Count = 1
+    alpha: Annotated[float, number(1, 1e6)] | None = None
 
     guided: ClassVar[bool] = False
     searches: ClassVar[bool] = False

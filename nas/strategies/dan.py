@@ -20,13 +20,13 @@ from typing import Annotated, Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
-from nas.documents.numbers import Positive
+from nas.documents.conditions import Above, ReadWith
 from nas.errors import StrategyError
+from nas.numbers import Positive, Weight, above
 from nas.search.nested_gates import NestedGates, refuse_inexact
 from nas.search.problem import Problem
 from nas.search.relaxed import Relaxed, noise_generator
@@ -58,8 +58,8 @@ class Dan(Relaxed):
     small_ce     the mixture also learns from the targets
     """
 
-    gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    target: Annotated[float, Field(gt=0, le=1)] | Literal["limit"] | None = None
+    gamma: Weight = 1.0
+    target: Annotated[Annotated[float, above(0, 1)] | Literal["limit"] | None, ReadWith(Above("gamma", 0))] = None
     noise: Noise = "gumbel"
     temperature: tuple[Positive, Positive] = (5.0, 0.1)
     hard: bool = False

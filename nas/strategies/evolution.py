@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
 import numpy as np
-from pydantic import Field
 from typing_extensions import override
 
+from nas.documents.conditions import AtMost
+from nas.numbers import Count, Pair, Share
 from nas.search.feasible import draw, first_unseen, made_feasible, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import furthest_first
@@ -42,16 +43,21 @@ class Evolution(AskTell):
     own trials takes the place of the worst of them.
     """
 
-    population: Annotated[int, Field(ge=2)] = 50
-    sample: Annotated[int, Field(ge=1)] = 10
-    crossover: Annotated[float, Field(ge=0, le=1)] = 0.5
-    mutation: Annotated[float, Field(ge=0, le=1)] | None = None
+    population: Pair = 50
+    sample: Annotated[Count, AtMost("population")] = 10
+    crossover: Share = 0.5
+    mutation: Share | None = None
     parents: Literal["young", "elite"] = "young"
 
     examples = (
         {"trials": 150, "population": 20, "sample": 6},
         {"trials": 150, "population": 20, "sample": 6, "parents": "elite"},
     )
+
+    @property
+    @override
+    def takes_prior(self) -> bool:
+        return True
 
     @override
     def ask(self, search: Search, number: int) -> Architecture:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, final
 
-from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
+from nas.numbers import Pair, whole
 from nas.search.dispatch import Dispatcher, Job
 from nas.search.problem import Objective, Problem
 from nas.search.search import Search, Staged
@@ -36,14 +36,19 @@ class Halving(Strategy):
     """
 
     searcher: SearcherOptions = field(default="evolution", hash=False)
-    round: Annotated[int, Field(ge=2)] = 27
-    rungs: Annotated[int, Field(ge=2)] = 3
-    eta: Annotated[int, Field(ge=2)] = 3
+    round: Pair = 27
+    rungs: Annotated[int, whole(2, 20)] = 3
+    eta: Annotated[int, whole(2, 1000)] = 3
 
     examples = (
         {"trials": 150, "round": 9, "searcher": {"use": "evolution", "population": 20, "sample": 6}},
         {"trials": 150, "round": 8, "eta": 2, "rungs": 4, "searcher": {"use": "evolution", "population": 16}},
     )
+
+    @property
+    @override
+    def takes_prior(self) -> bool:
+        return proposing(self.searcher).takes_prior
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for several objectives, and for what the searcher refuses."""

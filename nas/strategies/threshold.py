@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
 import numpy as np
-from pydantic import Field
 from typing_extensions import override
 
+from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
+from nas.numbers import Count, below
 from nas.search.problem import Problem
 from nas.search.sizing import Scores, Sizing, scored
 from nas.searchspaces.architecture import Architecture
@@ -40,9 +41,11 @@ class Threshold(Sizing):
     """
 
     ranking: Ranking = "global"
-    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
-    round_to: Annotated[int, Field(ge=1)] = 1
-    min_keep: Annotated[int, Field(ge=1)] = 1
+    # Within one axis, a common factor changes no rank.
+    normalise: Annotated[bool, ReadWith(Is("ranking", "global", "global_per_kind"))] = False
+    ratio: Annotated[float, below(0, 1)] | None = None
+    round_to: Count = 1
+    min_keep: Count = 1
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` when nothing says how much to cut, or the criterion has nothing to score."""

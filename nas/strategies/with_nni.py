@@ -20,10 +20,11 @@ from typing import Annotated, Any, Literal, final
 import numpy as np
 from nni.algorithms.hpo import evolution_tuner, random_tuner, tpe_tuner
 from nni.common.hpo_utils import format_search_space
-from pydantic import Field
 from typing_extensions import override
 
+from nas.documents.conditions import AtMost, Is, ReadWith
 from nas.errors import StrategyError
+from nas.numbers import Count, Pair, Share
 from nas.search.feasible import draw, leader, near
 from nas.search.problem import Problem
 from nas.search.ranking import to_minimise
@@ -32,6 +33,8 @@ from nas.search.strategy import AskTell, Proposer
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 from nas.strategies._nni_experiment import Experiment, trials_of
+
+REGULARIZED = ReadWith(Is("sampler", "regularized_evolution"))
 
 
 @final
@@ -52,13 +55,13 @@ class WithNni(AskTell):
     """
 
     sampler: Literal["regularized_evolution", "tpe", "evolution", "random"] = "regularized_evolution"
-    startup: Annotated[int, Field(ge=1)] = 20
-    population: Annotated[int, Field(ge=2)] = 50
-    sample: Annotated[int, Field(ge=1)] = 10
-    mutation: Annotated[float, Field(ge=0, le=1)] | None = None
-    crossover: bool = False
+    startup: Annotated[Count, ReadWith(Is("sampler", "tpe"))] = 20
+    population: Annotated[Pair, ReadWith(Is("sampler", "regularized_evolution", "evolution"))] = 50
+    sample: Annotated[Count, REGULARIZED, AtMost("population")] = 10
+    mutation: Annotated[Share | None, REGULARIZED] = None
+    crossover: Annotated[bool, REGULARIZED] = False
     mode: Literal["search", "experiment"] = "search"
-    experiment: Experiment = field(default_factory=Experiment)
+    experiment: Annotated[Experiment, ReadWith(Is("mode", "experiment"))] = field(default_factory=Experiment)
 
     examples = (
         {"trials": 80, "population": 20, "sample": 6},

@@ -39,6 +39,11 @@ class Selection:
         self.changes += 1
         self._orders |= {axis: order.tolist() for axis, order in orders.items()}
 
+    def forget(self, axis: str) -> None:
+        """Remember no order of an axis."""
+        self.changes += 1
+        self._orders.pop(axis, None)
+
     def follow(self, moved: Mapping[str, Tensor]) -> None:
         """Keep remembered orders valid when the axes that they select from are permuted."""
         self.changes += 1

@@ -34,6 +34,12 @@ class Cut:
         """Units of `atom` that stay."""
         return self.frame.size(atom, self.sizes)
 
+    def listed(self, atom: str) -> Tensor | None:
+        """The units of `atom` that stay, where they are listed: for itself, or for the axis that it follows."""
+        if atom in self.sizes or atom in self.selections:
+            return self.selections.get(atom)
+        return self.selections.get(self.frame.within.get(atom, ""))
+
     def touches(self, entry: Entry) -> bool:
         """Whether the parameter of `entry` loses anything."""
         return any(self.size(atom) < self.frame.full(atom) for atom in entry.atoms)
@@ -46,8 +52,8 @@ def cut(tensor: Tensor, dims: tuple[tuple[str, ...], ...], keep: Cut) -> Tensor:
     for position, atom in enumerate(atoms):
         kept = keep.size(atom)
         # Listed units are copied; first ones are a view, and the whole axis is left alone.
-        if atom in keep.selections:
-            sliced = sliced.index_select(position, keep.selections[atom])
+        if (listed := keep.listed(atom)) is not None:
+            sliced = sliced.index_select(position, listed)
         elif kept < sliced.shape[position]:
             sliced = sliced.narrow(position, 0, kept)
     return sliced.reshape([math.prod(keep.size(atom) for atom in dim) for dim in dims]).contiguous()

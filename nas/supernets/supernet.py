@@ -93,7 +93,7 @@ class Supernet(nn.Module):
         function as it is. Tokens and the inputs of single layers cannot be permuted; their order is remembered in
         `selection`. Equal scores keep their order. Raises ModelError for an unknown axis or a wrong number of scores.
         """
-        orders = {axis: self._order(axis, scores) for axis, scores in importance.items()}
+        orders = {axis: self.order(axis, scores) for axis, scores in importance.items()}
         fixed = {axis: order for axis, order in orders.items() if self.selection.selects(axis)}
         self._refuse_packed(orders)
         moved = {axis: order for axis, order in orders.items() if axis not in fixed}
@@ -189,7 +189,8 @@ class Supernet(nn.Module):
                 return carve(self._whole, parameters, keep)
         return carve(self._whole, parameters, keep)
 
-    def _order(self, axis: str, scores: Tensor) -> Tensor:
+    def order(self, axis: str, scores: Tensor) -> Tensor:
+        """The units of an axis by descending scores, protected ones first. Raises ModelError as `reorder` does."""
         frame = self.table.frame
         if not self.orders(axis):
             raise ModelError(f"reorder: the units of '{axis}' have no order on this model")

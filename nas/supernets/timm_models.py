@@ -30,6 +30,12 @@ NOT_SHAPES = frozenset(
 """Arguments of `timm.create_model` that load files or wrap the model, instead of saying what it is."""
 FILLING = frozenset({Tensor.uniform_, Tensor.normal_, Tensor.erfinv_, Tensor.mul_, Tensor.add_, Tensor.clamp_})
 """What draws from a truncated normal distribution, as timm's models start from."""
+BLOCKS = 256
+"""Most blocks of a model, or of one of its stages: building one takes milliseconds, and its axes grow with them."""
+SIZE = 2**24
+"""Most of every other size that an argument says."""
+PARAMETERS = 10**10
+"""Most parameters of a model; the largest of timm's have half as many."""
 
 
 def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
@@ -42,6 +48,7 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
         raise ModelError(
             f"model_args may not hold {', '.join(sorted(wrong))}: they say what a model is, not what to load"
         )
+    _refuse_endless(model_args)
     try:
         built: nn.Module = timm.create_model(model, pretrained=pretrained, **model_args)
     except OSError as wrong_file:
@@ -58,9 +65,15 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
 
 
 def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
-    """A timm model that has shapes and no values: nothing is allocated. Raises as `build` does."""
+    """A timm model that has shapes and no values: nothing is allocated. Raises as `build` does, and for a model that no
+    machine holds.
+    """
     with torch.device("meta"), _Unfilled():
-        return build(model, model_args)
+        outlined = build(model, model_args)
+    parameters = sum(parameter.numel() for parameter in outlined.parameters())
+    if parameters > PARAMETERS:
+        raise ModelError(f"{model} with these model_args has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
+    return outlined
 
 
 @final
@@ -97,6 +110,15 @@ def differs(model: nn.Module, name: str, model_args: Mapping[str, Any]) -> str:
             if here.get(key) != there.get(key):
                 return f"{what} {key} = {here.get(key)}, by the space {there.get(key)}"
     return ""
+
+
+def _refuse_endless(model_args: Mapping[str, Any]) -> None:
+    """Raise ModelError for sizes that a constructor would work on without end."""
+    for name, value in model_args.items():
+        most = BLOCKS if name in ("depth", "depths") else SIZE
+        sizes = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(size, int | float) and not abs(size) <= most for size in sizes):
+            raise ModelError(f"model_args: '{name}' is {value}; allowed: sizes up to {most}")
 
 
 def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:

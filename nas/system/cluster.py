@@ -22,6 +22,7 @@ from typing import Annotated, Any, final
 from pydantic import AfterValidator, Field
 
 from nas.errors import ClusterError
+from nas.numbers import above, number, whole
 
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 ON_HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
@@ -54,9 +55,9 @@ class Cluster:
     """
 
     address: Annotated[str, Field(min_length=1)] = "local"
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0), AfterValidator(_sharable)] = 0
-    retries: Annotated[int, Field(ge=0)] = 2
+    cpus: Annotated[float, above(0, 4096)] = 1
+    gpus: Annotated[float, number(0, 4096), AfterValidator(_sharable)] = 0
+    retries: Annotated[int, whole(0, 1000)] = 2
     storage: str | None = None
 
     @property

@@ -29,6 +29,7 @@ from nas.training.bar import Bar
 from nas.training.fit_call import FitCall
 from nas.training.history import Epoch, History
 from nas.training.optimiser import adamw, learning_rate
+from nas.training.phased import Phased
 from nas.training.ranks import Ranks
 from nas.training.step import StepContext
 
@@ -131,6 +132,8 @@ class _Run:
         """One pass over the training split, and the evaluation after it."""
         start = time.perf_counter()
         self.module.train()
+        if isinstance(self.module, Phased):
+            self.module.begin(epoch)
         # Ranks begin an epoch alike, whatever their buffers saw in the one before.
         self.runtime.ranks.level(self.module)
         _refresh(self.runtime, self.module)

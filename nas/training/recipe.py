@@ -8,6 +8,13 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from nas.data import Augment
+from nas.documents.conditions import Above, ReadWith
+from nas.numbers import Count, Positive, Rate, below, number, whole
+
+TRAINED = ReadWith(Above("epochs", 0))
+"""What says how to learn is read where something learns. Rates and sizes may stand with 0 epochs: a study whose recipe
+is written out is run without one of its trainings by `--set supernet.epochs=0` alone.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,18 +38,18 @@ class Recipe:
 
     # Not final: a stage of a study adds its own keys to these in the same YAML mapping, by inheritance.
 
-    epochs: Annotated[int, Field(ge=0)] = 40
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-3
-    batch: Annotated[int, Field(ge=1)] = 32
-    accumulate: Annotated[int, Field(ge=1)] = 1
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
-    warmup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
-    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    cutmix: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    augment: Augment = "none"
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    epochs: Annotated[int, whole(0, 1_000_000)] = 40
+    lr: Rate = 3e-3
+    batch: Count = 32
+    accumulate: Count = 1
+    weight_decay: Annotated[float, number(0, 1000)] = 0.05
+    warmup: Annotated[float, number(0, 1_000_000)] = 5
+    smoothing: Annotated[float, below(0, 1), TRAINED] = 0.0
+    mixup: Annotated[float, number(0, 1000), TRAINED] = 0.0
+    cutmix: Annotated[float, number(0, 1000), TRAINED] = 0.0
+    augment: Annotated[Augment, TRAINED] = "none"
+    ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, TRAINED] = None
+    clip: Positive | None = 1.0
     amp: bool = True
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -239,3 +239,17 @@ def test_a_number_that_cannot_be_read_is_not_found_missing_too(number):
     assert found.startswith(f"<text>:3:11: recipe.epochs: found {number[:20]}")
     assert found.endswith("; allowed: a whole number of at most 64 bits")
     assert len(found) < 150
+
+
+def test_a_document_is_too_large_before_it_is_parsed(tmp_path: Path) -> None:
+    """30 MB of comments took 49 s; a text of the greatest length takes some."""
+    file = tmp_path / "study.yaml"
+    file.write_text("# " + "c" * 1_000_000)
+    with pytest.raises(ConfigError, match=r"study.yaml: found more than 262,144 bytes; allowed: at most 262,144 bytes"):
+        read(file)
+    with pytest.raises(ConfigError, match="<text>:1:1: found more than 262,144 bytes"):
+        read("\n# " + "c" * 1_000_000)
+    with pytest.raises(ConfigError, match="--set a: found more than"):
+        read("{}").override({"a": "c" * 1_000_000})
+    file.write_text("a: 1 # " + "c" * 100_000)
+    assert read(file).data == {"a": 1}

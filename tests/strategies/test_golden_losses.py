@@ -16,6 +16,7 @@ from nas.importance.l1_gates import L1Gates, L1Step
 from nas.importance.patch_impact import PatchImpact
 from nas.strategies.dan import Dan, DanStep
 from nas.strategies.tolerance.slimming import Growth, Slimming
+from nas.strategies.tolerance.tuning import Tuning
 from nas.testing.relaxed import Bench
 from nas.training import Recipe, Step
 from nas.training.objectives.relaxation import Relaxation, relax
@@ -66,7 +67,7 @@ def _errors(tolerance: float) -> list[float]:
     rate would turn that into an error of its own, another one on every processor.
     """
     bench = Bench("tokens")
-    growth = Growth(2, "relative", Recipe(epochs=2, lr=1e-5, batch=16, warmup=0), PatchImpact(images=32))
+    growth = Growth(2, "relative", Tuning(epochs=2, lr=1e-5, batch=16, warmup=0), PatchImpact(images=32))
     slimming = Slimming(growth, bench.supernet, bench.work)
     slimming.run(tolerance, {})
     return [row.loss for row in slimming.history]

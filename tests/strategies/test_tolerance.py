@@ -12,7 +12,8 @@ import torch
 
 from nas.errors import StrategyError
 from nas.searchspaces import Limit
-from nas.strategies.tolerance.strategy import TUNING, Tolerance
+from nas.strategies.tolerance.strategy import Tolerance
+from nas.strategies.tolerance.tuning import Tuning
 from nas.testing.relaxed import Bench
 from nas.training import Runtime
 
@@ -22,7 +23,7 @@ IMPACT = {"use": "patch_impact", "images": 32}
 def slim(**options: Any) -> tuple[Bench, Any]:
     bench = Bench("tokens")
     bench.search.problem = replace(bench.problem, limit=options.pop("limit", None))
-    given = {"grow": 2, "training": replace(TUNING, epochs=1, batch=16), "importance": IMPACT} | options
+    given = {"grow": 2, "training": Tuning(epochs=1, batch=16), "importance": IMPACT} | options
     (trial,) = bench.run(Tolerance(**given))
     return bench, trial
 
@@ -43,7 +44,7 @@ def test_tokens_nest_and_errors_are_within_the_tolerance() -> None:
 
 def test_a_killed_search_ends_the_same(tmp_path: Path) -> None:
     """Killed after its first block, it goes on with the second, and ends with the same tokens and weights."""
-    options = Tolerance(grow=2, tolerance=1e-4, training=replace(TUNING, epochs=1, batch=16), importance=IMPACT)
+    options = Tolerance(grow=2, tolerance=1e-4, training=Tuning(epochs=1, batch=16), importance=IMPACT)
     whole = Bench("tokens")
     (expected,) = whole.run(options)
     file = tmp_path / "slimming.safetensors"
@@ -88,14 +89,14 @@ def test_tuning_a_block_lowers_its_error() -> None:
     """The same tokens, with and without fine-tuning on cached inputs."""
     errors = []
     for epochs in (0, 8):
-        training = replace(TUNING, epochs=epochs, batch=16, lr=1e-3)
+        training = Tuning(epochs=epochs, batch=16, lr=1e-3)
         errors.append(slim(tolerance=1e9, grow=1, training=training)[1].notes["errors"]["1"])
     assert errors[1] < errors[0]
 
 
 @pytest.mark.parametrize("error", ["relative", "mse", "sum"])
 def test_errors_are_of_the_asked_kind(error: str) -> None:
-    _, trial = slim(tolerance=1e9, error=error, training=replace(TUNING, epochs=0, batch=16))
+    _, trial = slim(tolerance=1e9, error=error, training=Tuning(epochs=0, batch=16))
     assert trial.notes["errors"]["1"] > 0
 
 
@@ -111,3 +112,13 @@ def test_what_it_cannot_slim_is_refused() -> None:
     tight = replace(bench.problem, limit=Limit(bench.supernet.cost, macs="13%"))
     with pytest.raises(StrategyError, match="the fewest tokens everywhere do not meet the limit"):
         Tolerance().check(tight)
+
+
+def test_a_block_is_tuned_for_epochs_of_the_training_images_as_far_as_the_steps_go() -> None:
+    """256 calibration images in batches of 64 are four steps a pass."""
+    assert Tuning().passes(256, 1221) == 15  # of 60 steps, three epochs of 1,221 images; not 12, three of 256
+    assert Tuning().passes(256, 256) == 3
+    assert Tuning().passes(256, 1_281_167) == 125  # 500 steps
+    assert Tuning(steps=50).passes(256, 1_281_167) == 13
+    assert Tuning(accumulate=2).passes(256, 1221) == 15
+    assert Tuning(epochs=0).passes(256, 1221) == 0

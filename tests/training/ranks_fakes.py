@@ -17,6 +17,7 @@ from training_fakes import make_data, make_net
 
 from nas.tasks import Batch
 from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, StepContext, fit
+from nas.training.objectives.gradual import Gradual
 from nas.training.objectives.separate_norms import SeparateNorms
 from nas.training.ranks import Ranks
 from nas.training.rules import find
@@ -74,7 +75,7 @@ def trainee(kind: str) -> tuple[nn.Module, Step]:
     if kind in ("uniform", "sandwich", "adjoined"):
         return supernet, find(kind)().step(supernet.space)
     if kind == "gradual":
-        return SeparateNorms(supernet, small), AdjoinedStep(small, large, small_ce=True, stages=(large,))
+        return Gradual(SeparateNorms(supernet), small), AdjoinedStep(small, large, small_ce=True)
     if kind == "distilled":
         return supernet.extract(small), DistilledStep(supernet.extract(large).double())
     return supernet.model, PlainStep()

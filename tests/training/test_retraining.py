@@ -111,7 +111,7 @@ def test_separate_norms_start_as_the_shared_ones_and_belong_to_the_small_network
     net, images = make_vit().eval(), first_batch().inputs
     small, large = net.space.smallest, net.space.largest
     before = {architecture: net(images, architecture) for architecture in (small, large)}
-    pair = SeparateNorms(net, small)
+    pair = SeparateNorms(net)
     for architecture, outputs in before.items():
         assert torch.equal(pair(images, architecture), outputs)
     moved(pair)
@@ -123,7 +123,7 @@ def test_separate_norms_start_as_the_shared_ones_and_belong_to_the_small_network
 def test_the_extracted_small_network_has_norms_of_its_own() -> None:
     net, images = make_vit(), first_batch().inputs
     small = net.space.smallest
-    pair = moved(SeparateNorms(net, small)).eval()
+    pair = moved(SeparateNorms(net)).eval()
     extracted = pair.extract(small)
     with torch.no_grad():
         assert torch.equal(extracted(images), pair(images, small))
@@ -139,7 +139,7 @@ def test_retraining_with_separate_norms_is_another_training(ema: float | None) -
 
     def trained(separate: bool) -> tuple[nn.Module, Supernet]:
         net = make_vit()
-        module = SeparateNorms(net, net.space.smallest) if separate else net
+        module = SeparateNorms(net) if separate else net
         step = AdjoinedStep(net.space.smallest, net.space.largest)
         fit(FitCall(module, step, make_data(), recipe, 0), Runtime(progress=False))
         return module.extract(net.space.smallest), net
@@ -154,7 +154,7 @@ def test_retraining_with_separate_norms_is_another_training(ema: float | None) -
 def test_separate_norms_resume_from_their_checkpoint(tmp_path: Path) -> None:
     def trained(checkpoint: Path | None, stop: int | None = None) -> nn.Module:
         net = make_vit()
-        pair = SeparateNorms(net, net.space.smallest)
+        pair = SeparateNorms(net)
 
         def on_epoch(epoch: Epoch) -> None:
             if epoch.epoch == stop:

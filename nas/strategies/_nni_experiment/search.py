@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Any, final
 
 import torch
-from pydantic import Field
 
 from nas.errors import StrategyError
+from nas.numbers import Count, Workers
 from nas.search.dispatch import Dispatcher, Job
 from nas.search.search import Search
 from nas.search.strategy import AskTell
@@ -40,8 +40,8 @@ class Experiment:
     training   of each candidate, from its weights in the supernet, with the task's criterion alone
     """
 
-    workers: Annotated[int, Field(ge=1)] = 1
-    round: Annotated[int, Field(ge=1)] = 4
+    workers: Workers = 1
+    round: Count = 4
     training: Recipe = RECIPE
 
 

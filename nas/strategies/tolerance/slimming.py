@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -20,9 +20,10 @@ from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, dimension, index
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
+from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
 from nas.tasks import Batch
-from nas.training import Epoch, FitCall, History, Recipe, Runtime, StepContext, fit
+from nas.training import Epoch, FitCall, History, Runtime, StepContext, fit
 from nas.training import checkpoint as checkpoints
 from nas.training.workplace import Workplace
 
@@ -36,7 +37,7 @@ class Growth:
 
     grow: int
     error: Error
-    training: Recipe
+    training: Tuning
     impact: PatchImpact
 
 
@@ -204,7 +205,9 @@ class _Pair:
         self.supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
         title = f"{self.work.runtime.title} {self.paths[0]}"
         runtime = Runtime(device=self.work.runtime.device, title=title, progress=False)
-        fit(FitCall(self.supernet, self, data, self.growth.training, self.work.seed), runtime)
+        training = self.growth.training
+        recipe = replace(training, epochs=training.passes(len(data), len(self.work.data.train)))
+        fit(FitCall(self.supernet, self, data, recipe, self.work.seed), runtime)
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
         """The step of `fit`: yields the error."""

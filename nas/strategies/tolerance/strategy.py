@@ -11,14 +11,14 @@ raising the tolerance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, ClassVar, final
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, final
 
-from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.importance.patch_impact import PatchImpact
+from nas.numbers import Count, Positive
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
 from nas.search.search import Search
@@ -27,10 +27,10 @@ from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, index
 from nas.searchspaces.space import SearchSpace
 from nas.strategies.tolerance.slimming import Error, Growth, Slimming, queries_per_block
+from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
-from nas.training import Recipe
 
-TUNING = Recipe(epochs=3, lr=1e-4, batch=64, warmup=0)
+TUNING = Tuning()
 STEEPER = 1.5
 """By how much the tolerance rises while the limit is not met."""
 LEAST = 0.002
@@ -48,18 +48,18 @@ class Tolerance(Adopting):
     grow         tokens that a block gains at a time
     error        of the next block's output: squared, over the squared original (relative), per element (mse), or per
                  image (sum)
-    training     of one block, after each growth
+    training     of one block, after each growth: see `Tuning`
     importance   patch_impact, and its options
     """
 
-    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    grow: Annotated[int, Field(ge=1)] = 10
+    tolerance: Positive | None = None
+    grow: Count = 10
     error: Error = "relative"
-    training: Recipe = TUNING
+    training: Tuning = TUNING
     importance: CriterionOptions = "patch_impact"
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"grow": 4, "training": replace(TUNING, batch=16), "importance": {"use": "patch_impact", "images": 32}},
+        {"grow": 4, "training": Tuning(batch=16), "importance": {"use": "patch_impact", "images": 32}},
     )
 
     def check(self, problem: Problem) -> None:

@@ -22,9 +22,11 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import AfterValidator, Field
 from typing_extensions import override
 
+from nas.documents.conditions import Is, ReadWith
 from nas.documents.markers import JournalOrUrl
 from nas.errors import SpaceError, StrategyError
 from nas.foreign import named
+from nas.numbers import Count, Pair
 from nas.search.feasible import draw, leader, near, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import best_first, to_minimise
@@ -68,8 +70,8 @@ class WithOptuna(AskTell):
     """
 
     sampler: Annotated[str | Mapping[str, Any], AfterValidator(_known)] = "tpe"
-    startup: Annotated[int, Field(ge=1)] = 10
-    population: Annotated[int, Field(ge=2)] = 20
+    startup: Annotated[Count, ReadWith(Is("sampler", "tpe", "gp"))] = 10
+    population: Annotated[Pair, ReadWith(Is("sampler", "nsga2", "nsga3"))] = 20
     storage: Annotated[str, Field(min_length=1), JournalOrUrl()] | None = None
     study: Annotated[str, AfterValidator(named)] | None = None
 
@@ -80,6 +82,11 @@ class WithOptuna(AskTell):
         {"trials": 150, "sampler": "nsga3", "population": 12},
         {"trials": 150, "sampler": {"use": "NSGAIISampler", "population_size": 12}},
     )
+
+    @property
+    @override
+    def takes_prior(self) -> bool:
+        return True
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for a sampler that cannot search the problem, `StoreError` for a storage that does not

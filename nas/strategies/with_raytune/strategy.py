@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, final
 
 import ray
-from pydantic import Field
 from ray.exceptions import RayActorError
 from typing_extensions import override
 
+from nas.documents.conditions import Is, ReadWith
 from nas.documents.markers import OnCluster
 from nas.errors import ClusterError, StrategyError
+from nas.numbers import Count, Workers, whole
 from nas.search.dispatch import Dispatcher
 from nas.search.problem import Problem
 from nas.search.search import Search, Staged
@@ -34,6 +35,8 @@ PATIENCE = 30.0
 
 GRACE = 5.0
 """Seconds for workers to finish what they measure when a search is given up."""
+
+RACING = ReadWith(Is("asha", True))
 
 
 @final
@@ -55,16 +58,21 @@ class WithRaytune(Strategy):
     """
 
     searcher: SearcherOptions = "evolution"
-    workers: Annotated[int, Field(ge=1)] = 2
+    workers: Workers = 2
     mode: Literal["deterministic", "free"] = "deterministic"
-    round: Annotated[int, Field(ge=1)] = 10
+    round: Annotated[Count, ReadWith(Is("mode", "deterministic"))] = 10
     asha: bool = False
-    rungs: Annotated[int, Field(ge=2)] = 3
-    eta: Annotated[int, Field(ge=2)] = 3
+    rungs: Annotated[int, whole(2, 20), RACING] = 3
+    eta: Annotated[int, whole(2, 1000), RACING] = 3
     ray: Annotated[Cluster, OnCluster()] = field(default_factory=Cluster)
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     """Its suite starts Ray once for all tests, see tests/strategies/test_with_raytune.py."""
+
+    @property
+    @override
+    def takes_prior(self) -> bool:
+        return proposing(self.searcher).takes_prior
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for options that exclude each other or a problem that the searcher cannot search, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from nas import quantities
@@ -30,6 +31,25 @@ def amount_faults(document: Document, task: Task | None) -> list[Fault]:
         elif isinstance(marker, QuantityGoals) and task is not None:
             faults += _unknown(document, path, mapping, _goals(task))
     return faults
+
+
+def idle_bounds(document: Document) -> list[Fault]:
+    """Bounds that every architecture keeps to: a limit that limits nothing is none that anybody wants."""
+    faults = []
+    for path, marker in marked(StudyConfig, document.data):
+        bounds = document.get(path)
+        if isinstance(marker, QuantityBounds) and isinstance(bounds, dict):
+            faults += [
+                document.fault((*path, name), f"{shown(bound)}, which bounds nothing", "a most, or a least above 0")
+                for name, bound in bounds.items()
+                if isinstance(bound, list) and len(bound) == 2 and bound[1] is None and _none(bound[0])
+            ]
+    return faults
+
+
+def _none(amount: object) -> bool:
+    """Whether an amount is left open, or 0 of whatever unit."""
+    return amount is None or re.fullmatch(r"\s*[-+]?0*\.?0*\s*\D*", str(amount)) is not None
 
 
 def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> list[Fault]:

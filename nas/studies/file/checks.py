@@ -13,8 +13,9 @@ from nas.importance import Importance
 from nas.search import Objective, Problem, Strategy
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import amount_faults
-from nas.studies.file.config import BASELINE, StudyConfig
+from nas.studies.file.config import BASELINE, RetrainSpec, StudyConfig
 from nas.tasks import Task
+from nas.training.objectives.gradual import stages
 
 
 def misstated(document: Document, task: Task | None) -> list[Fault]:
@@ -49,6 +50,25 @@ def unfit(
             check()
         except (ClusterError, StrategyError, StoreError) as refusal:
             faults.append(document.refused((key,), refusal, "what fits the space, the limit and the objectives"))
+    return faults
+
+
+def too_gradual(document: Document, spec: RetrainSpec, reordering: Importance, space: SearchSpace) -> list[Fault]:
+    """What keeps the winner of a gradual retraining from learning, or its units from being put in order anew."""
+    if not spec.gradual:
+        return []
+    faults = []
+    blocks = len(stages(space, space.smallest))
+    if spec.epochs < blocks:
+        found = f"{spec.epochs}, with gradual: true, which cuts {blocks} blocks, one per epoch"
+        faults.append(document.fault(("retrain", "epochs"), found, f"at least {blocks}: the winner learns in the last"))
+    try:
+        if not reordering.blockwise:
+            raise StrategyError("scores that follow from later blocks too, which are cut by then, or that move units")
+        reordering.check(space)
+    except StrategyError as refusal:
+        allowed = "a criterion that sees a block and those before it, and that scores the space: ffn_votes, given"
+        faults.append(document.refused(("retrain", "importance"), refusal, allowed))
     return faults
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from nas import importance, search, tasks
 from nas.data import DataSpec
+from nas.documents.conditions import Above, Absent, Given, Is, IsNot, Offers, ReadWith
 from nas.documents.markers import (
     DatabaseUrl,
     FileOrMapping,
@@ -22,9 +23,10 @@ from nas.documents.markers import (
     QuantityGoals,
     RunPath,
 )
-from nas.documents.numbers import Positive
+from nas.numbers import Count, Positive, Share, Workers, above, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
+from nas.training.recipe import TRAINED
 
 
 def _matching(pattern: str, allowed: str) -> AfterValidator:
@@ -69,6 +71,8 @@ IMPORTANCE = Plugged("importance", importance.names, importance.find)
 TASK = Plugged("task", tasks.names, tasks.find)
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
+ADJOINED, DISTILLED = ReadWith(Is("loss", "adjoined")), ReadWith(Is("loss", "distilled"))
+ON_WORKERS = ReadWith(*(Above(f"/{stage}.workers", 1) for stage in ("base", "supernet", "retrain")))
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class StageRecipe(Recipe):
               that the result is that of one, but for rounding and for what is random in the module (dropout)
     """
 
-    workers: Annotated[int, Field(ge=1), MayChange()] = 1
+    workers: Annotated[Workers, MayChange()] = 1
 
 
 @final
@@ -93,7 +97,7 @@ class BaseSpec(StageRecipe):
     epochs       of training after that; 0 takes the weights as they are
     """
 
-    pretrained: bool = False
+    pretrained: Annotated[bool, ReadWith(Absent("checkpoint"))] = False
     checkpoint: Annotated[str, FilePath()] | None = None
 
 
@@ -107,8 +111,8 @@ class SupernetSpec(StageRecipe):
     within_limit   draw random sub-networks only from those within the study's limit
     """
 
-    rule: Annotated[Plugin, RULE] = "sandwich"
-    within_limit: bool = False
+    rule: Annotated[Plugin, RULE, TRAINED] = "sandwich"
+    within_limit: Annotated[bool, TRAINED, ReadWith(Given("/limit"))] = False
 
 
 @final
@@ -119,17 +123,22 @@ class RetrainSpec(StageRecipe):
     loss                  adjoined (with the largest network of the supernet), distilled (from the base model) or plain
     detach, small_ce      switches of the adjoined loss, see `nas.training.adjoined_loss`
     separate_norms        in adjoined retraining, the winner learns norm parameters of its own
-    gradual               in adjoined retraining, one block is cut per epoch, the last one first
     weight, temperature   of the distilled loss, see `nas.training.distillation_loss`
+    gradual               one block is cut per epoch, the last one first, and what is left learns meanwhile; the epochs
+                          after that recover (MCF's schedule)
+    importance            of a gradual retraining: the criterion (ffn_votes, magnitude) by which the units of a block
+                          are put in order anew before it is cut, on the network as it then is; by default they stay in
+                          the order that the search left
     """
 
     loss: RetrainLoss = "adjoined"
-    detach: bool = False
-    small_ce: bool = False
-    separate_norms: bool = False
-    gradual: bool = False
-    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
-    temperature: Positive = 1.0
+    detach: Annotated[bool, ADJOINED] = False
+    small_ce: Annotated[bool, ADJOINED] = False
+    separate_norms: Annotated[bool, ADJOINED] = False
+    weight: Annotated[Share, DISTILLED] = 0.5
+    temperature: Annotated[Positive, DISTILLED] = 1.0
+    gradual: Annotated[bool, TRAINED] = False
+    importance: Annotated[Plugin, IMPORTANCE, ReadWith(Is("gradual", True))] = "given"
 
 
 MOST_IMAGES = 16_384
@@ -195,7 +204,7 @@ class StudyConfig:
     data: DataSpec
     task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
-    baseline: Annotated[int, Field(ge=1)] | None = None
+    baseline: Annotated[Count | None, ReadWith(IsNot("strategy", BASELINE))] = None
     objectives: Annotated[
         Mapping[str, Literal["max", "min"]],
         _filled("at least one objective, such as {accuracy: max}"),
@@ -206,7 +215,12 @@ class StudyConfig:
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: Annotated[LatencySpec, MayChange()] = LatencySpec()
-    warm_start: tuple[Annotated[Name, RunPath()], ...] = ()
+    warm_start: Annotated[
+        tuple[Annotated[Name, RunPath()], ...],
+        ReadWith(
+            Offers("strategy", "takes_prior", "a strategy that learns from earlier runs, such as tpe or evolution")
+        ),
+    ] = ()
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[
         str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits, dots, - and _, at most 64")
@@ -214,8 +228,8 @@ class StudyConfig:
     folder: Annotated[Name, MayChange()] | None = None
     store: Annotated[Name, DatabaseUrl()] | None = None
     device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
-    threads: Annotated[int, Field(ge=1), MayChange()] | None = None
-    ray: Annotated[Cluster, MayChange(), OnCluster()] = field(default_factory=Cluster)
+    threads: Annotated[int, whole(1, 1024), MayChange()] | None = None
+    ray: Annotated[Cluster, MayChange(), OnCluster(), ON_WORKERS] = field(default_factory=Cluster)
 
     @property
     def strategy_name(self) -> str:

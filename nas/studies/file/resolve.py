@@ -16,12 +16,14 @@ from typing import Any, Literal, final
 from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
 from nas.documents.lookup import Lookup
 from nas.documents.plugged import read_plugin
+from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
 from nas.importance import Importance
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
-from nas.studies.file.checks import misstated, unfit
-from nas.studies.file.config import IMPORTANCE, RULE, STRATEGY, TASK, StudyConfig, SupernetSpec
+from nas.studies.file.amounts import idle_bounds
+from nas.studies.file.checks import misstated, too_gradual, unfit
+from nas.studies.file.config import IMPORTANCE, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
@@ -47,6 +49,8 @@ class Resolved:
     limit: Limit | None
     strategy: Strategy
     importance: Importance
+    reordering: Importance
+    """Of the units of a block, before a gradual retraining cuts it."""
     rule: SupernetRule
     task: Task
     facts: Facts
@@ -68,19 +72,19 @@ def resolve(
     path_or_text: str | Path,
     overrides: Sequence[str] | Mapping[str, str] = (),
     *,
-    finished: Collection[str] = (),
+    finished: Collection[str] | None = None,
     trust: bool = False,
 ) -> Resolved:
     """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
-    files and of earlier runs, may be gone. With `trust`, the trials of earlier runs may lie on hosts that their folders
-    name.
+    files and of earlier runs, may be gone; None stands for a study that is not a run's own. With `trust`, the trials of
+    earlier runs may lie on hosts that their folders name.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     document = read(path_or_text)
     lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
-    document, faults = absolute(_titled(document), lookup, finished)
+    document, faults = absolute(_titled(document), lookup, finished or ())
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
@@ -91,10 +95,20 @@ def resolve(
     faults += wrong
     criterion, wrong = read_plugin(document, ("importance",), IMPORTANCE, default=str(StudyConfig.importance))
     faults += wrong
+    reordering, wrong = read_plugin(
+        document, ("retrain", "importance"), IMPORTANCE, default=str(RetrainSpec.importance)
+    )
+    faults += wrong
     task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += [*wrong, *misstated(document, task)]
     subject, wrong = subject_of(document, task)
     faults += wrong
+    # What a run was begun with is not questioned again: versions before this one let it begin.
+    if finished is None:
+        faults += untied(document, StudyConfig, {fault.key for fault in faults})
+        faults += idle_bounds(document)
+        if config and reordering and subject:
+            faults += too_gradual(document, config.retrain, reordering, subject.space)
 
     if config and task and not config.objectives:
         config = replace(config, objectives=_default_objective(task))
@@ -104,19 +118,22 @@ def resolve(
     assert strategy is not None
     assert rule is not None
     assert criterion is not None
+    assert reordering is not None
     assert task is not None
     assert subject is not None
     space, cost, limit = subject.space, subject.cost, subject.limit
-    prior = [] if "prepare" in finished else priors(document, config.warm_start, space, cost, limit, trust=trust)
+    prepared = "prepare" in (finished or ())
+    prior = [] if prepared else priors(document, config.warm_start, space, cost, limit, trust=trust)
     return Resolved(
         document=document,
         config=config,
-        settings=settings(config, strategy, rule, criterion, task),
+        settings=settings(config, strategy, rule, criterion, reordering, task),
         space=space,
         cost=cost,
         limit=limit,
         strategy=strategy,
         importance=criterion,
+        reordering=reordering,
         rule=rule,
         task=task,
         facts=subject.facts,

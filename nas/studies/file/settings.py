@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic_core import to_jsonable_python
 
-from nas.documents.fields import hints, is_options, item_hints, marked, readings
-from nas.documents.markers import MayChange, Plugged
-from nas.documents.plugged import as_mapping
+from nas.documents.defaults import completed
+from nas.documents.fields import marked
+from nas.documents.markers import MayChange
 from nas.documents.text import KeyPath, Plain, dotted
 from nas.importance import Importance
 from nas.passwords import hidden
 from nas.search import Strategy
-from nas.studies.file.config import Plugin, StudyConfig, SupernetSpec
+from nas.studies.file.config import Plugin, RetrainSpec, StudyConfig, SupernetSpec
 from nas.tasks import Task
 from nas.training.rules import SupernetRule
 
 
 def settings(
-    config: StudyConfig, strategy: Strategy, rule: SupernetRule, criterion: Importance, task: Task
+    config: StudyConfig,
+    strategy: Strategy,
+    rule: SupernetRule,
+    criterion: Importance,
+    reordering: Importance,
+    task: Task,
 ) -> dict[str, Any]:
     """The whole study, with the options of what it plugs in."""
     plain: dict[str, Any] = TypeAdapter(StudyConfig).dump_python(config, mode="json")
     plain["strategy"] = {"name": config.strategy_name, "use": plain["strategy"]["use"], **asdict(strategy)}
     plain["task"] = {"use": _used(config.task, StudyConfig.task), **asdict(task)}
     plain["supernet"]["rule"] = {"use": _used(config.supernet.rule, SupernetSpec.rule), **asdict(rule)}
+    anew = _used(config.retrain.importance, RetrainSpec.importance)
+    plain["retrain"]["importance"] = {"use": anew, **asdict(reordering)}
     plain["importance"] = {"use": _used(config.importance, StudyConfig.importance), **asdict(criterion)}
     return plain
 
@@ -39,7 +45,7 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     A setting that one of them lacks counts as its default: a run is continued by later versions, which have more keys.
     """
     # Both are completed, also what is asked now: then it does not matter which of the two wrote a default out.
-    before, after = (dict(_leaves(_completed(StudyConfig, plain))) for plain in (stored, now))
+    before, after = (dict(_leaves(completed(StudyConfig, plain))) for plain in (stored, now))
     free = [path for path, marker in marked(StudyConfig, dict(now)) if isinstance(marker, MayChange)]
     return [
         f"{dotted(path)} (there {_shown(before.get(path))}, now {_shown(after.get(path))})"
@@ -60,42 +66,6 @@ def changed(stored: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool
 
 def _used(options: Plugin, default: Plugin) -> str:
     return str(options.get("use", default) if isinstance(options, Mapping) else options)
-
-
-def _completed(kind: type, options: Mapping[str, Any]) -> dict[str, Plain]:
-    """Options of a dataclass as plain data, with the defaults of those that are not given."""
-    whole = dict(options)
-    annotations = hints(kind)
-    for field in fields(kind):
-        if field.name not in options and not _has_default(field):
-            continue
-        value = options[field.name] if field.name in options else _default(field)
-        whole[field.name] = _completed_value(annotations[field.name], to_jsonable_python(value))
-    return whole
-
-
-def _completed_value(hint: object, value: Plain) -> Plain:
-    """A value of a field: options and plug-ins in it completed, all else as it is."""
-    for kind, markers in readings(hint):
-        plugged = next((marker for marker in markers if isinstance(marker, Plugged)), None)
-        if plugged is not None and (chosen := plugged.kind(value)) is not None:
-            assert isinstance(value, str | dict)
-            # `uniform` and `{use: uniform}` are the same setting: defaults are kept in the first form, and read back
-            # from a study's file in the second.
-            return _completed(chosen, as_mapping(value))
-        if is_options(kind) and isinstance(value, dict):
-            return _completed(kind, value)
-        if isinstance(value, list) and (inner := item_hints(kind, len(value))):
-            return [_completed_value(hint, item) for hint, item in zip(inner, value, strict=False)]
-    return value
-
-
-def _has_default(field: Field[Any]) -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
-
-
-def _default(field: Field[Any]) -> object:
-    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _leaves(value: Plain, at: KeyPath = ()) -> Iterator[tuple[KeyPath, Plain]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -18,7 +19,7 @@ from nas.studies.stages.measuring import measure_rows
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
 from nas.training import AdjoinedStep, DistilledStep, PlainStep, Step
-from nas.training.objectives.gradual import stages
+from nas.training.objectives.gradual import Gradual, Holder, Scorer
 from nas.training.objectives.separate_norms import SeparateNorms
 
 
@@ -59,12 +60,13 @@ def retrain(
         architecture,
         extracted=lambda: load(extracted).to(workshop.device),
         teacher=workshop.base_model,
+        scorer=workshop.scorer(),
     )
     split, task, device = workshop.data.validation, workshop.task, workshop.device
     checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
     runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, task, architecture))
     history = workshop.fit(RETRAIN, module, step, runtime)
-    model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
+    model = module.extract(architecture) if isinstance(module, Holder) else module
     workshop.check_lease()
     with replaced_folder(folder) as partial:
         save(partial, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
@@ -95,13 +97,19 @@ def start(
     *,
     extracted: Callable[[], nn.Module],
     teacher: Callable[[], nn.Module],
+    scorer: Scorer | None,
 ) -> tuple[nn.Module, Step]:
-    """What is trained, and what it minimises; `extracted` and `teacher` are asked for where they are needed."""
+    """What is trained, and what it minimises; `extracted` and `teacher` are asked for where they are needed. With a
+    `scorer`, a gradual retraining puts the units of each block in order anew.
+    """
     if spec.loss == "adjoined":
-        pair = SeparateNorms(supernet, architecture) if spec.separate_norms else supernet
-        first = stages(supernet.space, architecture) if spec.gradual else ()
-        return pair, AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce, first)
-    module = extracted()
+        pair = SeparateNorms(supernet) if spec.separate_norms else supernet
+        step = AdjoinedStep(architecture, supernet.space.largest, spec.detach, spec.small_ce)
+        if not spec.gradual:
+            return pair, step
+        gradual = Gradual(pair, architecture, scorer)
+        return gradual, replace(step, cutting=len(gradual.stages))
+    module = Gradual(supernet, architecture, scorer) if spec.gradual else extracted()
     if spec.loss == "distilled":
         return module, DistilledStep(teacher(), spec.weight, spec.temperature)
     return module, PlainStep()

@@ -17,10 +17,12 @@ from torch import nn
 from nas import quantities, training
 from nas.data import Data, load_data
 from nas.errors import RunError
+from nas.importance import Anew
 from nas.preprocessing import MODEL, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.studies.file.config import RetrainSpec
 from nas.studies.file.resolve import Resolved
 from nas.studies.run.folder import TRIALS, RunFolder
 from nas.studies.run.identity import Identity
@@ -46,7 +48,7 @@ from nas.supernets.timm_models import outlined
 from nas.system.database import sqlite_url
 from nas.tasks import Task
 from nas.training import FitCall, History, Step, Workplace
-from nas.training.objectives.separate_norms import SeparateNorms
+from nas.training.objectives.gradual import Holder
 
 CHECKPOINT = "training.safetensors"
 """What a stage that trains continues from, until it is done."""
@@ -191,6 +193,13 @@ class Workshop:
         """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
         return Workplace(self.data.without_test(), self.config.seed, self.training(title, checkpoint, None))
 
+    def scorer(self) -> Anew | None:
+        """By what a gradual retraining puts the units of each block in order anew; None where they stay as they are."""
+        if self.config.retrain.importance == RetrainSpec.importance:
+            return None
+        runtime = training.Runtime(device=self.device, progress=False)
+        return Anew(self.study.reordering, Workplace(self.data.without_test(), self.config.seed, runtime))
+
     def blueprint(self, supernet: Supernet, architecture: Architecture, about: Mapping[str, JsonValue]) -> Blueprint:
         """How to rebuild an extracted model, and what to know to use it."""
         data = self.data
@@ -240,7 +249,7 @@ def describe_data(data: Data) -> DataFacts:
 
 def refresh(module: nn.Module) -> None:
     """Makes anew what follows from the weights of a module that was trained."""
-    if isinstance(module, Supernet | SeparateNorms):
+    if isinstance(module, Holder):
         module.refresh()
 
 

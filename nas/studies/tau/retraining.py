@@ -19,7 +19,7 @@ from nas.studies.stages.retrain import start
 from nas.studies.stages.workshop import refresh
 from nas.supernets import Supernet, build
 from nas.training import FitCall, fit
-from nas.training.objectives.separate_norms import SeparateNorms
+from nas.training.objectives.gradual import Holder, Scorer
 
 
 @final
@@ -32,6 +32,7 @@ class Retraining:
     spec       the recipe
     data       what is trained and validated on; it has no test split
     teacher    of the distilled loss
+    scorer     of the units of a block before a gradual retraining cuts it
     scratch    start from weights that are freshly initialised, the same for all architectures of a seed
     """
 
@@ -41,6 +42,7 @@ class Retraining:
     seed: int
     device: str
     teacher: nn.Module | None = None
+    scorer: Scorer | None = None
     scratch: bool = False
 
     def __post_init__(self) -> None:
@@ -55,10 +57,11 @@ class Retraining:
             architecture,
             extracted=lambda: supernet.extract(architecture),
             teacher=self._teacher,
+            scorer=self.scorer,
         )
         runtime = training.Runtime(device=self.device, refresh=refresh, progress=False, title=architecture.digest)
         history = fit(FitCall(module, step, self.data, self.spec, self.seed), runtime)
-        model = module.extract(architecture) if isinstance(module, Supernet | SeparateNorms) else module
+        model = module.extract(architecture) if isinstance(module, Holder) else module
         evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device)
         return TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
 

@@ -29,6 +29,7 @@ from nas.studies.tau.statistics import ranked, summary, ties
 from nas.studies.tau.strata import Member, stratified
 from nas.system.terminal import Terminal
 from nas.training import RetrainLoss
+from nas.training.objectives.gradual import stages
 
 LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
@@ -81,7 +82,9 @@ class Question:
                 "epochs: the study retrains for 0 epochs, which would compare a ranking with itself; say how many"
             )
         otherwise = "plain" if self.from_scratch and study.loss == "adjoined" else study.loss
-        return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise])
+        # From scratch, there is no trained network to cut block by block.
+        gradual = study.gradual and not self.from_scratch
+        return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise], gradual=gradual)
 
 
 def rank_truth(workshop: Workshop, question: Question, console: Terminal) -> RankTruth:
@@ -89,6 +92,12 @@ def rank_truth(workshop: Workshop, question: Question, console: Terminal) -> Ran
     so that a killed call goes on where it was.
     """
     spec = question.spec(workshop.config.retrain)
+    blocks = len(stages(workshop.space, workshop.space.smallest))
+    if spec.gradual and spec.epochs < blocks:
+        raise RunError(
+            f"epochs: found {spec.epochs}, but the study cuts {blocks} blocks, one per epoch (retrain.gradual); "
+            f"allowed: {blocks} or more"
+        )
     how = Relearning(spec.loss, spec.epochs, question.from_scratch)
     with _runner(question) as run:
         members = _sample(workshop, question.architectures)
@@ -150,6 +159,7 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
         seed=workshop.config.seed,
         device=str(workshop.device),
         teacher=workshop.base_model() if spec.loss == "distilled" else None,
+        scorer=workshop.scorer(),
         scratch=how.from_scratch,
     )
 

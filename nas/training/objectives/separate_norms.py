@@ -1,4 +1,4 @@
-"""A supernet with one sub-network that has norm parameters of its own, as in the code of adjoined networks' CNNs (arXiv
+"""A supernet whose sub-networks have norm parameters of their own, as in the code of adjoined networks' CNNs (arXiv
 2006.05624): two widths of one layer have different statistics, which shared norms must fit at once.
 """
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @final
 class SeparateNorms(nn.Module):
-    """Runs every architecture as the supernet does, but `small` with norms of its own, which start as copies of the
-    supernet's.
+    """Runs the largest architecture as the supernet does, and every other one with norms of its own, which start as
+    copies of the supernet's.
 
-    They are whole, and cut like the supernet's: small trains the entries that it keeps.
+    They are whole, and cut like the supernet's: a small network trains the entries that it keeps. All small ones share
+    them, such as those that stand for another while blocks are cut.
     """
 
-    def __init__(self, supernet: Supernet, small: Architecture) -> None:
+    def __init__(self, supernet: Supernet) -> None:
         super().__init__()
         self.supernet = supernet
-        self.small = small
         self.names = norm_parameters(supernet.model)
         shared = dict(supernet.model.named_parameters())
         self.norms = nn.ParameterList([nn.Parameter(shared[name].detach().clone()) for name in self.names])
@@ -47,7 +47,8 @@ class SeparateNorms(nn.Module):
         self.supernet.refresh()
 
     def _own(self, architecture: Architecture) -> dict[str, Tensor] | None:
-        return dict(zip(self.names, self.norms, strict=True)) if architecture == self.small else None
+        whole = architecture == self.supernet.space.largest
+        return None if whole else dict(zip(self.names, self.norms, strict=True))
 
 
 def norm_parameters(model: nn.Module) -> tuple[str, ...]:

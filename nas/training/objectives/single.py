@@ -38,22 +38,22 @@ class AdjoinedStep:
     """The adjoined loss of two sub-networks of one supernet (the module that is fitted), which learn together through
     the weights they share.
 
-    `small` is the architecture to retrain, `large` the space's largest. `stages` are what stands for `small` in the
-    first epochs, see `nas.training.objectives.gradual`. See `adjoined_loss` for the switches.
+    `small` is the architecture to retrain, `large` the space's largest. See `adjoined_loss` for the switches. In the
+    first `cutting` epochs, in which blocks are cut (`nas.training.objectives.gradual`), the small network learns from
+    the targets too: the divergence alone weighs next to nothing then, and who loses units must relearn.
     """
 
     small: Architecture
     large: Architecture
     detach: bool = False
     small_ce: bool = False
-    stages: tuple[Architecture, ...] = ()
+    cutting: int = 0
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        # In the first epochs of a gradual retraining, `small` is approached block by block.
-        now = self.stages[context.epoch] if context.epoch < len(self.stages) else self.small
-        large, small = context.module(batch.inputs, self.large), context.module(batch.inputs, now)
-        yield adjoined_loss(large, small, batch.targets, context, detach=self.detach, small_ce=self.small_ce)
+        large, small = context.module(batch.inputs, self.large), context.module(batch.inputs, self.small)
+        small_ce = self.small_ce or context.epoch < self.cutting
+        yield adjoined_loss(large, small, batch.targets, context, detach=self.detach, small_ce=small_ce)
 
 
 @final

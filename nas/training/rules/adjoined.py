@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.losses import ramp
 from nas.training.rules._base import SupernetRule
@@ -29,7 +29,7 @@ class Adjoined(SupernetRule):
     `detach` and `small_ce` as in `nas.training.losses.adjoined_loss`.
     """
 
-    random: Annotated[int, Field(ge=1)] = 1
+    random: Annotated[int, whole(1, 1000)] = 1
     detach: bool = False
     small_ce: bool = False
 

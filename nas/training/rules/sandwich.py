@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.rules._base import SupernetRule
 from nas.training.step import StepContext
@@ -30,7 +30,7 @@ class Sandwich(SupernetRule):
     of the largest.
     """
 
-    random: Annotated[int, Field(ge=0)] = 2
+    random: Annotated[int, whole(0, 1000)] = 2
 
     @property
     @override

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
-from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
+from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.rules._base import SupernetRule
 from nas.training.step import StepContext
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class UniformRule(SupernetRule):
     """The task's criterion for `random` random sub-networks per step, their mean."""
 
-    random: Annotated[int, Field(ge=1)] = 1
+    random: Annotated[int, whole(1, 1000)] = 1
 
     @property
     @override

@@ -1,0 +1,71 @@
+"""Kinds of numbers that fields of options hold, all of them bounded: what is out of reason is refused when it is read,
+and not by what cannot compute with it later.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def whole(least: int, most: int) -> AfterValidator:
+    """Whole numbers from `least` to `most`, with words of ours for what is allowed."""
+
+    def check(value: int) -> int:
+        if not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
+
+    return AfterValidator(check)
+
+
+def number(least: float, most: float) -> AfterValidator:
+    """Numbers from `least` to `most`; NaN is none of them."""
+
+    def check(value: float) -> float:
+        if not least <= value <= most:
+            raise ValueError(f"a number from {least:g} to {most:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+def above(least: float, most: float) -> AfterValidator:
+    """Numbers above `least`, and at most `most`."""
+
+    def check(value: float) -> float:
+        if not least < value <= most:
+            raise ValueError(f"a number above {least:g}, at most {most:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+def below(least: float, most: float) -> AfterValidator:
+    """Numbers from `least`, and below `most`."""
+
+    def check(value: float) -> float:
+        if not least <= value < most:
+            raise ValueError(f"a number from {least:g}, below {most:g}")
+        return value
+
+    return AfterValidator(check)
+
+
+Count = Annotated[int, whole(1, 1_000_000)]
+"""How many of something there are, at least one: trials, images in a batch, candidates in a round."""
+Pair = Annotated[int, whole(2, 1_000_000)]
+"""As `Count`, where one alone is none: a population, a race."""
+Images = Annotated[int, whole(1, 1_000_000_000)]
+"""Images of a data set that are looked at; where there are fewer, all of them."""
+Workers = Annotated[int, whole(1, 4096)]
+"""Processes, threads of one, or machines."""
+Positive = Annotated[float, number(1e-9, 1e9)]
+"""A factor, a duration, a temperature."""
+Rate = Annotated[float, above(0, 1000)]
+"""A learning rate."""
+Weight = Annotated[float, number(0, 1e9)]
+"""The weight of a term in a sum; 0 leaves it out."""
+Share = Annotated[float, number(0, 1)]
+"""A share of a whole, or a probability."""
