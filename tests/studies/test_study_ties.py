@@ -175,7 +175,7 @@ def test_units_are_put_in_order_anew_by_criteria_that_see_no_later_block(
         ("latency.batches=[1000000000000]", "allowed: a whole number from 1 to 65536"),
         ("latency.seconds=1e12", "allowed: a number above 0, at most 3600"),
         ("baseline=1000000000000", "allowed: a whole number from 1 to 1000000"),
-        ("data.image_size=1000000", "allowed: a whole number from 1 to 16384"),
+        ("data.image_size=1000000", "allowed: a whole number from 1 to 4096"),
         ("strategy.trials=1000000000000", "allowed: a whole number from 1 to 1000000"),
         ("supernet.rule={use: uniform, random: 1000000}", "allowed: a whole number from 1 to 1000"),
         ("ray.cpus=1e300", "allowed: a number above 0, at most 4096"),
