@@ -62,7 +62,7 @@ def _factored(net: Supernet, method: str, data: Data, seed: int) -> dict[str, An
         if entry.rank in net.space.axes:
             weight = net.model.get_parameter(entry.parameter)
             rank = net.space.sizes(net.space.smallest)[entry.rank]
-            errors.append(relative_error(weight, net.directions(entry, weight), rank))
+            errors.append(relative_error(weight, net.directions(entry), rank))
     cost, counts = net.cost, net.cost.counts(net.space.smallest)
     return {
         "matrix_error": sum(errors) / len(errors),

@@ -30,7 +30,8 @@ AWARE = ReadWith(Is("method", "aware_svd"))
 class OfDirections(Importance):
     """The share of a matrix's squared norm that each direction adds to the product of its factors.
 
-    Shares make matrices comparable, whatever their scale. The supernet factors by this method from then on.
+    Shares make matrices comparable, whatever their scale. They are those of the whole matrix, since what will be cut of
+    it is not known yet; the supernet factors what is left of it, by this method from then on.
 
     method   svd (the least error), qr_full, qr_reduced, qr_pivoted, cod, lu, cholesky, or aware_svd, which has the
              least error of the layer's outputs
@@ -63,7 +64,7 @@ class OfDirections(Importance):
         scores = {}
         for axis, entry in matrices.items():
             weight = supernet.model.get_parameter(entry.parameter)
-            energy = energies(weight, supernet.directions(entry, weight), covariances.get(entry.parameter))
+            energy = energies(weight, supernet.directions(entry), covariances.get(entry.parameter))
             scores[axis] = energy / energy.sum()
         return Scored(scores)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from nas import plugins
 from nas.errors import QuantityError
 from nas.quantities._base import RESERVED, Amount, Counted, Multiple, Origin, Quantity
-from nas.quantities._terms import Matrix, Term, elements
+from nas.quantities._terms import Matrix, Term, elements, factoring_pays
 
 __all__ = [
     "RESERVED",
@@ -28,6 +28,7 @@ __all__ = [
     "costs",
     "counted",
     "elements",
+    "factoring_pays",
     "find",
     "in_words",
     "multiples",

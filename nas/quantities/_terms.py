@@ -23,6 +23,13 @@ class Matrix:
     inputs: tuple[str, ...]
 
 
+def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
+    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs): where they do
+    not, a matrix stays whole, whatever its rank. Arrays, which broadcast, are compared element by element.
+    """
+    return rank * (outputs + inputs) < outputs * inputs
+
+
 @final
 @dataclass(frozen=True)
 class Term:

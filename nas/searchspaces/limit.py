@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nas import quantities
 from nas.errors import LimitError, QuantityError, nearest
 from nas.quantities import Multiple, Quantity
-from nas.searchspaces.counting.factors import Additive, Factor, Indices, Table
+from nas.searchspaces.counting.factors import Additive, Indices, Rule, Table
 from nas.searchspaces.counting.lattice import Lattice
 
 Bound = float | str | Sequence[float | str | None]
@@ -43,8 +43,8 @@ class CountableSpace(Protocol):
         ...
 
     @property
-    def rules(self) -> tuple[Factor, ...]:
-        """Boolean factors, all true for architectures."""
+    def rules(self) -> tuple[Rule, ...]:
+        """What is true for architectures, and for no other rows."""
         ...
 
     @property

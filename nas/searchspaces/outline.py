@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, final
+from typing import Any, Literal, final
 
+from nas.quantities import Matrix
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 
 Level = Literal["block", "stage", "model"]
@@ -29,6 +31,8 @@ class Outline:
     """
     elastic: frozenset[str] = frozenset()
     """Dimensions that may be chosen in this model; all of them when left out."""
+    matrices: Mapping[str, Matrix] = field(default_factory=dict)
+    """Axis of a rank -> the matrix that it factors. Of ranks that are left out nobody knows what they save."""
 
     def __post_init__(self) -> None:
         if not self.elastic:
@@ -36,7 +40,8 @@ class Outline:
         for axis, size in self.axes.items():
             assert size >= 1, f"axis {axis} of {self.model} has {size} units"
         parents = {parent for packed in self.within.values() for parent in packed.split()}
-        for axis in {*self.protected, *self.within, *parents}:
+        sides = {atom for m in self.matrices.values() for atom in (*m.outputs, *m.inputs) if not atom.isdecimal()}
+        for axis in {*self.protected, *self.within, *parents, *self.matrices, *sides}:
             assert axis in self.axes, f"{axis} is no axis of {self.model}"
 
     @cached_property
@@ -60,7 +65,33 @@ class Outline:
         # "embed.2" of a Swin is the whole stage 2; "mlp.2" of a ViT, which has no stages, is in block 2.
         return "stage" if self.staged and len(numbers) == 1 else "block"
 
+    def size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
+        """See `size_of`."""
+        return size_of(atom, sizes, self.axes, self.within)
+
     def block(self, axis: str) -> str | None:
         """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""
         switch = axis_name(DEPTH, index(axis))
         return switch if switch in self.axes and switch != axis else None
+
+
+def size_of(atom: str, sizes: Mapping[str, Any], axes: Mapping[str, int], within: Mapping[str, str]) -> Any:
+    """Units of `atom` (an axis, a number, or several packed) where some axes have `sizes`: numbers, arrays or tensors.
+
+    An axis that is not in `sizes` follows the one it lies within (`within`), or has all its units (`axes`).
+    """
+    if atom in sizes:
+        return sizes[atom]
+    if " " in atom:
+        return math.prod(size_of(part, sizes, axes, within) for part in atom.split())
+    if atom in within:
+        return size_of(within[atom], sizes, axes, within)
+    return int(atom) if atom.isdecimal() else axes[atom]
+
+
+def leading_to(atom: str, within: Mapping[str, str]) -> Iterator[str]:
+    """The axes whose sizes may decide that of `atom`: its own, and those that it lies within, and so on."""
+    for part in atom.split():
+        yield part
+        if part in within:
+            yield from leading_to(within[part], within)

@@ -17,7 +17,7 @@ from nas.documents.text import cut
 from nas.errors import SpaceError, nearest
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices._base import Choice
-from nas.searchspaces.counting.factors import Factor, Indices, Table
+from nas.searchspaces.counting.factors import Indices, Rule, Table
 from nas.searchspaces.counting.lattice import Lattice
 from nas.searchspaces.counting.rules import Rules
 from nas.searchspaces.from_yaml import Parts, load
@@ -33,7 +33,8 @@ class SearchSpace(Mapping[str, Choice]):
     """Choices by name, in order. A table of architectures is an integer array (n, choices) of indices into the
     choices' values.
 
-    Only canonical architectures are counted and drawn: choices in blocks that are switched off have their last value.
+    Only canonical architectures are counted and drawn: choices in blocks that are switched off have their last value,
+    and so have ranks where two factors would cost no less than the matrix, which then stays whole.
     """
 
     def __init__(
@@ -103,9 +104,9 @@ class SearchSpace(Mapping[str, Choice]):
         return frozenset(axis for choice in self.values() for axis in choice.axes)
 
     @cached_property
-    def rules(self) -> tuple[Factor, ...]:
-        """Boolean factors, all true for architectures of this space and for no other rows."""
-        return self._rules.factors()
+    def rules(self) -> tuple[Rule, ...]:
+        """All true for architectures of this space, and for no other rows."""
+        return self._rules.all()
 
     @cached_property
     def lattice(self) -> Lattice:
@@ -124,8 +125,8 @@ class SearchSpace(Mapping[str, Choice]):
 
     @cached_property
     def smallest(self) -> Architecture:
-        """Every choice at its first value (but the last one in blocks that are switched off, where it makes no
-        difference).
+        """Every choice at its first value, but the last one where it makes no difference: in blocks that are switched
+        off, and of ranks at which nothing is factored.
         """
         return self._row([0] * len(self))
 
@@ -154,13 +155,19 @@ class SearchSpace(Mapping[str, Choice]):
             c = int(wrong[0])
             choice = list(self.values())[c]
             found, allowed = choice.values[row[0, c]], choice.values[repaired[0, c]]
-            active = self._rules.active(c, row)[0]
-            reason = (
-                f"at most {allowed}, since sizes never grow"
-                if active
-                else f"{allowed}, since its block is switched off"
-            )
+            if not self._rules.active(c, row)[0]:
+                reason = f"{allowed}, since its block is switched off"
+            elif choice.chain:
+                reason = f"at most {allowed}, since sizes never grow"
+            else:
+                reason = f"{allowed}, which is the same network, since two factors would cost no less than the matrix"
             raise SpaceError(f"choice '{choice.name}': found {found}; allowed: {reason}")
+
+    def spelled(self, architecture: Mapping[str, Any]) -> Architecture:
+        """The same architecture with every rank at the last of the values that mean the same network, as `check` wants
+        it. Older runs hold others.
+        """
+        return self.from_table(self._rules.spelled(self.to_table([architecture])))[0]
 
     def to_table(self, architectures: Sequence[Mapping[str, Any]]) -> Table:
         """Architectures as a table, int64 (n, choices). Raises SpaceError on a choice or a value that the space does
@@ -216,18 +223,16 @@ class SearchSpace(Mapping[str, Choice]):
         }
 
     def canonical(self, table: Indices | Sequence[Sequence[int]]) -> Table:
-        """A copy of the table in which every row is an architecture: inactive choices at their last value, nothing
-        grows.
+        """A copy of the table in which every row is an architecture: inactive choices, and ranks at which nothing is
+        factored, at their last value, and nothing grows.
         """
         return self._rules.canonical(self._checked(table))
 
     def neighbours(self, architecture: Mapping[str, Any]) -> Iterator[Architecture]:
         """The distinct architectures one step up or down of one choice away, made canonical."""
         row = self.as_table(architecture)[0]
-        steps = [
-            (c, row[c] + step) for c in range(len(self)) for step in (-1, 1) if 0 <= row[c] + step < self.n_values[c]
-        ]
-        yield from self.from_table(self._changed(row, steps))
+        steps = [self._step(row, c, step) for c in range(len(self)) for step in (-1, 1)]
+        yield from self.from_table(self._changed(row, [step for step in steps if step]))
 
     def crossover(self, a: Mapping[str, Any], b: Mapping[str, Any], rng: np.random.Generator) -> Architecture:
         """Every choice from one parent or the other with equal chance, made canonical."""
@@ -270,6 +275,14 @@ class SearchSpace(Mapping[str, Choice]):
 
     def _row(self, row: Sequence[int] | Table) -> Architecture:
         return self.from_table(self._rules.canonical(np.asarray(row, np.int64)[None]))[0]
+
+    def _step(self, row: Table, c: int, step: int) -> tuple[int, int] | None:
+        """The choice and its next index in a direction that is another network; None where there is none."""
+        indices = range(row[c] + step, self.n_values[c] if step > 0 else -1, step)
+        if c not in self._rules.ranks:
+            return (c, indices[0]) if indices else None
+        # Of ranks at which nothing is factored all are one network: from there it takes more than one index.
+        return next(((c, index) for index in indices if len(self._changed(row, [(c, index)]))), None)
 
     def _changed(self, row: Table, changes: Sequence[tuple[int, int]]) -> Table:
         """The distinct canonical rows that single changes (choice, index) of a row make, without the row itself, in

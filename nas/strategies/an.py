@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Annotated, Any, ClassVar, final
 
 import numpy as np
+from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError
@@ -68,7 +69,7 @@ class An(AskTell):
                 f"is {float(least):.3g}; allowed: alpha up to {float(1 / least):.3g}"
             )
         # One architecture per share, the greatest first; the first that the limit allows is that of the least alpha.
-        table = np.array([[_index(choice, share) for choice in space.values()] for share in shares])
+        table = space.canonical([[_index(choice, share) for choice in space.values()] for share in shares])
         allowed = [problem.allows(architecture) for architecture in space.from_table(table)]
         if not any(allowed):
             limit = problem.limit.describe() if problem.limit else ""

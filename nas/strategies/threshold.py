@@ -85,7 +85,7 @@ class Threshold(Sizing):
             if position in known:
                 kept = np.sum([_above(ranks[axis], cuts) for axis in choice.axes], axis=0)
                 table[:, position] = self._nearest(choice, kept)
-        return table
+        return space.canonical(table)
 
     def _nearest(self, choice: Choice, kept: np.ndarray) -> np.ndarray:
         """Indices of the values whose units are nearest to how many shall stay (`kept`); the larger of two."""

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nas.errors import ModelError
+from nas.searchspaces.outline import size_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,13 +96,8 @@ class Frame:
         """Units of `atom` (an axis, a number, or several packed) under `sizes`; an axis that is not in it follows the
         one it lies within.
         """
-        if atom in sizes:
-            return sizes[atom]
-        if " " in atom:
-            return math.prod(self.size(part, sizes) for part in atom.split())
-        if atom in self.within:
-            return self.size(self.within[atom], sizes)
-        return int(atom) if atom.isdecimal() else self.axes[atom]
+        units: int = size_of(atom, sizes, self.axes, self.within)
+        return units
 
     def full(self, atom: str) -> int:
         """Units of `atom` in the whole model."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nas.quantities import factoring_pays
 from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.axes import AxisTable, Entry
-from nas.supernets.cost import factoring_pays
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
@@ -34,13 +34,14 @@ ALONG_CHANNELS = -1
 class Whole:
     """A model seen by its axes: what `carve` cuts from.
 
-    `directions(entry, weight)` gives those along which a matrix (out x in) is factored.
+    `directions(entry, weight, keep)` gives those along which a matrix is factored, of which `keep` has left `weight`
+    (out x in).
     """
 
     model: nn.Module
     family: Family
     table: AxisTable
-    directions: Callable[[Entry, Tensor], Directions]
+    directions: Callable[[Entry, Tensor, Cut], Directions]
 
 
 def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Module:
@@ -63,12 +64,12 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         tensor = parameters[name]
         if entry.at and (inputs := _input_gather(entry, keep, tensor.device)):
             before[entry.owner].append(inputs)
-        if entry.rank and keep.size(entry.rank) < frame.full(entry.rank):
-            tensor, inner = _factor(entry, tensor, whole.directions(entry, tensor), keep)
-            if inner:
-                before[entry.owner].append(inner)
-        elif keep.touches(entry):
+        if keep.touches(entry):
             tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
+        # Pruned first, factored then, and only where two factors cost less than what is left of the matrix.
+        if entry.rank and factoring_pays(rank := keep.size(entry.rank), *tensor.shape):
+            tensor, inner = _factor(tensor, rank, whole.directions(entry, tensor, keep))
+            before[entry.owner].append(inner)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
     # Heads and widths that modules remember, while blocks still are what the family expects.
     whole.family.reshape(carved, blocks, keep.size)
@@ -140,19 +141,9 @@ def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
         setattr(module, "normalized_shape", tuple(tensor.shape))  # noqa: B010
 
 
-def _factor(entry: Entry, weight: Tensor, directions: Directions, keep: Cut) -> tuple[Tensor, nn.Module | None]:
-    """The outer factor (out x rank) of a matrix, and the layer of the inner one (rank x in) that comes before it.
-
-    Both factors are those of the whole matrix, cut to the kept outputs and inputs. Where two factors would cost more
-    than their product, the product is returned, and no layer.
-    """
-    rank = keep.size(entry.rank)
+def _factor(weight: Tensor, rank: int, directions: Directions) -> tuple[Tensor, nn.Module]:
+    """The outer factor (out x rank) of a matrix, and the layer of the inner one (rank x in) that comes before it."""
     outer, inner = directions.factors(weight, rank)
-    # A rank is no axis of the table's dimensions, so its size stands there as a number, of which nothing is cut.
-    outer = scale_query(cut(outer, (entry.dims[0], (str(rank),)), keep), entry, keep)
-    inner = cut(inner, ((str(rank),), entry.dims[1]), keep)
-    if not factoring_pays(rank, outer.shape[0], inner.shape[1]):
-        return outer @ inner, None
     # On "meta" nothing is allocated or drawn at random for a weight that is replaced at once.
     layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
     layer._parameters["weight"] = _as_parameter(inner, weight)

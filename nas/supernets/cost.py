@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas import quantities
-from nas.quantities import Matrix, Multiple, Term
+from nas.quantities import Matrix, Multiple, Term, factoring_pays
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, axis_name
 from nas.supernets.axes import AxisTable
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
-
-
-def factoring_pays(rank: int, outputs: int, inputs: int) -> bool:
-    """Whether two factors (outputs x rank, rank x inputs) cost less than one matrix (outputs x inputs)."""
-    return rank * (outputs + inputs) < outputs * inputs
 
 
 @final
@@ -135,24 +130,20 @@ class Cost:
         return value * self._size(axis_name(DEPTH, term.block), sizes) if term.block else value
 
     def _elements(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
-        """Elements of a matrix, or of its two factors where it is factored and that pays."""
+        """Elements of a matrix, or of its two factors where that pays."""
         m, n, rank = self._shape(matrix, sizes)
-        return _either(self._factored(matrix, sizes), rank * (m + n), m * n)
+        return _either(factoring_pays(rank, m, n), rank * (m + n), m * n)
 
     def _read(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
         """Inputs of the layer that gives a matrix's outputs."""
-        _, n, rank = self._shape(matrix, sizes)
-        return _either(self._factored(matrix, sizes), rank, n)
+        m, n, rank = self._shape(matrix, sizes)
+        return _either(factoring_pays(rank, m, n), rank, n)
 
     def _shape(self, matrix: Matrix, sizes: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         m, n = (
             math.prod((self._size(atom, sizes) for atom in atoms), start=1) for atoms in (matrix.outputs, matrix.inputs)
         )
         return m, n, self._size(matrix.rank, sizes)
-
-    def _factored(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
-        m, n, rank = self._shape(matrix, sizes)
-        return (rank < self.frame.full(matrix.rank)) & factoring_pays(rank, m, n)
 
     def _compile(self, terms: Sequence[Term]) -> Additive:
         """Sum the terms that depend on the same choices into one look-up table each.

@@ -6,6 +6,8 @@ exact rewritings that it compares (full and reduced QR, LU, complete orthogonal)
 nothing. A method gives *directions*, best first, so that one set serves every rank, and the factors stay
 differentiable functions of W while the directions are held fixed.
 
+What is factored is what pruning has left of a matrix (see `factoring`), so bases are orthonormal where they are used.
+
 Legend: m outputs, n inputs, R = min(m, n) the full rank.
 """
 
@@ -16,6 +18,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, final, get_args
 
+import numpy as np
+import scipy.linalg
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -30,6 +34,11 @@ METHODS: tuple[str, ...] = get_args(Method)
 class Directions(ABC):
     """Along what a matrix is factored."""
 
+    @property
+    @abstractmethod
+    def numbers(self) -> int:
+        """How many numbers they are."""
+
     @abstractmethod
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
         """Outer (m x rank) and inner (rank x n) factor of `weight` (m x n), differentiable towards it."""
@@ -42,6 +51,11 @@ class OfOutputs(Directions):
 
     outer: Tensor
     project: Tensor | None = None
+
+    @property
+    @override
+    def numbers(self) -> int:
+        return self.outer.numel() + (0 if self.project is None else self.project.numel())
 
     @override
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -58,6 +72,11 @@ class OfInputs(Directions):
     """W ~ (W inner_r^T) inner_r: `inner` R x n, orthonormal rows."""
 
     inner: Tensor
+
+    @property
+    @override
+    def numbers(self) -> int:
+        return self.inner.numel()
 
     @override
     def factors(self, weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -98,9 +117,9 @@ class Factoring:
     def __post_init__(self) -> None:
         refuse_unknown(self.method)
 
-    def directions(self, parameter: str, weight: Tensor) -> Directions:
+    def directions(self, weight: Tensor, covariance: Tensor | None = None) -> Directions:
         """Directions of one matrix. Raises ModelError when its covariance is needed and missing."""
-        return directions(weight, self.method, self.covariances.get(parameter))
+        return directions(weight, self.method, covariance)
 
 
 @torch.no_grad()
@@ -161,18 +180,8 @@ def _qr_pivoted(matrix: Tensor, _: Tensor | None) -> Tensor:
 
     It serves the complete orthogonal decomposition too: that writes R_r as T Z^T, so its product at rank r is the same.
     """
-    # `rest` is the matrix less its projection on the basis so far: Gram and Schmidt, the longest column first.
-    rest, basis = matrix.clone(), matrix.new_empty(matrix.shape[0], 0)
-    for _step in range(min(matrix.shape)):
-        column = rest[:, rest.square().sum(0).argmax()]
-        column = column - basis @ (basis.T @ column)  # once more, against rounding
-        # What is left is rounding: the matrix has no more directions, and any that complete the basis will do.
-        if column.norm() <= 1e-12 * matrix.norm():
-            break
-        column = column / column.norm()
-        basis = torch.cat([basis, column[:, None]], dim=1)
-        rest = rest - column[:, None] * (column @ rest)
-    return _completed(basis, min(matrix.shape))
+    q, _triangle, _pivots = scipy.linalg.qr(matrix.cpu().numpy(), mode="economic", pivoting=True)
+    return torch.from_numpy(q).to(matrix)
 
 
 def _lu(matrix: Tensor) -> OfOutputs:
@@ -191,33 +200,19 @@ def _cholesky_rows(matrix: Tensor) -> Tensor:
 
     With B those rows, the best outer factor is W B^+; its product is W times the projection on the rows' span.
     """
-    gram = matrix.T @ matrix
-    # `left` is the diagonal of W^T W - R^T R, where R are the rows so far: how much of each input they do not explain.
-    left, rows = gram.diagonal().clone(), gram.new_empty(min(matrix.shape), len(gram))
-    scale, known = float(left.max()), 0
-    while known < len(rows):
-        # The input that is explained least. Below rounding there is none: then the rows span all of W.
-        pivot = int(left.argmax())
-        if left[pivot] <= 1e-13 * scale:
-            break
-        # Its row of what is left, over the root of its diagonal, so that the new R explains this input fully.
-        rows[known] = (gram[pivot] - rows[:known, pivot] @ rows[:known]) / left[pivot].sqrt()
-        left -= rows[known].square()
-        known += 1
-    # QR of R^T makes the rows orthonormal one after the other, so the first r of them span what the first r rows do.
-    basis = torch.linalg.qr(rows[:known].T).Q
-    return _completed(basis, min(matrix.shape)).T
-
-
-def _completed(basis: Tensor, columns: int) -> Tensor:
-    """An orthonormal basis of that many columns, whose first are `basis`."""
-    missing = columns - basis.shape[1]
-    if not missing:
-        return basis
-    # The projection on the complement of the basis has singular values 1 and 0; vectors of 1 span the complement.
-    identity = torch.eye(basis.shape[0], dtype=basis.dtype, device=basis.device)
-    rest = torch.linalg.svd(identity - basis @ basis.T).U[:, :missing]
-    return torch.cat([basis, rest], dim=1)
+    gram = (matrix.T @ matrix).cpu().numpy()
+    # R, where R^T R is the Gram matrix with its rows and columns in the order of `pivots` (from 1): at each step, the
+    # input that is explained least by those before it. Below rounding there is none: the first `known` explain all.
+    tolerance = 1e-13 * float(gram.diagonal().max())
+    upper, pivots, known, _ = scipy.linalg.lapack.dpstrf(gram, tol=tolerance)
+    known = min(known, *matrix.shape)
+    rows = np.zeros((known, len(gram)))
+    rows[:, pivots - 1] = np.triu(upper)[:known]
+    # QR of R^T makes the rows orthonormal one after the other, so the first r of them span what the first r rows do. A
+    # complete basis has as many more as are missing.
+    full = min(matrix.shape)
+    basis, _ = scipy.linalg.qr(rows.T, mode="economic" if known == full else "full")
+    return torch.from_numpy(basis[:, :full]).to(matrix).T
 
 
 def _root(covariance: Tensor) -> Tensor:

@@ -138,7 +138,7 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     keep = Cut(table.frame, blueprint.sizes, selection.kept(blueprint.sizes))
     # Only shapes matter here, so any directions do for a factored layer.
     whole = Whole(
-        model, family, table, lambda _, weight: OfInputs(weight.new_zeros(min(weight.shape), weight.shape[1]))
+        model, family, table, lambda _, weight, __: OfInputs(weight.new_zeros(min(weight.shape), weight.shape[1]))
     )
     return detach(carve(whole, dict(model.named_parameters()), keep))
 

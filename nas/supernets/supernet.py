@@ -15,6 +15,7 @@ from nas.supernets.axes import Entry
 from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.cost import Cost
 from nas.supernets.decompositions import Directions, Factoring
+from nas.supernets.factoring import CutDirections
 from nas.supernets.families import family_of
 from nas.supernets.families._base import Piece
 from nas.supernets.gates import gated
@@ -45,9 +46,8 @@ class Supernet(nn.Module):
         _check_fits(space, model)
         self.cost = Cost(self.table, space)
         self.selection = Selection(self.table, family, model)
-        self._whole = Whole(model, family, self.table, self.directions)
-        self.factoring = Factoring()
-        self._directions: dict[str, Directions] = {}
+        self._directions = CutDirections(self.table)
+        self._whole = Whole(model, family, self.table, self._directions.of)
         self._refreshed = 0
         self._keys = Keys(self.table)
         self.register_state_dict_post_hook(_name_as_model)  # type: ignore[no-untyped-call]
@@ -64,9 +64,10 @@ class Supernet(nn.Module):
         Make it once to run many batches. It is differentiable towards the supernet's parameters, sees their values at
         this moment, and has the supernet's present mode (train or eval). `replaced` (parameter of the whole model ->
         tensor of its shape) stand in for the supernet's own, such as norms that a sub-network does not share. Raises
-        SpaceError for a foreign architecture.
+        SpaceError for a foreign architecture. Ranks at which nothing is factored may have any value, as they have in
+        older runs.
         """
-        self.space.check(architecture)
+        self.space.check(self.space.spelled(architecture))
         parameters: dict[str, Tensor] = {**dict(self.model.named_parameters()), **(replaced or {})}
         return self._carve(parameters, self.space.sizes(architecture))
 
@@ -101,6 +102,7 @@ class Supernet(nn.Module):
             permute(parameter, self.table.entries[name], self.table.frame, moved)
         self.selection.follow(moved)
         self.selection.update(fixed)
+        self._directions.follow(moved)
         self.refresh()
 
     def orders(self, axis: str) -> bool:
@@ -143,16 +145,20 @@ class Supernet(nn.Module):
         about = {"architecture": dict(architecture), **(about or {})}
         return Blueprint(self.space.model, self.space.model_args, shrunk, self.selection.state(), about)
 
+    @property
+    def factoring(self) -> Factoring:
+        """How matrices are factored."""
+        return self._directions.factoring
+
     def factor_by(self, factoring: Factoring) -> None:
-        """Factor matrices by another decomposition from now on. Raises ModelError for an unknown one."""
-        self.factoring = factoring
+        """Factor matrices by another decomposition from now on."""
+        self._directions.factoring = factoring
         self.refresh()
 
-    def directions(self, entry: Entry, weight: Tensor) -> Directions:
-        """Directions along which a matrix is factored: of the whole matrix, kept until `refresh`."""
-        if entry.parameter not in self._directions:
-            self._directions[entry.parameter] = self.factoring.directions(entry.parameter, weight)
-        return self._directions[entry.parameter]
+    def directions(self, entry: Entry) -> Directions:
+        """Directions along which a matrix would be factored if nothing of it were cut."""
+        weight = self.model.get_parameter(entry.parameter)
+        return self._directions.of(entry, weight, Cut(self.table.frame, {}))
 
     def refresh(self) -> None:
         """Forget the directions along which matrices are factored: they are computed anew when next needed.
@@ -161,7 +167,7 @@ class Supernet(nn.Module):
         epoch and at its end.
         """
         self._refreshed += 1
-        self._directions.clear()
+        self._directions.forget()
 
     def steps(self, subnet: nn.Module, architecture: Architecture) -> list[tuple[Hashable, Piece]]:
         """The forward of a `subnet` in steps, each with a key. Where the keys of two sub-networks agree up to a step,

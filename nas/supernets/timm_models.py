@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas.errors import ModelError, nearest
+from nas.quantities import Matrix
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
 from nas.supernets.families import NO_FEATURES, family_of
@@ -93,12 +94,16 @@ def outline_of(model: nn.Module, name: str) -> Outline:
     family = family_of(model)
     frame, elastic = family.frame(model), family.elastic(model)
     chosen = {axis for axis in frame.axes if dimension(axis) in elastic}
+    entries = family.table(model, frame.axes).entries.values()
+    matrices = {entry.rank: Matrix(entry.rank, *entry.dims) for entry in entries if entry.rank in chosen}
+    chosen |= {atom for m in matrices.values() for atom in (*m.outputs, *m.inputs) if not atom.isdecimal()}
     chosen |= {parent for axis in chosen for parent in frame.within.get(axis, "").split()}
 
     def of_chosen(mapping: Mapping[str, Any]) -> dict[str, Any]:
         return {axis: value for axis, value in mapping.items() if axis in chosen}
 
-    return Outline(name, of_chosen(frame.axes), of_chosen(frame.protected), of_chosen(frame.within), elastic)
+    parts = of_chosen(frame.axes), of_chosen(frame.protected), of_chosen(frame.within)
+    return Outline(name, *parts, elastic, matrices)
 
 
 def differs(model: nn.Module, name: str, model_args: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ import pytest
 
 from nas.errors import ConfigError, Fault, SpaceError
 from nas.plugins import names
+from nas.quantities import Matrix
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import (
     DEPTH,
@@ -52,7 +53,16 @@ def vit(blocks: int = 4, heads: int = 3, *, tokens: int = 17, protected: int = 1
         axes |= {axis_name(kind, str(b)): units for kind, units in own.items()}
     kept = {axis: protected for axis in axes if is_position(axis)} if protected else {}
     within = {axis_name(QUERIES, str(b)): axis_name(TOKENS, str(b)) for b in range(blocks)}
-    return Outline(f"vit_of_{blocks}_blocks", axes, kept, within)
+    matrices = {m.rank: m for b in range(blocks) for m in _matrices(str(b))}
+    return Outline(f"vit_of_{blocks}_blocks", axes, kept, within, matrices=matrices)
+
+
+def _matrices(block: str) -> Iterator[Matrix]:
+    """The matrices of a block of `vit`: outputs, inputs."""
+    attention, hidden = (axis_name(HEADS, block), axis_name(HEAD_DIM, block)), (axis_name(MLP, block),)
+    sides = {"qkv": (("3", *attention), (EMBED,)), "proj": ((EMBED,), attention)}
+    sides |= {"fc1": (hidden, (EMBED,)), "fc2": ((EMBED,), hidden)}
+    return (Matrix(axis_name(rank_of(name), block), *of) for name, of in sides.items())
 
 
 def swin(depths: Sequence[int] = (2, 3), heads: Sequence[int] = (3, 6)) -> Outline:

@@ -47,7 +47,7 @@ def test_aware_svd_beats_svd_on_the_outputs_of_a_layer() -> None:
     for method in ("svd", "aware_svd"):
         OfDirections(method=method, images=48).apply(net, bench.work)  # type: ignore[arg-type]
         covariance = OfDirections().covariances(net, bench.work, [entry.parameter])[entry.parameter]
-        outer, inner = net.directions(entry, weight).factors(weight, 4)
+        outer, inner = net.directions(entry).factors(weight, 4)
         rest = weight - outer @ inner
         errors[method] = float((rest @ covariance * rest).sum())
     assert errors["aware_svd"] < errors["svd"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas.errors import ModelError
-from nas.supernets.cost import factoring_pays
+from nas.quantities import factoring_pays
 from nas.supernets.decompositions import METHODS, OfOutputs, directions, energies, relative_error
 
 SHAPES = {"tall": (24, 10), "wide": (9, 30), "square": (16, 16)}

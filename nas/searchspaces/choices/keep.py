@@ -18,7 +18,7 @@ from typing import Literal, final
 
 from typing_extensions import override
 
-from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index
+from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index, is_rank
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
@@ -58,6 +58,8 @@ class Keep(ChoiceKind):
 
         least = {axis: max(1, count) for axis, count in protected.items()}
         scale = Scale("keep", least, share, zero=bool(axes) and min(protected.values()) > 0)
+        for dimension in filter(is_rank, dimensions):
+            faults.fault("keep", f"a rank, {dimension}", "tokens or sizes; ranks may differ freely: {rank: [...]}")
         if self.drop and dimensions != [QUERIES]:
             faults.fault("drop", "true", f"false, or {QUERIES}: {{keep: ...}}: the other tokens are gone at once")
             return []

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import SpaceError
-from nas.searchspaces.counting.factors import Factor
+from nas.searchspaces.counting.factors import Factor, Rule
 
 _MOST = 2**22
 """Entries of a dense table: beyond it the choices depend on each other in too many ways."""
@@ -49,19 +49,21 @@ class Elimination:
         return int(self.follow.shape[1])
 
 
-def steps(n_values: Sequence[int], rules: Sequence[Factor], costs: Sequence[Sequence[Factor]]) -> list[Elimination]:
+def steps(n_values: Sequence[int], rules: Sequence[Rule], costs: Sequence[Sequence[Factor]]) -> list[Elimination]:
     """The steps that decide all choices of a space under rules, with the gains of K costs.
 
-    Raises SpaceError when the choices depend on each other in too many ways for a table.
+    Choices behind those of `n_values` are hidden ones, which follow from the others. Raises SpaceError when the choices
+    depend on each other in too many ways for a table.
     """
-    rules = [_squeezed(factor) for factor in rules]
-    costs = [[_squeezed(factor) for factor in factors] for factors in costs]
-    scopes = [set(factor.choices) for factors in (rules, *costs) for factor in factors]
+    n_values, plain = _plain(n_values, rules)
+    # The rules come first, then one list for each cost.
+    every = [[factor.squeezed() for factor in factors] for factors in (plain, *costs)]
+    scopes = [set(factor.choices) for factors in every for factor in factors]
     waits = _neighbours(len(n_values), scopes)
     frontier: list[int] = []
     decided: set[int] = set()
     plan: list[Elimination] = []
-    for choice in _order(n_values, scopes, _reach(n_values, costs)):
+    for choice in _order(n_values, scopes, _reach(n_values, every[1:])):
         # The tables of this step have a dimension for each choice that must be known now.
         scope = [*frontier, choice]
         lengths = [n_values[c] for c in scope]
@@ -71,7 +73,7 @@ def steps(n_values: Sequence[int], rules: Sequence[Factor], costs: Sequence[Sequ
                 f"{len(scope)} choices depend on each other in {ways} ways; at most {_MOST} can be counted"
             )
         # A factor is counted once, at the step that decides the last of its choices. `due[0]` are the rules.
-        due = [[f for f in factors if _due(f, choice, decided)] for factors in (rules, *costs)]
+        due = [[f for f in factors if _due(f, choice, decided)] for factors in every]
         decided.add(choice)
         # What no undecided choice waits for is forgotten: states that differ in it only become one.
         stays = [c for c in scope if waits[c] - decided]
@@ -110,18 +112,29 @@ def rest(
     return least, most
 
 
-def _squeezed(factor: Factor) -> Factor:
-    """The factor without the choices that make no difference to it: they need not be remembered for it."""
-    # Backwards, so that taking a dimension out does not move those still to be looked at.
-    table = factor.table
-    kept: list[int] = []
-    for dimension, choice in reversed(list(enumerate(factor.choices))):
-        first = table.take([0], dimension)
-        if (table == first).all():
-            table = first.squeeze(dimension)
-        else:
-            kept.insert(0, choice)
-    return Factor(tuple(kept), table)
+def _plain(n_values: Sequence[int], rules: Sequence[Rule]) -> tuple[list[int], list[Factor]]:
+    """Rules as factors alone, and the lengths of all choices, hidden ones at the end.
+
+    Whether any of several factors holds is passed on from one to the next by a hidden choice between no and yes. It
+    follows from the others, so that every row has one completion, and counts stay what they are.
+    """
+    lengths, plain = list(n_values), list[Factor]()
+    for rule in rules:
+        if isinstance(rule, Factor):
+            plain.append(rule)
+            continue
+        *earlier, last = rule.factors
+        scope: tuple[int, ...] = ()
+        holds = np.zeros((), bool)  # what is passed on: at first, that none has held so far
+        for factor in earlier:
+            hidden = len(lengths)
+            lengths.append(2)
+            # One dimension per choice of the factor, one for what is passed on, and one for what is passed on now.
+            held = factor.table[(..., *(None for _ in scope))] | holds
+            plain.append(Factor((*factor.choices, *scope, hidden), held[..., None] == np.array([False, True])))
+            scope, holds = (hidden,), np.array([False, True])  # from here on, what the one before passed on
+        plain.append(Factor((*last.choices, *scope), last.table[(..., *(None for _ in scope))] | holds))
+    return lengths, plain
 
 
 def _due(factor: Factor, choice: int, decided: set[int]) -> bool:

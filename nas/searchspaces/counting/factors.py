@@ -52,6 +52,19 @@ class Factor:
         """The factor's value for every row of a table of architectures, shape (n,)."""
         return np.asarray(self.table[tuple(table[:, c] for c in self.choices)])
 
+    def squeezed(self) -> Factor:
+        """The factor without the choices that make no difference to it: they need not be remembered for it."""
+        # Backwards, so that taking a dimension out does not move those still to be looked at.
+        table = self.table
+        kept: list[int] = []
+        for dimension, choice in reversed(list(enumerate(self.choices))):
+            first = table.take([0], dimension)
+            if (table == first).all():
+                table = first.squeeze(dimension)
+            else:
+                kept.insert(0, choice)
+        return Factor(tuple(kept), table)
+
     def over(self, choices: Sequence[int]) -> NDArray[Any]:
         """The table turned into the order of `choices`, with dimensions of length 1 for those that it does not look
         at.
@@ -59,6 +72,35 @@ class Factor:
         order = sorted(range(len(self.choices)), key=lambda d: choices.index(self.choices[d]))
         lengths = {self.choices[d]: self.table.shape[d] for d in order}
         return self.table.transpose(order).reshape([lengths.get(c, 1) for c in choices])
+
+
+@final
+@dataclass(frozen=True)
+class AnyOf:
+    """A rule that allows what at least one of some boolean factors allows.
+
+    As one factor it would look at all their choices at once: at those of twelve blocks, for a rank that they share.
+    """
+
+    factors: tuple[Factor, ...]
+
+    @classmethod
+    def of(cls, factors: Iterable[Factor]) -> AnyOf:
+        """The rule in few factors, each with no more choices than it needs."""
+        return cls(tuple(_joined((factor.squeezed() for factor in factors), np.logical_or)))
+
+    def __call__(self, table: Table) -> NDArray[np.bool_]:
+        """Which rows of a table of architectures are allowed, shape (n,)."""
+        return np.asarray(np.logical_or.reduce([factor(table) for factor in self.factors]))
+
+    @property
+    def always(self) -> bool:
+        """Whether it allows everything."""
+        return any(factor.table.all() for factor in self.factors)
+
+
+Rule = Factor | AnyOf
+"""What says which rows are architectures."""
 
 
 @final
@@ -79,7 +121,7 @@ class Additive:
         if most > _MOST:
             found = f"costs of up to {most:.3g}"
             raise SpaceError(f"the model is too large to count: found {found}; allowed: at most {_MOST:.3g}")
-        object.__setattr__(self, "_joint", tuple(_joined(self.factors)))
+        object.__setattr__(self, "_joint", tuple(_joined(self.factors, np.add)))
 
     def __call__(self, table: Table) -> NDArray[np.int64]:
         """Cost of every architecture of a table (n, choices) of indices: int64, shape (n,). Raises IndexError on an
@@ -117,8 +159,10 @@ def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(factor.table.ravel().take(flat))
 
 
-def _joined(factors: Iterable[Factor]) -> list[Factor]:
-    """The same sum in fewer factors: those whose choices another factor also looks at are added into its table."""
+def _joined(factors: Iterable[Factor], join: np.ufunc) -> list[Factor]:
+    """The same sum, or disjunction, in fewer factors: those whose choices another one also looks at go into its
+    table.
+    """
     # The ones with most choices first: they are the hosts of the others.
     joint: list[Factor] = []
     for factor in sorted(factors, key=lambda f: -len(f.choices)):
@@ -126,5 +170,5 @@ def _joined(factors: Iterable[Factor]) -> list[Factor]:
         if host is None:
             joint.append(factor)
         else:
-            joint[host] = Factor(joint[host].choices, joint[host].table + factor.over(joint[host].choices))
+            joint[host] = Factor(joint[host].choices, join(joint[host].table, factor.over(joint[host].choices)))
     return joint

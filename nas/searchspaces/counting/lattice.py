@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from nas.errors import LimitError
 from nas.searchspaces.counting.elimination import Elimination, rest, steps
-from nas.searchspaces.counting.factors import Additive, Factor, Table
+from nas.searchspaces.counting.factors import Additive, Rule, Table
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,7 +71,7 @@ class Lattice:
     def __init__(
         self,
         n_values: Sequence[int],
-        rules: Sequence[Factor] = (),
+        rules: Sequence[Rule] = (),
         costs: Sequence[Additive] = (),
         bounds: Sequence[tuple[float, float]] = (),
         max_states: int = 2**16,
@@ -108,30 +108,32 @@ class Lattice:
         # Backwards from the last states, each in proportion to the paths that end there.
         shares = np.cumsum(self._last) / self._last.sum()
         states = np.minimum(np.searchsorted(shares, rng.random(n), side="right"), len(shares) - 1)
-        table = np.empty((n, len(self.n_values)), np.int64)
+        table = np.empty((n, len(self._layers)), np.int64)  # one layer per choice, hidden ones included
         for layer in reversed(self._layers):
             edges = _drawn(layer, states, rng)
             states, table[:, layer.choice] = np.divmod(edges, layer.values)
-        return table
+        return np.ascontiguousarray(table[:, : len(self.n_values)])
 
     def best(self, scores: Sequence[Floats]) -> Ints:
         """The row with the greatest sum of `scores[choice][value]`, shape (choices,). Raises LimitError when there is
         none.
         """
         self._refuse_empty()
+        hidden = len(self._layers) - len(self.n_values)
+        scores = [*scores, *(np.zeros(2) for _ in range(hidden))]
         # Forwards: the score of the best path into each state of each layer.
         totals = [np.zeros(1)]
         for layer in self._layers:
             sums = _scored(layer, layer.edges, totals[-1], scores)
             totals.append(np.maximum.reduceat(sums, layer.ends[:-1]))
         # Backwards: from the best last state, always the edge that the best path came by.
-        row = np.empty(len(self.n_values), np.int64)
+        row = np.empty(len(self._layers), np.int64)
         state = int(totals.pop().argmax())
         for layer in reversed(self._layers):
             edges = layer.edges[layer.ends[state] : layer.ends[state + 1]]
             edge = edges[_scored(layer, edges, totals.pop(), scores).argmax()]
             state, row[layer.choice] = divmod(int(edge), layer.values)
-        return row
+        return row[: len(self.n_values)]
 
     def _build(self, plan: Sequence[Elimination], gains: Sequence[Ints], limits: Ints) -> None:
         """Layer by layer: extend every state by every value, prune, settle, merge."""

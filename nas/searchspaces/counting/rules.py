@@ -1,12 +1,14 @@
-"""Which rows of a table are architectures: choices of skipped blocks take their last value, and chains never grow.
+"""Which rows of a table are architectures: choices of skipped blocks, and ranks at which nothing is factored, take
+their last value, and chains never grow.
 
 Two architectures that differ only inside a block that depth switched off are the same network. Of these the one whose
-choices there have their last (largest) value is canonical; it alone counts, is drawn and is evaluated.
+choices there have their last (largest) value is canonical; it alone counts, is drawn and is evaluated. For ranks, see
+`ranks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import final
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.searchspaces.choices._base import Choice
-from nas.searchspaces.counting.factors import Factor, Table
+from nas.searchspaces.counting.factors import AnyOf, Factor, Rule, Table
+from nas.searchspaces.counting.ranks import rank_rules
 from nas.searchspaces.outline import Outline
 
 Bools = NDArray[np.bool_]
@@ -36,6 +39,8 @@ class Rules:
     """Choices whose sizes never grow from one to the next."""
     ends: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
     """Per choice and value: the size of its first axis and of its last."""
+    ranks: Mapping[int, AnyOf]
+    """Of choices that set ranks: what is false where a value means the same network as the next one."""
 
     @classmethod
     def of(cls, choices: Sequence[Choice], outline: Outline) -> Rules:
@@ -49,6 +54,7 @@ class Rules:
             tuple(_switches(choice, choices, outline) for choice in choices),
             tuple(map(tuple, chains.values())),
             tuple(tuple(np.array([s[a] for s in c.sizes]) for a in (c.axes[0], c.axes[-1])) for c in choices),  # type: ignore[misc]
+            rank_rules(choices, outline),
         )
 
     def active(self, choice: int, table: Table) -> Bools:
@@ -57,8 +63,8 @@ class Rules:
             return np.ones(len(table), bool)
         return np.asarray(np.logical_or.reduce([on[table[:, depth]] for depth, on in self.switches[choice]]))
 
-    def factors(self) -> tuple[Factor, ...]:
-        """The rules as boolean factors: a row is an architecture if and only if all of them are true."""
+    def all(self) -> tuple[Rule, ...]:
+        """The rules one by one: a row is an architecture if and only if all of them are true."""
         # An inactive choice has its last value: a factor over the choice and the depths that may switch it off.
         factors = [
             self._factor([*(depth for depth, _ in switches), c], partial(self._settled, c))
@@ -78,11 +84,12 @@ class Rules:
                         break
                     between.append(second)
         # A rule that is always true binds choices together for nothing.
-        return tuple(factor for factor in factors if not factor.table.all())
+        kept = (factor for factor in factors if not factor.table.all())
+        return (*kept, *(rule for rule in self.ranks.values() if not rule.always))
 
     def canonical(self, table: Table) -> Table:
         """A copy in which every row is an architecture: inactive choices at their last value, chains lowered to where
-        they may not grow.
+        they may not grow, ranks as `spelled`.
         """
         table = table.copy()
         # Inactive first, since a chain asks which of its links are active.
@@ -97,6 +104,15 @@ class Rules:
                 highest = np.searchsorted(first, ceiling, side="right") - 1
                 table[:, c] = np.where(on, np.minimum(table[:, c], highest), table[:, c])
                 ceiling = np.where(on, last[table[:, c]], ceiling)
+        return self.spelled(table)
+
+    def spelled(self, table: Table) -> Table:
+        """A copy in which ranks have the last of the values that mean the same network."""
+        table = table.copy()
+        for c, tells_apart in self.ranks.items():
+            # The rule is true for the last value, so this ends.
+            while len(same := np.flatnonzero(~tells_apart(table))):
+                table[same, c] += 1
         return table
 
     def _settled(self, choice: int, table: Table) -> Bools:
