@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, final
 
-from nas.quantities import Matrix
+from nas.quantities import Matrix, factoring_pays
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 
 Level = Literal["block", "stage", "model"]
@@ -68,6 +68,15 @@ class Outline:
     def size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
         """See `size_of`."""
         return size_of(atom, sizes, self.axes, self.within)
+
+    def factored(self, axis: str, sizes: Mapping[str, Any]) -> Any:
+        """Whether the matrix of a rank is factored where some axes have `sizes`, numbers or arrays: not where two
+        factors cost no less than what is left of it.
+        """
+        matrix = self.matrices[axis]
+        sides = matrix.outputs, matrix.inputs
+        outputs, inputs = (math.prod(self.size(atom, sizes) for atom in side) for side in sides)
+        return factoring_pays(self.size(axis, sizes), outputs, inputs)
 
     def block(self, axis: str) -> str | None:
         """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""

@@ -72,7 +72,7 @@ def _made_by() -> dict[str, Any]:
     """What else an anatomy depends on: versions, families of other packages, and our own code, whose version does not
     change while somebody works on it.
     """
-    folders = [Path(str(files(package))) for package in ("nas.supernets", "nas.searchspaces")]
+    folders = [Path(str(files(package))) for package in ("nas.supernets", "nas.searchspaces", "nas.quantities")]
     code = sha256()
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         code.update(path.read_bytes())

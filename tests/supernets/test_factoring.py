@@ -12,6 +12,7 @@ from nas.errors import SpaceError
 from nas.quantities import factoring_pays
 from nas.search import Objective, Problem
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.strategies.knapsack import Knapsack
 from nas.strategies.threshold import Threshold
 from nas.supernets import Supernet
 from nas.supernets.decompositions import Factoring, OfInputs, OfOutputs, directions, energies
@@ -191,6 +192,26 @@ def test_threshold_leaves_no_matrix_at_a_rank_that_saves_nothing(percent: int) -
     table = Threshold().table(problem, scores)
     assert (net.space.canonical(table) == table).all()
     net.space.check(Threshold().size(problem, scores))
+
+
+def test_knapsack_counts_all_of_a_matrix_that_stays_whole() -> None:
+    """At 30 of 48, qkv (144 x 48) is factored and proj (48 x 48) is whole: it loses nothing of proj."""
+    net = supernet_of("rank: {rank: [8, 20, 30, 48], of: [qkv, proj]}")
+    generator = np.random.default_rng(0)
+    scores = {axis: np.sort(generator.random(48))[::-1] for axis in sorted(net.space.axes)}
+    limit = Limit(net.cost, macs="90%")
+    problem = Problem(
+        space=net.space, objectives=(Objective("accuracy", maximise=True),), strategy="k", seed=0, trials=1, limit=limit
+    )
+
+    def kept(architecture: Architecture) -> float:
+        sizes = net.space.sizes(architecture)
+        whole = {axis: 48 if axis.startswith("proj") and size >= 24 else size for axis, size in sizes.items()}
+        return float(sum(scores[axis][:size].sum() for axis, size in whole.items()))
+
+    every = net.space.from_table(np.indices(net.space.n_values).reshape(len(net.space), -1).T)
+    best = max(filter(limit.allows, every), key=kept)
+    assert Knapsack().size(problem, scores) == best
 
 
 def reference_rows(weight: torch.Tensor, known: int) -> torch.Tensor:

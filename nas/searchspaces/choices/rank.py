@@ -22,7 +22,9 @@ from nas.searchspaces.outline import Outline
 @final
 @dataclass(frozen=True, kw_only=True)
 class Rank(ChoiceKind):
-    """Rank of every matrix `of`: qkv, proj, fc1, fc2. The full rank (1.0) means that the matrix is not factored."""
+    """Rank of every matrix `of`: qkv, proj, fc1, fc2. A matrix stays whole at the full rank (1.0), and at every other
+    one at which two factors would cost no less than what is left of it: those are one network, named by the last.
+    """
 
     rank: Values
     of: tuple[str, ...] | None = None

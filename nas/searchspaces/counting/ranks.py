@@ -7,13 +7,11 @@ the choices that set those.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.quantities import factoring_pays
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.counting.factors import AnyOf, Factor
 from nas.searchspaces.outline import Outline, leading_to
@@ -46,9 +44,8 @@ def _differs(axis: str, position: int, choices: Sequence[Choice], outline: Outli
             sizes[own] = np.array([chosen[own] for chosen in choices[p].sizes], np.int64).reshape(shape)
     units = np.broadcast_to(sizes[axis], lengths)
     if matrix:
-        m, n = (math.prod(outline.size(atom, sizes) for atom in atoms) for atoms in (matrix.outputs, matrix.inputs))
         there = sizes[block] > 0 if block in sizes else True
-        units = np.where(factoring_pays(units, m, n) & there, units, outline.axes[axis])  # type: ignore[arg-type]
+        units = np.where(outline.factored(axis, sizes) & there, units, outline.axes[axis])
     # Dimension `along` of the choice itself: each value beside the next one, and nothing beside the last.
     along = scope.index(position)
     changes = np.diff(units, axis=along) != 0
