@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, final
 
-import numpy as np
-from pydantic import Field
 from typing_extensions import override
 
 from nas.errors import StrategyError

@@ -49,4 +49,4 @@ class Knapsack(Sizing):
 def _kept(axis: str, sizes: Mapping[str, int], space: SearchSpace) -> int:
     """Units that count: all directions of a matrix that stays whole at its rank."""
     whole = axis in space.outline.matrices and not space.outline.factored(axis, sizes)
-    return sizes[axis]
+    return space.outline.axes[axis] if whole else sizes[axis]
