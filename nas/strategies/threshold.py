@@ -23,7 +23,7 @@ from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import dimension
 from nas.searchspaces.choices._base import Choice
 
-Ranking = Literal["global", "global_per_kind", "per_layer", "energy"]
+Comparison = Literal["global", "global_per_kind", "per_layer", "energy"]
 
 
 @final
@@ -40,7 +40,7 @@ class Threshold(Sizing):
     min_keep   fewest units that stay on an axis
     """
 
-    ranking: Ranking = "global"
+    ranking: Comparison = "global"
     # Within one axis, a common factor changes no rank.
     normalise: Annotated[bool, ReadWith(Is("ranking", "global", "global_per_kind"))] = False
     ratio: Annotated[float, below(0, 1)] | None = None
@@ -104,7 +104,7 @@ def _above(ranks: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     return len(ranks) - np.searchsorted(np.sort(ranks), cuts, side="left")
 
 
-def _ranks(scores: Scores, ranking: Ranking) -> dict[str, np.ndarray]:
+def _ranks(scores: Scores, ranking: Comparison) -> dict[str, np.ndarray]:
     """Axis -> rank of each unit in its pool by |score|: the share of the pool that comes before it, in [0, 1)."""
     if ranking == "energy":
         return {axis: _tail(np.abs(values)) for axis, values in scores.items()}
