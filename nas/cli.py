@@ -45,7 +45,7 @@ Digest = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
 ]
-Number = Annotated[
+TrialNumber = Annotated[
     int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
 ]
 
@@ -155,7 +155,7 @@ def extract(
     run: Run,
     to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for model.safetensors and model.json.")],
     digest: Digest = None,
-    number: Number = None,
+    number: TrialNumber = None,
     trust: Trust = False,
 ) -> None:
     """Write an architecture (the winner) as a model for nas.load."""
@@ -167,7 +167,7 @@ def extract(
 
 
 @app.command()
-def retrain(run: Run, digest: Digest = None, number: Number = None, trust: Trust = False) -> None:
+def retrain(run: Run, digest: Digest = None, number: TrialNumber = None, trust: Trust = False) -> None:
     """Retrain an architecture (the winner) and test it."""
     with _stoppable(_again()):
         from nas.studies.report.tables import results_table

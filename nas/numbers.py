@@ -57,7 +57,7 @@ Count = Annotated[int, whole(1, 1_000_000)]
 """How many of something there are, at least one: trials, images in a batch, candidates in a round."""
 Pair = Annotated[int, whole(2, 1_000_000)]
 """As `Count`, where one alone is none: a population, a race."""
-Images = Annotated[int, whole(1, 1_000_000_000)]
+ImageCount = Annotated[int, whole(1, 1_000_000_000)]
 """Images of a data set that are looked at; where there are fewer, all of them."""
 Workers = Annotated[int, whole(1, 4096)]
 """Processes, threads of one, or machines."""

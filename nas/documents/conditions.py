@@ -157,7 +157,7 @@ class Above(Condition):
 
 @final
 @dataclass(frozen=True)
-class Given(Condition):
+class Present(Condition):
     """The other key says something: it is no null and nothing empty."""
 
     key: str

@@ -15,7 +15,7 @@ from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
-from nas.numbers import Count, Images
+from nas.numbers import Count, ImageCount
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.supernets import Supernet
@@ -40,7 +40,7 @@ class OfDirections(Importance):
     """
 
     method: Method = "svd"
-    images: Annotated[Images, AWARE] = 256
+    images: Annotated[ImageCount, AWARE] = 256
     batch: Annotated[Count, AWARE] = 64
 
     @override

@@ -20,7 +20,7 @@ from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
-from nas.numbers import Count, Images, above, number
+from nas.numbers import Count, ImageCount, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
 from nas.supernets import Supernet
@@ -46,7 +46,7 @@ class FfnVotes(Importance):
                layer reads its first channels, without a gather
     """
 
-    images: Images = 1024
+    images: ImageCount = 1024
     batch: Count = 64
     spread: Annotated[float, number(-1000, 1000), ReadWith(Is("soft", False))] = 1.0
     soft: bool = False

@@ -22,7 +22,7 @@ from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
-from nas.numbers import Count, Images
+from nas.numbers import Count, ImageCount
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import POSITIONS, QUERIES, axis_name, dimension, index, is_position
 from nas.supernets import Supernet
@@ -49,7 +49,7 @@ class PatchImpact(Importance):
               random (by the run's seed: the baseline)
     """
 
-    images: Annotated[Images, LOOKING] = 256
+    images: Annotated[ImageCount, LOOKING] = 256
     batch: Annotated[Count, LOOKING] = 64
     paths: Annotated[Paths, REACHING] = "exact"
     rollout: Annotated[bool, REACHING] = False

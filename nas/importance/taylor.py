@@ -13,7 +13,7 @@ from nas import seeds
 from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
 from nas.importance._units import per_unit
-from nas.numbers import Count, Images
+from nas.numbers import Count, ImageCount
 from nas.supernets import Supernet
 from nas.tasks import Batch, Criterion
 from nas.training.workplace import Workplace
@@ -28,7 +28,7 @@ class Taylor(Importance):
     batch    images per gradient. The square is taken per batch, so this is part of the criterion
     """
 
-    images: Images = 1024
+    images: ImageCount = 1024
     batch: Count = 64
 
     @override

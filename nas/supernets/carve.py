@@ -68,7 +68,7 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
             tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
         # Pruned first, factored then, and only where two factors cost less than what is left of the matrix.
         if entry.rank and factoring_pays(rank := keep.size(entry.rank), *tensor.shape):
-            tensor, inner = _factor(tensor, rank, whole.directions(entry, tensor, keep))
+            tensor, inner = _factor(tensor, rank, whole.directions(entry, tensor, keep), parameters[name])
             before[entry.owner].append(inner)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
     # Heads and widths that modules remember, while blocks still are what the family expects.
@@ -141,12 +141,12 @@ def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
         setattr(module, "normalized_shape", tuple(tensor.shape))  # noqa: B010
 
 
-def _factor(weight: Tensor, rank: int, directions: Directions) -> tuple[Tensor, nn.Module]:
-    """The outer factor (out x rank) of a matrix, and the layer of the inner one (rank x in) that comes before it."""
+def _factor(weight: Tensor, rank: int, directions: Directions, source: Tensor) -> tuple[Tensor, nn.Module]:
+    """The outer factor (out x rank) of a matrix cut from `source`, and the layer of the inner one (rank x in)."""
     outer, inner = directions.factors(weight, rank)
     # On "meta" nothing is allocated or drawn at random for a weight that is replaced at once.
     layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
-    layer._parameters["weight"] = _as_parameter(inner, weight)
+    layer._parameters["weight"] = _as_parameter(inner, source)
     return outer, layer
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from nas.documents.conditions import Above, Absent, AtMost, Given, Is, IsNot, Offers, ReadWith, Tie
+from nas.documents.conditions import Above, Absent, AtMost, Is, IsNot, Offers, Present, ReadWith, Tie
 from nas.documents.document import read
 from nas.documents.markers import Plugged
 from nas.documents.ties import untied
@@ -52,7 +52,7 @@ class Wall:
 class House:
     wall: Wall = field(default_factory=Wall)
     floors: int = 1
-    lift: Annotated[bool, ReadWith(Above("floors", 1), Given("tower"))] = False
+    lift: Annotated[bool, ReadWith(Above("floors", 1), Present("tower"))] = False
     tower: str | None = None
     stairs: Annotated[str | None, ReadWith(Absent("lift"))] = None
     ladder: Annotated[str | dict[str, Any] | Sequence[Paint], ReadWith(Above("/floors", 1)), PAINT] = "oil"

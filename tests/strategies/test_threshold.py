@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from nas.errors import StrategyError
 from nas.searchspaces import Limit
-from nas.strategies.threshold import Ranking, Threshold
+from nas.strategies.threshold import Comparison, Threshold
 from nas.testing.toy import BLOCKS, Toy
 
 UNITS = "model: toy\nchoices:\n  heads: {size: [1, 2, 3]}\n  mlp: {size: {from: 1, to: 192, step: 1}}\n"
@@ -23,7 +23,7 @@ UNITS = "model: toy\nchoices:\n  heads: {size: [1, 2, 3]}\n  mlp: {size: {from: 
         ("per_layer", 0.33, 2, 2, 128),  # one head of three, 64 hidden units of 192, in every block
     ],
 )
-def test_rankings(ranking: Ranking, ratio: float, early: int, late: int, hidden: int) -> None:
+def test_rankings(ranking: Comparison, ratio: float, early: int, late: int, hidden: int) -> None:
     problem = Toy(UNITS).problem(trials=1)
     scores = {f"heads.{b}": np.array([30.0, 20.0, 10.0]) / (1 if b < 3 else 10) for b in range(BLOCKS)}
     scores |= {f"mlp.{b}": np.full(192, 1000.0) for b in range(BLOCKS)}

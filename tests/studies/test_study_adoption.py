@@ -28,7 +28,8 @@ from nas.studies.store.store import Store
 from nas.studies.study import Study
 from nas.supernets import load
 
-QUICK = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1", "baseline=1"]
+BRIEF = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1"]
+QUICK = [*BRIEF, "baseline=1"]
 
 
 NOBODY = Identity(id="x", created="", commit="", version="", threads=1)
@@ -210,7 +211,7 @@ def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides:
 
 def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def study() -> Study:
-        made = Study.from_yaml(TINY, overrides=[*QUICK, "strategy=uniform", "strategy.trials=1"], folder=tmp_path / "r")
+        made = Study.from_yaml(TINY, overrides=[*BRIEF, "strategy=uniform", "strategy.trials=1"], folder=tmp_path / "r")
         return Study(replace(made.resolved, importance=Trained()), tmp_path / "r")
 
     with monkeypatch.context() as patched:
@@ -253,7 +254,7 @@ def test_separate_norms_are_retrained_and_saved(tmp_path: Path) -> None:
     def weights(*overrides: str) -> dict[str, torch.Tensor]:
         folder = tmp_path / str(len(overrides))
         study = Study.from_yaml(
-            TINY, overrides=[*QUICK, "strategy=uniform", "strategy.trials=1", *overrides], folder=folder
+            TINY, overrides=[*BRIEF, "strategy=uniform", "strategy.trials=1", *overrides], folder=folder
         )
         run_up_to("report", study)
         return load_file(folder / "retrain" / "winner" / "model.safetensors")

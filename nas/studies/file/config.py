@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from nas import importance, search, tasks
 from nas.data import DataSpec
-from nas.documents.conditions import Above, Absent, Given, Is, IsNot, Offers, ReadWith
+from nas.documents.conditions import Above, Absent, Is, IsNot, Offers, Present, ReadWith
 from nas.documents.markers import (
     DatabaseUrl,
     FileOrMapping,
@@ -23,7 +23,7 @@ from nas.documents.markers import (
     QuantityGoals,
     RunPath,
 )
-from nas.numbers import Count, Positive, Share, Workers, above, whole
+from nas.numbers import Count, Positive, Share, Workers, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
@@ -112,7 +112,7 @@ class SupernetSpec(StageRecipe):
     """
 
     rule: Annotated[Plugin, RULE, TRAINED] = "sandwich"
-    within_limit: Annotated[bool, TRAINED, ReadWith(Given("/limit"))] = False
+    within_limit: Annotated[bool, TRAINED, ReadWith(Present("/limit"))] = False
 
 
 @final

@@ -60,7 +60,7 @@ def _shown(value: Plain) -> str:
 
 def changed(stored: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool:
     """Whether what stands under a key is something else now, may it change or not."""
-    before, after = (_completed(StudyConfig, plain) for plain in (stored, now))
+    before, after = (completed(StudyConfig, plain) for plain in (stored, now))
     return before[key] != after[key]
 
 

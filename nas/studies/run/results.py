@@ -25,11 +25,11 @@ from nas.studies.run.rows import (
     Costs,
     ExtractedResult,
     Metrics,
-    Number,
     Numbers,
     RowResult,
     Sizes,
-    Whole,
+    StoredFloat,
+    StoredInt,
 )
 from nas.studies.run.seals import Seal
 from nas.studies.run.typed_json import absent
@@ -94,7 +94,7 @@ class SpaceFacts:
 
     model: str
     model_args: dict[str, JsonValue]
-    choices: dict[str, Annotated[list[Whole | Number], Field(min_length=1)]]
+    choices: dict[str, Annotated[list[StoredInt | StoredFloat], Field(min_length=1)]]
     kinds: dict[str, str]
     architectures: Annotated[str, Field(pattern=r"^\d+$", max_length=MOST_DIGITS)]
     least: Costs

@@ -17,13 +17,13 @@ BASE_MODEL, WINNER, UNIFORM = "base", "winner", "uniform"
 RETRAINED = ", retrained"
 """Behind the name of a model that was retrained."""
 
-Whole = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+StoredInt = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What databases, frames and other readers of JSON can hold."""
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[Whole, Field(ge=0)]
-Numbers = dict[str, Number]
-Sizes = dict[str, Count]
-ChosenValues = dict[str, Whole | Number]
+StoredFloat = Annotated[float, Field(allow_inf_nan=False)]
+StoredCount = Annotated[StoredInt, Field(ge=0)]
+Numbers = dict[str, StoredFloat]
+Sizes = dict[str, StoredCount]
+ChosenValues = dict[str, StoredInt | StoredFloat]
 
 
 def _sized(costs: Sizes) -> Sizes:
@@ -107,9 +107,9 @@ class ExtractedResult:
     architecture: ChosenValues
     costs: Costs
     kept: Sizes
-    full: dict[str, Annotated[Count, Field(ge=1)]]
+    full: dict[str, Annotated[StoredCount, Field(ge=1)]]
     validation: Metrics
-    difference: Number
+    difference: StoredFloat
     images: int
     slices_only: bool
 
