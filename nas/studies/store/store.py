@@ -23,7 +23,7 @@ from nas import quantities
 from nas.errors import SpaceError, StoreError
 from nas.search.trial import SHARE, State, Trial
 from nas.searchspaces.architecture import Architecture, Value
-from nas.studies.run.rows import Costs, Number, Numbers, Whole
+from nas.studies.run.rows import Costs, Numbers, StoredFloat, StoredInt
 from nas.studies.run.typed_json import said
 from nas.studies.store.drivers import Drivers
 from nas.studies.store.tables import METADATA, READABLE, SCHEMA, TRIALS, VERSION
@@ -214,14 +214,14 @@ def _notes(notes: dict[str, JsonValue]) -> dict[str, JsonValue]:
 class _Row:
     """A row as `Store.record` writes it."""
 
-    number: Annotated[Whole, Field(ge=0)]
+    number: Annotated[StoredInt, Field(ge=0)]
     strategy: str
-    seed: Whole
+    seed: StoredInt
     digest: str
     architecture: str
     metrics: Json[Annotated[Numbers, AfterValidator(_metrics)]]
     costs: Json[Costs]
-    seconds: Annotated[Number, Field(ge=0)]
+    seconds: Annotated[StoredFloat, Field(ge=0)]
     state: State
     error: str | None
     cached: bool
