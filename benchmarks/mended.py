@@ -28,7 +28,7 @@ RUNS = Path("runs") / "mended"
 BASE = {"epochs": 20, "lr": 3e-3}
 RETRAIN = {"epochs": 10, "lr": 2e-3, "warmup": 1, "loss": "adjoined", "small_ce": True}
 KEY = ["commit", "preset", "limit", "seed"]
-START = "import sys; from nas.cli import main; sys.argv[0] = 'nas'; main()"
+START = "import sys; from nas.cli import main; sys.argv[0] = 'nas'; sys.exit(main())"
 
 
 def row(tree: Path, preset: str, limit: str, seed: int) -> dict[str, Any]:

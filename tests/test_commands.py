@@ -61,7 +61,7 @@ OWN = {
                    "searchspaces", "studies", "supernets", "system", "words"},
 }  # fmt: skip
 for command in ("show RUN", "pareto RUN", "pareto RUN --trials", "compare RUN", "report RUN"):
-    OWN[command] = OWN["show SPACE"] - {"supernets"} | {"search", "tasks"}
+    OWN[command] = OWN["show SPACE"] - {"supernets"} | {"numbers", "search", "tasks"}
 """A command -> the rooms of `nas` that it may load."""
 SCRIPT = """
 import sys

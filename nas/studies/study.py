@@ -96,7 +96,7 @@ class Study:
         file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they run.
         """
         record = Record.open(folder, trust=trust)
-        if [key for key in pairs(overrides) if key != "data.path" and key.partition(".")[0] != "latency"]:
+        if [key for key in pairs(overrides) if key not in ("data.path", "latency") and not key.startswith("latency.")]:
             raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
                            "images are now, and latency.batches, latency.seconds; other settings go with a study's "
                            "YAML file")  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from studies_fakes import TINY
+from studies_fakes import TINY, unsealed
 
 import nas.cli
 from nas.errors import ConfigError
@@ -92,6 +92,7 @@ def test_settings_are_written_anew_only_where_the_pictures_moved(pictures: Path)
     written = study.folder.study_file.read_bytes()
     older = b"\n".join(line for line in written.split(b"\n") if b"split_folders" not in line)
     study.folder.study_file.write_bytes(older)
+    unsealed(study.folder.path)
     begin(study.resolved, study.folder)
     assert study.folder.study_file.read_bytes() == older
     pictures.rename(pictures.parent / "moved")

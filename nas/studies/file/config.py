@@ -23,7 +23,7 @@ from nas.documents.markers import (
     QuantityGoals,
     RunPath,
 )
-from nas.numbers import Count, Positive, Share, Workers, whole
+from nas.numbers import Count, Positive, Share, Workers, above, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
@@ -141,23 +141,8 @@ class RetrainSpec(StageRecipe):
     importance: Annotated[Plugin, IMPORTANCE, ReadWith(Is("gradual", True))] = "given"
 
 
-MOST_IMAGES = 16_384
-"""Of one batch that is timed: more need tens of gigabytes, and are no faster for each image."""
-
-
-def _batch_size(images: int) -> int:
-    if not 1 <= images <= MOST_IMAGES:
-        raise ValueError(f"a batch size, a whole number from 1 to {MOST_IMAGES}")
-    return images
-
-
-def _duration(seconds: float) -> float:
-    if not 0 < seconds <= 3600:
-        raise ValueError("seconds, more than 0 and at most 3600")
-    return seconds
-
-
-BatchSize = Annotated[int, AfterValidator(_batch_size)]
+TimedBatch = Annotated[int, whole(1, 16_384)]
+"""Images in one batch that is timed: more need tens of gigabytes, and are no faster for each image."""
 
 
 @final
@@ -165,8 +150,8 @@ BatchSize = Annotated[int, AfterValidator(_batch_size)]
 class LatencySpec:
     """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
 
-    batches: Annotated[tuple[BatchSize, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
-    seconds: Annotated[float, AfterValidator(_duration)] = 3.0
+    batches: Annotated[tuple[TimedBatch, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
+    seconds: Annotated[float, above(0, 3600)] = 3.0
 
 
 @final
