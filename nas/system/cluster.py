@@ -128,6 +128,7 @@ def _times(have: float, need: float) -> int:
 
 def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
     import ray
+    from ray.job_config import JobConfig
 
     os.environ.update(ENVIRONMENT)
     local = cluster.address == "local"
@@ -149,6 +150,7 @@ def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
                 logging_level=logging.ERROR,
                 # Without a folder to work in, workers look for modules in the current one, which may hold anything.
                 runtime_env={"env_vars": variables, "working_dir": empty},
+                job_config=JobConfig(_py_driver_sys_path=_script()),
                 **options,
             )
         with contextlib.suppress(ValueError):  # only the main thread may
@@ -159,6 +161,12 @@ def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
             "auto on a machine where `ray start` ran, HOST:PORT of a cluster, or ray://HOST:PORT of its client server. "
             "One that wants a token: set RAY_AUTH_MODE=token, and have its ~/.ray/auth_token or RAY_AUTH_TOKEN"
         ) from fault
+
+
+def _script() -> list[str]:
+    """The folder of the program that runs, where it may import from there: a user's own modules lie beside it."""
+    folder = os.path.dirname(os.path.realpath(sys.argv[0]))
+    return [folder] if folder in sys.path else []
 
 
 @contextlib.contextmanager
