@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, final
 
 from pydantic import AfterValidator, Field
@@ -128,29 +129,22 @@ def _times(have: float, need: float) -> int:
 
 def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
     import ray
-    from ray.job_config import JobConfig
 
     os.environ.update(ENVIRONMENT)
-    local = cluster.address == "local"
     options: dict[str, Any] = {}
-    variables = {"OMP_NUM_THREADS": str(cluster.threads)}
-    if local:
+    if cluster.address == "local":
         options = {
             "num_cpus": math.ceil(workers * cluster.cpus), "include_dashboard": False, "_temp_dir": folder,
         }  # fmt: skip
-        # Workers import from where this process does. An empty entry is the current folder of an interactive session.
-        variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
         _probe(os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address)
         before = signal.getsignal(signal.SIGTERM)
-        with _loopback() if local else contextlib.nullcontext(), tempfile.TemporaryDirectory(prefix="nas-") as empty:
+        with _here_only(cluster), tempfile.TemporaryDirectory(prefix="nas-") as empty:
             ray.init(
                 address=cluster.address,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                # Without a folder to work in, workers look for modules in the current one, which may hold anything.
-                runtime_env={"env_vars": variables, "working_dir": empty},
-                job_config=JobConfig(_py_driver_sys_path=_script()),
+                **_workers(cluster, empty),
                 **options,
             )
         with contextlib.suppress(ValueError):  # only the main thread may
@@ -163,18 +157,37 @@ def _connect(cluster: Cluster, workers: int, folder: str | None) -> None:
         ) from fault
 
 
-def _script() -> list[str]:
-    """The folder of the program that runs, where it may import from there: a user's own modules lie beside it."""
-    folder = os.path.dirname(os.path.realpath(sys.argv[0]))
-    return [folder] if folder in sys.path else []
+def _workers(cluster: Cluster, empty: str) -> dict[str, Any]:
+    """Options of Ray: what workers run with, and where they import from.
+
+    `empty` is a folder: without one to work in, workers look for modules in the current one, which may hold anything.
+    Those of Ray Client do not: they are elsewhere.
+    """
+    from ray.job_config import JobConfig
+
+    variables = {"OMP_NUM_THREADS": str(cluster.threads)}
+    if cluster.address.startswith("ray://"):
+        return {"runtime_env": {"env_vars": variables}}
+    if cluster.address == "local":
+        # Workers import from where this process does. An empty entry is the current folder of an interactive session.
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    # A user's own modules lie beside the program. Ray looks there by itself only where no folder to work in is named.
+    program = str(Path(sys.argv[0]).resolve().parent)
+    return {
+        "runtime_env": {"env_vars": variables, "working_dir": empty},
+        "job_config": JobConfig(_py_driver_sys_path=[program] if program in sys.path else []),
+    }
 
 
 @contextlib.contextmanager
-def _loopback() -> Iterator[None]:
+def _here_only(cluster: Cluster) -> Iterator[None]:
     """While a cluster starts that is this machine's alone: Ray's processes listen at 127.0.0.1 only.
 
     Ray replaces that address by one that others can reach, except where it takes a system to have no clusters at all.
     """
+    if cluster.address != "local":
+        yield
+        return
     from ray._private import ray_constants
 
     variable = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
