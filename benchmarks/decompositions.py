@@ -19,9 +19,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmarks.methods import RESULTS, accuracy
+from benchmarks.methods import accuracy
 from benchmarks.pairs import ratio
 from benchmarks.presets import ROOT, read
+from benchmarks.tables import RESULTS, over_seeds
 from nas.data import Data, DataSpec, load_data
 from nas.importance.directions import OfDirections
 from nas.searchspaces import SearchSpace
@@ -104,10 +105,7 @@ def main() -> None:
     torch.set_num_threads(1)
     table = pd.DataFrame([row for seed in range(arguments.seeds) for row in rows(seed)]).assign(commit=commit())
     table.to_csv(RESULTS / "decompositions.csv", index=False)
-    groups = table.groupby("method", sort=False)
-    summary = groups[[c for c in table if c not in ("seed", "method", "commit")]].agg(["mean", "std"])
-    summary.columns = ["_".join(column) for column in summary.columns]
-    summary = summary.assign(seeds=groups["seed"].nunique(), commit=commit()).round(5)
+    summary = over_seeds(table, ["method"], [c for c in table if c not in ("seed", "method", "commit")])
     summary.to_csv(RESULTS / "decompositions_summary.csv")
     print(summary.filter(like="mean").round(4).to_string())
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.tables import RESULTS
 from nas import Study
 from nas.errors import NasError
 from nas.search import Trial
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs") / "kills")
-    parser.add_argument("--out", type=Path, default=ROOT / "studies" / "results" / "kills.csv")
+    parser.add_argument("--out", type=Path, default=RESULTS / "kills.csv")
     arguments = parser.parse_args()
     rows = []
     for number, (title, (strategy, trials)) in enumerate(SEARCHES.items()):

@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.methods import RESULTS, Bench, accuracy
+from benchmarks.methods import Bench, accuracy
+from benchmarks.tables import RESULTS, over_seeds
 from nas.data import DataSpec, load_data
 from nas.importance import Importance, Scored
 from nas.importance.ffn_votes import FfnVotes, irregular
@@ -92,9 +93,8 @@ def main() -> None:
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     table.to_csv(RESULTS / "mcf-stages.csv", index=False)
-    found = table.groupby("stage", sort=False)[["test_accuracy", "macs_share", "params_share"]].agg(["mean", "std"])
-    found.columns = ["_".join(column) for column in found.columns]
-    found.assign(seeds=arguments.seeds, commit=rows[0]["commit"]).round(5).to_csv(RESULTS / "mcf-stages_summary.csv")
+    summary = over_seeds(table, ["stage"], ["test_accuracy", "macs_share", "params_share"])
+    summary.to_csv(RESULTS / "mcf-stages_summary.csv")
 
 
 if __name__ == "__main__":

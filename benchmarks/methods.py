@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
+from benchmarks.tables import RESULTS, over_seeds
 from nas.data import Data, DataSpec, Split, load_data
 from nas.evaluation import Evaluator, evaluate
 from nas.importance import Importance
@@ -41,7 +42,6 @@ from nas.training.objectives.gradual import Gradual
 from nas.training.rules.sandwich import Sandwich
 from nas.training.workplace import Workplace
 
-RESULTS = Path(__file__).parents[1] / "studies" / "results"
 LIMITS = (80, 60, 40)
 """Per cent of the base model's MACs: 20, 40, 60 % fewer."""
 BASE = Recipe(epochs=20, lr=2e-3, batch=64, warmup=2)
@@ -361,11 +361,8 @@ def run(name: str, path: Path, seeds: Sequence[int], methods: Sequence[str]) -> 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds, their number, and the commits."""
-    groups = table.groupby(["model", "method", "limit"], sort=False)
     columns = ["test_accuracy", "before_retraining", "macs_share", "params_share", "speedup_batch_64", "search_passes"]
-    found = groups[columns].agg(["mean", "std"])
-    found.columns = ["_".join(column) for column in found.columns]
-    return found.assign(seeds=groups["seed"].nunique(), commit=", ".join(sorted(set(table["commit"])))).round(5)
+    return over_seeds(table, ["model", "method", "limit"], columns)
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
+from benchmarks.tables import RESULTS, over_seeds
 from nas import Study, search
 from nas.studies.report.comparison import comparison
 from nas.studies.report.plots import svg
 from nas.studies.run.compare import compare
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "studies" / "results"
 RUNS = Path("runs") / "presets"
 TRIALS = 100
 MODEL = "vit_digits_tokens"
@@ -119,12 +119,9 @@ def summarise() -> None:
     """Mean and standard deviation over seeds of every preset, and the plot of the means."""
     table = pd.read_csv(RESULTS / "presets.csv")
     columns = ["test_accuracy", "macs", "params", "speedup_batch_64", "seconds"]
-    groups = table.groupby(["study", "model", "strategy"], sort=False, dropna=False)
-    summary = groups[columns].agg(["mean", "std"])
-    summary.columns = ["_".join(column) for column in summary.columns]
-    commits = ", ".join(sorted(set(table["commit"])))
-    summary.assign(seeds=groups["seed"].nunique(), commit=commits).round(5).to_csv(RESULTS / "presets_summary.csv")
-    means = groups[columns].mean().reset_index()
+    by = ["study", "model", "strategy"]
+    over_seeds(table, by, columns).to_csv(RESULTS / "presets_summary.csv")
+    means = table.groupby(by, sort=False, dropna=False)[columns].mean().reset_index()
     (RESULTS / "presets.svg").write_text(svg(comparison(means)), encoding="utf-8")
 
 

@@ -34,6 +34,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.cached import SHARES, Cached
 from benchmarks.presets import RECIPE, ROOT, read
+from benchmarks.tables import RESULTS, over_seeds
 from nas import Study
 from nas.errors import StrategyError
 from nas.evaluation import Evaluator, Measure
@@ -42,7 +43,6 @@ from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 from nas.system.environment import commit
 
-RESULTS = ROOT / "studies" / "results"
 RUN = Path("runs") / "searches"
 AT = (200, 1000)
 """Evaluations after which a search is judged."""
@@ -266,12 +266,8 @@ def _all(space: SearchSpace) -> np.ndarray:
 def summarise(file: Path) -> None:
     """Mean and standard deviation over seeds of every search, and the plot of hypervolumes."""
     table = pd.read_csv(file)
-    groups = table.groupby("search", sort=False)
     columns = [column for column in table if column not in ("search", "seed", "commit")]
-    summary = groups[columns].agg(["mean", "std"])
-    summary.columns = ["_".join(column) for column in summary.columns]
-    commits = ", ".join(sorted(set(table["commit"])))
-    summary = summary.assign(seeds=groups["seed"].nunique(), commit=commits).round(5)
+    summary = over_seeds(table, ["search"], columns)
     summary.to_csv(file.with_name("searches_summary.csv"))
     file.with_name("searches.svg").write_text(svg(_plot(summary)), encoding="utf-8")
     print(summary.drop(columns="commit").to_string())

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.tables import RESULTS, over_seeds
 from nas import Study
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "studies" / "results"
 SPREAD = ("validation_accuracy", "test_accuracy", "macs", "params", "speedup_batch_64", "hypervolume")
 
 
@@ -36,11 +36,8 @@ def run(name: str, overrides: list[str], seeds: int) -> None:
     table = pd.concat(tables, ignore_index=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     table.to_csv(RESULTS / f"{name}.csv", index=False)
-    groups = table.groupby("model", sort=False)
-    summary = groups[list(SPREAD)].agg(["mean", "std"])
-    summary.columns = ["_".join(column) for column in summary.columns]
-    summary = summary.assign(seeds=groups["seed"].nunique(), commit=", ".join(sorted(set(table["commit"]))))
-    summary.round(5).to_csv(RESULTS / f"{name}_summary.csv")
+    summary = over_seeds(table, ["model"], SPREAD)
+    summary.to_csv(RESULTS / f"{name}_summary.csv")
     print(summary.round(4).to_string())
 
 

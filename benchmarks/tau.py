@@ -22,13 +22,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from ruamel.yaml import YAML
 
+from benchmarks.tables import RESULTS, over_seeds
 from nas import Study
 from nas.studies.report.plots import CURVES, axes_of, in_style, svg
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.results import SUPERNET
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "studies" / "results"
 RUNS = Path("runs") / "tau"
 RULES = ("uniform", "adjoined", "sandwich")
 """By how many sub-networks a step runs: 1, 2 and 4."""
@@ -125,12 +125,8 @@ def _summarise() -> None:
     """Mean and standard deviation over seeds of every rule, and the plot."""
     seeds = pd.read_csv(RESULTS / "tau_seeds.csv")
     columns = ["tau", "tau of MACs", "regret@1", "regret@3", "supernet_largest", "supernet_seconds"]
-    groups = seeds.groupby("rule")
-    summary = groups[columns].agg(["mean", "std"])
-    summary.columns = ["_".join(column) for column in summary.columns]
-    commits = ", ".join(sorted(set(seeds["commit"])))
-    summary = summary.assign(seeds=groups["seed"].nunique(), architectures=ARCHITECTURES, commit=commits)
-    summary.loc[[rule for rule in RULES if rule in summary.index]].round(5).to_csv(RESULTS / "tau_summary.csv")
+    summary = over_seeds(seeds, ["rule"], columns).assign(architectures=ARCHITECTURES)
+    summary.loc[[rule for rule in RULES if rule in summary.index]].to_csv(RESULTS / "tau_summary.csv")
     drawn = _plot(pd.read_csv(RESULTS / "tau.csv"), seeds)
     (RESULTS / "tau.svg").write_text(svg(drawn), encoding="utf-8")
 
