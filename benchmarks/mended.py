@@ -150,8 +150,10 @@ def main() -> None:
     parser.add_argument("--schedule", nargs="+", choices=SCHEDULES, default=["direct"])
     arguments = parser.parse_args()
     tree, file = arguments.tree.absolute(), RESULTS / "mended.csv"
-    for seed, *settings in product(range(arguments.seeds), arguments.limit, arguments.loss, arguments.schedule):
-        case = Case(arguments.preset, *settings, _commit(tree), seed)
+    for seed, limit, loss, schedule in product(
+        range(arguments.seeds), arguments.limit, arguments.loss, arguments.schedule
+    ):
+        case = Case(arguments.preset, limit, loss, schedule, _commit(tree), seed)
         table = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEY)
         if case not in set(table[KEY].itertuples(index=False, name=None)):
             found = pd.DataFrame([row(case, tree)])

@@ -23,6 +23,7 @@ from nas import Study, search
 from nas.studies.report.comparison import comparison
 from nas.studies.report.plots import svg
 from nas.studies.run.compare import compare
+from nas.tasks.classification import ACCURACY
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path("runs") / "presets"
@@ -122,7 +123,7 @@ def summarise() -> None:
     by = ["study", "model", "strategy"]
     over_seeds(table, by, columns).to_csv(RESULTS / "presets_summary.csv")
     means = table.groupby(by, sort=False, dropna=False)[columns].mean().reset_index()
-    (RESULTS / "presets.svg").write_text(svg(comparison(means)), encoding="utf-8")
+    (RESULTS / "presets.svg").write_text(svg(comparison(means, ACCURACY)), encoding="utf-8")
 
 
 if __name__ == "__main__":
