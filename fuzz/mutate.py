@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -34,6 +35,7 @@ NUMBERS = (
     *(0, 1, -1, 2, 3, 7, 64, 1000, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 10**12, 10**18, 10**400, -(2**63)),
     *(0.0, -0.0, 0.5, 1.0, 1e-300, 5e-324, 1e300, 1.7e308, math.inf, -math.inf, math.nan, 0.1, 1.5, 99.9, -0.5),
 )  # fmt: skip
+WHOLE = tuple(number for number in NUMBERS if isinstance(number, int))
 KEYS = (
     *("model", "model_args", "choices", "size", "per", "from", "to", "step", "depth", "heads", "mlp", "rank", "keep"),
     *("space", "strategy", "use", "trials", "name", "data", "path", "limit", "macs", "flops", "params", "objectives"),
@@ -77,10 +79,10 @@ def like(rng: Random, old: Any) -> Any:
     if isinstance(old, bool):
         return not old
     if isinstance(old, int):
-        near = (old + 1, old - 1, -old, old * 2, old * 1000)
-        return rng.choice((*near, *(number for number in NUMBERS if isinstance(number, int))))
+        near = (old + 1, old - 1, old // 2, old * 2, -old, old * 1000)
+        return rng.choice(rng.choice((near, WHOLE)))
     if isinstance(old, float):
-        return rng.choice((-old, old * 2, old / 1000, old + 1, *NUMBERS))
+        return rng.choice(rng.choice(((old * 0.99, old * 2, old / 2, -old, old / 1000, old + 1), NUMBERS)))
     if isinstance(old, str):
         return rng.choice((*TEXTS, *KEYS))
     if isinstance(old, list) and old:
@@ -97,15 +99,20 @@ def places(document: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(inner)
 
 
-def document(rng: Random, original: Any) -> Any:
-    """A copy with one to three changes; deeper places are as likely as others."""
+def document(rng: Random, original: Any, known: Mapping[str, Sequence[Any]] = MappingProxyType({})) -> Any:
+    """A copy with one to three changes; deeper places are as likely as others. `known` are values that keys may have,
+    and get as often as others of their type.
+    """
     changed = copy.deepcopy(original)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         spots = list(places(changed)) if isinstance(changed, (dict, list)) else []
         if not spots or rng.random() < 0.01:
             return value(rng)
         container, key = rng.choice(spots)
-        _change(rng, container, key, spots)
+        if rng.random() < 0.4 and known.get(key):
+            container[key] = copy.deepcopy(rng.choice(known[key]))
+        else:
+            _change(rng, container, key, spots)
     return changed
 
 
@@ -120,8 +127,8 @@ def _change(rng: Random, container: Any, key: Any, spots: list[tuple[Any, Any]])
         container[rng.choice(KEYS)] = value(rng)
     elif kind == 3:
         other, place = rng.choice(spots)
-        container[key] = copy.deepcopy(other.get(place) if isinstance(other, dict) else other[place % len(other)]) \
-            if other else None  # fmt: skip
+        if place in other if isinstance(other, dict) else place < len(other):  # spots are those before this change
+            container[key] = copy.deepcopy(other[place])
     elif kind == 4:
         container[key] = rng.choice(([old], {"size": old}, str(old), [old, old], {str(old)[:20]: old}))
     elif kind == 5 and isinstance(container, list):

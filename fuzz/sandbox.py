@@ -35,13 +35,14 @@ FILE_SIZE = 512 * 2**20
 class Command:
     """Words of a command line, or `load FOLDER` for `nas.load`.
 
-    trains      it may take long, and is stopped by SIGTERM
-    connects    its study was written by the user, who may name hosts; whether they are named is up to chance
+    trains     it may take long, and is stopped by SIGTERM
+    reaches    its study was written by the user, who may name hosts, and have processes started; whether it does is up
+               to chance
     """
 
     words: tuple[str, ...]
     trains: bool = False
-    connects: bool = False
+    reaches: bool = False
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _child(command: Command, case: Path, cache: Path) -> None:
         _bound(resource.RLIMIT_FSIZE, FILE_SIZE)
         _bound(resource.RLIMIT_CORE, 0)
         sys.argv = ["nas", *command.words]
-        sys.addaudithook(Watch((case / "input", scratch, cache), notes, connects=command.connects))
+        sys.addaudithook(Watch((case / "input", scratch, cache), notes, reaches=command.reaches))
         code = _called(command.words)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,20 +10,20 @@ from typing import Any
 
 PROGRAMS = {"git", "uname", "ldconfig"}
 """What may be started: the version of the code, the name of the system."""
-DEVICES = ("/dev/null", "/dev/shm/", "/dev/tty", "/proc/self/")
+DEVICES = ("/dev/null", "/dev/tty", "/proc/self/")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
 class Watch:
     """Refuses files outside `folders`, connections and processes, and writes the broken rule to the file `notes`.
 
-    `connects`: a command that may try to connect is told that there is no network, without a note.
+    `reaches`: a command that may try to connect, or to start processes, is told that it cannot, without a note.
     """
 
-    def __init__(self, folders: Sequence[Path], notes: int, *, connects: bool) -> None:
+    def __init__(self, folders: Sequence[Path], notes: int, *, reaches: bool) -> None:
         self.folders = tuple(os.path.realpath(folder) for folder in folders)
         self.notes = notes
-        self.connects = connects
+        self.reaches = reaches
         self.rules: dict[str, Callable[..., None]] = {
             "open": self._open,
             **dict.fromkeys(("sqlite3.connect", "os.truncate", "os.chmod"), self._inside),
@@ -76,11 +77,13 @@ class Watch:
         self._connection(f"connection: the address of {host!r}")
 
     def _connection(self, rule: str) -> None:
-        if not self.connects:
+        if not self.reaches:
             self._refuse(rule)
-        raise OSError(101, "Network is unreachable")
+        raise OSError(errno.ENETUNREACH, "no network in the sandbox")
 
     def _start(self, program: Any, *_: Any) -> None:
         words = program if isinstance(program, list | tuple) else [program]
         if Path(os.fsdecode(words[0])).name not in PROGRAMS:
+            if self.reaches:
+                raise PermissionError(errno.EPERM, "no processes in the sandbox")
             self._refuse(f"process: {program}")
