@@ -4,6 +4,7 @@ each proposal, and to sort all anew each time takes longer than to measure one.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import final, overload
@@ -109,11 +110,14 @@ class Ranking(Sequence[Trial]):
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._objectives = objectives
         self._trials: list[Trial] = []
+        self._losses = array("d")
+        """Those of all trials, one after the other."""
         self._fronts = Fronts(np.zeros((0, len(objectives))))
 
     def add(self, trial: Trial) -> None:
         """One more trial. It is put in its place when a place is asked for."""
         self._trials.append(trial)
+        self._losses.extend(to_minimise([trial], self._objectives)[0])
 
     @override
     def __len__(self) -> int:
@@ -129,13 +133,19 @@ class Ranking(Sequence[Trial]):
         return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
 
     def _at(self, place: int) -> Trial:
-        new = self._trials[len(self._fronts) :]
-        if len(new) > FEW:
-            self._fronts = Fronts(to_minimise(self._trials, self._objectives))
-        else:
-            for point in to_minimise(new, self._objectives):
-                self._fronts.add(point)
+        if len(self._fronts) < len(self._trials):
+            self._place()
         return self._trials[self._fronts.at(place)]
+
+    def _place(self) -> None:
+        """Put those in their places that came since the last time."""
+        losses = np.array(self._losses).reshape(len(self._trials), len(self._objectives))
+        new = losses[len(self._fronts) :]
+        if len(new) > FEW:
+            self._fronts = Fronts(losses)
+        else:
+            for point in new:
+                self._fronts.add(point)
 
 
 @final

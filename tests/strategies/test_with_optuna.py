@@ -21,13 +21,13 @@ from nas.strategies.with_optuna.strategy import WithOptuna, _StudyProposer  # no
 SAMPLERS: tuple[Any, ...] = ("tpe", "gp", "nsga2", "nsga3", {"use": "QMCSampler", "qmc_type": "halton"})
 
 
-def kept(options: WithOptuna, search: Search) -> optuna.Study:
-    """Search, and return the study that was kept meanwhile."""
+def kept(options: WithOptuna, search: Search) -> _StudyProposer:
+    """Search, and return the proposer that was kept meanwhile."""
     proposer = options.proposer(search)
     assert isinstance(proposer, _StudyProposer)
     for number in range(len(search.history), search.problem.trials):
         proposer.tell(search.evaluate([proposer.ask(number)])[0])
-    return proposer._study
+    return proposer
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def sometimes_failing(toy: Toy) -> Any:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_optuna_is_told_what_was_measured(sampler: Any, toy: Toy, limit: Limit) -> None:
     search = toy.search(trials=18, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
-    study = kept(WithOptuna(sampler=sampler), search)
+    study = kept(WithOptuna(sampler=sampler), search)._study
     states = optuna.trial.TrialState
     assert {trial.state for trial in study.trials} == {states.COMPLETE, states.FAIL}
     for told, trial in zip(study.trials, search.history, strict=True):
@@ -69,32 +69,34 @@ def test_optuna_is_told_what_was_measured(sampler: Any, toy: Toy, limit: Limit) 
 def test_a_rebuilt_study_is_the_kept_one_and_asks_the_same(sampler: Any, toy: Toy, limit: Limit) -> None:
     strategy = WithOptuna(sampler=sampler, startup=5, population=4)
     search = toy.search(trials=13, limit=limit, objectives=(ACCURACY, MACS), measure=sometimes_failing(toy))
-    study = kept(strategy, search)
-    rebuilt = strategy.resumed(search)._study  # type: ignore[attr-defined]
-    for ours, theirs in zip(study.trials, rebuilt.trials, strict=True):
+    proposer, rebuilt = kept(strategy, search), strategy.resumed(search)
+    assert isinstance(rebuilt, _StudyProposer)
+    for ours, theirs in zip(proposer._study.trials, rebuilt._study.trials, strict=True):
         assert (ours.params, ours.values, ours.state) == (theirs.params, theirs.values, theirs.state)
-        assert generation(ours) == generation(theirs)
+    assert generations(proposer) == generations(rebuilt)
     for number in (0, 4, 9, 12):
         past = toy.search(trials=13, limit=limit, objectives=(ACCURACY, MACS), history=search.history[:number])
         assert strategy.ask(past, number) == search.history[number].architecture
 
 
-def generation(trial: optuna.trial.FrozenTrial) -> Any:
-    return next((value for key, value in trial.system_attrs.items() if key.endswith("Sampler:generation")), None)
+def generations(proposer: _StudyProposer) -> dict[int, int]:
+    """Optuna's number of each trial -> its generation."""
+    return proposer._feasible.generations._of
 
 
 def test_generations_hold_as_many_done_trials_as_the_population(toy: Toy, limit: Limit) -> None:
     search = toy.search(trials=23, limit=limit, measure=sometimes_failing(toy))
-    study = kept(WithOptuna(sampler="nsga2", population=4), search)
+    proposer = kept(WithOptuna(sampler="nsga2", population=4), search)
     done = 0
-    for trial in study.trials:
-        assert generation(trial) == done // 4
+    for trial in proposer._study.trials:
+        assert generations(proposer)[trial.number] == done // 4
         done += trial.state == optuna.trial.TrialState.COMPLETE
     assert 4 * 3 < done < 23
 
 
 def test_several_objectives_get_the_multivariate_tpe(toy: Toy, limit: Limit) -> None:
-    study = kept(WithOptuna(sampler="tpe", startup=3), toy.search(trials=6, limit=limit, objectives=(ACCURACY, MACS)))
+    search = toy.search(trials=6, limit=limit, objectives=(ACCURACY, MACS))
+    study = kept(WithOptuna(sampler="tpe", startup=3), search)._study
     sampler = WithOptuna(sampler="tpe").sampling().make(0)
     assert isinstance(sampler, optuna.samplers.TPESampler)
     assert sampler._is_multivariate(study)
@@ -105,11 +107,12 @@ def test_trials_of_earlier_runs_are_told_before_the_first_proposal(sampler: Any,
     earlier = list(Uniform().search(toy.search(trials=12, limit=limit, seed=5)))
     strategy = WithOptuna(sampler=sampler, startup=10, population=4)
     search = toy.search(trials=6, limit=limit, prior=earlier)
-    study = kept(strategy, search)
+    proposer = kept(strategy, search)
+    study = proposer._study
     assert [told.value for told in study.trials[:12]] == [trial.value("accuracy") for trial in earlier]
     assert len(study.trials) == 12 + 6
     if sampler != "tpe":
-        assert [generation(told) for told in study.trials] == [number // 4 for number in range(18)]
+        assert generations(proposer) == {number: number // 4 for number in range(18)}
     cold = list(strategy.search(toy.search(trials=6, limit=limit)))
     assert [t.architecture for t in search.history] != [t.architecture for t in cold]
     for number in (0, 3, 5):

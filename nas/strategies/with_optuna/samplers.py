@@ -10,7 +10,7 @@ import inspect
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Union, final
 
@@ -22,6 +22,7 @@ from optuna.study import StudyDirection
 from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import nearest
+from nas.strategies.with_optuna.generations import Generations
 
 PRESETS = {"tpe": "TPESampler", "gp": "GPSampler", "nsga2": "NSGAIISampler", "nsga3": "NSGAIIISampler"}
 PACKAGES = {"CmaEsSampler": "cmaes", "GPSampler": "scipy", "QMCSampler": "scipy"}
@@ -57,14 +58,29 @@ class Sampling:
         return self.name in FORGETFUL
 
     @property
+    def genetic(self) -> bool:
+        """Whether it has generations."""
+        return issubclass(self.kind, BaseGASampler)
+
+    @property
+    def population(self) -> int:
+        """Trials that make up a generation; 0 where there are none."""
+        sampler = self.make(0)
+        return sampler.population_size or 0 if isinstance(sampler, BaseGASampler) else 0
+
+    @property
     def breeds(self) -> bool:
         """Whether children are bred by us, such that they fit the limit."""
-        return self.preset and issubclass(self.kind, BaseGASampler)
+        return self.preset and self.genetic
 
     @property
     def steady(self) -> bool:
         """Whether all trials share one seed: the points of a quasi-random sequence belong together."""
         return self.name == "QMCSampler"
+
+    def keeping(self, generations: Generations) -> Sampling:
+        """The same, with generations that are kept."""
+        return replace(self, kind=generations.kept_by(self.kind)) if issubclass(self.kind, BaseGASampler) else self
 
     def distribution(self, n: int) -> BaseDistribution:
         """Of the indices of `n` values."""

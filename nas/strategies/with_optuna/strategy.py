@@ -36,6 +36,7 @@ from nas.search.strategy import AskTell, Proposer
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 from nas.strategies.with_optuna import study
+from nas.strategies.with_optuna.generations import Generations
 from nas.strategies.with_optuna.samplers import Sampling, quiet, sampling
 from nas.strategies.with_optuna.study import StoredStudy, Topic, directions
 
@@ -195,9 +196,10 @@ class _StudyProposer(Proposer):
         self._feasible.learn(asked.number, trial)
         with quiet():
             if trial.state == "failed":
-                self._study.tell(asked, state=TrialState.FAIL)
+                told = self._study.tell(asked, state=TrialState.FAIL)
             else:
-                self._study.tell(asked, [trial.value(o.metric) for o in self.problem.objectives])
+                told = self._study.tell(asked, [trial.value(o.metric) for o in self.problem.objectives])
+        self._feasible.generations.learn(told)
 
 
 @final
@@ -211,7 +213,8 @@ class _Feasible(BaseSampler):
     """
 
     def __init__(self, chosen: Sampling, search: Search) -> None:
-        self._chosen = chosen
+        self.generations = Generations(chosen.population)
+        self._chosen = chosen.keeping(self.generations)
         self._search, self._problem = search, search.problem
         self.trials: dict[int, Trial] = {}
         """Those told, by Optuna's number."""
@@ -247,16 +250,22 @@ class _Feasible(BaseSampler):
             params = self._ask_inner(study, trial, search_space)
             self.answer = self._near(params) if params else draw(self._search, self._rng)
         else:
-            # The answer is known. Yet some samplers note in the study what they were asked (NSGA the generation of a
-            # trial, say), and a study without these notes would go on otherwise. So they are asked, in vain.
             self.answer = self._replayed
-            if not self._chosen.forgetful:
+            if self._notes(trial):
                 self._ask_inner(study, trial, search_space)
         row = self._problem.space.to_table([self.answer])[0]
         return {name: int(value) for name, value in zip(self._problem.space, row, strict=True) if name in search_space}
 
     def sample_independent(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("every parameter is in the relative search space")
+
+    def _notes(self, trial: FrozenTrial) -> bool:
+        """Whether a sampler whose answer is known is asked all the same, in vain. Some note in the study what they were
+        asked, and would go on otherwise without these notes. Genetic ones choose the parents of a generation.
+        """
+        if self._chosen.genetic:
+            return not self.generations.begun(self.generations.of(trial.number))
+        return not self._chosen.forgetful
 
     def _near(self, params: Mapping[str, int]) -> Architecture:
         """The sampler's proposal made to fit, and new."""
