@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nas.axes import AxisTable
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.numbers import Rate, Weight
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets import Supernet
-from nas.supernets.axes import AxisTable
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
 from nas.supernets.slicing import Where

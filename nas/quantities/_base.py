@@ -17,7 +17,7 @@ from nas.errors import QuantityError
 from nas.quantities._terms import Term
 
 if TYPE_CHECKING:
-    from nas.supernets.axes import AxisTable
+    from nas.axes import AxisTable
 
 Origin = Literal["counted", "measured", "timed"]
 Style = Literal["count", "percent", "plain"]

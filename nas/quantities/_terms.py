@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from nas.supernets.axes import Entry
+    from nas.axes import Entry
 
 
 @final

@@ -16,7 +16,7 @@ from nas.quantities._base import Counted
 from nas.quantities._terms import Matrix, Term, elements
 
 if TYPE_CHECKING:
-    from nas.supernets.axes import AxisTable, Entry
+    from nas.axes import AxisTable, Entry
 
 
 @final

@@ -12,7 +12,7 @@ from nas.quantities._base import Counted
 from nas.quantities._terms import Term, elements
 
 if TYPE_CHECKING:
-    from nas.supernets.axes import AxisTable
+    from nas.axes import AxisTable
 
 
 @final

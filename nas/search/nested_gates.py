@@ -8,11 +8,11 @@ from typing import final
 import torch
 from torch import Tensor
 
+from nas.axes import AxisTable
 from nas.errors import StrategyError
 from nas.searchspaces.axis_names import dimension
 from nas.searchspaces.space import SearchSpace
 from nas.supernets import Supernet
-from nas.supernets.axes import AxisTable
 from nas.supernets.gates import gate_refusal
 
 

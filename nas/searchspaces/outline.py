@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, final
 
+from nas.axes.sizes import size_of
 from nas.quantities import Matrix, factoring_pays
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 
@@ -66,7 +67,7 @@ class Outline:
         return "stage" if self.staged and len(numbers) == 1 else "block"
 
     def size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
-        """See `size_of`."""
+        """See `nas.axes.sizes.size_of`."""
         return size_of(atom, sizes, self.axes, self.within)
 
     def factored(self, axis: str, sizes: Mapping[str, Any]) -> Any:
@@ -82,25 +83,3 @@ class Outline:
         """The axis that switches the block of `axis` off ("depth.3" for "mlp.3"), if the model has such an axis."""
         switch = axis_name(DEPTH, index(axis))
         return switch if switch in self.axes and switch != axis else None
-
-
-def size_of(atom: str, sizes: Mapping[str, Any], axes: Mapping[str, int], within: Mapping[str, str]) -> Any:
-    """Units of `atom` (an axis, a number, or several packed) where some axes have `sizes`: numbers, arrays or tensors.
-
-    An axis that is not in `sizes` follows the one it lies within (`within`), or has all its units (`axes`).
-    """
-    if atom in sizes:
-        return sizes[atom]
-    if " " in atom:
-        return math.prod(size_of(part, sizes, axes, within) for part in atom.split())
-    if atom in within:
-        return size_of(within[atom], sizes, axes, within)
-    return int(atom) if atom.isdecimal() else axes[atom]
-
-
-def leading_to(atom: str, within: Mapping[str, str]) -> Iterator[str]:
-    """The axes whose sizes may decide that of `atom`: its own, and those that it lies within, and so on."""
-    for part in atom.split():
-        yield part
-        if part in within:
-            yield from leading_to(within[part], within)

@@ -15,10 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
 
+from nas.axes import AxisTable
 from nas.errors import ModelError
 from nas.plugins import installed
 from nas.searchspaces import Outline
-from nas.supernets.axes import AxisTable
 from nas.system import user_cache
 
 FAMILIES = "nas.supernets.families"

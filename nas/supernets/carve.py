@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nas.axes import AxisTable, Entry
 from nas.quantities import factoring_pays
 from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimension, is_position
-from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas import quantities
+from nas.axes import AxisTable
 from nas.quantities import Matrix, Multiple, Term, factoring_pays
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, axis_name
-from nas.supernets.axes import AxisTable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nas.supernets.axes import AxisTable, Entry
+from nas.axes import AxisTable, Entry
 from nas.supernets.decompositions import Directions, Factoring
 from nas.supernets.slicing import Cut, cut, permute
 

@@ -11,9 +11,9 @@ from typing import get_args
 
 from torch import Tensor
 
+from nas.axes import AxisTable, Entry
 from nas.errors import ModelError
 from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
-from nas.supernets.axes import AxisTable, Entry
 from nas.supernets.slicing import Where, gate
 
 

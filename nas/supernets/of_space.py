@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas.axes import AxisTable
 from nas.errors import ModelError
 from nas.searchspaces import SearchSpace
 from nas.supernets.anatomy import anatomy
-from nas.supernets.axes import AxisTable
 from nas.supernets.cost import Cost
 
 if TYPE_CHECKING:

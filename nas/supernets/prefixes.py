@@ -11,7 +11,7 @@ from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import final
 
-from nas.supernets.axes import AxisTable, Entry
+from nas.axes import AxisTable, Entry
 from nas.supernets.families._base import Piece, SizeOf
 
 

@@ -13,9 +13,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from nas.axes import AxisTable
 from nas.errors import CheckpointError
 from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, is_position
-from nas.supernets.axes import AxisTable
 from nas.supernets.families._base import Family
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nas.supernets.axes import Entry, Frame
+from nas.axes import Entry, Frame
 
 Where = Literal["consumed", "produced"]
 

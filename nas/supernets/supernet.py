@@ -8,10 +8,10 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from nas.axes import Entry
 from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension, is_rank
-from nas.supernets.axes import Entry
 from nas.supernets.carve import Whole, carve, detach
 from nas.supernets.cost import Cost
 from nas.supernets.decompositions import Directions, Factoring

@@ -11,7 +11,7 @@ from typing_extensions import override
 from nas.quantities import Counted, Term, elements
 
 if TYPE_CHECKING:
-    from nas.supernets.axes import AxisTable
+    from nas.axes import AxisTable
 
 
 @final

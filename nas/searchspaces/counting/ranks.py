@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.axes.sizes import leading_to
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.counting.factors import AnyOf, Factor
-from nas.searchspaces.outline import Outline, leading_to
+from nas.searchspaces.outline import Outline
 
 
 def rank_rules(choices: Sequence[Choice], outline: Outline) -> dict[int, AnyOf]:

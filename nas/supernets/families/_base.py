@@ -13,7 +13,8 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from nas.supernets.axes import AxisTable, Frame, Row, bind, pattern
+from nas.axes import AxisTable, Frame
+from nas.supernets.rows import Row, bind, pattern
 
 SizeOf = Callable[[str], int]
 

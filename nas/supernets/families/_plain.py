@@ -17,9 +17,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.axes import Frame, Row
+from nas.axes import Frame
 from nas.supernets.families._base import AttentionParts, Family, Piece, Readout, SizeOf
 from nas.supernets.families._queries import partial
+from nas.supernets.rows import Row
 
 POOLS = ("token", "avg", "avgmax", "max")
 STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")

@@ -23,8 +23,9 @@ from timm.models.swin_transformer import (
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.axes import Frame, Row
+from nas.axes import Frame
 from nas.supernets.families._base import Family, Piece, Readout, SizeOf
+from nas.supernets.rows import Row
 
 POOLS = ("avg", "max", "avgmax")
 SMALL = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7}

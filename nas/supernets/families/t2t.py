@@ -8,9 +8,9 @@ from typing import Any, ClassVar, final
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.axes import Row
 from nas.supernets.families._plain import PlainTransformer
 from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, TokensToToken, checkpoint_filter_fn
+from nas.supernets.rows import Row
 
 SMALL = {"img_size": 32, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 

@@ -11,8 +11,8 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.axes import Row
 from nas.supernets.families._plain import PlainTransformer
+from nas.supernets.rows import Row
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 

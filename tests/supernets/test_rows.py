@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from nas.axes import Frame
 from nas.errors import ModelError
-from nas.supernets.axes import Frame, Row, bind, parse
+from nas.supernets.rows import Row, bind, parse
 
 
 def frame(**axes: int) -> Frame:

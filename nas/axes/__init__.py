@@ -1,0 +1,5 @@
+"""Axes: what a model can be cut along, and the table that names the axes of each of its parameters. No torch."""
+
+from nas.axes.table import AxisTable, Dim, Entry, Frame, Product
+
+__all__ = ["AxisTable", "Dim", "Entry", "Frame", "Product"]
