@@ -57,7 +57,7 @@ LIBRARIES = {
 OWN = {
     "--help": {"errors", "passwords"},
     "--version": {"errors", "passwords"},
-    "show SPACE": {"documents", "errors", "foreign", "passwords", "plugins", "preprocessing", "quantities",
+    "show SPACE": {"axes", "documents", "errors", "foreign", "passwords", "plugins", "preprocessing", "quantities",
                    "searchspaces", "studies", "supernets", "system", "words"},
 }  # fmt: skip
 for command in ("show RUN", "pareto RUN", "pareto RUN --trials", "compare RUN", "report RUN"):
