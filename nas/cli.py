@@ -1,7 +1,7 @@
 """The command line. What each command needs is imported when it runs, so that `nas --help` answers at once.
 
-Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 130 Ctrl-C; 143 SIGTERM; 1 a fault of
-ours, with its traceback.
+Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 75 Ray's head is gone, so that the same
+command is to be run again; 130 Ctrl-C; 143 SIGTERM; 1 a fault of ours, with its traceback.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ import typer
 
 from nas.errors import NasError, RunError
 from nas.passwords import hidden_url
+from nas.system.processes import leave
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,17 +311,12 @@ def _stoppable(again: str = "") -> Iterator[None]:
     """
     advice = f"; everything finished is kept, continue with: {again}" if again else ""
 
-    def leave(number: int, _frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         word = "interrupted" if number == signal.SIGINT else "terminated"
-        with suppress(Exception):  # the signal may have come in the middle of a write to the same stream
-            sys.stdout.flush()
-        cursor = "\x1b[?25h" if os.isatty(2) else ""  # a progress bar hides it
-        with suppress(OSError):
-            os.write(2, f"{cursor}\n{word}{advice}\n".encode())
-        os._exit(128 + number)
+        leave(f"{word}{advice}", 128 + number)
 
     heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, leave) for number in heeded}
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

@@ -55,8 +55,8 @@ LIBRARIES = {
 }
 """A command -> all that it may load of them. SPACE is of a model that was seen before."""
 OWN = {
-    "--help": {"errors", "passwords"},
-    "--version": {"errors", "passwords"},
+    "--help": {"errors", "passwords", "system"},
+    "--version": {"errors", "passwords", "system"},
     "show SPACE": {"axes", "documents", "errors", "foreign", "passwords", "plugins", "preprocessing", "quantities",
                    "searchspaces", "studies", "supernets", "system", "words"},
 }  # fmt: skip

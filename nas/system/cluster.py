@@ -11,7 +11,6 @@ import logging
 import math
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from pydantic import AfterValidator, Field
 
 from nas.errors import ClusterError
 from nas.numbers import above, number, whole
+from nas.system.head import CLIENT, reach, watched
 
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 ON_HEAD: dict[str, Any] = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
@@ -82,7 +82,8 @@ def connected(cluster: Cluster, workers: int) -> Iterator[None]:
     """Ray until the block ends: started for so many workers, or joined; what runs in this process already is used, and
     stays.
 
-    Raises `ClusterError` when no cluster answers, or when it has no room for a worker.
+    Raises `ClusterError` when no cluster answers, or when it has no room for a worker. Within the block, the loss of
+    the cluster's head ends this process: see `nas.system.head`.
     """
     import ray
 
@@ -94,7 +95,8 @@ def connected(cluster: Cluster, workers: int) -> Iterator[None]:
         _connect(cluster, workers, folder)
         try:
             require_room(cluster)
-            yield
+            with watched(cluster.address):
+                yield
         finally:
             ray.shutdown()
 
@@ -166,7 +168,7 @@ def _workers(cluster: Cluster, empty: str) -> dict[str, Any]:
     from ray.job_config import JobConfig
 
     variables = {"OMP_NUM_THREADS": str(cluster.threads)}
-    if cluster.address.startswith("ray://"):
+    if cluster.address.startswith(CLIENT):
         return {"runtime_env": {"env_vars": variables}}
     if cluster.address == "local":
         # Workers import from where this process does. An empty entry is the current folder of an interactive session.
@@ -228,12 +230,10 @@ def _probe(address: str) -> None:
     """Raise `OSError` or `ValueError` for a HOST:PORT where nobody listens, at once: Ray would try for minutes."""
     if address in ("local", "auto"):
         return
-    if address.startswith("ray://") and find_spec("grpc") is None:
+    if address.startswith(CLIENT) and find_spec("grpc") is None:
         raise ClusterError(f"ray.address: '{address}' needs the package 'grpcio', which is not installed: pip install "
                            "'nas[ray]'")  # fmt: skip
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=5):
-        pass
+    reach(address.removeprefix(CLIENT))
 
 
 def _reason(fault: Exception) -> str:

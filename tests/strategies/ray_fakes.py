@@ -6,19 +6,25 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from nas.search import Search, Trial
+from nas.search.dispatch import Dispatcher
+from nas.search.trial import Outcome
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
+from nas.strategies.evolution import Evolution
 from nas.strategies.with_raytune import strategy
 from nas.strategies.with_raytune.controller import Controller, Plan
 from nas.strategies.with_raytune.strategy import WithRaytune
+from nas.system import head
 from nas.system.cluster import Cluster
 from nas.testing.toy import Toy, ToyMeasure
 
@@ -44,6 +50,18 @@ def plain(trials: list[Trial]) -> list[Any]:
     """What must be the same; also after a journey as JSON."""
     ordered = sorted(trials, key=lambda trial: trial.number)
     return [[t.number, t.architecture.digest, dict(t.metrics), t.error, t.cached] for t in ordered]
+
+
+def without_ray(search: Search) -> list[Any]:
+    """The same rounds, one job after the other in this process."""
+    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), search, 5)
+    while (job := dispatcher.next()) is not None:
+        try:
+            outcome = Outcome(search.measure(job.architecture))
+        except RuntimeError as fault:
+            outcome = Outcome({}, f"RuntimeError: {fault}")
+        dispatcher.settle(job.number, outcome)
+    return plain(search.history)
 
 
 @dataclass(frozen=True)
@@ -81,8 +99,7 @@ def drive(address: str, folder: Path, die: int) -> None:
     """
 
     def record(trial: Trial) -> None:
-        with (folder / "trials").open("a") as file:
-            file.write(json.dumps([trial.number, str(trial.architecture), dict(trial.metrics)]) + "\n")
+        record_in(folder, trial)
         if len(recorded(folder)) == die:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -93,14 +110,39 @@ def drive(address: str, folder: Path, die: int) -> None:
     list(on_ray(workers=1, ray=Cluster(address=address, storage=str(folder))).search(search))
 
 
+def record_in(folder: Path, trial: Trial) -> None:
+    with (folder / "trials").open("a") as file:
+        file.write(json.dumps([trial.number, str(trial.architecture), dict(trial.metrics)]) + "\n")
+
+
 def recorded(folder: Path) -> list[Trial]:
     """What a driver left behind."""
-    rows = [json.loads(line) for line in (folder / "trials").read_text().splitlines()]
+    table = folder / "trials"
+    rows = [json.loads(line) for line in table.read_text().splitlines()] if table.exists() else []
     architectures = [Architecture.from_json(text) for _, text, _ in rows]
     return [
         Trial(number, architecture, metrics, Toy().counts(architecture), "toy", 0, 0.0)
         for (number, _, metrics), architecture in zip(rows, architectures, strict=True)
     ]
+
+
+def lose_head(folder: Path, victim: str, die: int) -> None:
+    """A driver that goes on from its table of trials, on a cluster of its own. When so many are in it, the process
+    `victim` of Ray is killed; with 0, nobody is. What Ray had started is then in the file `pids`.
+    """
+
+    def record(trial: Trial) -> None:
+        record_in(folder, trial)
+        if len(recorded(folder)) == die:
+            started = psutil.Process().children(recursive=True)
+            (folder / "pids").write_text(json.dumps([process.pid for process in started]))
+            next(process for process in started if process.name() == victim).kill()
+            time.sleep(600)
+
+    head.LOOK, head.PATIENCE = 0.1, 0.5
+    search = live(history=recorded(folder))
+    search.record = record
+    list(on_ray(workers=1).search(search))
 
 
 if __name__ == "__main__":

@@ -17,16 +17,15 @@ import pytest
 from pydantic import TypeAdapter
 
 from nas.errors import ClusterError, StrategyError
-from nas.search import Search, Trial, winner
+from nas.search import Trial, winner
 from nas.search.dispatch import Dispatcher
-from nas.search.trial import Outcome
 from nas.searchspaces.limit import Limit
 from nas.strategies.evolution import Evolution
 from nas.testing.toy import ACCURACY, MACS, TINY, Toy, ToyMeasure
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes  # noqa: E402
-from ray_fakes import TRIALS, Assigned, live, on_ray, plain, recorded  # noqa: E402
+from ray_fakes import TRIALS, Assigned, live, on_ray, plain, recorded, without_ray  # noqa: E402
 
 from nas.strategies.with_raytune import strategy  # noqa: E402
 from nas.strategies.with_raytune.controller import Measured  # noqa: E402
@@ -43,18 +42,6 @@ def gcs() -> Iterator[str]:
     ray.init("local", num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, runtime_env=environment)
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
-
-
-def without_ray(search: Search) -> list[Any]:
-    """The same rounds, one job after the other in this process."""
-    dispatcher = Dispatcher(Evolution(trials=TRIALS, population=4, sample=2), search, 5)
-    while (job := dispatcher.next()) is not None:
-        try:
-            outcome = Outcome(search.measure(job.architecture))
-        except RuntimeError as fault:
-            outcome = Outcome({}, f"RuntimeError: {fault}")
-        dispatcher.settle(job.number, outcome)
-    return plain(search.history)
 
 
 def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worker_dies(tmp_path: Path) -> None:
