@@ -27,7 +27,9 @@ def test_one_top_level_name(contents: list[str]) -> None:
 
 def test_every_module_and_data_file_is_in_it(contents: list[str]) -> None:
     here = {
-        p.relative_to(ROOT).as_posix() for p in (ROOT / "nas").rglob("*") if p.suffix in (".py", ".html", ".css", ".js")
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "nas").rglob("*")
+        if p.suffix in (".py", ".html", ".css", ".js", ".yaml")
     }
     assert len(here) > 80
     assert here | {"nas/py.typed"} <= set(contents)

@@ -2,6 +2,6 @@
 
 from nas.data.load import inspect_data, load_data
 from nas.data.spec import DataSpec
-from nas.data.split import Augment, Data, Split
+from nas.data.split import Data, Split
 
-__all__ = ["Augment", "Data", "DataSpec", "Split", "inspect_data", "load_data"]
+__all__ = ["Data", "DataSpec", "Split", "inspect_data", "load_data"]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from nas.data.split import Augment, Batches
+from nas.data.split import Batches
+from nas.data.transforms import UNCHANGED, Augmentation
 from nas.tasks import Batch
 
 
@@ -43,7 +44,7 @@ class Activations(Batches):
         *,
         seed: int | None = None,
         device: torch.device | str = "cpu",
-        augment: Augment = "none",
+        augment: Augmentation = UNCHANGED,
     ) -> Iterator[Batch]:
         whole = Batch(self.inputs, self.targets)
         generator = None if seed is None else torch.Generator().manual_seed(seed)

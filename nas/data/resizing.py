@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import cast, final
 
 import torch
+from PIL.Image import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 from torch import Tensor
 from torchvision.transforms.v2 import functional as vision
@@ -48,6 +49,10 @@ class Resizing:
         resized: Tensor = vision.resize(images_CHW, [self.size], antialias=True)
         cropped: Tensor = vision.center_crop(resized, [self.size, self.size])
         return cropped
+
+    def picture(self, picture: Image) -> Tensor:
+        """As for a tensor, of one picture (grey or RGB): uint8, C x size x size."""
+        return self(vision.pil_to_tensor(picture))
 
     def _as_timm(self, images_CHW: Tensor) -> Tensor:
         images = images_CHW.reshape(-1, *images_CHW.shape[-3:])

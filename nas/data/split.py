@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
 
-from nas.data.augment import crop, flip
+from nas.data.order import order, picture_seed
+from nas.data.transforms import UNCHANGED, Augmentation, Batchwise, Transform, training, varied
 from nas.preprocessing import Preprocessing
 from nas.tasks import Batch, Targets, Task
-
-Augment = Literal["none", "crop", "crop+flip"]
 
 
 class Batches(Protocol):
@@ -25,7 +24,12 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def batches(
-        self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
+        self,
+        size: int,
+        *,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        augment: Augmentation = UNCHANGED,
     ) -> Iterator[Batch]:
         """Batches on `device`; shuffled by a generator of `seed`, in order when it is None."""
         ...
@@ -74,7 +78,12 @@ class Split:
         return len(self.images)
 
     def batches(
-        self, size: int, *, seed: int | None = None, device: torch.device | str = "cpu", augment: Augment = "none"
+        self,
+        size: int,
+        *,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        augment: Augmentation = UNCHANGED,
     ) -> Iterator[Batch]:
         """Batches of normalised images (float32, B x C x H x W) on `device`; the last one holds what is left.
 
@@ -82,15 +91,26 @@ class Split:
         same batches.
         """
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
-        for indices_B in torch.split(order, size):
+        epoch, start = order(len(self), generator, augment.repeats), 0
+        for indices_B in torch.split(epoch, size):
             batch = self._whole.at(indices_B)
-            if generator is not None and augment != "none":
-                images = crop(batch.inputs, generator)
-                images = flip(images, generator) if augment == "crop+flip" else images
+            if seed is not None and generator is not None:
+                if isinstance(augment, Batchwise):
+                    images = augment.batch(batch.inputs, generator)
+                else:
+                    places = range(start, start + len(indices_B))
+                    seeds = [
+                        picture_seed(seed, index, place, augment.repeats)
+                        for index, place in zip(indices_B.tolist(), places, strict=True)
+                    ]
+                    images = varied(batch.inputs, self._training(augment), seeds)
                 batch = replace(batch, inputs=images)
-            batch = batch.to(device)  # as bytes: a quarter of what floats would take
+            start += len(indices_B)
+            batch = batch.to(device)  # as bytes, where they are: a quarter of what floats would take
             yield replace(batch, inputs=self.normalised(batch.inputs))
+
+    def _training(self, augment: Augmentation) -> Transform:
+        return training(augment, self.images.shape[-1], Preprocessing(mean=self.mean, std=self.std))
 
     def between(self, start: int, stop: int) -> Split:
         """The images from `start` to `stop`, normalised as here."""
@@ -98,7 +118,9 @@ class Split:
         return replace(self, images=part.inputs, targets=part.targets)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """uint8 images -> float32, each channel shifted and scaled by `mean` and `std`."""
+        """uint8 images -> float32, each channel shifted and scaled by `mean` and `std`; floats are so already."""
+        if images.dtype != torch.uint8:
+            return images
         shift = torch.tensor(self.mean, device=images.device)[:, None, None]
         scale = torch.tensor(self.std, device=images.device)[:, None, None]
         return (images.float() / 255 - shift) / scale

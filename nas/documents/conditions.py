@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import ClassVar, Protocol, final
 
 from typing_extensions import override
 
@@ -48,6 +48,9 @@ class Condition(ABC):
 class Tie(Marker):
     """What a value asks of other keys. It is looked at where somebody wrote another value than the default."""
 
+    of_default: ClassVar[bool] = False
+    """Whether it is looked at where somebody wrote the default, too."""
+
     @property
     @abstractmethod
     def keys(self) -> tuple[str, ...]:
@@ -56,6 +59,32 @@ class Tie(Marker):
     @abstractmethod
     def refusal(self, value: Plain, default: Plain, beside: Beside) -> tuple[str, str] | None:
         """What is found, and what is allowed, where the value does not fit; None where it does."""
+
+
+@final
+@dataclass(frozen=True)
+class Agrees(Tie):
+    """The same number as an option of the plug-in that another key describes, where that plug-in has it: a thing that
+    may be said in two places is said in one, or alike.
+    """
+
+    key: str
+    option: str
+
+    of_default = True
+
+    @property
+    @override
+    def keys(self) -> tuple[str, ...]:
+        return (self.key,)
+
+    @override
+    def refusal(self, value: Plain, default: Plain, beside: Beside) -> tuple[str, str] | None:
+        theirs = getattr(beside.plugin(self.key), self.option, value)
+        if theirs == value:
+            return None
+        there = f"{_bare(self.key)}.{self.option}"
+        return f"{shown(value)}, but {there} is {shown(theirs)}", f"the same; or {there} alone"
 
 
 @final
@@ -76,10 +105,10 @@ class ReadWith(Tie):
             return None
         otherwise = f"to leave it out, or its default {_said(default)}"
         if not self.conditions:
-            return f"{shown(value)}, which nothing reads here", otherwise
-        now = ", ".join(f"{_bare(key)}: {_said(beside.value(key))}" for key in self.keys)
+            return f"{_found(value)}, which nothing reads here", otherwise
+        now = ", ".join(f"{_bare(key)}: {_said(beside.value(key))}" for key in dict.fromkeys(self.keys))
         words = " or ".join(condition.words for condition in self.conditions)
-        return f"{shown(value)}, which is not read with {now}", f"only with {words}; otherwise {otherwise}"
+        return f"{_found(value)}, which is not read with {now}", f"only with {words}; otherwise {otherwise}"
 
 
 @final
@@ -134,6 +163,24 @@ class IsNot(Condition):
     @override
     def holds(self, beside: Beside) -> bool:
         return _used(beside.value(self.key)) != self.unwanted
+
+
+@final
+@dataclass(frozen=True)
+class Contains(Condition):
+    """The other key is text with this in it."""
+
+    key: str
+    part: str
+
+    @property
+    @override
+    def words(self) -> str:
+        return f"{_bare(self.key)} with {self.part}"
+
+    @override
+    def holds(self, beside: Beside) -> bool:
+        return self.part in str(beside.value(self.key))
 
 
 @final
@@ -212,6 +259,11 @@ class Offers(Condition):
 
 def _bare(key: str) -> str:
     return key.removeprefix("/")
+
+
+def _found(value: Plain) -> str:
+    """A value as faults show it: a plug-in without options by its name."""
+    return shown(_used(value) if isinstance(value, dict) and list(value) == ["use"] else value)
 
 
 def _used(value: Plain) -> Plain:

@@ -7,7 +7,7 @@ FilePath()]`. `nas.documents.fields.marked` finds them.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, final
@@ -158,12 +158,19 @@ class Plugged(Marker, Generic[P_co]):
     names    the names that there are
     find     the class of a name; raises a `NasError` for one that cannot be used
     titled   whether the mapping may have a `name:` for tables, by default the preset's file name
+    presets  presets that are called by name, and their files
     """
 
     what: str
     names: Callable[[], Sequence[str]]
     find: Callable[[str], type[P_co]]
     titled: bool = False
+    presets: Callable[[], Mapping[str, Path]] = dict
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """What `use:` may say, beside a file."""
+        return (*self.names(), *self.presets())
 
     @property
     def beside(self) -> tuple[str, ...]:

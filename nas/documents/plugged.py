@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from nas.documents.document import Document, attempt
+from nas.documents.document import Document, attempt, read
 from nas.documents.fields import marked
 from nas.documents.markers import Plugged
 from nas.documents.text import KeyPath, dotted
@@ -42,16 +42,24 @@ def read_plugin(
     plugin, faults = attempt(document.replaced(at, options), kind, at)
     for path, inside in marked(kind, options, at):
         if isinstance(inside, Plugged):
-            _, deeper = read_plugin(document, path, inside)
-            # A field that makes its plug-in when it is read refuses the whole of it; here it is known which option.
-            faults = [fault for fault in faults if not deeper or fault.key != dotted(path)]
-            faults += [fault for fault in deeper if fault not in faults]
+            faults = deepened(document, path, inside, faults)
     return plugin, faults
 
 
+def deepened(document: Document, at: KeyPath, plugged: Plugged[Any], faults: Sequence[Fault]) -> list[Fault]:
+    """The faults, with those of the plug-in that the mapping at a path describes: a field that makes its plug-in when
+    it is read refuses the whole of it; here it is known which option.
+    """
+    _, deeper = read_plugin(document, at, plugged)
+    kept = [fault for fault in faults if not deeper or fault.key != dotted(at)]
+    return [*kept, *(fault for fault in deeper if fault not in kept)]
+
+
 def plugin_of(options: Options, plugged: Plugged[P]) -> P:
-    """The plug-in that options describe. Raises `ConfigError` with all that is wrong with them."""
-    data = as_mapping(options)
+    """The plug-in that options describe, a preset of its name included. Raises `ConfigError` with all that is wrong
+    with them.
+    """
+    data = spelt(options, plugged)
     document = Document(f"{plugged.what} '{data.get('use')}'", to_jsonable_python(data), {})
     plugin, faults = read_plugin(document, (), plugged)
     if faults:
@@ -66,7 +74,7 @@ def checked(options: Options, plugged: Plugged[P]) -> Mapping[str, Any]:
         plugin_of(options, plugged)
     except NasError as fault:
         raise ValueError(str(fault)) from None
-    return as_mapping(options)
+    return spelt(options, plugged)
 
 
 def as_mapping(options: Options) -> dict[str, Any]:
@@ -74,9 +82,21 @@ def as_mapping(options: Options) -> dict[str, Any]:
     return {"use": options} if isinstance(options, str) else dict(options)
 
 
+def spelt(options: Options, plugged: Plugged[Any]) -> dict[str, Any]:
+    """Options as a mapping with `use:`; in the place of a preset's name, what its file says."""
+    own = as_mapping(options)
+    preset = plugged.presets().get(str(own.get("use")))
+    if preset is None:
+        return own
+    del own["use"]
+    data = Document(plugged.what, to_jsonable_python(own), {}).under(read(preset)).data
+    assert isinstance(data, dict)
+    return data
+
+
 def _kind(document: Document, at: KeyPath, plugged: Plugged[P], use: object) -> tuple[type[P] | None, list[Fault]]:
     """The class that `use:` names."""
-    allowed, path = plugged.names(), (*at, "use")
+    allowed, path = plugged.allowed, (*at, "use")
     # A `use:` that was left out has no place of its own: the fault lies at the mapping, and names the key.
     if not isinstance(use, str) or use not in allowed:
         found, near = ("nothing", "") if use is None else (f"'{use}'", nearest(str(use), allowed))

@@ -24,7 +24,7 @@ def untied(document: Document, kind: type, wrong: Collection[str]) -> list[Fault
     """
     faults = []
     for path, owner, marker in owned(kind, document.data):
-        if not isinstance(marker, Tie) or not _written(document, path, owner):
+        if not isinstance(marker, Tie) or not _looked_at(marker, document, path, owner):
             continue
         beside = _Around(document, kind, path[:-1], owner)
         if any(dotted(beside.path(key)) in wrong for key in marker.keys):
@@ -35,11 +35,13 @@ def untied(document: Document, kind: type, wrong: Collection[str]) -> list[Fault
     return faults
 
 
-def _written(document: Document, path: KeyPath, owner: type) -> bool:
-    """Whether the document says another thing than the default at this path."""
+def _looked_at(tie: Tie, document: Document, path: KeyPath, owner: type) -> bool:
+    """Whether the document says something at this path, another thing than the default unless the tie is of both."""
     mapping, name = document.get(path[:-1]), str(path[-1])
     if not isinstance(mapping, dict) or name not in mapping:
         return False
+    if tie.of_default:
+        return True
     hint = hints(owner)[name]
     return completed_value(hint, mapping[name]) != completed_value(hint, default_of(owner, name))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import TaskError
-from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Outputs, Tally, Task
+from nas.tasks._base import Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
 from nas.tasks._batch import Batch, Targets
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Facts",
     "Mixer",
     "Mixing",
+    "MixupMode",
     "Outputs",
     "Tally",
     "Targets",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ Criterion: TypeAlias = "Callable[[Outputs, Targets], Tensor]"
 """(outputs, targets) -> mean loss over the batch, a scalar."""
 Mixer = Callable[[Batch, int], Batch]
 """(batch, seed) -> a batch of mixed inputs and targets; the same seed mixes alike."""
+MixupMode = Literal["batch", "pair", "elem"]
 
 
 class Facts(NamedTuple):
@@ -34,14 +35,22 @@ class Facts(NamedTuple):
     image_size: int | None
 
 
-class Mixing(Protocol):
-    """The part of a training recipe that says how inputs are mixed: alphas of Beta distributions, 0 for none."""
+@final
+@dataclass(frozen=True)
+class Mixing:
+    """How the inputs of a batch are mixed with one another; by default, not at all.
 
-    @property
-    def mixup(self) -> float: ...
+    mixup, cutmix   alpha of the Beta distribution, 0 = off; with both on, each draw takes one of them
+    prob            how probable it is that any of both is done
+    switch_prob     how probable CutMix is, with both on
+    mode            one draw for the batch, for each pair of inputs, or for each input (elem)
+    """
 
-    @property
-    def cutmix(self) -> float: ...
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    prob: float = 1.0
+    switch_prob: float = 0.5
+    mode: MixupMode = "batch"
 
 
 class Tally(Protocol):

@@ -21,7 +21,13 @@ class ClassMixer:
 
     def __init__(self, mixing: Mixing, classes: int) -> None:
         self._mixup = Mixup(  # type: ignore[no-untyped-call]
-            mixup_alpha=mixing.mixup, cutmix_alpha=mixing.cutmix, label_smoothing=0.0, num_classes=classes
+            mixup_alpha=mixing.mixup,
+            cutmix_alpha=mixing.cutmix,
+            prob=mixing.prob,
+            switch_prob=mixing.switch_prob,
+            mode=mixing.mode,
+            label_smoothing=0.0,
+            num_classes=classes,
         )
 
     def __call__(self, batch: Batch, seed: int) -> Batch:

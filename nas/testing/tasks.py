@@ -12,8 +12,7 @@ import json
 import math
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from nas import tasks
 from nas.errors import TrainingError
 from nas.supernets import build
-from nas.tasks import Batch, Facts, Outputs, Tally, Task
+from nas.tasks import Batch, Facts, Mixing, Outputs, Tally, Task
 
 CLASSES = ("zero", "one", "two")
 FACTS = Facts(channels=1, classes=len(CLASSES), image_size=16)
@@ -32,16 +31,7 @@ INPUTS = 9
 """An odd number, so that parts are not alike."""
 
 
-@final
-@dataclass(frozen=True)
-class Blend:
-    """A recipe's mixing."""
-
-    mixup: float = 0.0
-    cutmix: float = 0.0
-
-
-BLENDS = (Blend(mixup=0.8), Blend(cutmix=1.0), Blend(0.8, 1.0))
+BLENDS = (Mixing(mixup=0.8), Mixing(cutmix=1.0), Mixing(0.8, 1.0))
 
 
 class TaskSuite:
@@ -123,7 +113,7 @@ class TaskSuite:
 
     def test_mixing_follows_the_seed_or_is_refused(self, task: Task) -> None:
         """Nothing asked, nothing mixed. Mixed targets must be some that the criterion takes."""
-        assert task.mixer(Blend(), len(CLASSES)) is None
+        assert task.mixer(Mixing(), len(CLASSES)) is None
         whole = batch(task)
         for blend in BLENDS:
             try:

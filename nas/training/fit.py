@@ -107,10 +107,11 @@ class _Run:
         recipe, task = call.recipe, call.data.task
         self.device = torch.device(runtime.device)
         self.optimiser = adamw(self.module, recipe)
+        self.augmentation = recipe.augmentation
         self.average = ModelEmaV3(self.module, decay=recipe.ema, use_warmup=True) if recipe.ema is not None else None
         if task is not None:
             task.criterion(recipe.smoothing)  # what the task cannot do is said before anything trains
-        self.mixer = task.mixer(recipe, self.data.classes) if task is not None else None
+        self.mixer = task.mixer(recipe.mixing, self.data.classes) if task is not None else None
         # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
         self.batches = -(-len(self.data.train) // recipe.batch)
         self.updates = -(-self.batches // recipe.accumulate)
@@ -156,7 +157,7 @@ class _Run:
     def _groups(self, epoch: int) -> Iterator[list[Batch]]:
         """The batches of an epoch, `accumulate` at a time; the last group may have fewer."""
         seed, recipe = seeds.derive(self.seed, seeds.SHUFFLE, epoch), self.recipe
-        batches = self.data.train.batches(recipe.batch, seed=seed, device=self.device, augment=recipe.augment)
+        batches = self.data.train.batches(recipe.batch, seed=seed, device=self.device, augment=self.augmentation)
         while group := list(islice(batches, recipe.accumulate)):
             yield group
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from training_fakes import make_split
 
-from nas.data import Augment
 from nas.data.augment import crop, flip
 from nas.data.set_aside import set_aside
+from nas.data.transforms import Augmentation, Crop, CropAndFlip
 from nas.errors import DataError
 from nas.tasks import Batch
 
@@ -41,8 +41,8 @@ def test_shuffling_is_a_permutation_that_the_seed_decides() -> None:
     assert torch.equal(orders[0].flatten(1).sum(1).sort().values, plain.flatten(1).sum(1).sort().values)
 
 
-@pytest.mark.parametrize("augment", ["crop", "crop+flip"])
-def test_augmented_batches_follow_from_the_seed(augment: Augment) -> None:
+@pytest.mark.parametrize("augment", [Crop(), CropAndFlip()])
+def test_augmented_batches_follow_from_the_seed(augment: Augmentation) -> None:
     split = make_split(30, 0)
     first, again, other = (
         torch.cat([batch.inputs for batch in split.batches(7, seed=seed, augment=augment)]) for seed in (1, 1, 2)

@@ -61,6 +61,15 @@ REFUSED = [
     (["importance={use: patch_impact, measure: random, images: 64}"], "importance.images"),
     (["importance={use: patch_impact, measure: attention, rollout: true}"], "importance.rollout"),
     (["strategy={use: tolerance, training: {augment: crop}}"], "training.augment: found 'crop', which nothing reads"),
+    (["base={augment: deit, mixup: 0.2}"], "base.mixup: found 0.2, but augment.mixup is 0.8; allowed: the same; or "
+     "augment.mixup alone"),
+    (["base={augment: deit, cutmix: 0}"], "base.cutmix: found 0, but augment.cutmix is 1.0"),
+    (["strategy={use: dan, training: {augment: light, mixup: 0.2}}"], "strategy.training.mixup: found 0.2, but"),
+    (["base.augment={use: deit, re_prob: 0, re_count: 2}"], "base.augment.re_count: found 2, which is not read with "
+     "re_prob: 0"),
+    (["base.augment={use: deit, color_jitter: 0.3}"], "base.augment.color_jitter: found 0.3, which is not read with "
+     "auto_augment: rand-m9-mstd0.5-inc1; allowed: only with auto_augment: none or auto_augment with 3a"),
+    (["base.augment={use: swin, mixup: 0, mixup_switch_prob: 0.3}"], "base.augment.mixup_switch_prob: found 0.3"),
     (["ray={cpus: 2}"], "ray: found"),
     (["data.path=pictures"], "data.path: found 'pictures', which is not read with name: digits"),
     (["limit={macs: [0, null]}"], "limit.macs: found [0, null], which bounds nothing"),
@@ -96,6 +105,8 @@ ACCEPTED = [
     ["limit={macs: [1e6, null]}"],
     ["limit={macs: [0, 50%]}"],
     ["strategy={use: tolerance, training: {epochs: 2, steps: 10}}"],
+    ["base={mixup: 0.8, cutmix: 1, augment: {use: deit, re_prob: 0, auto_augment: none, color_jitter: 0.3}}"],
+    ["base={mixup: 0.2, augment: crop}", "supernet={augment: none}", "retrain.augment={use: light, mixup: 0.2}"],
 ]
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 from training_fakes import first_batch
 
+from nas.tasks import Mixing
 from nas.tasks.classification import Classification
-from nas.training import Recipe
 
 TASK = Classification()
 P = torch.tensor([[math.log(0.5), math.log(0.5)], [math.log(0.9), math.log(0.1)]])
@@ -65,7 +65,7 @@ def test_predictions_name_the_class() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8])
 def test_mixing_keeps_odd_batches_whole(size: int) -> None:
-    mixer = TASK.mixer(Recipe(mixup=1.0), 3)
+    mixer = TASK.mixer(Mixing(mixup=1.0), 3)
     assert mixer is not None
     batch = first_batch(size)
     mixed = mixer(batch, 1)

@@ -30,7 +30,7 @@ def run(path: Path | None, recipe: Recipe = RECIPE, seed: int = 0, **runtime: An
     return net, fit(call, Runtime(checkpoint=path, progress=False, **runtime))
 
 
-def interrupted(path: Path, after: int) -> None:
+def interrupted(path: Path, after: int, recipe: Recipe = RECIPE) -> None:
     """A run that Ctrl-C ends after some epochs."""
 
     def stop(row: Any) -> None:
@@ -38,7 +38,7 @@ def interrupted(path: Path, after: int) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(path, on_epoch=stop)
+        run(path, recipe, on_epoch=stop)
 
 
 KILLED = """
@@ -68,6 +68,13 @@ def test_killed_for_real_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> 
     undisturbed, whole = run(None)
     assert same_weights(resumed, undisturbed)
     assert [(row.epoch, row.loss, row.lr) for row in history] == [(row.epoch, row.loss, row.lr) for row in whole]
+
+
+def test_pictures_that_timm_varies_are_the_same_after_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    recipe = replace(RECIPE, augment={"use": "deit", "interpolation": "random", "mixup_mode": "elem"})
+    interrupted(path, 2, recipe)
+    assert same_weights(run(path, recipe)[0], run(None, recipe)[0])
 
 
 def test_interrupted_before_the_first_checkpoint_starts_anew(tmp_path: Path) -> None:

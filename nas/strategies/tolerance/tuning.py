@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, final
 
-from nas.data import Augment
+from nas.data.transforms import AugmentOptions
 from nas.documents.conditions import ReadWith
 from nas.numbers import Count, Rate, number, whole
 from nas.training import Recipe
@@ -30,7 +30,7 @@ class Tuning(Recipe):
     smoothing: Annotated[float, ReadWith()] = 0.0
     mixup: Annotated[float, ReadWith()] = 0.0
     cutmix: Annotated[float, ReadWith()] = 0.0
-    augment: Annotated[Augment, ReadWith()] = "none"
+    augment: Annotated[AugmentOptions, ReadWith()] = "none"
     steps: Count = 500
 
     def passes(self, calibration: int, training: int) -> int:

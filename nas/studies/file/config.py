@@ -69,10 +69,12 @@ STRATEGY = Plugged("strategy", search.names, search.find, titled=True)
 RULE = Plugged("rule", rules.names, rules.find)
 IMPORTANCE = Plugged("importance", importance.names, importance.find)
 TASK = Plugged("task", tasks.names, tasks.find)
+RECIPES = ("base", "supernet", "retrain")
+"""Keys whose mappings are recipes."""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 ADJOINED, DISTILLED = ReadWith(Is("loss", "adjoined")), ReadWith(Is("loss", "distilled"))
-ON_WORKERS = ReadWith(*(Above(f"/{stage}.workers", 1) for stage in ("base", "supernet", "retrain")))
+ON_WORKERS = ReadWith(*(Above(f"/{stage}.workers", 1) for stage in RECIPES))
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def _unspelt(document: Document) -> tuple[KeyPath, FileOrMapping | Plugged[Any]]
         value = document.get(path)
         if isinstance(marker, FileOrMapping | Plugged) and isinstance(value, str):
             return path, marker
-        if isinstance(marker, Plugged) and isinstance(value, dict) and _is_file(value.get("use")):
+        if isinstance(marker, Plugged) and isinstance(value, dict) and _is_preset(value.get("use"), marker):
             return path, marker
     return None
 
@@ -60,7 +60,8 @@ def _spelt(document: Document, path: KeyPath, marker: Marker, lookup: Lookup) ->
         return document.replaced(path, as_mapping(value))
     assert isinstance(marker, Plugged)
     assert isinstance(value, dict)
-    preset = _file(document, (*path, "use"), value["use"], lookup)
+    use = value["use"]
+    preset = marker.presets().get(use) or _file(document, (*path, "use"), use, lookup)
     # Our own keys stand, the preset's are laid under them: `use:` is the preset's, its title ours if we have one.
     title = {"name": preset.stem} if marker.titled else {}
     return _laid_under(document, path, title | {key: own for key, own in value.items() if key != "use"}, preset)
@@ -74,6 +75,10 @@ def _laid_under(document: Document, path: KeyPath, own: dict[str, Any], file: Pa
     if _is_file(preset.data.get("use")):
         raise ConfigError([preset.fault(("use",), f"'{preset.data['use']}'", "a name: presets name no other presets")])
     return document.replaced(path, own).under(preset, path)
+
+
+def _is_preset(use: object, marker: Plugged[Any]) -> bool:
+    return _is_file(use) or (isinstance(use, str) and use in marker.presets())
 
 
 def _is_file(use: object) -> bool:

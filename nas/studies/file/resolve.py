@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
+from nas.data.transforms import AUGMENTATION
 from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
 from nas.documents.lookup import Lookup
-from nas.documents.plugged import read_plugin
+from nas.documents.plugged import deepened, read_plugin
 from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
 from nas.importance import Importance
@@ -23,7 +24,7 @@ from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import idle_bounds
 from nas.studies.file.checks import misstated, too_gradual, unfit
-from nas.studies.file.config import IMPORTANCE, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
+from nas.studies.file.config import IMPORTANCE, RECIPES, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
@@ -88,6 +89,8 @@ def resolve(
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
+    for stage in RECIPES:
+        wrong = deepened(document, (stage, "augment"), AUGMENTATION, wrong)
     faults += [*document.faults, *wrong]
     strategy, wrong = read_plugin(document, ("strategy",), STRATEGY)
     faults += wrong

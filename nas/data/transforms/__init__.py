@@ -1,0 +1,32 @@
+"""From pictures to the images of training and of evaluation."""
+
+from __future__ import annotations
+
+from nas.data.transforms.augmentation import UNCHANGED, Augmentation, Batchwise, Crop, CropAndFlip, Transform
+from nas.data.transforms.evaluation import evaluation
+from nas.data.transforms.held import varied
+from nas.data.transforms.options import AUGMENTATION, AugmentOptions, augmentation_of, presets
+from nas.data.transforms.with_timm import WithTimm
+from nas.preprocessing import Preprocessing
+
+__all__ = [
+    "AUGMENTATION",
+    "UNCHANGED",
+    "AugmentOptions",
+    "Augmentation",
+    "Batchwise",
+    "Crop",
+    "CropAndFlip",
+    "Transform",
+    "WithTimm",
+    "augmentation_of",
+    "evaluation",
+    "presets",
+    "training",
+    "varied",
+]
+
+
+def training(augment: Augmentation, size: int, preprocessing: Preprocessing) -> Transform:
+    """What makes a picture an image to train on, varied by the picture's own seed; see `Transform`."""
+    return augment.transform(size, preprocessing)
