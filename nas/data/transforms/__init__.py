@@ -6,6 +6,7 @@ from nas.data.transforms.augmentation import UNCHANGED, Augmentation, Batchwise,
 from nas.data.transforms.evaluation import evaluation
 from nas.data.transforms.held import varied
 from nas.data.transforms.options import AUGMENTATION, AugmentOptions, augmentation_of, presets
+from nas.data.transforms.seeded import generators_kept
 from nas.data.transforms.with_timm import WithTimm
 from nas.preprocessing import Preprocessing
 
@@ -21,6 +22,7 @@ __all__ = [
     "WithTimm",
     "augmentation_of",
     "evaluation",
+    "generators_kept",
     "presets",
     "training",
     "varied",

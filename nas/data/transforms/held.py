@@ -9,8 +9,11 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
 from nas.data.transforms.augmentation import Transform
+from nas.data.transforms.seeded import generators_kept
 
 
 def varied(images_BCHW: Tensor, transform: Transform, seeds: Sequence[int]) -> Tensor:
     """The images (uint8), each varied by a seed of its own; float32 and normalised where the transform normalises."""
-    return torch.stack([transform(to_pil_image(image), seed) for image, seed in zip(images_BCHW, seeds, strict=True)])
+    with generators_kept():
+        images = [transform(to_pil_image(image), seed) for image, seed in zip(images_BCHW, seeds, strict=True)]
+    return torch.stack(images)

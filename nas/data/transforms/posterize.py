@@ -1,5 +1,5 @@
-"""Posterising to 0 bits, which timm's policies draw now and then: black, as it has always been. Pillow refuses it since
-version 13, in the midst of a training.
+"""Posterising to 0 bits, which timm's policies draw now and then: black, as it was with earlier versions of Pillow.
+Pillow 13 refuses it, in the midst of a training.
 """
 
 from __future__ import annotations
