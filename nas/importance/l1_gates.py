@@ -60,7 +60,7 @@ class L1Gates(Importance):
         is not a number.
         """
         ones = {a: torch.ones(supernet.table.frame.axes[a]) for a in self._axes(supernet.space, supernet.table)}
-        relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.lr)
+        relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.peak_lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
         # Signs go into the weights, so that nothing learned is lost; sizes are the scores.
         gates = {axis: value.detach() for axis, value in relaxation.arch_parameters.items()}

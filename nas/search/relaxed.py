@@ -79,7 +79,7 @@ class Relaxed(Adopting):
         problem = search.problem
         if not self.weights:
             supernet.requires_grad_(False)
-        relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.lr)
+        relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.peak_lr)
         step, watch = self.step(problem, relaxation), partial(self.trajectory, supernet)
         history = relax(relaxation, step, search.work, self.training, watch)
         learned = {name: value.detach().cpu() for name, value in relaxation.arch_parameters.items()}

@@ -9,20 +9,42 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nas.documents.defaults import completed
 from nas.errors import CheckpointError
 from nas.system.files import replacing
 from nas.training.history import History
+from nas.training.optimiser_state import OptimiserState
+from nas.training.precision import Precision
 
 FORMAT = "nas.training 1"
+
+
+@final
+@dataclass(frozen=True)
+class Identity:
+    """Which run a checkpoint belongs to: facts about it, and the options, a dataclass, that it was called with."""
+
+    facts: Mapping[str, Any]
+    options: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """What a checkpoint says."""
+        return {**self.facts, **asdict(self.options)}
+
+    def changes(self, stored: Mapping[str, Any]) -> list[str]:
+        """What differs from what a checkpoint says. What it does not say is as by default: earlier versions had fewer
+        options.
+        """
+        before, now = (completed(type(self.options), of_run) for of_run in (stored, self.as_json()))
+        return [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]
 
 
 @final
@@ -31,14 +53,16 @@ class Progress:
     """All that a training run changes. `identity` says which run it is; a checkpoint of another one is refused."""
 
     module: nn.Module
-    optimiser: torch.optim.Optimizer | None
+    optimiser: OptimiserState | None
     average: nn.Module | None
-    identity: Mapping[str, Any]
+    identity: Identity
+    precision: Precision | None = None
 
 
 def save(path: Path, progress: Progress, history: History) -> None:
     """Replaces the checkpoint at `path`. `CheckpointError` when it cannot be written; the one before then stays."""
-    header = {"format": FORMAT, "identity": json.dumps(dict(progress.identity)), "history": json.dumps(history.rows())}
+    identity, rows = json.dumps(progress.identity.as_json()), json.dumps(history.rows())
+    header = {"format": FORMAT, "identity": identity, "history": rows}
     _replace(path, lambda beside: save_file(state(progress), beside, metadata=header), len(history))
 
 
@@ -81,16 +105,16 @@ def resume(path: Path, progress: Progress) -> History:
 
 
 def state(progress: Progress) -> dict[str, Tensor]:
-    """All tensors under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY; on the CPU, and cloned, as
+    """All tensors under one name each: module.NAME, average.NAME, optimiser.INDEX.KEY ...; on the CPU, and cloned, as
     safetensors refuses shared memory.
     """
     tensors = {f"module.{name}": value for name, value in progress.module.state_dict().items()}
     if progress.average is not None:
         tensors |= {f"average.{name}": value for name, value in progress.average.state_dict().items()}
-    # AdamW's state: number of a parameter -> its moments and its count of steps. Its settings follow from the recipe.
-    moments = progress.optimiser.state_dict()["state"] if progress.optimiser is not None else {}
-    for number, of_parameter in moments.items():
-        tensors |= {f"optimiser.{number}.{key}": value for key, value in of_parameter.items()}
+    if progress.optimiser is not None:
+        tensors |= progress.optimiser.tensors()
+    if progress.precision is not None:
+        tensors |= progress.precision.tensors()
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
@@ -99,14 +123,10 @@ def restore(tensors: Mapping[str, Tensor], progress: Progress) -> None:
     progress.module.load_state_dict(_below("module", tensors))
     if progress.average is not None:
         progress.average.load_state_dict(_below("average", tensors))
-    if progress.optimiser is None:
-        return
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below("optimiser", tensors).items():
-        number, key = name.split(".", 1)
-        moments.setdefault(int(number), {})[key] = value
-    groups = progress.optimiser.state_dict()["param_groups"]
-    progress.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+    if progress.optimiser is not None:
+        progress.optimiser.load(tensors)
+    if progress.precision is not None:
+        progress.precision.load(tensors)
 
 
 @contextmanager
@@ -136,9 +156,8 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _check_identity(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    changes = [f"{key} {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]
-    if changes:
+def _check_identity(path: Path, stored: Mapping[str, Any], identity: Identity) -> None:
+    if changes := identity.changes(stored):
         raise CheckpointError(
             f"{path}: from a run with other settings ({'; '.join(changes)}); "
             "delete it to train from the start, or restore the settings"

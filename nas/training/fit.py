@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from timm.utils.model_ema import ModelEmaV3
@@ -26,12 +26,18 @@ from nas.supernets.finite import not_finite
 from nas.tasks import Batch
 from nas.training import checkpoint
 from nas.training.bar import Bar
+from nas.training.clipping import clip
+from nas.training.compiled import compiled
 from nas.training.fit_call import FitCall
 from nas.training.history import Epoch, History
-from nas.training.optimiser import adamw, learning_rate
+from nas.training.optimiser import PACE, optimiser
+from nas.training.optimiser_state import OptimiserState
 from nas.training.phased import Phased
+from nas.training.precision import Precision
 from nas.training.ranks import Ranks
+from nas.training.schedule import LearningRate
 from nas.training.step import StepContext
+from nas.training.wrapped import channels_last, checkpointing
 
 
 @final
@@ -81,7 +87,7 @@ def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
     module.to(runtime.device)
     run = _Run(call, runtime)
     history = run.resumed()
-    with _deterministic(run.device), Bar(runtime.title, epochs, len(history), runtime.progress) as bar:
+    with run.switched(), Bar(runtime.title, epochs, len(history), runtime.progress) as bar:
         for epoch in range(len(history), epochs):
             row = run.epoch(epoch, bar)
             history = History((*history, row))
@@ -106,18 +112,28 @@ class _Run:
         self.seed, self.runtime = call.seed, runtime
         recipe, task = call.recipe, call.data.task
         self.device = torch.device(runtime.device)
-        self.optimiser = adamw(self.module, recipe)
+        self.precision = Precision(recipe.amp, self.device)
+        self.optimiser = optimiser(self.module, recipe)
         self.augmentation = recipe.augmentation
-        self.average = ModelEmaV3(self.module, decay=recipe.ema, use_warmup=True) if recipe.ema is not None else None
+        self.average: ModelEmaV3 | None = None
+        if recipe.ema is not None:
+            self.average = ModelEmaV3(self.module, decay=recipe.ema, use_warmup=recipe.ema_warmup)
         if task is not None:
             task.criterion(recipe.smoothing)  # what the task cannot do is said before anything trains
         self.mixer = task.mixer(recipe.mixing, self.data.classes) if task is not None else None
         # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
         self.batches = -(-len(self.data.train) // recipe.batch)
         self.updates = -(-self.batches // recipe.accumulate)
-        identity = {"seed": self.seed, "data": self.data.name, "images": len(self.data.train), **asdict(recipe)}
-        average = self.average.module if self.average is not None else None
-        self.progress = checkpoint.Progress(self.module, self.optimiser, average, identity)
+        self.rate = LearningRate(recipe, self.updates)
+        self.forward = compiled(self.module) if recipe.torchcompile else self.module
+        facts = {"seed": self.seed, "data": self.data.name, "images": len(self.data.train)}
+        self.progress = checkpoint.Progress(
+            module=self.module,
+            optimiser=OptimiserState(self.optimiser),
+            average=self.average.module if self.average is not None else None,
+            identity=checkpoint.Identity(facts, recipe),
+            precision=self.precision,
+        )
 
     def resumed(self) -> History:
         """The epochs that are done, with the state that they left, on all ranks."""
@@ -128,6 +144,17 @@ class _Run:
         if state and ranks.rank:
             checkpoint.restore(state, self.progress)
         return history
+
+    @contextmanager
+    def switched(self) -> Iterator[None]:
+        """Torch and the module as the recipe wants them while they are trained."""
+        recipe = self.recipe
+        with (
+            _deterministic(self.device),
+            checkpointing(self.module, on=recipe.grad_checkpointing),
+            channels_last(self.module, on=recipe.channels_last),
+        ):
+            yield
 
     def epoch(self, epoch: int, bar: Bar) -> Epoch:
         """One pass over the training split, and the evaluation after it."""
@@ -142,7 +169,7 @@ class _Run:
         # Dropout differs from rank to rank: each has a part of the batch of its own.
         with _seeded(seeds.derive(self.seed, seeds.MODULE, epoch, self.runtime.ranks.rank), self.device):
             for update, group in enumerate(self._groups(epoch)):
-                rate = learning_rate(self.recipe, epoch * self.updates + update, self.updates)
+                rate = self.rate(epoch * self.updates + update)
                 loss = self._update(group, epoch, update, rate)
                 total += loss * sum(map(len, group))
                 bar.advance((update + 1) / self.updates, loss)
@@ -179,10 +206,13 @@ class _Run:
         for position, loss in enumerate(losses):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss}", epoch, first + position, rate)
+        self.precision.unscale(self.optimiser)
         self._clip(epoch, update, rate)
         for parameters in self.optimiser.param_groups:
-            parameters["lr"] = rate * parameters["pace"]
-        self.optimiser.step()
+            parameters["lr"] = rate * parameters.get(PACE, 1.0)
+        self.precision.step(self.optimiser)
+        if self.precision.lost:
+            raise self._diverged("gradients overflow at every scale", epoch, first, rate)
         if self.average is not None:
             self.average.update(self.module, step=epoch * self.updates + update + 1)
         return sum(losses)
@@ -202,7 +232,7 @@ class _Run:
         # Only the forward pass is under autocast.
         losses = iter(self.step(part, context) if len(part) else ())
         while True:
-            with self._autocast():
+            with self.precision.autocast():
                 loss = next(losses, None)
             if loss is None:
                 return total
@@ -210,14 +240,15 @@ class _Run:
             total += value
             if not math.isfinite(value):
                 return total
-            torch.autograd.backward(loss * share)
+            torch.autograd.backward(self.precision.scaled(loss * share))
 
     def _clip(self, epoch: int, update: int, rate: float) -> None:
         if self.recipe.clip is None:
             return
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
-        if not torch.isfinite(norm):
-            raise self._diverged(f"the gradient's norm is {float(norm)}", epoch, update * self.recipe.accumulate, rate)
+        norm = clip(self.module, self.recipe.clip, self.recipe.clip_mode)
+        # A scale that was too great is no fault of the training: the step is skipped.
+        if not math.isfinite(norm) and self.precision.scaler is None:
+            raise self._diverged(f"the gradient's norm is {norm}", epoch, update * self.recipe.accumulate, rate)
 
     def _diverged(self, symptom: str, epoch: int, step: int, rate: float) -> TrainingError:
         kept = (
@@ -234,7 +265,7 @@ class _Run:
     def _context(self, epoch: int, step: int) -> StepContext:
         progress = (epoch * self.batches + step) / (self.recipe.epochs * self.batches)
         return StepContext(
-            module=self.module,
+            module=self.forward,
             data_task=self.data.task,
             smoothing=self.recipe.smoothing,
             seed=self.seed,
@@ -243,11 +274,6 @@ class _Run:
             steps=self.batches,
             progress=progress,
         )
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.device.type == "cuda" and self.recipe.amp and torch.cuda.is_bf16_supported():
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return nullcontext()
 
     def _evaluate(self) -> dict[str, float]:
         if self.runtime.evaluate is None:

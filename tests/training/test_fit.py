@@ -21,7 +21,8 @@ from nas.tasks import Batch
 from nas.tasks.classification import Classification
 from nas.training import Epoch, FitCall, History, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.checkpoint import epochs_done
-from nas.training.optimiser import adamw, learning_rate
+from nas.training.optimiser import optimiser
+from nas.training.schedule import LearningRate
 
 RECIPE = Recipe(epochs=3, lr=1e-2, batch=8, warmup=1, smoothing=0.1)
 
@@ -123,19 +124,19 @@ def test_progress_and_steps_run_from_0_to_1() -> None:
 
 def test_learning_rate_by_hand() -> None:
     recipe = Recipe(epochs=10, lr=1.0, warmup=2)
-    rates = [learning_rate(recipe, step, 2) for step in range(20)]
+    rates = [LearningRate(recipe, 2)(step) for step in range(20)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[12] == pytest.approx(0.5)  # half-way through the cosine of 16 steps
     assert all(a > b for a, b in pairwise(rates[4:]))
     assert 0 < rates[-1] < 0.01
     _, history = trained(Recipe(epochs=2, batch=8, lr=1.0, warmup=1))
     assert [row.lr for row in history] == pytest.approx(
-        [6 / 7, learning_rate(Recipe(epochs=2, lr=1.0, warmup=1), 11, 6)]
+        [6 / 7, LearningRate(Recipe(epochs=2, lr=1.0, warmup=1), 6)(11)]
     )
 
 
 def test_a_shortened_run_still_reaches_its_peak_and_decays() -> None:
-    rates = [learning_rate(Recipe(epochs=2, lr=1.0, warmup=5), step, 4) for step in range(8)]
+    rates = [LearningRate(Recipe(epochs=2, lr=1.0, warmup=5), 4)(step) for step in range(8)]
     assert max(rates) == 1.0
     assert rates[-1] < 0.2
 
@@ -152,7 +153,7 @@ def test_what_does_not_decay() -> None:
     vit = timm.create_model("vit_tiny_patch16_224", **arguments)
     wrapped = nn.ModuleDict({"model": vit})  # a supernet wraps timm's model like this
     names = {id(parameter): name for name, parameter in wrapped.named_parameters()}
-    groups = adamw(wrapped, Recipe()).param_groups
+    groups = optimiser(wrapped, Recipe()).param_groups
     undecayed = {names[id(p)] for group in groups if group["weight_decay"] == 0 for p in group["params"]}
     decayed = {names[id(p)] for group in groups if group["weight_decay"] > 0 for p in group["params"]}
     assert undecayed | decayed == set(names.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -72,13 +72,13 @@ class Slimming(nn.Module):
         self.attempt += 1
         self._begin()
 
-    def resume(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def resume(self, path: Path, identity: checkpoints.Identity) -> None:
         """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
         self.history = checkpoints.resume(path, self._progress(identity))
         for block in self._turns[: len(self.history)]:
             self.supernet.selection.update({_queries(block): self.orders[self.blocks.index(block)]})
 
-    def run(self, tolerance: float, identity: Mapping[str, Any]) -> Architecture:
+    def run(self, tolerance: float, identity: checkpoints.Identity) -> Architecture:
         """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
         runtime = self.work.runtime
         for block in self._turns[len(self.history) :]:
@@ -86,7 +86,7 @@ class Slimming(nn.Module):
             self._order(block)
             error = self._grown(block, tolerance)
             seconds = time.perf_counter() - start
-            epoch = Epoch(len(self.history) + 1, error, self.growth.training.lr, seconds)
+            epoch = Epoch(len(self.history) + 1, error, self.growth.training.peak_lr, seconds)
             self.history = History((*self.history, epoch))
             if runtime.checkpoint:
                 runtime.allow()
@@ -125,7 +125,7 @@ class Slimming(nn.Module):
         self.row.copy_(torch.from_numpy(self.supernet.space.to_table([self.supernet.space.largest])[0]))
         self._take(self.blocks[-1], 0)
 
-    def _progress(self, identity: Mapping[str, Any]) -> checkpoints.Progress:
+    def _progress(self, identity: checkpoints.Identity) -> checkpoints.Progress:
         return checkpoints.Progress(self, None, None, identity)
 
     def _order(self, block: str) -> None:

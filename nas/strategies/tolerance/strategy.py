@@ -11,7 +11,7 @@ raising the tolerance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 from typing_extensions import override
@@ -29,6 +29,7 @@ from nas.searchspaces.space import SearchSpace
 from nas.strategies.tolerance.slimming import Error, Growth, Slimming, queries_per_block
 from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
+from nas.training.checkpoint import Identity
 
 TUNING = Tuning()
 STEEPER = 1.5
@@ -89,7 +90,7 @@ class Tolerance(Adopting):
         assert work is not None
         assert isinstance(impact, PatchImpact)
         slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, work)
-        identity = {"seed": problem.seed, "data": work.data.name, **asdict(self)}
+        identity = Identity({"seed": problem.seed, "data": work.data.name}, self)
         if work.runtime.checkpoint:
             slimming.resume(work.runtime.checkpoint, identity)
         # `check` saw that the fewest tokens meet the limit, and at some tolerance they are within it: this ends.

@@ -31,6 +31,10 @@ class Tuning(Recipe):
     mixup: Annotated[float, ReadWith()] = 0.0
     cutmix: Annotated[float, ReadWith()] = 0.0
     augment: Annotated[AugmentOptions, ReadWith()] = "none"
+    # Single blocks run here: no images come in, and no model whose switches these are.
+    grad_checkpointing: Annotated[bool, ReadWith()] = False
+    channels_last: Annotated[bool, ReadWith()] = False
+    torchcompile: Annotated[bool, ReadWith()] = False
     steps: Count = 500
 
     def passes(self, calibration: int, training: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any, Literal, final
 from nas.data.transforms import AUGMENTATION
 from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
 from nas.documents.lookup import Lookup
+from nas.documents.markers import Plugged
 from nas.documents.plugged import deepened, read_plugin
 from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
@@ -32,7 +33,12 @@ from nas.studies.file.subject import subject_of
 from nas.studies.run.prior import priors
 from nas.supernets import Cost
 from nas.tasks import Facts, Task
+from nas.training.optimiser_options import OPTIMIZER
 from nas.training.rules import SupernetRule
+from nas.training.schedule import SCHEDULE
+
+INSIDE_RECIPES: Mapping[str, Plugged[Any]] = {"augment": AUGMENTATION, "optimizer": OPTIMIZER, "schedule": SCHEDULE}
+"""Plug-ins that a recipe makes when it is used: a study's reader tells their faults option by option."""
 
 
 @final
@@ -90,7 +96,8 @@ def resolve(
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
     for stage in RECIPES:
-        wrong = deepened(document, (stage, "augment"), AUGMENTATION, wrong)
+        for key, plugged in INSIDE_RECIPES.items():
+            wrong = deepened(document, (stage, key), plugged, wrong)
     faults += [*document.faults, *wrong]
     strategy, wrong = read_plugin(document, ("strategy",), STRATEGY)
     faults += wrong

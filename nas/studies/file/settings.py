@@ -31,6 +31,9 @@ def settings(
     """The whole study, with the options of what it plugs in."""
     plain: dict[str, Any] = TypeAdapter(StudyConfig).dump_python(config, mode="json")
     plain["strategy"] = {"name": config.strategy_name, "use": plain["strategy"]["use"], **asdict(strategy)}
+    # Plug-ins inside the recipes of stages, such as `optimizer`, are options like others: they are only written out.
+    for stage, recipe in {"base": config.base, "supernet": config.supernet, "retrain": config.retrain}.items():
+        plain[stage] = completed(type(recipe), plain[stage])
     plain["task"] = {"use": _used(config.task, StudyConfig.task), **asdict(task)}
     plain["supernet"]["rule"] = {"use": _used(config.supernet.rule, SupernetSpec.rule), **asdict(rule)}
     anew = _used(config.retrain.importance, RetrainSpec.importance)
