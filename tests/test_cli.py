@@ -311,3 +311,8 @@ def test_a_stopped_run_says_how_to_continue(tmp_path: Path) -> None:
     assert f"terminated; everything finished is kept, continue with: nas run {tmp_path / 'long.yaml'} --folder" in error
     assert "Traceback" not in error
     assert isinstance(read(tmp_path / "run" / "study.yaml").data, dict)
+
+
+def test_show_says_what_a_rate_is_scaled_to(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    shown = said(capsys, "show", run.parent / "small.yaml", "--set", "base={lr: 5e-4, lr_base_size: 512, batch: 1024}")
+    assert "base: 0.001 for 1024 images a step (lr 0.0005 per 512 images)" in shown

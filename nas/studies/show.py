@@ -56,11 +56,18 @@ def _show_run(console: Terminal, path: Path, trust: bool) -> None:
 
 
 def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: bool) -> None:
+    from nas.studies.file.config import RECIPES
     from nas.studies.file.resolve import resolve
 
     study = resolve(path, overrides, trust=trust)
     limit = describe_limit(study.limit) if study.limit else None
     _print(console, study.config.name, describe_space(study.space, study.cost), limit)
+    for stage in RECIPES:
+        recipe = getattr(study.config, stage)
+        if recipe.lr_base_size is not None:
+            images = recipe.batch * recipe.accumulate
+            per = f"lr {recipe.lr:g} per {recipe.lr_base_size} images"
+            console.say(f"learning rate  {stage}: {recipe.peak_lr:g} for {images} images a step ({per})")
 
 
 def _show_space(console: Terminal, path: Path, overrides: Sequence[str]) -> None:

@@ -37,6 +37,11 @@ REFUSED = [
      "allowed: only with loss: adjoined"),
     (["retrain={loss: distilled, detach: true}"], "retrain.detach"),
     (["retrain={loss: plain, separate_norms: true}"], "retrain.separate_norms"),
+    (["supernet={torchcompile: true}"], "supernet.torchcompile: found true, which nothing reads here"),
+    (["retrain={torchcompile: true}"], "retrain.torchcompile"),
+    (["base={clip: null, clip_mode: agc}"], "base.clip_mode: found 'agc', which is not read with clip: null"),
+    (["base={lr_base_scale: sqrt}"], "base.lr_base_scale"),
+    (["base={optimizer: {use: adamw, layer_decay_min_scale: 0.1}}"], "base.optimizer.layer_decay_min_scale"),
     (["retrain={weight: 0.7}"], "retrain.weight: found 0.7, which is not read with loss: adjoined"),
     (["retrain={temperature: 2}"], "retrain.temperature"),
     (["retrain={importance: ffn_votes}"], "retrain.importance"),
@@ -91,6 +96,8 @@ RAY = [
     (["strategy={use: with_raytune, searcher: {use: evolution, sample: 60}}"], "strategy.searcher.sample"),
 ]
 ACCEPTED = [
+    ["retrain={loss: plain, torchcompile: true}"],
+    ["supernet={epochs: 0, optimizer: sgd, schedule: {use: step, decay_epochs: 3}}"],
     ["retrain={loss: distilled, weight: 0.7}"],
     ["retrain={loss: plain, gradual: true, importance: ffn_votes}"],
     ["retrain={loss: plain, small_ce: false, detach: false}"],
@@ -134,6 +141,25 @@ def test_what_no_mode_of_ray_reads_is_refused(settings: list[str], fault: str) -
 @pytest.mark.parametrize("settings", ACCEPTED, ids=lambda value: value[-1])
 def test_what_is_read_is_accepted(settings: list[str]) -> None:
     assert told(*settings) == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fault"),
+    [
+        ("{optimizer: {use: adamw, bata: 1}}", "<text>:6:32: base.optimizer.bata: found an unknown key; allowed: "),
+        ("{optimizer: adamx}", "base.optimizer.use: found 'adamx'; allowed: adabelief, "),
+        ("{schedule: {use: cosine, decay_rate: 1}}", "<text>:6:32: base.schedule.decay_rate: found an unknown key"),
+        ("{optimizer: {use: adamw, eps: -1}}", "base.optimizer: found {"),
+    ],
+)
+def test_an_option_of_timm_is_refused_at_its_own_place(
+    recipe: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ConfigError) as refusal:
+        resolve(f"{STUDY}base: {recipe}\n")
+    assert fault in str(refusal.value)
+    assert len(refusal.value.faults) == 1
 
 
 def test_a_study_is_refused_with_the_line_of_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,8 @@ class SupernetSpec(StageRecipe):
 
     rule: Annotated[Plugin, RULE, TRAINED] = "sandwich"
     within_limit: Annotated[bool, TRAINED, ReadWith(Present("/limit"))] = False
+    # Sub-networks change from step to step: each would be compiled anew.
+    torchcompile: Annotated[bool, ReadWith()] = False
 
 
 @final
@@ -141,6 +143,7 @@ class RetrainSpec(StageRecipe):
     temperature: Annotated[Positive, DISTILLED] = 1.0
     gradual: Annotated[bool, TRAINED] = False
     importance: Annotated[Plugin, IMPORTANCE, ReadWith(Is("gradual", True))] = "given"
+    torchcompile: Annotated[bool, ReadWith(Is("loss", "plain", "distilled")), ReadWith(Is("gradual", False))] = False
 
 
 TimedBatch = Annotated[int, whole(1, 16_384)]
