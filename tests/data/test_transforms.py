@@ -221,6 +221,7 @@ def test_held_images_go_through_the_same_transform() -> None:
         index = int(expected[place])
         one = varied(images[index : index + 1], vary, [picture_seed(4, index, place, 2)])[0]
         assert torch.equal(image, one)
+    assert varied(images[:0], vary, []).shape == (0, 3, SIZE, SIZE)
     other_size = torch.cat([batch.inputs for batch in split.batches(8, seed=4, augment=augment)])
     assert torch.equal(other_size, torch.cat([batch.inputs for batch in batches]))
 

@@ -13,7 +13,9 @@ from nas.data.transforms.seeded import generators_kept
 
 
 def varied(images_BCHW: Tensor, transform: Transform, seeds: Sequence[int]) -> Tensor:
-    """The images (uint8), each varied by a seed of its own; float32 and normalised where the transform normalises."""
+    """The images (uint8), each varied by a seed of its own; float32 and normalised where the transform normalises. Of
+    no images, there is nothing to vary.
+    """
     with generators_kept():
         images = [transform(to_pil_image(image), seed) for image, seed in zip(images_BCHW, seeds, strict=True)]
-    return torch.stack(images)
+    return torch.stack(images) if images else images_BCHW
