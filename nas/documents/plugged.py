@@ -60,7 +60,7 @@ def plugin_of(options: Options, plugged: Plugged[P]) -> P:
     with them.
     """
     data = spelt(options, plugged)
-    document = Document(f"{plugged.what} '{data.get('use')}'", to_jsonable_python(data), {})
+    document = Document(f"{plugged.what} '{data.get('use')}'", data, {})
     plugin, faults = read_plugin(document, (), plugged)
     if faults:
         raise ConfigError(faults)
@@ -83,13 +83,13 @@ def as_mapping(options: Options) -> dict[str, Any]:
 
 
 def spelt(options: Options, plugged: Plugged[Any]) -> dict[str, Any]:
-    """Options as a mapping with `use:`; in the place of a preset's name, what its file says."""
-    own = as_mapping(options)
+    """Options as a mapping with `use:`, plain data; in the place of a preset's name, what its file says."""
+    own: dict[str, Any] = to_jsonable_python(as_mapping(options))
     preset = plugged.presets().get(str(own.get("use")))
     if preset is None:
         return own
     del own["use"]
-    data = Document(plugged.what, to_jsonable_python(own), {}).under(read(preset)).data
+    data = Document(plugged.what, own, {}).under(read(preset)).data
     assert isinstance(data, dict)
     return data
 

@@ -238,6 +238,7 @@ def test_what_mixes_is_said_once() -> None:
     recipe = Recipe(augment={"use": "deit", "mixup_prob": 0.5})
     assert (recipe.mixup, recipe.cutmix) == (0.8, 1.0)
     assert (recipe.mixing.mixup, recipe.mixing.cutmix, recipe.mixing.prob) == (0.8, 1.0, 0.5)
+    assert Recipe(augment={"use": "deit", "scale": (0.5, 1)}).augment["scale"] == [0.5, 1]  # type: ignore[index]
     plain = Recipe(mixup=0.4, augment="crop")
     assert (plain.mixup, plain.mixing.mixup, plain.mixing.prob, plain.augment) == (0.4, 0.4, 1.0, "crop")
     assert Recipe(augment="light").mixing == Recipe().mixing
