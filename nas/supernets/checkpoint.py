@@ -7,7 +7,7 @@ is asked of the model's family, which asks timm.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -62,7 +62,18 @@ def load_weights(model: nn.Module, path: str | Path) -> tuple[str, ...]:
 
 def load_own_weights(model: nn.Module, path: Path) -> None:
     """Load a file that this program wrote into the model that it was written of. Raises `CheckpointError`."""
-    weights = read_weights(path, ()).tensors
+    _load_all(model, path, ())
+
+
+def load_all_weights(model: nn.Module, path: Path) -> None:
+    """Load a file, of any program, that holds all of the model: of any timm model, also one that can be no supernet.
+    Raises `CheckpointError`.
+    """
+    _load_all(model, path, model.state_dict())
+
+
+def _load_all(model: nn.Module, path: Path, names: Collection[str]) -> None:
+    weights = read_weights(path, names).tensors
     _check_fits(model, path, weights)
     model.load_state_dict(weights)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.errors import TaskError
 from nas.quantities import Quantity
 from nas.tasks._batch import Batch, Targets
 
@@ -120,6 +121,10 @@ class Task(ABC):
     @abstractmethod
     def detached(self, outputs: Outputs) -> Outputs:
         """The outputs as constants, so that no gradient reaches the network that gave them."""
+
+    def decided(self, outputs: Outputs) -> Targets:  # noqa: ARG002
+        """What the outputs of a teacher decide for, as targets. Raises `TaskError` where a task knows no decisions."""
+        raise TaskError(f"{type(self).__name__}: a teacher of this task decides nothing; allowed: answers: soft")
 
     @abstractmethod
     def predictions(self, outputs: Outputs, classes: Sequence[str]) -> list[dict[str, Any]]:

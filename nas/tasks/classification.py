@@ -92,6 +92,11 @@ class Classification(Task):
         return outputs.detach()
 
     @override
+    def decided(self, outputs: Tensor) -> Targets:
+        """The class of the greatest logit."""
+        return outputs.argmax(1)
+
+    @override
     def predictions(self, outputs: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
         """The class of each image, and how probable it is."""
         best = outputs.float().softmax(1).max(1)

@@ -18,14 +18,15 @@ from nas.tasks import Batch, Criterion, Task
 class StepContext:
     """Where training stands.
 
-    module      what is trained
-    data_task   what a model of the data is for; None for activations, whose steps bring a loss of their own
-    smoothing   of the targets, as the recipe says
-    seed        of the training
-    epoch       counted from 0
-    step        counts the batches of the epoch from 0
-    steps       batches of an epoch
-    progress    share of all batches that is done, in [0, 1)
+    module         what is trained
+    data_task      what a model of the data is for; None for activations, whose steps bring a loss of their own
+    smoothing      of the targets, as the recipe says
+    seed           of the training
+    epoch          counted from 0
+    step           counts the batches of the epoch from 0
+    steps          batches of an epoch
+    progress       share of all batches that is done, in [0, 1)
+    own_criterion  in place of the task's, where a step wraps another one: see `nas.training.objectives.taught`
     """
 
     module: nn.Module
@@ -36,6 +37,7 @@ class StepContext:
     step: int
     steps: int
     progress: float
+    own_criterion: Criterion | None = None
 
     @property
     def task(self) -> Task:
@@ -46,6 +48,8 @@ class StepContext:
     @property
     def criterion(self) -> Criterion:
         """The task's loss against the targets, with the recipe's smoothing."""
+        if self.own_criterion is not None:
+            return self.own_criterion
         return self.task.criterion(self.smoothing)
 
 

@@ -27,6 +27,7 @@ from nas.numbers import Count, Positive, Share, Workers, above, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
+from nas.training.teacher import TeacherSpec
 
 
 def _matching(pattern: str, allowed: str) -> AfterValidator:
@@ -83,9 +84,11 @@ class StageRecipe(Recipe):
 
     workers   processes on Ray that train together: each runs its part of every batch, and the gradients are summed, so
               that the result is that of one, but for rounding and for what is random in the module (dropout)
+    teacher   another model that teaches while this one learns, see `nas.training.teacher.TeacherSpec`
     """
 
     workers: Annotated[Workers, MayChange()] = 1
+    teacher: Annotated[TeacherSpec | None, TRAINED] = None
 
 
 @final

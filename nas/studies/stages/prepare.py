@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.results import PrepareResult
+from nas.studies.stages.trainers import TRAINING
 from nas.studies.stages.workshop import Workshop, describe_data
 
 
 def run(workshop: Workshop) -> PrepareResult:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     data = workshop.data
+    for stage in TRAINING:
+        workshop.teacher_of(stage)  # what is wrong with it is said before anything trains
     with workshop.store() as store:
         store.clear(workshop.run_id)
     return PrepareResult(

@@ -49,6 +49,8 @@ from nas.system.database import sqlite_url
 from nas.tasks import Task
 from nas.training import FitCall, History, Step, Workplace
 from nas.training.objectives.gradual import Holder
+from nas.training.objectives.taught import Teacher
+from nas.training.teacher import taught, teacher
 
 CHECKPOINT = "training.safetensors"
 """What a stage that trains continues from, until it is done."""
@@ -218,8 +220,16 @@ class Workshop:
         Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
         """
         recipe = replace(trainers.recipe(self.config, stage), workers=1)
+        step = taught(step, recipe.teacher, self.teacher_of(stage))
         call = FitCall(module, step, self.data, recipe, self.config.seed)
         return trainers.trainer(self.config, stage)(call, runtime)
+
+    def teacher_of(self, stage: Stage[StageResult]) -> Teacher | None:
+        """The teacher of a stage's recipe, None where it has none. Raises what `nas.training.teacher.teacher` does."""
+        spec = trainers.recipe(self.config, stage).teacher
+        if spec is None:
+            return None
+        return teacher(spec, self.task.model_args(self.study.facts), self.data.preprocessing)
 
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[nn.Module], Mapping[str, float]] | None

@@ -20,6 +20,8 @@ from nas.studies.stages.workshop import refresh
 from nas.supernets import Supernet, build
 from nas.training import FitCall, fit
 from nas.training.objectives.gradual import Holder, Scorer
+from nas.training.objectives.taught import Teacher
+from nas.training.teacher import taught
 
 
 @final
@@ -32,6 +34,7 @@ class Retraining:
     spec       the recipe
     data       what is trained and validated on; it has no test split
     teacher    of the distilled loss
+    master     the recipe's own teacher, if it has one
     scorer     of the units of a block before a gradual retraining cuts it
     scratch    start from weights that are freshly initialised, the same for all architectures of a seed
     """
@@ -42,6 +45,7 @@ class Retraining:
     seed: int
     device: str
     teacher: nn.Module | None = None
+    master: Teacher | None = None
     scorer: Scorer | None = None
     scratch: bool = False
 
@@ -60,6 +64,7 @@ class Retraining:
             scorer=self.scorer,
         )
         runtime = training.Runtime(device=self.device, refresh=refresh, progress=False, title=architecture.digest)
+        step = taught(step, self.spec.teacher, self.master)
         history = fit(FitCall(module, step, self.data, self.spec, self.seed), runtime)
         model = module.extract(architecture) if isinstance(module, Holder) else module
         evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device)

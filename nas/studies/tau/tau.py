@@ -21,7 +21,7 @@ from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import TAU, read_json, write_json
 from nas.studies.run.rank_results import MemberResult, RankingResult, Relearning, Sample, Statistic
 from nas.studies.run.rank_truth import RankTruth
-from nas.studies.run.results import TrainingResult
+from nas.studies.run.results import RETRAIN, TrainingResult
 from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
 from nas.studies.tau.retraining import Retraining
@@ -159,6 +159,7 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
         seed=workshop.config.seed,
         device=str(workshop.device),
         teacher=workshop.base_model() if spec.loss == "distilled" else None,
+        master=workshop.teacher_of(RETRAIN),
         scorer=workshop.scorer(),
         scratch=how.from_scratch,
     )
