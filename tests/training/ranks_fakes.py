@@ -19,6 +19,7 @@ from nas.tasks import Batch
 from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.objectives.gradual import Gradual
 from nas.training.objectives.separate_norms import SeparateNorms
+from nas.training.objectives.taught import TaughtStep
 from nas.training.ranks import Ranks
 from nas.training.rules import find
 
@@ -78,10 +79,12 @@ def trainee(kind: str) -> tuple[nn.Module, Step]:
         return Gradual(SeparateNorms(supernet), small), AdjoinedStep(small, large, small_ce=True)
     if kind == "distilled":
         return supernet.extract(small), DistilledStep(supernet.extract(large).double())
+    if kind == "taught":
+        return supernet.extract(small), TaughtStep(PlainStep(), supernet.extract(large).double().eval(), "hard")
     return supernet.model, PlainStep()
 
 
-KINDS = ("uniform", "sandwich", "adjoined", "gradual", "distilled", "plain")
+KINDS = ("uniform", "sandwich", "adjoined", "gradual", "distilled", "taught", "plain")
 
 
 def refreshed(module: nn.Module) -> None:
@@ -149,6 +152,23 @@ def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
     recipe = Recipe(epochs=4, lr=1e-2, batch=8, warmup=1, mixup=0.4, ema=0.8, augment="crop")
     history = fit(FitCall(net, PlainStep(), make_data(UNEVEN), recipe, 0), runtime)
     return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
+
+
+def halved(ranks: Ranks) -> dict[str, Tensor]:
+    """Weights after a training in float16, whose scale all ranks must change alike: at first it is too great."""
+    recipe = Recipe(epochs=2, lr=1e-2, batch=8, optimizer="sgd", amp="float16", warmup=0)
+    net = make_net(dropout=0.0)
+    net.norm = nn.Identity()  # type: ignore[assignment]  # of what a rank saw
+    fit(FitCall(net, Steep(), make_data(UNEVEN), recipe, 0), Runtime(ranks=ranks, progress=False))
+    return net.state_dict()
+
+
+@dataclass(frozen=True)
+class Steep:
+    """So steep that float16 overflows until its scale is halved a few times."""
+
+    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
+        yield context.criterion(context.module(batch.inputs) * 64, batch.targets)
 
 
 def deserted(ranks: Ranks) -> None:

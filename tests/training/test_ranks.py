@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks_fakes import KINDS, deserted, interrupted, sampled, spoilt, together, trained
+from ranks_fakes import KINDS, deserted, halved, interrupted, sampled, spoilt, together, trained
 
 from nas.errors import TrainingError
 from nas.training.ranks import LostRankError, Ranks
@@ -58,6 +58,13 @@ def test_resumed_on_as_many_ranks_ends_with_the_same_bits(tmp_path: Path) -> Non
     assert resumed[1] == whole[1]
     assert resumed[0].keys() == whole[0].keys()
     assert all(torch.equal(resumed[0][name], whole[0][name]) for name in whole[0])
+
+
+def test_ranks_scale_gradients_alike(tmp_path: Path) -> None:
+    first, second = together(halved, tmp_path)
+    alone = halved(Ranks())
+    assert all(torch.equal(first[name], second[name]) for name in alone)
+    assert all(torch.allclose(first[name], alone[name], atol=2e-2) for name in alone)
 
 
 def test_a_rank_that_dies_ends_the_others(tmp_path: Path) -> None:
