@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.models import FOLDER
 from benchmarks.pairs import compared
-from nas.data import Data, Split
+from nas.data import Data, HeldSplit
 from nas.preprocessing import Preprocessing
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
@@ -70,7 +70,7 @@ def _epoch(case: Case, workers: int) -> tuple[float, float]:
     shape = (case.images, case.channels, case.size, case.size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
     by = Preprocessing(mean=(0.5,) * case.channels, std=(0.25,) * case.channels)
-    split = Split(images, torch.arange(case.images) % 10, by.mean, by.std)
+    split = HeldSplit(images, torch.arange(case.images) % 10, by)
     names = tuple(map(str, range(10)))
     data = Data(split, split, split, names, case.channels, case.size, "random", Classification(), by)
     space = SearchSpace.from_yaml(FOLDER / case.space)

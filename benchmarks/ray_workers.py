@@ -13,8 +13,9 @@ import torch
 
 from benchmarks.models import supernet
 from benchmarks.pairs import ratio, seconds
-from nas.data import Split
+from nas.data import HeldSplit
 from nas.evaluation import Evaluator, Measure
+from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search
 from nas.searchspaces import Limit
 from nas.strategies.evolution import Evolution
@@ -63,7 +64,7 @@ def _candidates() -> Callable[[int], Callable[[], object]]:
     net = supernet("DeiT-Ti").eval()
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, 224, 224), dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.zeros(IMAGES, dtype=torch.int64), (0.5,) * 3, (0.25,) * 3)
+    split = HeldSplit(images, torch.zeros(IMAGES, dtype=torch.int64), Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3))
     on_images = Measure(Evaluator(net, split, Classification(), batch=16))
     evolution = {"use": "evolution", "population": 10, "sample": 3}
 

@@ -14,8 +14,9 @@ import torch
 
 from benchmarks.models import FOLDER, supernet
 from benchmarks.pairs import ratio
-from nas.data import Split
+from nas.data import HeldSplit
 from nas.evaluation import Evaluator
+from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.strategies.evolution import Evolution
@@ -33,7 +34,9 @@ def measure() -> Iterator[dict[str, object]]:
         net = _net(name)
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (count, channels, side, side), dtype=torch.uint8, generator=generator)
-        split = Split(images, torch.arange(count) % 10, (0.5,) * channels, (0.25,) * channels)
+        split = HeldSplit(
+            images, torch.arange(count) % 10, Preprocessing(mean=(0.5,) * channels, std=(0.25,) * channels)
+        )
         uniform = _uniform(net, CANDIDATES[name])
         for what, candidates in {
             "evolution's candidates": _evolved(net, CANDIDATES[name]),
@@ -62,7 +65,7 @@ def _net(name: str) -> Supernet:
     return Supernet(build(space.model, space.model_args), space).eval()
 
 
-def _run(net: Supernet, split: Split, candidates: Sequence[Architecture], **options: int) -> Callable[[], object]:
+def _run(net: Supernet, split: HeldSplit, candidates: Sequence[Architecture], **options: int) -> Callable[[], object]:
     """Every run begins with no activations, as a search does."""
 
     def run() -> object:

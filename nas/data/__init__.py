@@ -1,7 +1,8 @@
 """Images and their three splits: digits (embedded), .npz files, folders of class folders, torchvision's data sets."""
 
+from nas.data.held import HeldSplit
 from nas.data.load import inspect_data, load_data
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
 
-__all__ = ["Data", "DataSpec", "Split", "inspect_data", "load_data"]
+__all__ = ["Data", "DataSpec", "HeldSplit", "Split", "inspect_data", "load_data"]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from nas.data.order import order
+from nas.data.parts import WHOLE, Part, rows_of
 from nas.data.split import Batches
 from nas.data.transforms import UNCHANGED, Augmentation
 from nas.tasks import Batch
@@ -45,9 +47,9 @@ class Activations(Batches):
         seed: int | None = None,
         device: torch.device | str = "cpu",
         augment: Augmentation = UNCHANGED,
+        part: Part = WHOLE,
     ) -> Iterator[Batch]:
         whole = Batch(self.inputs, self.targets)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        order = torch.arange(len(self)) if generator is None else torch.randperm(len(self), generator=generator)
-        for indices_B in torch.split(order, size):
-            yield whole.at(indices_B).to(device)
+        for indices_B in torch.split(order(len(self), generator), size):
+            yield whole.at(indices_B[rows_of(len(indices_B), part)]).to(device)

@@ -4,6 +4,7 @@ data's statistics.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,14 +35,18 @@ def resizing(spec: DataSpec, model: Preprocessing | None, size: int) -> Resizing
     return Resizing(size, **{name: known[name] for name in names if name in known})
 
 
-def preprocessing(spec: DataSpec, model: Preprocessing | None, images_NCHW: Tensor) -> Preprocessing:
-    """The constants in force, and where they are from. `images_NCHW`: the training split, resized, uint8."""
+def preprocessing(
+    spec: DataSpec, model: Preprocessing | None, channels: int, images: Callable[[], Tensor]
+) -> Preprocessing:
+    """The constants in force, and where they are from. `images`: asked for the training split, or a sample of it
+    (resized, uint8, N x C x H x W), where its statistics are needed.
+    """
     known, sources = {**_of_model(model), **spec.constants}, [] if model is None else [MODEL]
     if not {"mean", "std"} <= known.keys():
-        known, sources = {**statistics(images_NCHW), **known}, [DATA]
+        known, sources = {**statistics(images()), **known}, [DATA]
     if spec.constants:
         sources.append(GIVEN)
-    return Preprocessing(**{**known, "source": " + ".join(sources)}).for_channels(images_NCHW.shape[1])
+    return Preprocessing(**{**known, "source": " + ".join(sources)}).for_channels(channels)
 
 
 def statistics(images_NCHW: Tensor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One picture file -> RGB pixels of 8 bits, whatever it holds: deep grey, palette, transparency, CMYK, a turned camera.
+"""One picture file -> RGB of 8 bits, whatever it holds: deep grey, palette, transparency, CMYK, a turned camera.
 
 What has no one right reading in 8 bits (floats, 32 bits) is refused: a guess would change every pixel in silence.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,14 @@ ENDINGS = frozenset(ending for ending, name in _ENDINGS.items() if name in FORMA
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
 
 
-def opened(path: Path) -> Image.Image:
+def opened(file: Path | str | IO[bytes]) -> Image.Image:
     """The picture in a file, its size known and its pixels still undecoded. Raises whatever PIL raises."""
-    return Image.open(path, formats=FORMATS)
+    return Image.open(file, formats=FORMATS)
 
 
-def rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    """Pixels of a picture, H x W x 3: turned as its EXIF says, transparent parts on white. Raises `DataError` for
-    pixels that have no one reading in 8 bits, and whatever PIL raises for damaged ones.
+def rgb(picture: Image.Image) -> Image.Image:
+    """A picture in RGB, 8 bits: turned as its EXIF says, transparent parts on white. Raises `DataError` for pixels that
+    have no one reading in 8 bits, and whatever PIL raises for damaged ones.
     """
     picture.load()
     with contextlib.suppress(Exception):  # damaged EXIF: nothing is known of the camera then, and the pixels are there
@@ -42,12 +43,11 @@ def rgb(picture: Image.Image) -> NDArray[np.uint8]:
         kind = "floats" if picture.mode == "F" else "32 bits, or signed"
         raise DataError(f"its pixels are {kind}, of unknown range; save it with 8 or 16 bits")
     if picture.mode.startswith("I"):
-        grey_HW = _eight_bits(picture)
-        return np.repeat(grey_HW[:, :, None], 3, axis=2)
+        return Image.fromarray(_eight_bits(picture)).convert("RGB")
     if picture.has_transparency_data:
         coloured = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
-    return np.array(picture.convert("RGB"))
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _eight_bits(picture: Image.Image) -> NDArray[np.uint8]:

@@ -1,24 +1,24 @@
-"""From a `DataSpec` to three splits in memory."""
+"""From a `DataSpec` to three splits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from nas import seeds, tasks
 from nas.data import constants as prepared_by
-from nas.data.images import UnreadablePicturesError
+from nas.data.held import HeldSplit
+from nas.data.holding import Share, hold, sample
+from nas.data.loader import Decoder, Loader, suitable_workers
 from nas.data.readers import digits, folder, npz, vision
 from nas.data.repeated import notes_on_repeated
-from nas.data.resizing import Resizing
 from nas.data.set_aside import ImageIndices, set_aside
+from nas.data.skipped import Skipped
 from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
+from nas.data.streamed import StreamedSplit
 from nas.errors import DataError, nearest
 from nas.preprocessing import Preprocessing
 from nas.tasks import Facts, Task
@@ -26,13 +26,6 @@ from nas.tasks import Facts, Task
 TEST_SHARE, TEST_SEED = 0.2, 0
 """A data set without a test split gets the same one in every study: it must never depend on the study's seed."""
 SHOWN = 8  # names of classes in a note
-
-
-class Part(NamedTuple):
-    """A split: which images of what the data set brings."""
-
-    of: Labelled
-    indices: ImageIndices
 
 
 def inspect_data(spec: DataSpec) -> Facts:
@@ -68,13 +61,25 @@ def load_data(
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
     parts = _divide(source, spec, seed)
-    images = _pixels(parts, prepared_by.resizing(spec, constants, image_size))
-    preprocessing = prepared_by.preprocessing(spec, constants, images["train"])
+    resizing = prepared_by.resizing(spec, constants, image_size)
+    held = hold(parts, spec, resizing)
+    train = parts["train"]
+    preprocessing = prepared_by.preprocessing(
+        spec,
+        constants,
+        train.of.images.channels,
+        lambda: held.images["train"] if "train" in held.images else sample(train, resizing),
+    )
+    decoder = Decoder({name: part.of.images for name, part in parts.items()}, image_size, preprocessing)
+    loader = Loader(decoder, suitable_workers() if spec.workers is None else spec.workers)
+    skipped = Skipped()
 
     def split(name: str) -> Split:
-        labels = parts[name].of.labels[parts[name].indices]
-        targets = task.targets(labels, len(source.classes))
-        return Split(images[name], targets, preprocessing.mean, preprocessing.std)
+        part = held.parts[name]
+        targets = task.targets(part.of.labels[part.indices], len(source.classes))
+        if name in held.images:
+            return HeldSplit(held.images[name], targets, preprocessing)
+        return StreamedSplit(name, part.indices, targets, loader, spec.on_error, skipped)
 
     return Data(
         train=split("train"),
@@ -86,11 +91,11 @@ def load_data(
         name=source.name,
         task=task,
         preprocessing=preprocessing,
-        notes=(*notes, *notes_on_repeated(images)),
+        notes=(*notes, *held.notes, *notes_on_repeated(held.images)),
     )
 
 
-def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Part]:
+def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Share]:
     """The three splits: those that the data set brings, and those that are carved from its training images."""
     labels = source.train.labels
     train: ImageIndices = np.arange(len(labels))
@@ -109,28 +114,14 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Part]:
             labels, train, round(spec.validation * len(train)), draw, f"data.validation = {spec.validation:g}"
         )
 
-    def own(split: Labelled | None, name: str) -> Part:
-        return Part(source.train, carved[name]) if split is None else Part(split, np.arange(len(split.labels)))
+    def own(split: Labelled | None, name: str) -> Share:
+        return Share(source.train, carved[name]) if split is None else Share(split, np.arange(len(split.labels)))
 
     return {
-        "train": Part(source.train, train),
+        "train": Share(source.train, train),
         "validation": own(source.validation, "validation"),
         "test": own(source.test, "test"),
     }
-
-
-def _pixels(parts: Mapping[str, Part], resizing: Resizing) -> dict[str, Tensor]:
-    """The images of each split, resized. Raises one `DataError` for all pictures of all splits that cannot be read."""
-    images: dict[str, Tensor] = {}
-    unreadable: list[tuple[str, str]] = []
-    for name, part in parts.items():
-        try:
-            images[name] = part.of.images.read(part.indices, resizing)
-        except UnreadablePicturesError as refusal:
-            unreadable += refusal.reasons
-    if unreadable:
-        raise UnreadablePicturesError(sorted(unreadable))
-    return images
 
 
 def _checked(spec: DataSpec) -> Path:

@@ -25,3 +25,9 @@ def picture_seed(seed: int, index: int, place: int, repeats: int) -> int:
     copies it is, that at `place` in the epoch's order.
     """
     return seeds.derive(seed, seeds.PICTURE, index, place % repeats)
+
+
+def picture_seeds(seed: int, positions: Tensor, places: Tensor, repeats: int) -> list[int]:
+    """The seeds of several images, see `picture_seed`."""
+    both = zip(positions.tolist(), places.tolist(), strict=True)
+    return [picture_seed(seed, position, place, repeats) for position, place in both]

@@ -13,7 +13,7 @@ from nas.data.images import CHUNK
 
 
 def notes_on_repeated(splits: Mapping[str, Tensor]) -> list[str]:
-    """A note per two splits that share images, equal in every byte after resizing. Splits: uint8, N x C x H x W."""
+    """A note per two held splits that share images, equal in every byte after resizing: uint8, N x C x H x W."""
     # One row of each image tells nearly all of them apart; whole images are hashed only where this row is shared. So a
     # mapped file is hardly read.
     rows = {name: _rows(images) for name, images in splits.items()}

@@ -14,6 +14,8 @@ from nas.preprocessing import CropShare, Interpolation, Mean, Std
 
 SplitFolders = Literal["auto", "none"]
 Classes = Literal["same", "train"]
+Cache = Literal["auto", "memory", "disk", "none"]
+OnError = Literal["stop", "skip"]
 
 
 @final
@@ -24,7 +26,7 @@ class DataSpec:
     name           "digits" (embedded in scikit-learn), or one of torchvision's: see `nas.data.readers.vision.SETS`
     path           a .npz file in the MedMNIST layout, or a folder of class folders;
                    with a torchvision `name`: the folder that holds its files
-    image_size     pixels; images are resized to it once, when they are loaded (default: the model's input size)
+    image_size     pixels; images are resized to it (default: the model's input size)
     validation     share of the training images that is set aside for the search before anything trains; stratified,
                    seeded. Unused where the data set brings its own validation split
     train_images   use only so many training images, a stratified draw made before `validation` is carved from them
@@ -33,6 +35,12 @@ class DataSpec:
                    all others (none)
     classes        of a folder with splits: every split has the same classes (same), or those of train/ count (train):
                    other splits may lack some, and what else they have is left out
+    cache          where images are, once they are resized: memory; disk (a file that is mapped into memory); none (they
+                   are decoded anew whenever they are looked at, by `workers`); auto: of each split, memory up to 2 GiB,
+                   else none
+    workers        processes that decode images of splits that are not held; 0: the training's own (default: as many as
+                   there are cores, at most 16)
+    on_error       when a picture cannot be read: stop, or skip it: the next one of its split stands in for it
     mean, std      by which images are normalised, of pixels in 0 ... 1: one value, or one per channel (default: those
                    of the pretrained model, else the statistics of the training split)
     crop_pct, interpolation
@@ -49,6 +57,9 @@ class DataSpec:
     train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
     split_folders: SplitFolders = "auto"
     classes: Classes = "same"
+    cache: Cache = "auto"
+    workers: Annotated[Annotated[int, whole(0, 256)] | None, MayChange()] = None
+    on_error: Annotated[OnError, MayChange(), ReadWith(IsNot("name", "digits"))] = "stop"
     mean: Annotated[Mean, Field(min_length=1)] | None = None
     std: Annotated[Std, Field(min_length=1)] | None = None
     crop_pct: CropShare | None = None

@@ -1,10 +1,12 @@
-"""Splits of a data set in memory, and the batches that they hand out.
+"""Splits of a data set, and the batches that they hand out.
 
 Shapes: N images of the split, B of a batch, C channels, H = W = image_size.
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, final
@@ -12,10 +14,10 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from nas.data.order import order, picture_seed
-from nas.data.transforms import UNCHANGED, Augmentation, Batchwise, Transform, training, varied
+from nas.data.parts import WHOLE, Part
+from nas.data.transforms import UNCHANGED, Augmentation
 from nas.preprocessing import Preprocessing
-from nas.tasks import Batch, Targets, Task
+from nas.tasks import Batch, Task
 
 
 class Batches(Protocol):
@@ -30,8 +32,9 @@ class Batches(Protocol):
         seed: int | None = None,
         device: torch.device | str = "cpu",
         augment: Augmentation = UNCHANGED,
+        part: Part = WHOLE,
     ) -> Iterator[Batch]:
-        """Batches on `device`; shuffled by a generator of `seed`, in order when it is None."""
+        """Batches on `device`; shuffled by a generator of `seed`, in order when it is None; of each, one rank's."""
         ...
 
 
@@ -59,24 +62,27 @@ class Trainable(Protocol):
         ...
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images (uint8, N x C x H x W), their targets as the task wants them (first dimension N), and the mean and
-    deviation per channel (of pixels in 0 ... 1) that normalise the images.
+class Split(ABC):
+    """Images with their targets: held as one tensor (`nas.data.held`), or decoded when they are asked for
+    (`nas.data.streamed`).
     """
 
-    images: Tensor
-    targets: Targets
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int, int]:
+        """N, C, H, W."""
 
-    def __post_init__(self) -> None:
-        assert self.images.dtype == torch.uint8
+    @property
+    @abstractmethod
+    def preprocessing(self) -> Preprocessing:
+        """By which the images are normalised."""
 
-    def __len__(self) -> int:
-        return len(self.images)
+    @property
+    @abstractmethod
+    def in_memory(self) -> bool:
+        """Whether the images are there at once, or each look at them decodes them anew."""
 
+    @abstractmethod
     def batches(
         self,
         size: int,
@@ -84,50 +90,37 @@ class Split:
         seed: int | None = None,
         device: torch.device | str = "cpu",
         augment: Augmentation = UNCHANGED,
+        part: Part = WHOLE,
     ) -> Iterator[Batch]:
         """Batches of normalised images (float32, B x C x H x W) on `device`; the last one holds what is left.
 
-        In order when `seed` is None, else shuffled and augmented by a generator of that seed: the same seed gives the
-        same batches.
+        In order when `seed` is None, else shuffled and augmented by it: the same seed gives the same batches. Of each
+        batch, one rank's `part` (see `nas.data.parts.rows_of`), which may be empty.
         """
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        epoch, start = order(len(self), generator, augment.repeats), 0
-        for indices_B in torch.split(epoch, size):
-            batch = self._whole.at(indices_B)
-            if seed is not None and generator is not None:
-                if isinstance(augment, Batchwise):
-                    images = augment.batch(batch.inputs, generator)
-                else:
-                    places = range(start, start + len(indices_B))
-                    seeds = [
-                        picture_seed(seed, index, place, augment.repeats)
-                        for index, place in zip(indices_B.tolist(), places, strict=True)
-                    ]
-                    images = varied(batch.inputs, self._training(augment), seeds)
-                batch = replace(batch, inputs=images)
-            start += len(indices_B)
-            batch = batch.to(device)  # as bytes, where they are: a quarter of what floats would take
-            yield replace(batch, inputs=self.normalised(batch.inputs))
 
-    def _training(self, augment: Augmentation) -> Transform:
-        return training(augment, self.images.shape[-1], Preprocessing(mean=self.mean, std=self.std))
-
+    @abstractmethod
     def between(self, start: int, stop: int) -> Split:
         """The images from `start` to `stop`, normalised as here."""
-        part = self._whole.between(start, stop)
-        return replace(self, images=part.inputs, targets=part.targets)
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """uint8 images -> float32, each channel shifted and scaled by `mean` and `std`; floats are so already."""
-        if images.dtype != torch.uint8:
-            return images
-        shift = torch.tensor(self.mean, device=images.device)[:, None, None]
-        scale = torch.tensor(self.std, device=images.device)[:, None, None]
-        return (images.float() / 255 - shift) / scale
+    @abstractmethod
+    def first(self, count: int) -> Tensor:
+        """The first `count` images before they are normalised: uint8, count x C x H x W."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     @property
-    def _whole(self) -> Batch:
-        return Batch(self.images, self.targets)
+    def values(self) -> int:
+        """How many numbers all images are."""
+        return math.prod(self.shape)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 images -> float32, each channel shifted and scaled; floats are normalised already."""
+        if images.is_floating_point():
+            return images
+        shift = torch.tensor(self.preprocessing.mean, device=images.device)[:, None, None]
+        scale = torch.tensor(self.preprocessing.std, device=images.device)[:, None, None]
+        return (images.float() / 255 - shift) / scale
 
 
 @final

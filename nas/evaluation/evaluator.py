@@ -47,7 +47,7 @@ class Evaluator:
         self._device, self._batch, self._reuse = device, batch, reuse
         self.prefixes = Prefixes(supernet, images=len(split), budget=reuse)
         self._whole: Batch | None = None
-        if split.images.numel() * 4 <= CACHED:
+        if split.in_memory and split.values * 4 <= CACHED:
             self._whole = next(split.batches(len(split), device=device))
 
     def __call__(self, architecture: Architecture) -> Evaluation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from nas import plugins
 from nas.errors import TaskError
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
-from nas.tasks._batch import Batch, Targets
+from nas.tasks._batch import Batch, Targets, targets_at
 
 __all__ = [
     "DEFAULT",
@@ -24,6 +24,7 @@ __all__ = [
     "Task",
     "find",
     "names",
+    "targets_at",
 ]
 
 DEFAULT = "classification"

@@ -17,7 +17,7 @@ Targets: TypeAlias = "Tensor | Mapping[str, Tensor]"
 @final
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs (float, B x ...) and their targets. A batch knows its weight, and how it is moved and divided."""
+    """Inputs (float, B x ...) and their targets. A batch knows how many there are, and how it is moved and divided."""
 
     inputs: Tensor
     targets: Targets
@@ -27,7 +27,7 @@ class Batch:
         assert all(len(target) == len(self.inputs) for target in targets), "a target for each input"
 
     def __len__(self) -> int:
-        """How many inputs there are: the weight of the batch in a mean over several."""
+        """How many inputs there are."""
         return len(self.inputs)
 
     def to(self, device: torch.device | str) -> Batch:
@@ -42,16 +42,16 @@ class Batch:
         """The inputs from `start` to `stop`, with their targets; views."""
         return self._mapped(lambda tensor: tensor[start:stop])
 
-    def part(self, rank: int, ranks: int) -> tuple[Batch, float]:
-        """One rank's part, and which share of the batch that is. A small batch may leave it nothing.
-
-        The parts of all ranks are the batch, in order, and their shares sum to 1: losses and gradients that are means
-        over a part, weighted by its share, sum to those of the whole batch.
-        """
-        start, stop = len(self) * rank // ranks, len(self) * (rank + 1) // ranks
-        return self.between(start, stop), (stop - start) / len(self)
-
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        if isinstance(self.targets, Mapping):
-            return Batch(change(self.inputs), {name: change(target) for name, target in self.targets.items()})
-        return Batch(change(self.inputs), change(self.targets))
+        return Batch(change(self.inputs), _mapped(self.targets, change))
+
+
+def targets_at(targets: Targets, indices: Tensor) -> Targets:
+    """The targets of the inputs at these indices (int64), in this order; copies."""
+    return _mapped(targets, lambda tensor: tensor[indices])
+
+
+def _mapped(targets: Targets, change: Callable[[Tensor], Tensor]) -> Targets:
+    if isinstance(targets, Mapping):
+        return {name: change(target) for name, target in targets.items()}
+    return change(targets)

@@ -11,7 +11,7 @@ from typing import Any, final
 import pytest
 import torch
 
-from nas.data import Data, Split
+from nas.data import Data, HeldSplit
 from nas.errors import ModelError, StrategyError, TrainingError
 from nas.evaluation import Evaluator
 from nas.preprocessing import Preprocessing
@@ -47,7 +47,7 @@ def noise_data() -> Data:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, 16, 16), dtype=torch.uint8, generator=generator)
     by = Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3)
-    split = Split(images, torch.arange(IMAGES) % 3, by.mean, by.std)
+    split = HeldSplit(images, torch.arange(IMAGES) % 3, by)
     return Data(split, split, split, ("a", "b", "c"), 3, 16, "noise", Classification(), by).without_test()
 
 

@@ -62,17 +62,6 @@ class TaskSuite:
         for n in (0, 1, INPUTS):
             assert len(task.targets(np.arange(n) % len(CLASSES), len(CLASSES))) == n
 
-    def test_parts_of_ranks_are_the_batch(self, task: Task) -> None:
-        """In order, as even as can be, with shares that sum to 1; a small batch leaves some ranks nothing."""
-        whole = batch(task)
-        for ranks in (1, 2, 3, 2 * INPUTS):
-            parts, shares = zip(*(whole.part(rank, ranks) for rank in range(ranks)), strict=True)
-            assert torch.equal(torch.cat([part.inputs for part in parts]), whole.inputs)
-            for name, target in columns(whole).items():
-                assert torch.equal(torch.cat([columns(part)[name] for part in parts]), target)
-            assert sum(shares) == pytest.approx(1)
-            assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
     def test_the_criterion_is_a_mean_that_can_be_differentiated(self, task: Task) -> None:
         """A mean over inputs: only then is the sum over ranks, or over accumulated batches, the loss of the whole."""
         model, whole = network(task), batch(task)

@@ -20,6 +20,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from nas import seeds
+from nas.data.parts import Part
 from nas.errors import TrainingError
 from nas.evaluation.evaluate import evaluating
 from nas.supernets.finite import not_finite
@@ -121,6 +122,11 @@ class _Run:
         if task is not None:
             task.criterion(recipe.smoothing)  # what the task cannot do is said before anything trains
         self.mixer = task.mixer(recipe.mixing, self.data.classes) if task is not None else None
+        if self.mixer is not None and runtime.ranks.size > 1 and recipe.mixing.mode != "batch":
+            raise TrainingError(
+                f"augment.mixup_mode: found {recipe.mixing.mode} on {runtime.ranks.size} workers, each of which draws for "
+                "its own part of a batch; allowed: batch, or one worker"
+            )
         # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
         self.batches = -(-len(self.data.train) // recipe.batch)
         self.updates = -(-self.batches // recipe.accumulate)
@@ -171,7 +177,7 @@ class _Run:
             for update, group in enumerate(self._groups(epoch)):
                 rate = self.rate(epoch * self.updates + update)
                 loss = self._update(group, epoch, update, rate)
-                total += loss * sum(map(len, group))
+                total += loss * sum(self._inputs(update, len(group)))
                 bar.advance((update + 1) / self.updates, loss)
                 last = update
         # A loss that is computed with such weights is not a number either; but after the last step there is none.
@@ -182,22 +188,31 @@ class _Run:
         return Epoch(epoch + 1, total / len(self.data.train), rate, time.perf_counter() - start, metrics)
 
     def _groups(self, epoch: int) -> Iterator[list[Batch]]:
-        """The batches of an epoch, `accumulate` at a time; the last group may have fewer."""
-        seed, recipe = seeds.derive(self.seed, seeds.SHUFFLE, epoch), self.recipe
-        batches = self.data.train.batches(recipe.batch, seed=seed, device=self.device, augment=self.augmentation)
+        """This rank's part of the batches of an epoch, `accumulate` at a time; the last group may have fewer."""
+        seed, recipe, ranks = seeds.derive(self.seed, seeds.SHUFFLE, epoch), self.recipe, self.runtime.ranks
+        batches = self.data.train.batches(
+            recipe.batch, seed=seed, device=self.device, augment=self.augmentation, part=Part(ranks.rank, ranks.size)
+        )
         while group := list(islice(batches, recipe.accumulate)):
             yield group
 
+    def _inputs(self, update: int, batches: int) -> list[int]:
+        """How many inputs the batches of an update have on all ranks together; the last one of an epoch has what is
+        left.
+        """
+        firsts = [(update * self.recipe.accumulate + position) * self.recipe.batch for position in range(batches)]
+        return [min(self.recipe.batch, len(self.data.train) - first) for first in firsts]
+
     def _update(self, group: list[Batch], epoch: int, update: int, rate: float) -> float:
-        """One optimiser step at learning rate `rate`; returns the mean loss of the inputs in `group`."""
+        """One optimiser step at learning rate `rate`; returns the mean loss of all ranks' inputs."""
         self.optimiser.zero_grad(set_to_none=True)
         first = update * self.recipe.accumulate  # the group's first batch, counted within the epoch
         losses = [0.0] * len(group)
-        # A batch weighs as much as its share of the group's inputs: accumulated batches of different sizes then have
-        # the gradient of one large batch.
-        inputs_in_group = sum(map(len, group))
-        for position, batch in enumerate(group):
-            share = len(batch) / inputs_in_group
+        # A batch weighs as much as its share of the group's inputs, and a rank's part as its share of the batch:
+        # accumulated batches of different sizes, on several ranks, then have the gradient of one large batch.
+        inputs = self._inputs(update, len(group))
+        for position, (batch, whole) in enumerate(zip(group, inputs, strict=True)):
+            share = whole / sum(inputs) * (len(batch) / whole)
             losses[position] = self._descend(batch, share, self._context(epoch, first + position))
             if not math.isfinite(losses[position]):
                 break  # the other ranks wait for this one's gradients, and then all of them know
@@ -222,15 +237,14 @@ class _Run:
 
         A loss that is not a number is returned at once.
         """
-        # Mixing pairs the inputs of a batch, so it comes before the batch is divided among ranks: all of them mix the
-        # whole batch alike, and then take their parts.
+        # All ranks draw the same mixture. It pairs inputs, and parts are made of such pairs (`nas.data.parts.rows_of`):
+        # a part is mixed as it would be in the whole batch.
         if self.mixer is not None:
             batch = self.mixer(batch, seeds.derive(self.seed, seeds.MIXING, context.epoch, context.step))
-        part, part_share = batch.part(self.runtime.ranks.rank, self.runtime.ranks.size)
-        share, total = share * part_share, 0.0
+        total = 0.0
         # Each part of the loss is differentiated before the step computes the next one, which frees its activations.
         # Only the forward pass is under autocast.
-        losses = iter(self.step(part, context) if len(part) else ())
+        losses = iter(self.step(batch, context) if len(batch) else ())
         while True:
             with self.precision.autocast():
                 loss = next(losses, None)

@@ -1,7 +1,7 @@
 """Data-parallel training: ranks are processes that train one module together, on the same batches.
 
-Every rank holds the whole module and walks the same batches. It runs its part of each, weighted by the part's share, so
-that the sum of all ranks' gradients is the gradient of the whole batch; one all-reduce per optimiser step makes that
+Every rank holds the whole module. It reads and runs its part of each batch, weighted by the part's share, so that the
+sum of all ranks' gradients is the gradient of the whole batch; one all-reduce per optimiser step makes that
 sum, and what follows (clipping, AdamW, the average) is the same on all ranks.
 
 torch's DistributedDataParallel reduces gradients from hooks of the backward pass that belongs to its own forward.

@@ -32,7 +32,9 @@ def test_statistics_of_the_training_split_unless_anybody_says_otherwise() -> Non
 def test_constants_of_a_model() -> None:
     data = load_data(DIGITS, image_size=8, seed=0, constants=MODEL)
     assert data.preprocessing.source == "model"
-    assert data.mean == data.test.mean == pytest.approx((0.4,))  # grey images: the mean of the three channels
+    assert (
+        data.mean == data.test.preprocessing.mean == pytest.approx((0.4,))
+    )  # grey images: the mean of the three channels
     assert data.std == pytest.approx((0.35,))
     assert (data.preprocessing.crop_pct, data.preprocessing.interpolation) == (0.8, "bicubic")
     plain = load_data(DIGITS, image_size=8, seed=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from nas.data import DataSpec, Split, inspect_data, load_data
-from nas.data import images as images_module
 from nas.data.readers import vision
 from nas.errors import DataError
 from nas.tasks import Facts
@@ -62,7 +62,7 @@ def test_digits() -> None:
     normalised = data.train.normalised(data.train.images)
     assert float(normalised.mean()) == pytest.approx(0, abs=1e-5)
     assert float(normalised.std(correction=0)) == pytest.approx(1, abs=1e-5)
-    assert data.mean == data.test.mean
+    assert data.mean == data.test.preprocessing.mean
 
 
 def test_the_test_split_never_depends_on_the_seed_and_meets_no_other() -> None:
@@ -128,7 +128,7 @@ def test_images_that_are_not_square_keep_their_middle(tmp_path: Path) -> None:
     assert inspect_data(spec) == Facts(1, 4, None)
     data = load_data(spec, image_size=4, seed=0)
     assert torch.all(data.train.images == 200)
-    assert data.train.std == (1.0,)  # one value only: shifted, not divided by zero
+    assert data.train.preprocessing.std == (1.0,)  # one value only: shifted, not divided by zero
 
 
 FAULTY: list[tuple[dict[str, Any], str]] = [
@@ -238,7 +238,7 @@ def test_folder_faults(tmp_path: Path) -> None:
 def test_a_large_set_goes_to_a_mapped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = npz(tmp_path / "set.npz", **arrays())
     small = load_data(spec, image_size=9, seed=0)
-    monkeypatch.setattr(images_module, "IN_MEMORY", 100)
+    spec = replace(spec, cache="disk")
     mapped = load_data(spec, image_size=9, seed=0)
     assert torch.equal(small.train.images, mapped.train.images)
     assert small.mean == mapped.mean

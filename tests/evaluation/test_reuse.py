@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from nas.data import Split
+from nas.data import HeldSplit
 from nas.evaluation import Evaluator
+from nas.preprocessing import Preprocessing
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.decompositions import Factoring
@@ -34,13 +35,13 @@ IMAGES, BATCH = 20, 8
 TASK = Classification()
 
 
-def parts(kind: str) -> tuple[Supernet, Split]:
+def parts(kind: str) -> tuple[Supernet, HeldSplit]:
     space = SearchSpace.from_yaml(SPACES[kind])
     net = Supernet(randomise(build(space.model, space.model_args)), space)
     side = space.model_args["img_size"]
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (IMAGES, 3, side, side), dtype=torch.uint8, generator=generator)
-    return net, Split(images, torch.arange(IMAGES) % 10, (0.5,) * 3, (0.25,) * 3)
+    return net, HeldSplit(images, torch.arange(IMAGES) % 10, Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3))
 
 
 def family_tree(space: SearchSpace, count: int, seed: int = 0) -> Iterator[Architecture]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.data import Data, Split
+from nas.data import Data, HeldSplit
 from nas.errors import TrainingError
 from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search, Trial
@@ -70,7 +70,7 @@ class Bench:
         generator = torch.Generator().manual_seed(0)
         images = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=generator)
         by = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
-        split = Split(images, torch.arange(40) % 2, by.mean, by.std)
+        split = HeldSplit(images, torch.arange(40) % 2, by)
         data = Data(split, split, split, ("a", "b"), 3, 16, "noise", Classification(), by).without_test()
         self.adopted: Supernet | None = None
         self.rows: Sequence[Mapping[str, Any]] = ()

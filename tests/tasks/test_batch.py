@@ -42,13 +42,6 @@ def test_all_of_it_is_moved() -> None:
     assert named(moved.targets)["boxes"].is_meta
 
 
-def test_more_ranks_than_inputs_leave_some_nothing() -> None:
-    batch = Batch(INPUTS, CLASSES)
-    parts = [batch.part(rank, 8) for rank in range(8)]
-    assert sorted(len(part) for part, _ in parts) == [0, 0, 0, 1, 1, 1, 1, 1]
-    assert {share for _, share in parts} == {0.0, 0.2}
-
-
 def test_a_target_for_each_input() -> None:
     with pytest.raises(AssertionError, match="a target for each input"):
         Batch(INPUTS, {"boxes": BOXES, "classes": CLASSES[:4]})

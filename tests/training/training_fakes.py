@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nas.data import Data, Split
+from nas.data import Data, HeldSplit
 from nas.preprocessing import Preprocessing
 from nas.searchspaces.architecture import Architecture
 from nas.supernets.families._base import Piece
@@ -23,13 +23,13 @@ BY = Preprocessing(mean=(0.3,), std=(0.25,))
 T = TypeVar("T")
 
 
-def make_split(n: int, seed: int, classes: int = 3) -> Split:
+def make_split(n: int, seed: int, classes: int = 3) -> HeldSplit:
     """Grey 4 x 4 images whose class is the row that is bright."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(n) % classes
     images = torch.randint(0, 100, (n, 1, 4, 4), generator=generator, dtype=torch.uint8)
     images[torch.arange(n), 0, labels] += 120
-    return Split(images, labels, BY.mean, BY.std)
+    return HeldSplit(images, labels, BY)
 
 
 def make_data(n: int = 45) -> Data:

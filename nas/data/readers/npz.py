@@ -7,12 +7,15 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from typing_extensions import override
 
@@ -49,12 +52,31 @@ class Archived(Images):
         return square(self.shape)
 
     @override
-    def read(self, indices: NDArray[np.int64], resizing: Resizing) -> Tensor:
-        images = Pixels(_array(self.path, self.key))
+    def name(self, index: int) -> str:
+        return f"{self.path}: {self.key}[{index}]"
+
+    @override
+    def picture(self, index: int) -> Image.Image:
+        return self._pixels.picture(index)
+
+    @override
+    def read(self, indices: NDArray[np.int64], resizing: Resizing, into: Tensor) -> Mapping[int, str]:
         try:
-            return images.read(indices, resizing)
+            return Pixels(_array(self.path, self.key)).read(indices, resizing, into)
         except DataError as refusal:
             raise DataError(f"{self.path}: {self.key}: {refusal}") from None
+
+    @override
+    def share(self) -> None:
+        assert len(self._pixels) == len(self)
+
+    @cached_property
+    def _pixels(self) -> Pixels:
+        """Kept, for whoever asks for one picture after the other."""
+        return Pixels(_array(self.path, self.key))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Archived, (self.path, self.key, self.shape)
 
 
 def read(path: Path) -> Source:

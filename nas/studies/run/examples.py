@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = "examples.npy"
 COUNT = 4
+"""How many are kept."""
 
 
 def save_examples(path: Path, images: Tensor) -> None:
-    """The first COUNT of `images` (uint8, N x C x H x W), written as N x H x W x C."""
+    """`images` (uint8, N x C x H x W), written as N x H x W x C."""
     buffer = io.BytesIO()
-    np.save(buffer, images[:COUNT].permute(0, 2, 3, 1).numpy(), allow_pickle=False)
+    np.save(buffer, images.permute(0, 2, 3, 1).numpy(), allow_pickle=False)
     write_bytes(path, buffer.getvalue())
 
 

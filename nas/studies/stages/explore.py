@@ -14,7 +14,7 @@ from nas import search
 from nas.evaluation import Evaluator, Measure
 from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
-from nas.studies.run.examples import EXAMPLES, save_examples
+from nas.studies.run.examples import COUNT, EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
 from nas.studies.run.results import EXPLORE, SUPERNET, ExploreResult, WinnerResult
 from nas.studies.run.rows import UNIFORM, WINNER
@@ -43,7 +43,7 @@ def run(workshop: Workshop) -> ExploreResult:
             best = winner(live.history, objectives, workshop.limit)
             winners[role] = _result(best)
             if "positions" in best.notes:
-                save_examples(workshop.folder.stage(EXPLORE.name) / EXAMPLES, workshop.data.validation.images)
+                save_examples(workshop.folder.stage(EXPLORE.name) / EXAMPLES, workshop.data.validation.first(COUNT))
         trials = store.trials(workshop.run_id, choices=workshop.choices)
     frame = trials_frame(trials, study=config.name, choices=list(workshop.choices), bounds={})
     return ExploreResult(
