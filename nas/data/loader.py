@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -133,12 +134,19 @@ class Loader:
                 f"a process that reads pictures died ({str(fault).partition(chr(10))[0]}): most likely memory, or "
                 f"/dev/shm, ran out. Run again with fewer (data.workers: found {self.workers}), or with smaller batches"
             ) from None
+        finally:
+            self._requests.pending = iter(())  # what asked must not be kept alive by what answers
 
     def _started(self, pin: bool) -> DataLoader[Fetched]:
         for images in self.decoder.images.values():
             images.share()
         dataset: Any = self.decoder
         as_it_is: Any = _as_it_is
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores: as asked
+            return self._loader(dataset, as_it_is, pin)
+
+    def _loader(self, dataset: Any, as_it_is: Any, pin: bool) -> DataLoader[Fetched]:
         return DataLoader(
             dataset,
             sampler=self._requests,
@@ -178,7 +186,8 @@ class _Requests:
     pending: Iterator[Request] = iter(())
 
     def __iter__(self) -> Iterator[Request]:
-        return self.pending
+        while (request := next(self.pending, None)) is not None:
+            yield request
 
 
 def suitable_workers() -> int:

@@ -124,8 +124,8 @@ class _Run:
         self.mixer = task.mixer(recipe.mixing, self.data.classes) if task is not None else None
         if self.mixer is not None and runtime.ranks.size > 1 and recipe.mixing.mode != "batch":
             raise TrainingError(
-                f"augment.mixup_mode: found {recipe.mixing.mode} on {runtime.ranks.size} workers, each of which draws for "
-                "its own part of a batch; allowed: batch, or one worker"
+                f"augment.mixup_mode: found {recipe.mixing.mode} on {runtime.ranks.size} workers, each of which "
+                "draws for its own part of a batch; allowed: batch, or one worker"
             )
         # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
         self.batches = -(-len(self.data.train) // recipe.batch)

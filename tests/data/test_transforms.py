@@ -18,7 +18,7 @@ from torch import Tensor
 from nas import seeds
 from nas.data.order import order, picture_seed
 from nas.data.resizing import Resizing
-from nas.data.split import Split
+from nas.data import HeldSplit
 from nas.data.transforms import (
     UNCHANGED,
     Augmentation,
@@ -68,7 +68,7 @@ def timms(augment: WithTimm) -> dict[str, Any]:
 
 
 def normalised(image_CHW: Tensor, by: Preprocessing) -> Tensor:
-    empty = Split(torch.zeros(0, 1, 1, 1, dtype=torch.uint8), torch.zeros(0).long(), by.mean, by.std)
+    empty = HeldSplit(torch.zeros(0, 1, 1, 1, dtype=torch.uint8), torch.zeros(0).long(), by)
     return empty.normalised(image_CHW)
 
 
@@ -210,7 +210,7 @@ def test_repeats_are_those_of_timms_sampler(count: int, ranks: int, repeats: int
 
 def test_held_images_go_through_the_same_transform() -> None:
     images = torch.stack([evaluation(SIZE, RGB)(picture(n)) for n in range(8)])
-    split = Split(images, torch.arange(8), RGB.mean, RGB.std)
+    split = HeldSplit(images, torch.arange(8), RGB)
     augment = augmentation_of({"use": "deit", "aug_repeats": 2})
     batches = list(split.batches(3, seed=4, augment=augment))
     assert [len(batch) for batch in batches] == [3, 3, 2]
