@@ -16,9 +16,9 @@ from timm.data.distributed_sampler import RepeatAugSampler
 from torch import Tensor
 
 from nas import seeds
+from nas.data import HeldSplit
 from nas.data.order import order, picture_seed
 from nas.data.resizing import Resizing
-from nas.data import HeldSplit
 from nas.data.transforms import (
     UNCHANGED,
     Augmentation,
