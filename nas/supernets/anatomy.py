@@ -40,9 +40,10 @@ class Anatomy:
 
 def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
     """The anatomy of a timm model by name; nothing is allocated, whatever its size. Raises `ModelError`."""
-    if mappings := [key for key, value in model_args.items() if isinstance(value, dict)]:
+    if mappings := [key for key, value in model_args.items() if _holds_mapping(value)]:
         raise ModelError(
-            f"model_args: '{mappings[0]}' is a mapping; allowed: numbers, text, true or false, lists of these"
+            f"model_args: '{mappings[0]}' is a mapping, or holds one; allowed: numbers, text, true or false, lists of "
+            "these"
         )
     return _anatomy(model, tuple(sorted((key, _hashable(value)) for key, value in model_args.items())))
 
@@ -79,6 +80,10 @@ def _made_by() -> dict[str, Any]:
     plugged = [[entry.name, entry.value, entry.dist and entry.dist.version] for entry in installed(FAMILIES)]
     return {"versions": {name: version(name) for name in ("nas", "timm", "torch")}, "code": code.hexdigest(),
             "families": sorted(plugged)}  # fmt: skip
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_mapping, value)))
 
 
 def _hashable(value: Any) -> Any:

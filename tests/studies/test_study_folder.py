@@ -92,3 +92,9 @@ def test_an_empty_folder_that_is_there_gets_the_files(tmp_path: Path, monkeypatc
 def test_a_stage_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="the stage 'explore' is not finished; run the study again"):
         RunFolder(tmp_path).need(EXPLORE)
+
+
+def test_a_result_that_is_no_number_is_said_and_not_written(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"row\.json: not written, since a measured number is infinite or none at all"):
+        write_json(tmp_path / "row.json", {"loss": float("nan")})
+    assert not (tmp_path / "row.json").exists()

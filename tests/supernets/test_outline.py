@@ -29,6 +29,7 @@ def test_outline_of_a_vit_and_a_swin() -> None:
         ("deit_tiny_patch16_224", {"embed_dim": 100}, "cannot build .* embed_dim=100"),
         ("deit_tiny_patch16_224", {"checkpoint_path": "a.pth"}, "may not hold checkpoint_path"),
         ("deit_tiny_patch16_224", {"pretrained_cfg": {"a": 1}}, "is a mapping"),
+        ("deit_tiny_patch16_224", {"img_size": [[{"a": 1}]]}, "or holds one"),
         ("deit_tiny_patch16_224", {"depth": 0}, "no blocks"),
         ("swin_tiny_patch4_window7_224", {"depths": [2, 0, 2]}, "without blocks"),
         ("swin_tiny_patch4_window7_224", {"img_size": 3}, "patch"),

@@ -250,4 +250,11 @@ def _disk(path: Path, verb: str) -> Iterator[None]:
 
 
 def _write_plain(path: Path, data: Mapping[str, JsonValue]) -> None:
-    write_bytes(path, (json.dumps(data, indent=1, allow_nan=False) + "\n").encode())
+    try:
+        text = json.dumps(data, indent=1, allow_nan=False)
+    except ValueError as fault:
+        raise RunError(
+            f"{path}: not written, since a measured number is infinite or none at all: what the model puts out "
+            "overflows; take other weights (base.checkpoint), or lower learning rates, and run again"
+        ) from fault
+    write_bytes(path, (text + "\n").encode())
