@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.data import Split
-from nas.tasks import Batch, Outputs, Tally, Task
+from nas.tasks import Batch, Confusing, Outputs, Tally, Task
 
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Evaluation:
-    """A task's metrics by name, over `n` inputs."""
+    """A task's metrics by name, over `n` inputs. `confusion` is that of a `nas.tasks.Confusing` tally."""
 
     metrics: dict[str, float]
     n: int
+    confusion: NDArray[np.int64] | None = None
 
 
 def evaluate(
@@ -33,11 +36,19 @@ def evaluate(
     *,
     device: torch.device | str = "cpu",
     batch: int = 512,
+    tally: Tally | None = None,
 ) -> Evaluation:
-    """Runs `model` (images B x C x H x W -> outputs), in eval mode if it is a module, over the whole split."""
+    """Runs `model` (images B x C x H x W -> outputs), in eval mode if it is a module, over the whole split.
+
+    The task's metrics are measured, or what an empty `tally` of the task measures.
+    """
     with evaluating(model), torch.inference_mode():
-        tally = tallied(model, split.batches(batch, device=device), task.tally())
-    return Evaluation(tally.metrics, tally.n)
+        return evaluation_of(tallied(model, split.batches(batch, device=device), tally or task.tally()))
+
+
+def evaluation_of(tally: Tally) -> Evaluation:
+    """What a tally says."""
+    return Evaluation(tally.metrics, tally.n, tally.confusion if isinstance(tally, Confusing) else None)
 
 
 def tallied(model: Callable[[Tensor], Outputs], batches: Iterable[Batch], tally: Tally) -> Tally:

@@ -191,7 +191,7 @@ class Study:
                     save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, {}))
             retrain(workshop, architecture, extracted, folder, strategy=strategy)
             costs = workshop.cost.counts(architecture)
-            return row_of(workshop, f"{folder.name}{RETRAINED}", load(folder), architecture.digest, costs, {})
+            return row_of(workshop, f"{folder.name}{RETRAINED}", load(folder), architecture.digest, costs, {}).row
 
     def tau(
         self,

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import TaskError
-from nas.tasks._base import Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
+from nas.tasks._base import Confusing, Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
 from nas.tasks._batch import Batch, Targets, targets_at
 
 __all__ = [
     "DEFAULT",
     "Batch",
+    "Confusing",
     "Criterion",
     "Facts",
     "Mixer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeAlias, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,16 @@ class Tally(Protocol):
         ...
 
 
+@runtime_checkable
+class Confusing(Protocol):
+    """A tally that also knows which classes are mistaken for which."""
+
+    @property
+    def confusion(self) -> NDArray[np.int64] | None:
+        """Inputs of each class (rows) that were taken for each class (columns); None where there are many classes."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
     """What a model is for. Subclasses are frozen dataclasses: their fields are the options of `task:` in a study.
@@ -86,6 +96,12 @@ class Task(ABC):
     @abstractmethod
     def metrics(self) -> tuple[Quantity, ...]:
         """What is measured. The first one is the default objective, and the headline of the report."""
+
+    def detailed_metrics(self, classes: int) -> tuple[Quantity, ...]:  # noqa: ARG002  (for overriding ones)
+        """What is measured of a finished model on data of so many classes: the `metrics`, and behind them what searches
+        do not wait for.
+        """
+        return self.metrics
 
     @abstractmethod
     def model_args(self, facts: Facts) -> dict[str, Any]:
@@ -113,6 +129,10 @@ class Task(ABC):
     @abstractmethod
     def tally(self) -> Tally:
         """An empty tally of the metrics."""
+
+    def detailed_tally(self, classes: int) -> Tally:  # noqa: ARG002  (for overriding ones)
+        """An empty tally of the `detailed_metrics`; one of classes may be `Confusing` too."""
+        return self.tally()
 
     @abstractmethod
     def difference(self, first: Outputs, second: Outputs) -> float:

@@ -19,6 +19,7 @@ from typing_extensions import override
 from nas.quantities import Quantity
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task
 from nas.tasks._batch import Targets
+from nas.tasks._class_metrics import ClassTally, finer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +44,10 @@ class Classification(Task):
     @override
     def metrics(self) -> tuple[Quantity, ...]:
         return ACCURACY, LOSS
+
+    @override
+    def detailed_metrics(self, classes: int) -> tuple[Quantity, ...]:
+        return (*self.metrics, *finer(classes))
 
     @override
     def model_args(self, facts: Facts) -> dict[str, Any]:
@@ -82,6 +87,10 @@ class Classification(Task):
     @override
     def tally(self) -> Tally:
         return _Sums()
+
+    @override
+    def detailed_tally(self, classes: int) -> Tally:
+        return ClassTally(classes, self.tally())
 
     @override
     def difference(self, first: Tensor, second: Tensor) -> float:

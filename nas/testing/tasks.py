@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from nas import tasks
 from nas.errors import TrainingError
 from nas.supernets import build
-from nas.tasks import Batch, Facts, Mixing, Outputs, Tally, Task
+from nas.tasks import Batch, Confusing, Facts, Mixing, Outputs, Tally, Task
 
 CLASSES = ("zero", "one", "two")
 FACTS = Facts(channels=1, classes=len(CLASSES), image_size=16)
@@ -130,6 +130,19 @@ class TaskSuite:
         assert resumed.metrics == pytest.approx(at_once.metrics, rel=1e-5)
         assert list(at_once.metrics) == [metric.name for metric in task.metrics]
         assert all(type(value) is float and math.isfinite(value) for value in at_once.metrics.values())
+
+    def test_a_detailed_tally_measures_the_same_and_more(self, task: Task) -> None:
+        """What searches go by is the same number at the end, to the last bit."""
+        whole, model, classes = batch(task), network(task), len(CLASSES)
+        plain = tallied(task.tally(), model, whole)
+        detailed = tallied(task.detailed_tally(classes), model, whole)
+        assert list(detailed.metrics) == [metric.name for metric in task.detailed_metrics(classes)]
+        assert detailed.metrics.items() >= plain.metrics.items()
+        assert detailed.n == INPUTS
+        assert all(type(value) is float and math.isfinite(value) for value in detailed.metrics.values())
+        if isinstance(detailed, Confusing) and detailed.confusion is not None:
+            assert detailed.confusion.shape == (classes, classes)
+            assert detailed.confusion.sum() == INPUTS
 
     def test_the_difference_is_0_for_equal_outputs_only(self, task: Task) -> None:
         """It proves that an extracted model is what was searched."""

@@ -30,7 +30,7 @@ def test_the_page_stands_alone_and_says_what_was_found(finished: Study) -> None:
     text = (finished.folder.path / "report" / "report.html").read_text()
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!#|data:)", text), "nothing is fetched"
     assert "@import" not in text
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     best = finished.record.result(RETRAIN).row("winner, retrained")
     for word in (
         best.digest,

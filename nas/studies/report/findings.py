@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, final
 
@@ -26,6 +26,7 @@ from nas.studies.run.results import (
     PREPARE,
     RETRAIN,
     SUPERNET,
+    ConfusionFacts,
     EpochResult,
     ExploreResult,
     ExtractResult,
@@ -35,7 +36,7 @@ from nas.studies.run.results import (
     StageResult,
     SupernetResult,
 )
-from nas.studies.run.rows import BASE_MODEL, RETRAINED, RowResult
+from nas.studies.run.rows import BASE_MODEL, RETRAINED, WINNER, RowResult
 from nas.studies.run.typed_json import parsed, said
 
 FEW = 1000
@@ -109,6 +110,22 @@ class Findings:
     def metric(self) -> Quantity:
         """The headline: the first metric of the run's task."""
         return self.record.task.metrics[0]
+
+    @cached_property
+    def detailed(self) -> Sequence[Quantity]:
+        """What was measured on the test split, where that is more than the searches measured; earlier runs did not."""
+        task = self.record.task
+        metrics = task.detailed_metrics(self.prepared.data.classes)
+        known = [metric for metric in metrics if all(metric.name in row.test for row in self.rows)]
+        return known if len(known) > len(task.metrics) else ()
+
+    @cached_property
+    def confusion(self) -> ConfusionFacts | None:
+        """Which classes the whole model, and what the study ends with, took for which."""
+        facts, shown = self.retrained.confusion, (BASE_MODEL, f"{WINNER}{RETRAINED}")
+        if facts is None or not facts.models.keys() >= set(shown):
+            return None
+        return replace(facts, models={model: facts.models[model] for model in shown})
 
     @cached_property
     def costs(self) -> tuple[Counted, ...]:

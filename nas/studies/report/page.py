@@ -13,6 +13,7 @@ from nas import quantities, words
 from nas.documents.text import Plain, dotted
 from nas.searchspaces.axis_names import QUERIES, axis_name
 from nas.studies.report import plots
+from nas.studies.report.confusion_plot import confusion
 from nas.studies.report.findings import Findings, TokenNotes
 from nas.studies.report.rank_plot import rank_plot
 from nas.studies.report.tables import statistic
@@ -79,6 +80,8 @@ def _figures(findings: Findings) -> Iterator[tuple[str, Figure]]:
         yield "tokens", _tokens(findings, findings.tokens)
     for truth in findings.ranks:
         yield truth.name, rank_plot(truth, findings.metric)
+    if findings.confusion:
+        yield "confusion", confusion(findings.confusion.classes, findings.confusion.models)
     if findings.histories:
         yield "curves", plots.curves(findings.histories, findings.metric)
 

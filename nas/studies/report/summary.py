@@ -6,7 +6,7 @@ from rich.text import Text
 
 from nas.quantities import Quantity
 from nas.studies.report.findings import Findings
-from nas.studies.report.tables import rank_table, results_table, statistic
+from nas.studies.report.tables import metrics_table, rank_table, results_table, statistic
 from nas.studies.run.rank_truth import RankTruth
 from nas.system.terminal import Terminal
 
@@ -15,6 +15,9 @@ def summary(console: Terminal, findings: Findings) -> None:
     """Prints the summary of a finished run."""
     console.print()
     console.print(results_table(findings.rows, findings.record.name, findings.metric))
+    if findings.detailed:
+        tested = {row.model: row.test for row in findings.rows}
+        console.print(metrics_table(tested, findings.detailed, "test split in detail"))
     console.say("winner, retrained: ", Text(findings.headline, style="bold"))
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in findings.hypervolumes.items())
     lines = [f"search: {findings.search}; limit {findings.prepared.limit.text}; hypervolume {volumes}"]

@@ -38,6 +38,14 @@ def results_table(rows: Sequence[RowResult], title: str, metric: Quantity) -> Ta
     return table
 
 
+def metrics_table(values: Mapping[str, Mapping[str, float]], metrics: Sequence[Quantity], title: str) -> Table:
+    """Model -> its values of the `metrics`."""
+    table = _table(["model", *(metric.heading for metric in metrics)], title)
+    for model, measured in values.items():
+        table.add_row(model, *(metric.show(measured[metric.name]) for metric in metrics))
+    return table
+
+
 def trials_table(frame: pd.DataFrame, title: str, metrics: Sequence[Quantity]) -> Table:
     """Trials, or a front of them, as `nas.studies.run.frames` makes them, with the `metrics` of the run's task."""
     costs = _known(frame.columns)

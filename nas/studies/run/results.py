@@ -28,6 +28,7 @@ from nas.studies.run.rows import (
     Numbers,
     RowResult,
     Sizes,
+    StoredCount,
     StoredFloat,
     StoredInt,
 )
@@ -318,6 +319,24 @@ class LatencyFacts:
     note: str
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConfusionFacts:
+    """Model -> how many test images of each class (rows) it took for each class (columns), in the order of `classes`;
+    recorded where these are few.
+    """
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    models: dict[str, list[list[StoredCount]]]
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        shape = [len(self.classes)] * len(self.classes)
+        if any([len(row) for row in matrix] != shape for matrix in self.models.values()):
+            raise ValueError("a row and a column for each class")
+        return self
+
+
 def _complete(rows: list[RowResult]) -> list[RowResult]:
     if not {BASE_MODEL, f"{WINNER}{RETRAINED}"} <= {row.model for row in rows}:
         raise ValueError("rows of the base and of the retrained winner")
@@ -331,13 +350,14 @@ def _complete(rows: list[RowResult]) -> list[RowResult]:
 @dataclass(frozen=True, kw_only=True)
 class RetrainResult(StageResult):
     """Role -> its retraining, and the results table. `twins`: strategy and baseline chose the same architecture on the
-    same supernet, which was retrained once.
+    same supernet, which was retrained once. `confusion` is that of each row's model.
     """
 
     trainings: dict[str, TrainingResult]
     rows: Annotated[list[RowResult], AfterValidator(_complete)]
     latency: LatencyFacts
     twins: bool
+    confusion: Annotated[ConfusionFacts | None, Field(exclude_if=absent)] = None
 
     def row(self, model: str) -> RowResult:
         """The row of one model."""

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import nn
 
 from nas import quantities
 from nas.evaluation import evaluate, latency
-from nas.studies.run.results import EXTRACT, RETRAIN, LatencyFacts
+from nas.studies.run.results import EXTRACT, RETRAIN, ConfusionFacts, LatencyFacts
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load
 from nas.system.environment import commit
 
 
-def measure_rows(
-    workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool
-) -> tuple[list[RowResult], LatencyFacts]:
-    """One row per model, and how latency was measured. `twins`: strategy and baseline chose the same architecture."""
+class MeasuredRow(NamedTuple):
+    """A row, and which classes of the test split its model took for which, where these are few."""
+
+    row: RowResult
+    confusion: list[list[int]] | None
+
+
+class MeasuredRows(NamedTuple):
+    """The rows, how latency was measured, and the confusion of classes."""
+
+    rows: list[RowResult]
+    latency: LatencyFacts
+    confusion: ConfusionFacts | None
+
+
+def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool) -> MeasuredRows:
+    """One row per model. `twins`: strategy and baseline chose the same architecture."""
     folder, config = workshop.folder.path, workshop.config
     models = {BASE_MODEL: workshop.base_model()}
     for role in (role for role in (UNIFORM, WINNER) if role in extracted):
@@ -31,34 +45,38 @@ def measure_rows(
     times = latency.measure(
         timed, image, device=workshop.device, batches=config.latency.batches, seconds=config.latency.seconds
     )
-    rows = []
+    measured = []
     for name, model in models.items():
         role = name.removesuffix(RETRAINED)
         digest, costs = (
             ("", workshop.base_costs) if role == BASE_MODEL else (extracted[role].digest, extracted[role].costs)
         )
-        rows.append(row_of(workshop, name, model, digest, costs, times.milliseconds[role]))
-    return rows, LatencyFacts(
+        measured.append(row_of(workshop, name, model, digest, costs, times.milliseconds[role]))
+    facts = LatencyFacts(
         milliseconds={model: dict(by_batch) for model, by_batch in times.milliseconds.items()},
         rounds=dict(times.rounds),
         threads=times.threads,
         device=times.device,
         note=times.note,
     )
+    confused = {name: of.confusion for name, of in zip(models, measured, strict=True) if of.confusion is not None}
+    confusion = ConfusionFacts(classes=list(workshop.data.class_names), models=confused) if confused else None
+    return MeasuredRows([of.row for of in measured], facts, confusion)
 
 
 def row_of(
     workshop: Workshop, name: str, model: nn.Module, digest: str, costs: Mapping[str, int], times: Mapping[str, float]
-) -> RowResult:
-    """One row: a model, measured on the validation and the test split. `costs` are the counted ones of the architecture
-    `digest`; `times` are milliseconds per batch size.
+) -> MeasuredRow:
+    """One row: a model, measured on the validation split, and in detail on the test split. `costs` are the counted ones
+    of the architecture `digest`; `times` are milliseconds per batch size.
     """
     config, data, metric = workshop.config, workshop.data, workshop.metric.name
     model = model.to(workshop.device)
     validation = evaluate(model, data.validation, data.task, device=workshop.device)
-    test = evaluate(model, data.test, data.task, device=workshop.device)
+    detailed = data.task.detailed_tally(data.classes)
+    test = evaluate(model, data.test, data.task, device=workshop.device, tally=detailed)
     strategies = {BASE_MODEL: "", UNIFORM: UNIFORM}
-    return RowResult(
+    row = RowResult(
         study=config.name,
         model=name,
         strategy=strategies.get(name.removesuffix(RETRAINED), config.strategy_name),
@@ -71,3 +89,4 @@ def row_of(
         latency=dict(times),
         commit=commit(),
     )
+    return MeasuredRow(row, None if test.confusion is None else test.confusion.tolist())

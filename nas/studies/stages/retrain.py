@@ -38,8 +38,8 @@ def run(workshop: Workshop) -> RetrainResult:
         trainings[role] = retrain(workshop, architecture, extracted, folder / role, strategy=trials[role].strategy)
     if twins:
         trainings[UNIFORM] = trainings[WINNER]
-    rows, latency = measure_rows(workshop, models, twins=twins)
-    return RetrainResult(trainings=trainings, rows=rows, latency=latency, twins=twins)
+    table = measure_rows(workshop, models, twins=twins)
+    return RetrainResult(trainings=trainings, twins=twins, **table._asdict())
 
 
 def retrain(
