@@ -22,7 +22,7 @@ SAMPLE = 4096
 
 
 @final
-class Share(NamedTuple):
+class SplitImages(NamedTuple):
     """A split: which images of what the data set brings."""
 
     of: Labelled
@@ -36,11 +36,11 @@ class Held(NamedTuple):
     """
 
     images: Mapping[str, Tensor]
-    parts: Mapping[str, Share]
+    parts: Mapping[str, SplitImages]
     notes: tuple[str, ...]
 
 
-def hold(parts: Mapping[str, Share], spec: DataSpec, resizing: Resizing) -> Held:
+def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizing) -> Held:
     """Raises one `DataError` for all pictures of all splits that cannot be read, unless they are to be skipped; and
     where there is no room for them, before anything is read.
     """
@@ -61,7 +61,7 @@ def hold(parts: Mapping[str, Share], spec: DataSpec, resizing: Resizing) -> Held
     return Held(places, mended, (skipped.sentence(reasons),) if reasons else ())
 
 
-def _mended(part: Share, images: Tensor, unreadable: list[int]) -> Share:
+def _mended(part: SplitImages, images: Tensor, unreadable: list[int]) -> SplitImages:
     """Puts the next picture that could be read, and its label, in the place of each that could not."""
     count = len(part.indices)
     readable = np.setdiff1d(np.arange(count), unreadable)
@@ -71,10 +71,10 @@ def _mended(part: Share, images: Tensor, unreadable: list[int]) -> Share:
     images[unreadable] = images[torch.from_numpy(following)]
     indices = part.indices.copy()
     indices[unreadable] = indices[following]
-    return Share(part.of, indices)
+    return SplitImages(part.of, indices)
 
 
-def sample(part: Share, resizing: Resizing) -> Tensor:
+def sample(part: SplitImages, resizing: Resizing) -> Tensor:
     """At most `SAMPLE` images of a split, classes in proportion; always the same ones. What cannot be read is left
     out: it is named when it is trained on.
     """

@@ -9,7 +9,7 @@ import numpy as np
 from nas import seeds, tasks
 from nas.data import constants as prepared_by
 from nas.data.held import HeldSplit
-from nas.data.holding import Share, hold, sample
+from nas.data.holding import SplitImages, hold, sample
 from nas.data.loader import Decoder, Loader, suitable_workers
 from nas.data.readers import digits, folder, npz, vision
 from nas.data.repeated import notes_on_repeated
@@ -95,7 +95,7 @@ def load_data(
     )
 
 
-def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Share]:
+def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, SplitImages]:
     """The three splits: those that the data set brings, and those that are carved from its training images."""
     labels = source.train.labels
     train: ImageIndices = np.arange(len(labels))
@@ -114,11 +114,15 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, Share]:
             labels, train, round(spec.validation * len(train)), draw, f"data.validation = {spec.validation:g}"
         )
 
-    def own(split: Labelled | None, name: str) -> Share:
-        return Share(source.train, carved[name]) if split is None else Share(split, np.arange(len(split.labels)))
+    def own(split: Labelled | None, name: str) -> SplitImages:
+        return (
+            SplitImages(source.train, carved[name])
+            if split is None
+            else SplitImages(split, np.arange(len(split.labels)))
+        )
 
     return {
-        "train": Share(source.train, train),
+        "train": SplitImages(source.train, train),
         "validation": own(source.validation, "validation"),
         "test": own(source.test, "test"),
     }

@@ -34,7 +34,7 @@ AHEAD = 2  # batches that each worker decodes before they are asked for
 WORKER = 150 * 2**20  # bytes that a worker takes beside its pictures
 
 
-class Request(NamedTuple):
+class PictureRequest(NamedTuple):
     """Pictures of one set of images, for one batch: prepared as for evaluation, or augmented, each by a seed of its
     own.
     """
@@ -63,7 +63,7 @@ class Decoder:
     size: int
     preprocessing: Preprocessing
 
-    def __getitem__(self, request: Request) -> Fetched:
+    def __getitem__(self, request: PictureRequest) -> Fetched:
         """What DataLoader calls."""
         images = self.images[request.images]
         pixels: list[Tensor] = []
@@ -76,7 +76,7 @@ class Decoder:
         empty = torch.empty(0, images.channels, self.size, self.size, dtype=torch.uint8)
         return Fetched(torch.stack(pixels) if pixels else empty, unreadable)
 
-    def _prepared(self, picture: Image, request: Request, position: int) -> Tensor:
+    def _prepared(self, picture: Image, request: PictureRequest, position: int) -> Tensor:
         if request.seeds is None:
             return _evaluation(self.size, self.preprocessing)(picture)
         return _training(request.augment, self.size, self.preprocessing)(picture, request.seeds[position])
@@ -97,7 +97,7 @@ class Loader:
         self._requests = _Requests()
         self._busy = False
 
-    def fetch(self, requests: Iterable[Request], *, largest: int, pin: bool = False) -> Iterator[Fetched]:
+    def fetch(self, requests: Iterable[PictureRequest], *, largest: int, pin: bool = False) -> Iterator[Fetched]:
         """The answers. `largest`: pictures in the largest request; `pin`: into memory that a GPU reads from.
 
         Raises `DataError` where workers do not fit into memory, or die.
@@ -113,7 +113,7 @@ class Loader:
             finally:
                 self._busy = False
 
-    def _by_workers(self, requests: Iterable[Request], largest: int, pin: bool) -> Iterator[Fetched]:
+    def _by_workers(self, requests: Iterable[PictureRequest], largest: int, pin: bool) -> Iterator[Fetched]:
         if self._live is None:
             self._check_memory(largest)
             self._live = self._started(pin)
@@ -183,9 +183,9 @@ class Loader:
 class _Requests:
     """What workers are sent next: a sampler of DataLoader's whose content changes from use to use."""
 
-    pending: Iterator[Request] = iter(())
+    pending: Iterator[PictureRequest] = iter(())
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[PictureRequest]:
         while (request := next(self.pending, None)) is not None:
             yield request
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from nas.data.images import Images, UnreadablePicturesError
-from nas.data.loader import Fetched, Loader, Request
+from nas.data.loader import Fetched, Loader, PictureRequest
 from nas.data.order import order, picture_seeds
 from nas.data.parts import WHOLE, Part, rows_of
 from nas.data.skipped import Skipped
@@ -73,7 +73,7 @@ class StreamedSplit(Split):
         # Places in the epoch's order, batch by batch; of a small batch, there may be none for this rank.
         rows = [places[rows_of(len(places), part)] for places in torch.split(torch.arange(len(epoch)), size)]
 
-        def request(places: Tensor) -> Request:
+        def request(places: Tensor) -> PictureRequest:
             if seed is None:
                 return self._request(epoch[places])
             seeds = picture_seeds(seed, epoch[places], places, augment.repeats)
@@ -106,10 +106,10 @@ class StreamedSplit(Split):
 
     def _request(
         self, positions: Tensor, augment: Augmentation = UNCHANGED, seeds: Sequence[int] | None = None
-    ) -> Request:
-        return Request(self.source, self.indices[positions.numpy()], augment, seeds)
+    ) -> PictureRequest:
+        return PictureRequest(self.source, self.indices[positions.numpy()], augment, seeds)
 
-    def _mended(self, positions: Tensor, fetched: Fetched, request: Request) -> tuple[Tensor, Tensor]:
+    def _mended(self, positions: Tensor, fetched: Fetched, request: PictureRequest) -> tuple[Tensor, Tensor]:
         """Positions in the split and pixels of what was fetched, with the next readable pictures in the place of those
         that cannot be read. Raises `UnreadablePicturesError` unless these are to be skipped.
         """
@@ -137,7 +137,7 @@ class StreamedSplit(Split):
             f"{self._images.name(int(self.indices[position]))}; is this where the images are?"
         )
 
-    def _note(self, request: Request, fetched: Fetched) -> None:
+    def _note(self, request: PictureRequest, fetched: Fetched) -> None:
         unreadable = [(self._images.name(int(request.indices[row])), why) for row, why in fetched.unreadable]
         if self.on_error == "stop":
             raise UnreadablePicturesError(unreadable)

@@ -29,7 +29,7 @@ FORMAT = "nas.training 1"
 
 @final
 @dataclass(frozen=True)
-class Identity:
+class TrainingIdentity:
     """Which run a checkpoint belongs to: facts about it, and the options, a dataclass, that it was called with."""
 
     facts: Mapping[str, Any]
@@ -55,7 +55,7 @@ class Progress:
     module: nn.Module
     optimiser: OptimiserState | None
     average: nn.Module | None
-    identity: Identity
+    identity: TrainingIdentity
     precision: Precision | None = None
 
 
@@ -156,7 +156,7 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
 
 
-def _check_identity(path: Path, stored: Mapping[str, Any], identity: Identity) -> None:
+def _check_identity(path: Path, stored: Mapping[str, Any], identity: TrainingIdentity) -> None:
     if changes := identity.changes(stored):
         raise CheckpointError(
             f"{path}: from a run with other settings ({'; '.join(changes)}); "

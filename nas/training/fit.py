@@ -137,7 +137,7 @@ class _Run:
             module=self.module,
             optimiser=OptimiserState(self.optimiser),
             average=self.average.module if self.average is not None else None,
-            identity=checkpoint.Identity(facts, recipe),
+            identity=checkpoint.TrainingIdentity(facts, recipe),
             precision=self.precision,
         )
 

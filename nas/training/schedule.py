@@ -78,7 +78,7 @@ class Poly(Falling):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Step(Schedule):
+class StepDecay(Schedule):
     """Times `decay_rate` after every `decay_epochs`."""
 
     decay_epochs: Annotated[float, number(1e-6, 1e6)] = 90.0
@@ -88,7 +88,7 @@ class Step(Schedule):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MultiStep(Schedule):
+class MultiStepDecay(Schedule):
     """Times `decay_rate` at each of `decay_milestones`, in epochs."""
 
     decay_milestones: tuple[Epochs, ...] = (90.0, 180.0, 270.0)
@@ -104,7 +104,9 @@ class Constant(Schedule):
     name: ClassVar[str] = "constant"
 
 
-SCHEDULES: Mapping[str, type[Schedule]] = {kind.name: kind for kind in (Constant, Cosine, MultiStep, Poly, Step, Tanh)}
+SCHEDULES: Mapping[str, type[Schedule]] = {
+    kind.name: kind for kind in (Constant, Cosine, MultiStepDecay, Poly, StepDecay, Tanh)
+}
 
 
 def names() -> list[str]:
@@ -138,7 +140,7 @@ class LearningRate:
         for key in ("cooldown_epochs", "decay_epochs"):
             if key in options:
                 options[key] = options[key] * steps_per_epoch
-        if isinstance(schedule, MultiStep):
+        if isinstance(schedule, MultiStepDecay):
             options["decay_milestones"] = [epoch * steps_per_epoch for epoch in sorted(schedule.decay_milestones)]
         cooldown = round(options.pop("cooldown_epochs", 0))
         before = self._warmup if schedule.warmup_prefix else 0

@@ -43,7 +43,9 @@ def _ascending(least_and_most: tuple[float, float]) -> tuple[float, float]:
     return least_and_most
 
 
-Range = Annotated[tuple[Annotated[float, above(0, 100)], Annotated[float, above(0, 100)]], AfterValidator(_ascending)]
+Interval = Annotated[
+    tuple[Annotated[float, above(0, 100)], Annotated[float, above(0, 100)]], AfterValidator(_ascending)
+]
 Strength = Annotated[float, number(0, 100)]
 Alpha = Annotated[float, number(0, 1000)]
 MIXED = ReadWith(Above("mixup", 0), Above("cutmix", 0))
@@ -79,8 +81,8 @@ class WithTimm(Augmentation):
                            without, and so fewer pictures (Hoffer et al., arXiv 1901.09335); 0, 1 = once
     """
 
-    scale: Range | None = None
-    ratio: Range | None = None
+    scale: Interval | None = None
+    ratio: Interval | None = None
     train_crop_mode: Literal["rrc", "rkrc", "rkrr"] = "rrc"
     hflip: Share = 0.5
     vflip: Share = 0.0

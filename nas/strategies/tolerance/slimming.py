@@ -72,13 +72,13 @@ class Slimming(nn.Module):
         self.attempt += 1
         self._begin()
 
-    def resume(self, path: Path, identity: checkpoints.Identity) -> None:
+    def resume(self, path: Path, identity: checkpoints.TrainingIdentity) -> None:
         """Go on where the checkpoint at `path` stands, if there is one. Raises `CheckpointError` for a foreign one."""
         self.history = checkpoints.resume(path, self._progress(identity))
         for block in self._turns[: len(self.history)]:
             self.supernet.selection.update({_queries(block): self.orders[self.blocks.index(block)]})
 
-    def run(self, tolerance: float, identity: checkpoints.Identity) -> Architecture:
+    def run(self, tolerance: float, identity: checkpoints.TrainingIdentity) -> Architecture:
         """The architecture at one tolerance; the supernet's blocks are tuned to it, and their orders remembered."""
         runtime = self.work.runtime
         for block in self._turns[len(self.history) :]:
@@ -125,7 +125,7 @@ class Slimming(nn.Module):
         self.row.copy_(torch.from_numpy(self.supernet.space.to_table([self.supernet.space.largest])[0]))
         self._take(self.blocks[-1], 0)
 
-    def _progress(self, identity: checkpoints.Identity) -> checkpoints.Progress:
+    def _progress(self, identity: checkpoints.TrainingIdentity) -> checkpoints.Progress:
         return checkpoints.Progress(self, None, None, identity)
 
     def _order(self, block: str) -> None:

@@ -29,7 +29,7 @@ from nas.searchspaces.space import SearchSpace
 from nas.strategies.tolerance.slimming import Error, Growth, Slimming, queries_per_block
 from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
-from nas.training.checkpoint import Identity
+from nas.training.checkpoint import TrainingIdentity
 
 TUNING = Tuning()
 STEEPER = 1.5
@@ -90,7 +90,7 @@ class Tolerance(Adopting):
         assert work is not None
         assert isinstance(impact, PatchImpact)
         slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, work)
-        identity = Identity({"seed": problem.seed, "data": work.data.name}, self)
+        identity = TrainingIdentity({"seed": problem.seed, "data": work.data.name}, self)
         if work.runtime.checkpoint:
             slimming.resume(work.runtime.checkpoint, identity)
         # `check` saw that the fewest tokens meet the limit, and at some tolerance they are within it: this ends.
