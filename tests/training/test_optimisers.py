@@ -19,7 +19,7 @@ from nas.documents.plugged import plugin_of
 from nas.errors import CheckpointError, ConfigError, TrainingError
 from nas.testing.relaxed import Bench
 from nas.training import FitCall, History, PlainStep, Recipe, Runtime, fit
-from nas.training.checkpoint import Identity
+from nas.training.checkpoint import TrainingIdentity
 from nas.training.clipping import clip
 from nas.training.optimiser import optimiser
 from nas.training.optimiser_options import OPTIMIZER, find, names
@@ -154,10 +154,12 @@ def test_every_optimiser_that_is_offered_can_be_made_of_its_defaults() -> None:
 
 def test_a_checkpoint_of_an_earlier_version_says_less() -> None:
     recipe = Recipe(lr=0.1)
-    stored = {key: value for key, value in Identity({"seed": 1}, recipe).as_json().items() if key != "optimizer"}
-    assert Identity({"seed": 1}, recipe).changes(stored) == []
-    assert Identity({"seed": 1}, Recipe(lr=0.1, optimizer={"use": "adamw", "eps": 1e-8})).changes(stored) == []
-    (change,) = Identity({"seed": 1}, Recipe(lr=0.1, optimizer="sgd")).changes(stored)
+    stored = {
+        key: value for key, value in TrainingIdentity({"seed": 1}, recipe).as_json().items() if key != "optimizer"
+    }
+    assert TrainingIdentity({"seed": 1}, recipe).changes(stored) == []
+    assert TrainingIdentity({"seed": 1}, Recipe(lr=0.1, optimizer={"use": "adamw", "eps": 1e-8})).changes(stored) == []
+    (change,) = TrainingIdentity({"seed": 1}, Recipe(lr=0.1, optimizer="sgd")).changes(stored)
     assert change.startswith("optimizer")
 
 
