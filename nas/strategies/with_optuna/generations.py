@@ -1,7 +1,7 @@
 """Generations of NSGA-II and III, kept while trials come in.
 
-Optuna looks for them in all trials at each ask, and notes them in the study. That is 8 ms per ask after 10,000 trials,
-and makes a replay quadratic. What is kept here is the same to the last tie: the same trials get the same proposals.
+Optuna looks for them in all trials at each ask, and notes them in the study: a replay takes time quadratic in their
+number. What is kept here is the same to the last tie: the same trials get the same proposals.
 """
 
 from __future__ import annotations
