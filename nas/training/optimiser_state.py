@@ -40,8 +40,7 @@ class OptimiserState:
         state: dict[int | str, Any] = {}
         groups = self._optimiser.state_dict()["param_groups"]
         for name, tensor in tensors.items():
-            start, _, path = name.partition(".")
-            index, _, key = path.partition(".")
+            start, index, key = (*name.split(".", 2), "", "")[:3]
             value = tensor.item() if start.endswith(NUMBER) else tensor
             kind = start.removesuffix(NUMBER)
             if kind == PARAMETER and not key:
@@ -56,7 +55,7 @@ class OptimiserState:
 def _named(kind: str, index: object, values: Mapping[str, Any]) -> dict[str, Tensor]:
     """Values as tensors, by their names; without those that are None."""
     return {
-        f"{kind}.{index}.{key}" if isinstance(value, Tensor) else f"{kind}{NUMBER}.{index}.{key}": as_tensor(value)
+        ".".join((kind if isinstance(value, Tensor) else f"{kind}{NUMBER}", str(index), key)): as_tensor(value)
         for key, value in values.items()
         if value is not None
     }

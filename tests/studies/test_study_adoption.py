@@ -231,7 +231,7 @@ def test_the_report_tells_the_relaxed_training(learned: Study) -> None:
     assert findings.passes == {"supernet": 1, "evolution": 2}
     assert "search (evolution)" in findings.histories
     text = (learned.folder.path / "report" / "report.html").read_text()
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 6
     assert "3 passes over the training data (supernet 1, evolution 2)" in text
     assert "best of 1 architectures drawn uniformly" in text
     assert "the supernet that the strategy started from" in text
