@@ -7,7 +7,8 @@ a trial is ever lost, and whether they end the same.
 A supernet of digits is trained shortly and searched undisturbed; the killed run begins as a copy of the folder, with
 nothing after the stage `supernet`. A supervisor watches the table of trials, and kills after a random number of new
 ones and a random moment more; every seventh time, on average, before there is a new one, such as while a driver starts.
-A dead driver is replaced by `nas run RUN`. Writes `studies/results/kills.csv`.
+A dead driver is replaced by `nas run RUN`. Writes `studies/results/kills.csv`; `benchmarks.kills_of_stages` kills whole
+runs, in all their stages.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +65,16 @@ def main() -> None:
         row = compare(strategy % (trials * arguments.kills), folder, arguments.kills, arguments.seed)
         rows.append({"search": title, **row, "cores": os.cpu_count(), "commit": commit()})
         print(rows[-1], flush=True)
-    pd.DataFrame(rows).to_csv(arguments.out, index=False)
+    keep(rows, arguments.out)
+
+
+def keep(rows: Sequence[Mapping[str, object]], file: Path) -> None:
+    """Writes rows to a table, in the place of those of the same searches; others stay."""
+    table = pd.DataFrame(rows)
+    if file.exists():
+        before = pd.read_csv(file)
+        table = pd.concat([before[~before["search"].isin(table["search"])], table])
+    table.to_csv(file, index=False)
 
 
 def compare(strategy: str, folder: Path, kills: int, seed: int) -> dict[str, object]:

@@ -10,17 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from studies_fakes import claim_and_die, trial
 
+from nas.cli import main
 from nas.errors import RunError, StoreError
 from nas.studies.run.frames import RUNNING, running_frame
-from nas.studies.run.results import BASE, EXTRACT, RETRAIN, STAGES, Stage, StageResult
+from nas.studies.run.results import BASE, EXTRACT, RETRAIN, STAGES, SUPERNET, Stage, StageResult
 from nas.studies.show import _running
 from nas.studies.stages.order import RUN
-from nas.studies.stages.workshop import Workshop
+from nas.studies.stages.supernets import Supernets
+from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store import drivers
 from nas.studies.store.drivers import Driver, UnderWay
 from nas.studies.store.heartbeat import Activity, driving
@@ -173,6 +176,38 @@ def test_a_driver_that_loses_its_run_finishes_no_stage(
     with pytest.raises(StoreError, match="another process has taken over run"):
         Study.open(folder, trust=True).run(quiet=True)
     assert not (folder / EXTRACT.name / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "owner", "method", "calls"),
+    [(BASE, checkpoint, "save", 2), (SUPERNET, checkpoint, "save", 2), (EXTRACT, Supernets, "of", 1)],
+    ids=["base", "supernet", "extract"],
+)
+def test_a_driver_that_loses_its_run_keeps_no_model_and_exits_with_2(
+    stage: Stage[StageResult],
+    owner: Any,
+    method: str,
+    calls: int,
+    finished: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After its last epoch, or while it reads what it was about to extract."""
+    folder, original, left = _up_to(stage, finished, tmp_path), getattr(owner, method), [calls]
+
+    def lose(*given: Any) -> Any:
+        result = original(*given)
+        left[0] -= 1
+        if not left[0]:
+            _take_over(folder)
+        return result
+
+    monkeypatch.setattr(owner, method, lose)
+    assert main(["run", str(folder), "--quiet"]) == 2
+    assert "another process has taken over run" in capsys.readouterr().err
+    files = {path.name for path in (folder / stage.name).rglob("*") if path.is_file()}
+    assert files <= {CHECKPOINT}
 
 
 def _up_to(stage: Stage[StageResult], finished: Study, tmp_path: Path) -> Path:

@@ -15,11 +15,13 @@ from test_fit_supernet import make_supernet
 from torch import Tensor, distributed, nn
 from training_fakes import make_data, make_net
 
+from nas.errors import StoreError
 from nas.tasks import Batch
 from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, StepContext, fit
 from nas.training.objectives.gradual import Gradual
 from nas.training.objectives.separate_norms import SeparateNorms
 from nas.training.objectives.taught import TaughtStep
+from nas.training.parallel import torchrun
 from nas.training.ranks import Ranks
 from nas.training.rules import find
 
@@ -181,6 +183,20 @@ def deserted(ranks: Ranks) -> None:
 
     runtime = Runtime(ranks=ranks, progress=False)
     fit(FitCall(make_net(), step, make_data(UNEVEN), RECIPE, 0), runtime)
+
+
+def usurped(ranks: Ranks, path: Path) -> str:
+    """The first rank leads, as under torchrun, and loses its run in the first epoch."""
+
+    def permit() -> None:
+        raise StoreError("another process has taken over")
+
+    if ranks.rank:
+        torchrun._serve()
+        return "went home"
+    runtime = Runtime(progress=False, checkpoint=path, permit=permit)
+    torchrun.fit(FitCall(make_net(), PlainStep(), make_data(UNEVEN), RECIPE, 0), runtime)
+    return "trained"
 
 
 @dataclass(frozen=True)

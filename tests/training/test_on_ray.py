@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ranks_fakes import Ominous, refreshed
 from test_fit_supernet import make_supernet
 from training_fakes import distance, make_data, make_net
 
-from nas.errors import CheckpointError, ClusterError, TrainingError
+from nas.errors import CheckpointError, ClusterError, NasError, StoreError, TrainingError
 from nas.evaluation import Watch
 from nas.system.cluster import Cluster, connected
 from nas.training import Epoch, FitCall, PlainStep, Recipe, Runtime, fit
@@ -65,6 +66,17 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     assert distance(list(alone.parameters()), list(there.parameters())) < 1e-4
 
 
+@pytest.mark.usefixtures("_workers")
+def test_a_driver_that_loses_its_run_keeps_nothing_of_what_workers_train(tmp_path: Path) -> None:
+    def permit() -> None:
+        raise StoreError("another process has taken over")
+
+    runtime = Runtime(checkpoint=tmp_path / "training.safetensors", permit=permit, progress=False)
+    with pytest.raises(StoreError, match="taken over"):
+        OnRay(2, Cluster())(FitCall(make_net(), PlainStep(), make_data(), RECIPE, 0), runtime)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_finished_training_needs_no_ray_and_a_damaged_one_says_so_at_once(tmp_path: Path) -> None:
     path = tmp_path / "training.safetensors"
     runtime = Runtime(checkpoint=path, progress=False)
@@ -81,12 +93,35 @@ def test_what_the_keeper_keeps(tmp_path: Path) -> None:
     keeper = _Keeper(tmp_path / "training.safetensors")
     assert keeper.read() is None
     rows = [Epoch(epoch, 0.5, 0.1, 1.0) for epoch in (1, 2)]
-    assert [keeper.write(bytes([row.epoch]), row) for row in rows] == [None, None]
+    assert [_permitted(keeper, row) for row in rows] == [None, None]
     assert (keeper.read(), keeper.epochs(), keeper.rows(1)) == (b"\x02", 2, rows[1:])
     keeper.fail(CheckpointError("/there/x: damaged"), Path("/there/x"))
     assert str(keeper.fault()) == f"{tmp_path}/training.safetensors: damaged"
     (tmp_path / "file").touch()
-    assert isinstance(_Keeper(tmp_path / "file" / "training.safetensors").write(b"", rows[0]), CheckpointError)
+    assert isinstance(_permitted(_Keeper(tmp_path / "file" / "training.safetensors"), rows[0]), CheckpointError)
+
+
+def test_a_checkpoint_that_the_driver_does_not_permit_is_not_written_and_nobody_reads_before(tmp_path: Path) -> None:
+    keeper = _Keeper(tmp_path / "training.safetensors")
+    assert not keeper.offered(0)
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(keeper.write, b"x", Epoch(1, 0.5, 0.1, 1.0))
+        assert keeper.offered(60)
+        read = pool.submit(keeper.read)
+        assert not list(tmp_path.iterdir())
+        assert not written.done()
+        assert not read.done()
+        keeper.permit()
+        assert (written.result(60), read.result(60)) == (None, b"x")
+    assert not keeper.offered(0)
+
+
+def _permitted(keeper: _Keeper, row: Epoch) -> NasError | None:
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(keeper.write, bytes([row.epoch]), row)
+        assert keeper.offered(60)
+        keeper.permit()
+        return written.result(60)
 
 
 def test_addresses_where_no_cluster_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks_fakes import KINDS, deserted, halved, interrupted, sampled, spoilt, together, trained
+from ranks_fakes import KINDS, deserted, halved, interrupted, sampled, spoilt, together, trained, usurped
 
-from nas.errors import TrainingError
+from nas.errors import StoreError, TrainingError
 from nas.training.ranks import LostRankError, Ranks
 
 pytestmark = pytest.mark.timeout(240)
@@ -73,3 +73,10 @@ def test_a_rank_that_dies_ends_the_others(tmp_path: Path) -> None:
     assert "gone" in str(first)
     assert "\n" not in str(first)
     assert second is None
+
+
+def test_a_first_rank_that_loses_its_run_writes_nothing_and_ends_the_others(tmp_path: Path) -> None:
+    first, second = together(usurped, tmp_path, tmp_path / "training.safetensors")
+    assert isinstance(first, StoreError)
+    assert second == "went home"
+    assert not (tmp_path / "training.safetensors").exists()

@@ -29,7 +29,7 @@ def run(workshop: Workshop) -> BaseResult:
     runtime = workshop.training("base", folder / CHECKPOINT, Watch(split, task))
     history = workshop.fit(BASE, model, PlainStep(), runtime)
     evaluation = evaluate(model.to(workshop.device), split, task, device=workshop.device)
-    save_weights(folder / WEIGHTS, model)
+    save_weights(workshop.place(BASE) / WEIGHTS, model)
     return BaseResult(
         history=epochs_of(history), validation=evaluation.metrics, notes=[f"base.checkpoint: {note}" for note in notes]
     )

@@ -43,7 +43,7 @@ def run(workshop: Workshop) -> ExploreResult:
             best = winner(live.history, objectives, workshop.limit)
             winners[role] = _result(best)
             if "positions" in best.notes:
-                save_examples(workshop.folder.stage(EXPLORE.name) / EXAMPLES, workshop.data.validation.first(COUNT))
+                save_examples(workshop.place(EXPLORE) / EXAMPLES, workshop.data.validation.first(COUNT))
         trials = store.trials(workshop.run_id, choices=workshop.choices)
     frame = trials_frame(trials, study=config.name, choices=list(workshop.choices), bounds={})
     return ExploreResult(

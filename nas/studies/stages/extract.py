@@ -37,6 +37,7 @@ def run(workshop: Workshop) -> ExtractResult:
 def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, folder: Path) -> ExtractedResult:
     """Writes one architecture to `folder`, reads it back, and compares what was read with the supernet."""
     costs = workshop.cost.counts(architecture)
+    workshop.check_lease()
     with replaced_folder(folder) as partial:
         about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))

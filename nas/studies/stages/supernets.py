@@ -6,7 +6,7 @@ Whose architectures are measured on, extracted from and retrained from which of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import torch
@@ -28,11 +28,20 @@ that it works on.
 @final
 class Supernets:
     """The supernets in a run's folder; `strategy` is the study's own. Methods that read raise `RunError` or
-    `CheckpointError` for what is missing or damaged.
+    `CheckpointError` for what is missing or damaged. Those that write call `permit` before, and write nothing when it
+    raises.
     """
 
-    def __init__(self, folder: RunFolder, space: SearchSpace, strategy: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        space: SearchSpace,
+        strategy: str,
+        device: torch.device,
+        permit: Callable[[], object],
+    ) -> None:
         self._folder, self._space, self._strategy, self._device = folder, space, strategy, device
+        self._permit = permit
 
     def source(self, strategy: str) -> Stage[StageResult]:
         """The stage whose supernet a strategy's architectures are measured on and extracted from: `explore` for the
@@ -51,6 +60,7 @@ class Supernets:
 
     def keep(self, stage: Stage[StageResult], supernet: Supernet) -> None:
         """Keeps a supernet in a stage's folder; the weights come last, and say that the rest is there."""
+        self._permit()
         folder = self._folder.stage(stage.name)
         write_json(folder / SELECTION, supernet.selection.state())
         save_factoring(folder / FACTORING, supernet.factoring)
@@ -58,12 +68,14 @@ class Supernets:
 
     def adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         """Keeps the supernet that the study's strategy trained, and the rows of its history."""
+        self._permit()
         relaxation = parsed_plain(RelaxationResult, {"rows": rows})
         write_json(self._folder.stage(EXPLORE.name) / RELAXATION, relaxation)
         self.keep(EXPLORE, supernet)
 
     def disown(self) -> None:
         """Undoes `adopt`."""
+        self._permit()
         (self._folder.path / EXPLORE.name / WEIGHTS).unlink(missing_ok=True)
 
     def relaxation(self) -> list[EpochResult]:

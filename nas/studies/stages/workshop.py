@@ -173,6 +173,11 @@ class Workshop:
         if self.lease is not None:
             self.lease.check()
 
+    def place(self, stage: Stage[StageResult]) -> Path:
+        """The folder of a stage, to write to; see `check_lease`."""
+        self.check_lease()
+        return self.folder.stage(stage.name)
+
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
         with torch.random.fork_rng(devices=[]):
@@ -189,7 +194,7 @@ class Workshop:
     @property
     def supernets(self) -> Supernets:
         """The supernets that the run has so far."""
-        return Supernets(self.folder, self.space, self.config.strategy_name, self.device)
+        return Supernets(self.folder, self.space, self.config.strategy_name, self.device, self.check_lease)
 
     def workplace(self, title: str, checkpoint: Path) -> Workplace:
         """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""

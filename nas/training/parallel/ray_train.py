@@ -1,8 +1,9 @@
 """Training on Ray workers, through Ray Train.
 
 Module and images go into Ray's object store once. The checkpoint of each epoch comes back to the driver's disk through
-a small actor beside the driver, so that no machine needs to share a disk with another one. A worker that dies costs a
-retry of all from the last checkpoint; in the end, the driver loads the last one, as it does with any finished training.
+a small actor beside the driver, so that no machine needs to share a disk with another one; it is written when the
+driver permits it. A worker that dies costs a retry of all from the last checkpoint; in the end, the driver loads the
+last one, as it does with any finished training.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ PATIENCE = 365 * 24 * 3600
 ENVIRONMENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600"}
 """A minute is not always enough for a worker to import torch."""
 GLANCE = 0.2
-"""Seconds between two looks at how the training goes."""
+"""Seconds between two looks at how the training goes, unless there is a checkpoint."""
 
 
 @final
@@ -67,7 +68,8 @@ class OnRay:
         os.environ.update(ENVIRONMENT)
         # The keeper writes to this machine's disk, so it must run here; it waits for the workers and needs no CPU.
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        keeper: Any = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote(path)
+        options: dict[str, Any] = {"num_cpus": 0, "scheduling_strategy": here, "max_concurrency": _Keeper.THREADS}
+        keeper: Any = ray.remote(_Keeper).options(**options).remote(path)
         trainer = self._trainer({"assignment": [ray.put(assignment.packed())], "keeper": keeper}, folder)
         run = _Background(trainer)
         title, done = f"{runtime.title} ({self.workers} workers)", checkpoint.epochs_done(path)
@@ -75,9 +77,11 @@ class OnRay:
         try:
             with Bar(title, assignment.call.recipe.epochs, done, runtime.progress) as bar:
                 # After the workers' end, the last epochs may still wait at the keeper.
-                while run.going(GLANCE) or shown < ray.get(keeper.epochs.remote()):
-                    for row in ray.get(keeper.rows.remote(shown)):
+                while run.going() or shown < ray.get(keeper.epochs.remote()):
+                    if ray.get(keeper.offered.remote(GLANCE)):
                         runtime.allow()
+                        ray.get(keeper.permit.remote())
+                    for row in ray.get(keeper.rows.remote(shown)):
                         shown += 1
                         bar.advance(1.0, row.loss)
                         bar.finish(row.metrics)
@@ -127,9 +131,8 @@ class _Background:
         except BaseException as fault:  # of any kind: a thread has nobody to raise it to
             self.fault = fault
 
-    def going(self, seconds: float) -> bool:
-        """Whether it still runs, after so long."""
-        self._thread.join(seconds)
+    def going(self) -> bool:
+        """Whether it still runs."""
         return self._thread.is_alive()
 
 
@@ -137,26 +140,54 @@ class _Background:
 class _Keeper:
     """Keeps the checkpoint on the driver's disk, and what the first rank has to say. An actor on the driver's machine.
 
+    The driver may lose its run to another one at any time, and then nothing may be written. So a `write` waits until
+    the driver, who asks what is `offered`, gives its `permit`.
+
     Faults are values here: an exception that crosses Ray comes with the traceback in its text.
     """
+
+    THREADS = 4
+    """Methods of the actor that run at the same time: a `write` and a `read` that wait, what the driver asks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: list[Epoch] = []
         self._fault: NasError | None = None
+        self._changed = threading.Condition()
+        self._offered = self._permitted = False
 
     def read(self) -> bytes | None:
-        """The checkpoint, if there is one."""
-        return self._path.read_bytes() if self._path.exists() else None
+        """The checkpoint, if there is one; not before one that a dead worker has offered is written."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._offered)
+            return self._path.read_bytes() if self._path.exists() else None
 
     def write(self, content: bytes, row: Epoch) -> NasError | None:
-        """Replaces the checkpoint by that of the epoch `row`."""
-        try:
-            checkpoint.keep(self._path, content, row.epoch)
-        except NasError as fault:
-            return fault
-        self._rows.append(row)
-        return None
+        """Replaces the checkpoint by that of the epoch `row`, when the driver permits it."""
+        with self._changed:
+            self._offered = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._permitted)
+            self._offered = self._permitted = False
+            self._changed.notify_all()
+            try:
+                checkpoint.keep(self._path, content, row.epoch)
+            except NasError as fault:
+                return fault
+            self._rows.append(row)
+            return None
+
+    def offered(self, seconds: float) -> bool:
+        """Whether a checkpoint is to be written; waits for one for so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._offered, seconds)
+
+    def permit(self) -> None:
+        """What is offered may be written; returns when it is."""
+        with self._changed:
+            self._permitted = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._offered)
 
     def fail(self, fault: NasError, elsewhere: Path) -> None:
         """Trying again would not help. What the first rank knows as the file `elsewhere` has another name here."""
