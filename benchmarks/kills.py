@@ -74,7 +74,7 @@ def keep(rows: Sequence[Mapping[str, object]], file: Path) -> None:
     if file.exists():
         before = pd.read_csv(file)
         table = pd.concat([before[~before["search"].isin(table["search"])], table])
-    table.to_csv(file, index=False)
+    table.convert_dtypes().to_csv(file, index=False)  # a column with gaps stays one of whole numbers
 
 
 def compare(strategy: str, folder: Path, kills: int, seed: int) -> dict[str, object]:

@@ -32,6 +32,7 @@ from nas.errors import NasError
 from nas.studies.run.folder import TRIALS
 from nas.studies.run.record import Record
 from nas.studies.run.results import EXPLORE, RETRAIN, STAGES
+from nas.studies.stages.order import KEPT
 from nas.system.environment import commit
 
 TITLE = "a whole run, in one process"
@@ -88,9 +89,10 @@ def moments(seconds: list[float], kills: int, rng: random.Random) -> list[Moment
 
 
 def weights(record: Record) -> dict[str, str]:
-    """Checksums of all weights of a run, by file."""
-    files = sorted(record.folder.path.rglob("*.safetensors"))
-    return {str(f.relative_to(record.folder.path)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    """Checksums of all weights that the stages of a run have left, by file."""
+    names = [f"{stage}/{name}" for stage in STAGES for name in KEPT[stage] if name.endswith(".safetensors")]
+    files = {name: record.folder.path / name for name in names if (record.folder.path / name).exists()}
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def results(record: Record) -> list[object]:

@@ -13,7 +13,8 @@ from studies_partial import found, run_up_to
 from nas.errors import RunError, StoreError
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.record import Record
-from nas.studies.run.results import BASE, STAGES
+from nas.studies.run.results import BASE, STAGES, SUPERNET
+from nas.studies.stages.workshop import CHECKPOINT
 from nas.studies.study import Study
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -120,3 +121,11 @@ def test_a_stage_that_is_redone_takes_the_later_ones_with_it(tmp_path: Path) -> 
         (folder.stage(stage) / "weights").touch()
     folder.forget_after(BASE)
     assert [path.parent.name for path in tmp_path.glob("*/weights")] == ["base"]
+
+
+def test_a_checkpoint_of_a_finished_stage_is_dropped_by_the_next_driver(finished: Study, tmp_path: Path) -> None:
+    """Its own was killed between the stage's result and that."""
+    folder = shutil.copytree(finished.folder.path, tmp_path / "run", ignore=shutil.ignore_patterns("report"))
+    (folder / SUPERNET.name / CHECKPOINT).touch()
+    run_up_to("report", Study.open(folder))
+    assert not (folder / SUPERNET.name / CHECKPOINT).exists()

@@ -51,6 +51,9 @@ def run_stages(workshop: Workshop, console: Terminal, start: Stage[StageResult] 
         if start is EXPLORE:  # earlier stages do so when they run
             with workshop.store() as store:
                 store.clear(workshop.run_id)
+        for stage in STAGES:
+            if workshop.folder.done(stage):
+                _drop_checkpoints(workshop.folder, stage)  # of a driver that was killed before it could
         for stage in stages:
             _run(workshop, stage, console)
 
@@ -66,13 +69,18 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> No
     seal = _seal(workshop, stage)
     workshop.check_lease()
     folder.finish(stage, result, Stamp(seconds, commit(), seal))
-    for checkpoint in (CHECKPOINT, ORDERING):
-        (folder.path / stage.name / checkpoint).unlink(missing_ok=True)
+    _drop_checkpoints(folder, stage)
     console.say(
         Text(f"{stage.name:9}", style="bold"), f" {words.seconds(seconds):>12}  {result.outcome(workshop.metric)}"
     )
     for warning in result.warnings:
         console.print(f"note: {warning}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _drop_checkpoints(folder: RunFolder, stage: Stage[StageResult]) -> None:
+    """Drops what a finished stage would have gone on from."""
+    for checkpoint in (CHECKPOINT, ORDERING):
+        (folder.path / stage.name / checkpoint).unlink(missing_ok=True)
 
 
 def _seal(workshop: Workshop, stage: Stage[StageResult]) -> Seal:
