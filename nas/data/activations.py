@@ -36,6 +36,7 @@ class Activations(Batches):
         """Itself: see `nas.data.split.Trainable`."""
         return self
 
+    @override
     def __len__(self) -> int:
         return len(self.inputs)
 

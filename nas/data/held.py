@@ -77,8 +77,6 @@ class HeldSplit(Split):
             yield replace(batch, inputs=self.normalised(batch.inputs))
 
     def _varied(self, images_BCHW: Tensor, augment: Augmentation, seeds: Sequence[int]) -> Tensor:
-        if not len(images_BCHW):
-            return images_BCHW
         return varied(images_BCHW, training(augment, self.images.shape[-1], self.preprocessing), seeds)
 
     @override

@@ -13,7 +13,6 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -78,11 +77,8 @@ class Decoder:
 
     def _prepared(self, picture: Image, request: PictureRequest, position: int) -> Tensor:
         if request.seeds is None:
-            return _evaluation(self.size, self.preprocessing)(picture)
-        return _training(request.augment, self.size, self.preprocessing)(picture, request.seeds[position])
-
-
-_evaluation, _training = cache(transforms.evaluation), cache(transforms.training)
+            return transforms.evaluation(self.size, self.preprocessing)(picture)
+        return transforms.training(request.augment, self.size, self.preprocessing)(picture, request.seeds[position])
 
 
 @final
@@ -140,24 +136,19 @@ class Loader:
     def _started(self, pin: bool) -> DataLoader[Fetched]:
         for images in self.decoder.images.values():
             images.share()
-        dataset: Any = self.decoder
-        as_it_is: Any = _as_it_is
+        dataset: Any = self.decoder  # it is asked for a batch at a time, which torch's types do not foresee
+        options: Any = {"sampler": self._requests, "batch_size": None, "collate_fn": _as_it_is}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="This DataLoader will create")  # more than cores: as asked
-            return self._loader(dataset, as_it_is, pin)
-
-    def _loader(self, dataset: Any, as_it_is: Any, pin: bool) -> DataLoader[Fetched]:
-        return DataLoader(
-            dataset,
-            sampler=self._requests,
-            batch_size=None,
-            num_workers=self.workers,
-            persistent_workers=True,
-            prefetch_factor=AHEAD,
-            collate_fn=as_it_is,
-            pin_memory=pin,
-            generator=torch.Generator(),  # else workers would be seeded from, and change, what the training draws from
-        )
+            return DataLoader(
+                dataset,
+                num_workers=self.workers,
+                persistent_workers=True,
+                prefetch_factor=AHEAD,
+                pin_memory=pin,
+                generator=torch.Generator(),  # else workers are seeded from, and change, what the training draws from
+                **options,
+            )
 
     def _check_memory(self, largest: int) -> None:
         """Raises `DataError` where that many workers would not fit into the memory that is left."""

@@ -13,6 +13,7 @@ from typing import Protocol, final
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from nas.data.parts import WHOLE, Part
 from nas.data.transforms import UNCHANGED, Augmentation
@@ -20,11 +21,14 @@ from nas.preprocessing import Preprocessing
 from nas.tasks import Batch, Task
 
 
-class Batches(Protocol):
-    """What hands out batches; see `Split.batches`."""
+class Batches(ABC):
+    """What hands out batches."""
 
-    def __len__(self) -> int: ...
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many inputs there are."""
 
+    @abstractmethod
     def batches(
         self,
         size: int,
@@ -34,8 +38,11 @@ class Batches(Protocol):
         augment: Augmentation = UNCHANGED,
         part: Part = WHOLE,
     ) -> Iterator[Batch]:
-        """Batches on `device`; shuffled by a generator of `seed`, in order when it is None; of each, one rank's."""
-        ...
+        """Batches on `device`; the last one holds what is left. Of images: normalised, float32, B x C x H x W.
+
+        In order when `seed` is None, else shuffled and augmented by it: the same seed gives the same batches. Of each
+        batch, one rank's `part` (see `nas.data.parts.rows_of`), which may be empty.
+        """
 
 
 class Trainable(Protocol):
@@ -62,7 +69,7 @@ class Trainable(Protocol):
         ...
 
 
-class Split(ABC):
+class Split(Batches):
     """Images with their targets: held as one tensor (`nas.data.held`), or decoded when they are asked for
     (`nas.data.streamed`).
     """
@@ -83,22 +90,6 @@ class Split(ABC):
         """Whether the images are there at once, or each look at them decodes them anew."""
 
     @abstractmethod
-    def batches(
-        self,
-        size: int,
-        *,
-        seed: int | None = None,
-        device: torch.device | str = "cpu",
-        augment: Augmentation = UNCHANGED,
-        part: Part = WHOLE,
-    ) -> Iterator[Batch]:
-        """Batches of normalised images (float32, B x C x H x W) on `device`; the last one holds what is left.
-
-        In order when `seed` is None, else shuffled and augmented by it: the same seed gives the same batches. Of each
-        batch, one rank's `part` (see `nas.data.parts.rows_of`), which may be empty.
-        """
-
-    @abstractmethod
     def between(self, start: int, stop: int) -> Split:
         """The images from `start` to `stop`, normalised as here."""
 
@@ -106,6 +97,7 @@ class Split(ABC):
     def first(self, count: int) -> Tensor:
         """The first `count` images before they are normalised: uint8, count x C x H x W."""
 
+    @override
     def __len__(self) -> int:
         return self.shape[0]
 

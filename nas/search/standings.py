@@ -4,6 +4,7 @@ each proposal, and to sort all anew each time takes longer than to measure one.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -103,8 +104,25 @@ class Fronts:
         return np.asarray((no_worse & somewhere).any(axis=0))
 
 
+class Placed(Sequence[Trial]):
+    """Trials by their places, 0 for the best."""
+
+    @overload
+    def __getitem__(self, place: int) -> Trial: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Trial]: ...
+    @override
+    def __getitem__(self, place: int | slice) -> Trial | Sequence[Trial]:
+        places = range(len(self))[place]
+        return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
+
+    @abstractmethod
+    def _at(self, place: int) -> Trial:
+        """The trial at a place, which is not negative."""
+
+
 @final
-class Ranking(Sequence[Trial]):
+class Ranking(Placed):
     """Trials whose values compare, best first: by non-dominated rank, then by crowding distance, then as they came."""
 
     def __init__(self, objectives: Sequence[Objective]) -> None:
@@ -123,15 +141,7 @@ class Ranking(Sequence[Trial]):
     def __len__(self) -> int:
         return len(self._trials)
 
-    @overload
-    def __getitem__(self, place: int) -> Trial: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Trial]: ...
     @override
-    def __getitem__(self, place: int | slice) -> Trial | Sequence[Trial]:
-        places = range(len(self))[place]
-        return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
-
     def _at(self, place: int) -> Trial:
         if len(self._fronts) < len(self._trials):
             self._place()
@@ -149,7 +159,7 @@ class Ranking(Sequence[Trial]):
 
 
 @final
-class Standings(Sequence[Trial]):
+class Standings(Placed):
     """The trials of a search that did not fail, best first. Values on different shares of the images do not compare:
     those that were measured on more of them come before those that were given up earlier.
     """
@@ -169,15 +179,7 @@ class Standings(Sequence[Trial]):
     def __len__(self) -> int:
         return sum(map(len, self._by_share.values()))
 
-    @overload
-    def __getitem__(self, place: int) -> Trial: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Trial]: ...
     @override
-    def __getitem__(self, place: int | slice) -> Trial | Sequence[Trial]:
-        places = range(len(self))[place]
-        return self._at(places) if isinstance(places, int) else [self._at(each) for each in places]
-
     def _at(self, place: int) -> Trial:
         for share in sorted(self._by_share, reverse=True):
             if place < len(self._by_share[share]):

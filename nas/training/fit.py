@@ -208,11 +208,11 @@ class _Run:
         self.optimiser.zero_grad(set_to_none=True)
         first = update * self.recipe.accumulate  # the group's first batch, counted within the epoch
         losses = [0.0] * len(group)
-        # A batch weighs as much as its share of the group's inputs, and a rank's part as its share of the batch:
-        # accumulated batches of different sizes, on several ranks, then have the gradient of one large batch.
-        inputs = self._inputs(update, len(group))
-        for position, (batch, whole) in enumerate(zip(group, inputs, strict=True)):
-            share = whole / sum(inputs) * (len(batch) / whole)
+        # A rank's part of a batch weighs as much as its share of all inputs of the group: accumulated batches of
+        # different sizes, on several ranks, then have the gradient of one large batch.
+        inputs = sum(self._inputs(update, len(group)))
+        for position, batch in enumerate(group):
+            share = len(batch) / inputs
             losses[position] = self._descend(batch, share, self._context(epoch, first + position))
             if not math.isfinite(losses[position]):
                 break  # the other ranks wait for this one's gradients, and then all of them know

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from nas import cli
 from nas.studies.report.confusion_plot import confusion
 from nas.studies.report.findings import Findings
+from nas.studies.run.measured import ConfusionFacts
 from nas.studies.run.record import Record
-from nas.studies.run.results import EXPLORE, RETRAIN, ConfusionFacts
+from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.run.typed_json import parsed
 from nas.studies.study import Study
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from nas.data.transforms.augmentation import UNCHANGED, Augmentation, Batchwise, Crop, CropAndFlip, Transform
 from nas.data.transforms.evaluation import evaluation
 from nas.data.transforms.held import varied
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 
+@cache  # every batch asks for it
 def training(augment: Augmentation, size: int, preprocessing: Preprocessing) -> Transform:
     """What makes a picture an image to train on, varied by the picture's own seed; see `Transform`."""
     return augment.transform(size, preprocessing)

@@ -17,6 +17,7 @@ from nas.preprocessing import DATA, GIVEN, MODEL
 from nas.quantities import Counted, Multiple, Quantity
 from nas.search import Objective
 from nas.studies.run.frames import front_objectives, pareto_frame
+from nas.studies.run.measured import ConfusionFacts
 from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.run.record import Record
 from nas.studies.run.results import (
@@ -26,7 +27,6 @@ from nas.studies.run.results import (
     PREPARE,
     RETRAIN,
     SUPERNET,
-    ConfusionFacts,
     EpochResult,
     ExploreResult,
     ExtractResult,

@@ -16,6 +16,7 @@ from nas import quantities, words
 from nas.errors import RunError, nearest
 from nas.preprocessing import Preprocessing
 from nas.quantities import Quantity
+from nas.studies.run.measured import ConfusionFacts, LatencyFacts
 from nas.studies.run.rows import (
     BASE_MODEL,
     RETRAINED,
@@ -27,8 +28,6 @@ from nas.studies.run.rows import (
     Metrics,
     Numbers,
     RowResult,
-    Sizes,
-    StoredCount,
     StoredFloat,
     StoredInt,
 )
@@ -305,36 +304,6 @@ class TrainingResult:
     digest: str
     history: list[EpochResult]
     validation: Metrics
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class LatencyFacts:
-    """How latency was measured: median milliseconds per model and batch size, rounds per batch size, threads."""
-
-    milliseconds: dict[str, Numbers]
-    rounds: Sizes
-    threads: int
-    device: str
-    note: str
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ConfusionFacts:
-    """Model -> how many test images of each class (rows) it took for each class (columns), in the order of `classes`;
-    recorded where these are few.
-    """
-
-    classes: Annotated[list[str], Field(min_length=1)]
-    models: dict[str, list[list[StoredCount]]]
-
-    @model_validator(mode="after")
-    def _square(self) -> Self:
-        shape = [len(self.classes)] * len(self.classes)
-        if any([len(row) for row in matrix] != shape for matrix in self.models.values()):
-            raise ValueError("a row and a column for each class")
-        return self
 
 
 def _complete(rows: list[RowResult]) -> list[RowResult]:

@@ -9,7 +9,8 @@ from torch import nn
 
 from nas import quantities
 from nas.evaluation import evaluate, latency
-from nas.studies.run.results import EXTRACT, RETRAIN, ConfusionFacts, LatencyFacts
+from nas.studies.run.measured import ConfusionFacts, LatencyFacts
+from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load

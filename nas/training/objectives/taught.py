@@ -71,7 +71,7 @@ class TaughtStep:
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the parts of the wrapped step's loss."""
-        # the teacher may have come from another process, on the CPU
+        # The teacher may have come from another process, on the CPU.
         taught = context.task.detached(self.teacher.to(batch.inputs.device)(batch.inputs))
         plain = context.criterion
 
