@@ -16,6 +16,7 @@ from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
 from nas.supernets.families import NO_FEATURES, family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
+from nas.supernets.models import vit_c as vit_c
 
 NOT_SHAPES = frozenset(
     {

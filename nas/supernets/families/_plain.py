@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -26,6 +27,16 @@ POOLS = ("token", "avg", "avgmax", "max")
 STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")
 TAIL = ("norm", "fc_norm", "head", "head_dist")
 """What is before the blocks, and after them."""
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The axes of what makes tokens, with their sizes; `patches`, the number of tokens that it makes, is one of them.
+    `within` says which follow another axis.
+    """
+
+    axes: Mapping[str, int]
+    within: Mapping[str, str] = field(default_factory=dict)
 
 
 class PlainTransformer(Family):
@@ -87,8 +98,8 @@ class PlainTransformer(Family):
     products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
 
     @abstractmethod
-    def stem(self, model: nn.Module) -> Mapping[str, int]:
-        """Axes of what makes the tokens of an image, `patches` (their number, without class tokens) among them."""
+    def stem(self, model: nn.Module) -> Stem:
+        """What makes the tokens of an image."""
 
     @override
     def refusal(self, model: nn.Module) -> str:
@@ -128,16 +139,16 @@ class PlainTransformer(Family):
         vit: Any = model
         stem = self.stem(model)
         readout = self.readout(model)
-        tokens = readout.prefix + stem["patches"]
+        tokens = readout.prefix + stem.axes["patches"]
         axes = {
             "embed": vit.embed_dim,
             "registers": vit.num_reg_tokens,
             "positions": 0 if vit.pos_embed is None else vit.pos_embed.shape[1],
             "classes": vit.num_classes,
             "head_in": vit.embed_dim,
-            **stem,
+            **stem.axes,
         }
-        within = {"head_in": "embed"}
+        within = {"head_in": "embed", **stem.within}
         protected: dict[str, int] = {}
         for i, block in enumerate(vit.blocks):
             width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.families._plain import PlainTransformer
+from nas.supernets.families._plain import PlainTransformer, Stem
 from nas.supernets.models.t2t import FEATURES, T2T, WIDTH, TokensToToken, checkpoint_filter_fn
 from nas.supernets.rows import Row
 
@@ -69,11 +69,11 @@ class T2t(PlainTransformer):
         return checkpoint_filter_fn(weights, model)
 
     @override
-    def stem(self, model: nn.Module) -> Mapping[str, int]:
+    def stem(self, model: nn.Module) -> Stem:
         """Widths and grids of the three splits."""
         embed: Any = model.get_submodule("patch_embed")
         first, second, third = (split.kernel_size**2 for split in embed.splits)
-        return {
+        axes = {
             "channels": embed.in_chans,
             "unfolded1": embed.in_chans * first,
             "unfolded2": WIDTH * second,
@@ -82,6 +82,7 @@ class T2t(PlainTransformer):
             "grid2": embed.grids[2] ** 2,
             "patches": embed.num_patches,
         }
+        return Stem(axes)
 
     @override
     def image_size(self, model: nn.Module) -> tuple[int, int]:

@@ -5,25 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+from timm.layers.hybrid_embed import HybridEmbed
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.families._plain import PlainTransformer
+from nas.supernets.families._conv_stem import ConvStemAxes
+from nas.supernets.families._plain import PlainTransformer, Stem
 from nas.supernets.rows import Row
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
+CONVOLUTIONS = {
+    "img_size": 33,
+    "embed_dim": 48,
+    "depth": 3,
+    "num_heads": 4,
+    "num_classes": 7,
+    "stem_channels": [8, 16],
+    "stem_strides": [2, 4],
+}
 
 
 @final
 class Vit(PlainTransformer):
-    """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118)."""
+    """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118), or on what a few convolutions make
+    (arXiv 2106.14881).
+    """
 
     classes = (VisionTransformer, VisionTransformerDistilled)
     parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
-        "patch_embed": (PatchEmbed,),
+        "patch_embed": (PatchEmbed, HybridEmbed),
+        **ConvStemAxes.parts,
         **PlainTransformer.parts,
     }
     rows = (
@@ -31,6 +45,7 @@ class Vit(PlainTransformer):
         Row("patch_embed.proj.bias", "embed"),
         Row("patch_embed.norm.weight", "embed"),
         Row("patch_embed.norm.bias", "embed"),
+        *ConvStemAxes.rows,
         *PlainTransformer.rows,
     )
     examples = (
@@ -43,6 +58,7 @@ class Vit(PlainTransformer):
         ("vit_tiny_patch16_224", SMALL | {"pre_norm": True, "scale_attn_norm": True, "scale_mlp_norm": True}),
         ("deit_tiny_distilled_patch16_224", SMALL),
         ("deit3_small_patch16_224", SMALL),
+        ("vit_c_1gf", CONVOLUTIONS),
     )
 
     @override
@@ -53,13 +69,23 @@ class Vit(PlainTransformer):
         return adapted
 
     @override
-    def stem(self, model: nn.Module) -> Mapping[str, int]:
-        """One convolution."""
+    def refusal(self, model: nn.Module) -> str:
+        embed = model.get_submodule("patch_embed")
+        of_stem = ConvStemAxes.refusal(embed) if isinstance(embed, HybridEmbed) else ""
+        return of_stem or super().refusal(model)
+
+    @override
+    def stem(self, model: nn.Module) -> Stem:
+        """One convolution, or a few."""
         embed: Any = model.get_submodule("patch_embed")
+        if isinstance(embed, HybridEmbed):
+            return ConvStemAxes.stem(embed)
         patch_height, patch_width = embed.patch_size
-        return {
-            "channels": embed.proj.in_channels,
-            "patch_height": patch_height,
-            "patch_width": patch_width,
-            "patches": embed.num_patches,
-        }
+        return Stem(
+            {
+                "channels": embed.proj.in_channels,
+                "patch_height": patch_height,
+                "patch_width": patch_width,
+                "patches": embed.num_patches,
+            }
+        )
