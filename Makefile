@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint types fuzz bench same studies constraints clean
+.PHONY: setup demo test lint types fuzz bench same studies constraints gpu clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,12 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# make gpu: what only a GPU can show, in at most eight minutes; without a GPU, the same on tiny models, to try it. A
+# Python that has torch, timm and what else nas wants will do (PYTHON=python3), where there is no .venv: optuna, ray and
+# nni are not asked for. Before, there: pip install --no-deps --no-build-isolation --editable .
+gpu:
+	$(if $(wildcard $(STAMP)),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu
 
 # make same OLD=COMMIT [NEW=COMMIT]: whether both find the same; without NEW, the files as they are.
 same: setup
