@@ -55,7 +55,7 @@ def unsealed(run: Path) -> None:
             content = json.loads(path.read_bytes())
             if not isinstance(content, dict):
                 continue
-            for key in ("seal", "sha256") if path.name == "result.json" else ("settings",):
+            for key in ("sha256", "settings" if path.name == "run.json" else "seal"):
                 content.pop(key, None)
             if path.name == "model.json":
                 content["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -22,6 +22,7 @@ import typer
 
 from nas.errors import NasError, RunError
 from nas.passwords import hidden_url
+from nas.system.memory import memory_for
 from nas.system.processes import leave
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _stoppable():
+        with _stoppable(), memory_for("go on"):
             return int(app(words or ["--help"], standalone_mode=False) or 0)
     except NasError as fault:
         return _fail(str(fault))

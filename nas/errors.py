@@ -67,6 +67,10 @@ class StrategyError(NasError):
     """A strategy that is unknown, or that cannot search this problem."""
 
 
+class MemoryShortageError(NasError):
+    """Less memory than what was asked for needs."""
+
+
 class ClusterError(NasError):
     """A Ray cluster that is not installed, does not answer, or has no room for what is asked of it."""
 

@@ -59,8 +59,8 @@ Pair = Annotated[int, whole(2, 1_000_000)]
 """As `Count`, where one alone is none: a population, a race."""
 ImageCount = Annotated[int, whole(1, 1_000_000_000)]
 """Images of a data set that are looked at; where there are fewer, all of them."""
-Workers = Annotated[int, whole(1, 4096)]
-"""Processes, threads of one, or machines."""
+Workers = Annotated[int, whole(1, 256)]
+"""Processes that one driver starts and hears, on one machine or on many."""
 Positive = Annotated[float, number(1e-9, 1e9)]
 """A factor, a duration, a temperature."""
 Rate = Annotated[float, above(0, 1000)]

@@ -44,6 +44,12 @@ class MayChange(Marker):
 
 @final
 @dataclass(frozen=True)
+class MayChangeBefore(Marker):
+    """The value may change until the stage that it belongs to begins anew: by it a training fits into memory."""
+
+
+@final
+@dataclass(frozen=True)
 class FileOrMapping(Marker):
     """A mapping, or the path of a YAML file that holds it."""
 

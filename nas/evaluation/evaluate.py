@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.data import Split
+from nas.system.memory import memory_for
 from nas.tasks import Batch, Confusing, Outputs, Tally, Task
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def evaluate(
 ) -> Evaluation:
     """Runs `model` (images B x C x H x W -> outputs), in eval mode if it is a module, over the whole split.
 
-    The task's metrics are measured, or what an empty `tally` of the task measures.
+    The task's metrics are measured, or what an empty `tally` of the task measures. Raises `MemoryShortageError`.
     """
-    with evaluating(model), torch.inference_mode():
+    with memory_for(f"measure in batches of {batch}"), evaluating(model), torch.inference_mode():
         return evaluation_of(tallied(model, split.batches(batch, device=device), tally or task.tally()))
 
 

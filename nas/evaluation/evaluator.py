@@ -11,6 +11,7 @@ import torch
 from nas.data import Split
 from nas.evaluation.evaluate import Evaluation, evaluating, tallied
 from nas.evaluation.reuse import REUSED, Prefixes
+from nas.system.memory import memory_for
 from nas.system.packing import Packed, pack, unpack
 from nas.tasks import Batch, Task
 
@@ -62,7 +63,7 @@ class Evaluator:
         tally = self._task.tally()
         for share in shares:
             stop = max(1, round(share * len(self._split)))
-            with evaluating(self._supernet), torch.inference_mode():
+            with memory_for(f"measure in batches of {self._batch}"), evaluating(self._supernet), torch.inference_mode():
                 subnet = self.prefixes.runner(architecture, tally.n)
                 tally = tallied(subnet, self._part(tally.n, stop), tally)
             yield Evaluation(tally.metrics, tally.n)

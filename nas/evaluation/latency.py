@@ -11,6 +11,8 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from nas.system.memory import memory_for
+
 BATCHES = (1, 64)
 WARMUP = 3
 ROUNDS = (9, 201)
@@ -43,15 +45,16 @@ def measure(
 ) -> Latency:
     """Times forward passes of `models` on random images (channels x height x width), about `seconds` per batch size.
 
-    Every second round goes through the models backwards, so that no model always follows the same one.
+    Every second round goes through the models backwards, so that no model always follows the same one. Raises
+    `MemoryShortageError` for a batch that does not fit.
     """
     models = {name: model.to(device).eval() for name, model in models.items()}
     medians: dict[str, dict[str, float]] = {name: {} for name in models}
     rounds: dict[str, int] = {}
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
-        x = torch.randn(batch, *image, generator=generator).to(device)
-        with torch.inference_mode():
+        with memory_for(f"time batches of {batch}", "set latency.batches to smaller ones"), torch.inference_mode():
+            x = torch.randn(batch, *image, generator=generator).to(device)
             times = _rounds(models, x, seconds)
         rounds[str(batch)] = len(next(iter(times.values())))
         for name, measured in times.items():

@@ -20,6 +20,7 @@ from nas.errors import RunError
 from nas.searchspaces import Architecture
 from nas.studies.file.config import StudyConfig
 from nas.studies.file.resolve import Resolved, resolve
+from nas.studies.file.settings import adjustable, differences
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
 from nas.studies.report.summary import summary
@@ -89,17 +90,20 @@ class Study:
         cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (), trust: bool = False
     ) -> Study:
         """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
-        its images are now, "latency.batches=[1]" how its models are timed, also after they were. Raises `RunError` when
-        there is no run in the folder, and for other overrides.
+        its images are now, "latency.batches=[1]" how its models are timed, also after they were, and "supernet.batch=8"
+        makes a training that has not begun fit into memory. Raises `RunError` when there is no run in the folder, and
+        for other overrides.
 
         The folder may be somebody else's: without `trust`, what would connect to a host that it names, or write to a
         file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they run.
         """
         record = Record.open(folder, trust=trust)
-        if [key for key in pairs(overrides) if key not in ("data.path", "latency") and not key.startswith("latency.")]:
+        free = ("data.path", "latency", *adjustable())
+        if [key for key in pairs(overrides) if key not in free and not key.startswith("latency.")]:
             raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
-                           "images are now, and latency.batches, latency.seconds; other settings go with a study's "
-                           "YAML file")  # fmt: skip
+                           "images are now, and latency.batches, latency.seconds; before a stage has begun also its "
+                           "batch, accumulate and grad_checkpointing (supernet.batch=16); other settings go with a "
+                           "study's YAML file")  # fmt: skip
         finished = [stage.name for stage in STAGES if record.folder.done(stage)]
         resolved = resolve(record.folder.study_file, overrides, finished=finished, trust=trust)
         return cls(resolved, folder, trust=trust)
@@ -122,7 +126,7 @@ class Study:
         stages = remaining(self.folder, first)
         self._check(stages)
         with self.folder.lock():
-            begin(self.resolved, self.folder)
+            begin(self.resolved, self.folder, () if first is None else STAGES[STAGES.index(first) :])
             self.record.verify(before=first)
             # Other settings of what is only read may have reopened a stage.
             self._check([stage for stage in remaining(self.folder, first) if stage not in stages])
@@ -260,6 +264,9 @@ class Study:
         return trial.architecture, trial.strategy
 
     def _workshop(self, *, show: bool = True) -> Workshop:
-        identity = self.record.identity
+        record = self.record
+        if others := differences(record.settings, self.resolved.settings):
+            raise RunError(f"{self.folder}: the run has other settings: {', '.join(others)}; only nas run changes them")
+        identity = record.identity
         torch.set_num_threads(self.resolved.config.threads or identity.threads)
         return Workshop(self.resolved, self.folder, identity, show=show)

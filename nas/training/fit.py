@@ -24,6 +24,7 @@ from nas.data.parts import Part
 from nas.errors import TrainingError
 from nas.evaluation.evaluate import evaluating
 from nas.supernets.finite import not_finite
+from nas.system.memory import memory_for
 from nas.tasks import Batch
 from nas.training import checkpoint
 from nas.training.bar import Bar
@@ -39,6 +40,9 @@ from nas.training.ranks import Ranks
 from nas.training.schedule import LearningRate
 from nas.training.step import StepContext
 from nas.training.wrapped import channels_last, checkpointing
+
+SMALLER = "set a smaller batch (times accumulate, the same images make an optimiser step), or grad_checkpointing: true"
+"""What helps where a training does not fit."""
 
 
 @final
@@ -82,8 +86,14 @@ def fit(call: FitCall, runtime: Runtime = Runtime()) -> History:
 
     A finished checkpoint is loaded, and nothing trains again. Raises `TrainingError` when the loss, a gradient or,
     after an epoch, a weight is not a finite number (the last good checkpoint stays), or the task cannot follow the
-    recipe; and `CheckpointError` when the checkpoint is damaged, from another run, or cannot be written.
+    recipe; `MemoryShortageError` for a batch that does not fit; and `CheckpointError` when the checkpoint is damaged,
+    from another run, or cannot be written.
     """
+    with memory_for(f"train in batches of {call.recipe.batch}", SMALLER):
+        return _fitted(call, runtime)
+
+
+def _fitted(call: FitCall, runtime: Runtime) -> History:
     module, epochs = call.module, call.recipe.epochs
     module.to(runtime.device)
     run = _Run(call, runtime)

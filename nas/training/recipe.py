@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from nas.data.transforms import AUGMENTATION, Augmentation, AugmentOptions, augmentation_of
 from nas.documents.conditions import Above, Agrees, Present, ReadWith
 from nas.documents.defaults import completed_value
+from nas.documents.markers import MayChangeBefore
 from nas.documents.plugged import checked, spelt
 from nas.numbers import Count, Positive, Rate, below, number, whole
 from nas.tasks import Mixing
@@ -74,8 +75,8 @@ class Recipe:
     lr_base_scale: Annotated[Scaling, ReadWith(Present("lr_base_size"))] = "linear"
     optimizer: Annotated[Chosen, OPTIMIZER, AfterValidator(lambda options: checked(options, OPTIMIZER))] = "adamw"
     schedule: Annotated[Chosen, SCHEDULE, AfterValidator(lambda options: checked(options, SCHEDULE))] = "cosine"
-    batch: Count = 32
-    accumulate: Count = 1
+    batch: Annotated[Count, MayChangeBefore()] = 32
+    accumulate: Annotated[Count, MayChangeBefore()] = 1
     weight_decay: Annotated[float, number(0, 1000)] = 0.05
     warmup: Annotated[float, number(0, 1_000_000)] = 5
     smoothing: Annotated[float, below(0, 1), TRAINED] = 0.0
@@ -87,7 +88,7 @@ class Recipe:
     clip: Positive | None = 1.0
     clip_mode: Annotated[ClipMode, ReadWith(Present("clip"))] = "norm"
     amp: Amp = True
-    grad_checkpointing: bool = False
+    grad_checkpointing: Annotated[bool, MayChangeBefore()] = False
     channels_last: bool = False
     torchcompile: bool = False
 

@@ -133,11 +133,10 @@ def outcome(study: Study) -> dict[str, Any]:
 
 def unsealed(run: Path) -> None:
     """Takes the checksums from a run, as who edits it on purpose can, and as runs of earlier versions are."""
-    for path, names in [(path, ("seal", "sha256")) for path in run.glob("*/result.json")] + [
-        (run / "run.json", ("settings",))
-    ]:
+    for path in set(run.rglob("*.json")) - set(run.rglob("model.json")):  # a model's checksum is of its weights
         content = json.loads(path.read_text())
-        path.write_text(json.dumps({key: value for key, value in content.items() if key not in names}))
+        dropped = ("sha256", "settings") if path.name == "run.json" else ("sha256", "seal")
+        path.write_text(json.dumps({key: value for key, value in content.items() if key not in dropped}))
 
 
 def run_and_die(

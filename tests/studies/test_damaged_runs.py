@@ -21,6 +21,7 @@ from studies_partial import found, run_up_to
 import nas.cli
 from nas.errors import NasError
 from nas.studies.run.results import RETRAIN
+from nas.studies.run.seals import of_bytes, of_data
 from nas.studies.study import Study
 
 OLD = Path(__file__).parent / "run_of_fa6cf74"
@@ -180,6 +181,17 @@ def base_in_place_of_the_supernet(run: Path) -> None:
     shutil.copy(run / "base" / "weights.safetensors", run / "supernet" / "weights.safetensors")
 
 
+def resealed(name: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
+    """Changes the JSON of a file, and makes its checksum right."""
+
+    def whole(data: Any) -> None:
+        del data["sha256"]
+        change(data)
+        data["sha256"] = of_data(data)
+
+    return edit(name, whole)
+
+
 def worse_accuracy(run: Path) -> None:
     edit("explore/result.json", lambda result: result["winner"]["metrics"].update(accuracy=0.01))(run)
 
@@ -206,8 +218,9 @@ SILENT: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "a row is gone": (sql("DELETE FROM nas_trials WHERE number = 3"), "compare", "when the search ended"),
     "a result": (worse_accuracy, "report", r"explore/result\.json: damaged, or changed since it was written"),
     "the settings of run.json": (
-        edit("run.json", lambda identity: identity.update(settings=["0" * 64])), "show", "changed since the run was",
+        resealed("run.json", lambda identity: identity.update(settings=["0" * 64])), "show", "changed since the run",
     ),
+    "run.json": (edit("run.json", lambda run: run.update(threads=3)), "show", r"run\.json: damaged, or changed since"),
 }  # fmt: skip
 
 
@@ -228,6 +241,23 @@ def test_a_run_of_an_earlier_version_has_no_checksums(tmp_path: Path) -> None:
     run = Path(shutil.copytree(OLD, tmp_path / "run"))
     replace("study.yaml", "accuracy: max", "accuracy: min")(run)
     assert len(Study.open(run).trials())
+
+
+def test_a_comment_changes_no_study(finished: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    text = (run / "study.yaml").read_text()
+    (run / "study.yaml").write_text(f"# the first one\n{text}# that worked\n")
+    assert found(Study.open(run)) == found(finished)
+
+
+def test_checksums_of_study_yaml_once_were_of_its_bytes(finished: Study, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
+    before = of_bytes((run / "study.yaml").read_bytes())
+    resealed("run.json", lambda identity: identity.update(settings=[before]))(run)
+    assert len(Study.open(run).trials())
+    replace("study.yaml", "accuracy: max", "accuracy: min")(run)
+    with pytest.raises(NasError, match="changed since the run was begun"):
+        Study.open(run)
 
 
 @pytest.mark.parametrize("stage", ["prepare", "supernet", "extract"])

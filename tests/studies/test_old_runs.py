@@ -18,6 +18,7 @@ import torch
 
 import nas
 import nas.cli
+from nas.studies.run.seals import of_data
 
 HERE = Path(__file__).parent
 RUN, UNFINISHED, EXPECTED = (HERE / f"run_of_fa6cf74{end}" for end in ("", "_unfinished", "_expected"))
@@ -86,10 +87,15 @@ def test_a_finished_run_has_nothing_left_to_do(run: Path) -> None:
 
 
 def test_an_answer_of_tau_is_not_worked_out_again(run: Path, tmp_path: Path) -> None:
-    kept = content(run / "tau")
+    before = content(run / "tau")
     assert nas.cli.main(["tau", str(run), *TAU, "--csv", str(tmp_path / "tau.csv")]) == 0
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "tau.csv"), expected("tau"), check_exact=True)
-    assert content(run / "tau") == kept
+    after = content(run / "tau")
+    (answer,) = (name for name in before if "/" not in name)
+    assert after.keys() == before.keys()
+    assert {name for name in before if after[name] != before[name]} == {answer}, "nothing was retrained or drawn anew"
+    new, old = (json.loads(files[answer]) for files in (after, before))
+    assert new == {**old, "sha256": of_data(old)}
 
 
 def test_an_unfinished_run_is_continued(tmp_path: Path) -> None:

@@ -43,6 +43,16 @@ def test_the_front_of_all_runs_holds_what_nobody_beats() -> None:
     assert list(np.asarray(line.get_xdata(), float) * 1e6) == [1, 2, 4], "models before retraining do not count"
 
 
+def test_what_is_not_a_number_is_on_no_front() -> None:
+    rows = [("a", "base", 4, 0.9), ("a", "winner, retrained", 2, np.nan), ("b", "winner, retrained", 3, 0.7)]
+    frame = pd.DataFrame(rows, columns=["study", "model", "macs", "test_accuracy"]).assign(strategy="x")
+    (line,) = comparison(frame, ACCURACY).axes[0].lines
+    assert list(np.asarray(line.get_xdata(), float) * 1e6) == [3, 4]
+    assert not np.isnan(np.asarray(line.get_ydata(), float)).any()
+    (line,) = comparison(frame.assign(test_accuracy=np.nan), ACCURACY).axes[0].lines
+    assert len(line.get_xdata()) == 0
+
+
 def study_of(objectives: dict[str, str], bounds: dict[str, tuple[float, float]]) -> Findings:
     """Findings of a run that wants and bounds this, and has nothing else."""
     wanted = tuple(Objective(name, way == "max") for name, way in objectives.items())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -23,6 +24,21 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         write_json(path, {"n": 2})
     assert read_json(path, dict[str, int], remedy="") == {"n": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("key", ["n", "sha256"])
+def test_a_file_that_is_not_as_it_was_written_is_named(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "prior.json"
+    write_json(path, {"n": 1})
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, key: 2}))
+    with pytest.raises(RunError, match=r"prior\.json: damaged, or changed since .*checksum\); delete it"):
+        read_json(path, dict[str, int], remedy="delete it")
+
+
+def test_a_file_of_an_earlier_version_has_no_checksum(tmp_path: Path) -> None:
+    (tmp_path / "selection.json").write_text('{"n": 2}')
+    assert read_json(tmp_path / "selection.json", dict[str, int], remedy="") == {"n": 2}
 
 
 def test_a_folder_takes_its_place_when_it_is_full(tmp_path: Path) -> None:

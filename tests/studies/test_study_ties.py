@@ -207,7 +207,7 @@ def test_units_are_put_in_order_anew_by_criteria_that_see_no_later_block(
         ("base.batch=0", "allowed: a whole number from 1 to 1000000"),
         ("base.warmup=-1", "allowed: a number from 0 to"),
         ("base.weight_decay=1e99", "allowed: a number from 0 to 1000"),
-        ("base.workers=100000", "allowed: a whole number from 1 to 4096"),
+        ("base.workers=257", "allowed: a whole number from 1 to 256"),
         ("threads=1000000", "allowed: a whole number from 1 to 1024"),
         ("latency.batches=[1000000000000]", "allowed: a whole number from 1 to 16384"),
         ("latency.seconds=1e12", "allowed: a number above 0, at most 3600"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from nas.documents.defaults import completed
 from nas.documents.fields import marked
-from nas.documents.markers import MayChange
+from nas.documents.markers import MayChange, MayChangeBefore
 from nas.documents.text import KeyPath, Plain, dotted
 from nas.importance import Importance
 from nas.passwords import hidden
@@ -42,14 +42,19 @@ def settings(
     return plain
 
 
-def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two studies' settings, as `key: stored, now asked`; not what may change.
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any], untouched: Collection[str] = ()) -> list[str]:
+    """What differs between two studies' settings, as `key: stored, now asked`; not what may change, of the stages that
+    are `untouched` also what may change before them.
 
     A setting that one of them lacks counts as its default: a run is continued by later versions, which have more keys.
     """
     # Both are completed, also what is asked now: then it does not matter which of the two wrote a default out.
     before, after = (dict(_leaves(completed(StudyConfig, plain))) for plain in (stored, now))
-    free = [path for path, marker in marked(StudyConfig, dict(now)) if isinstance(marker, MayChange)]
+    free = [
+        path
+        for path, marker in marked(StudyConfig, dict(now))
+        if isinstance(marker, MayChange) or (isinstance(marker, MayChangeBefore) and path[0] in untouched)
+    ]
     return [
         f"{dotted(path)} (there {_shown(before.get(path))}, now {_shown(after.get(path))})"
         for path in dict.fromkeys([*before, *after])
@@ -65,6 +70,17 @@ def changed(stored: Mapping[str, Any], now: Mapping[str, Any], key: str) -> bool
     """Whether what stands under a key is something else now, may it change or not."""
     before, after = (completed(StudyConfig, plain) for plain in (stored, now))
     return before[key] != after[key]
+
+
+def adjustable() -> list[str]:
+    """Keys of what may change before the stage that reads it."""
+    return [dotted(path) for path, marker in marked(StudyConfig, {}) if isinstance(marker, MayChangeBefore)]
+
+
+def adjusted(stored: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether one of those is something else now."""
+    before, after = (dict(_leaves(completed(StudyConfig, plain))) for plain in (stored, now))
+    return any(dotted(path) in adjustable() and before.get(path) != value for path, value in after.items())
 
 
 def _used(options: Plugin, default: Plugin) -> str:

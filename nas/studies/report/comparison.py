@@ -50,7 +50,8 @@ def comparison(frame: pd.DataFrame, metric: Quantity) -> Figure:
 
 
 def _front(frame: pd.DataFrame, cost: str, tested: str, *, maximise: bool) -> pd.DataFrame:
-    """Rows that no other row dominates, cheapest first."""
+    """Rows that no other row dominates, cheapest first; none that lacks one of the two numbers."""
+    frame = frame.dropna(subset=[cost, tested])  # nothing compares with what is not a number
     to_minimise = np.stack([frame[cost], -frame[tested] if maximise else frame[tested]], axis=1)
     front: pd.DataFrame = frame[non_dominated_ranks(to_minimise) == 0]
     return front.sort_values(cost)

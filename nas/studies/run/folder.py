@@ -30,7 +30,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=StageResult)
 
 CHECKSUM = "sha256"
-"""Key of each result.json: the checksum of all the others in it."""
+"""Key of each JSON file: the checksum of all the others in it. Files of earlier versions have none."""
 TAU = "tau"
 """Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
 architecture.
@@ -89,14 +89,17 @@ class RunFolder:
         """What a finished stage left, None while it is not finished."""
         if not self.done(stage):
             return None
-        path = self._result_file(stage)
-        result = read_json(path, stage.result, remedy=self.again(stage))
-        self._check_sum(path, stage)
-        return result
+        return read_json(self._result_file(stage), stage.result, remedy=self.again(stage))
 
     def done(self, stage: Stage[StageResult]) -> bool:
         """Whether a stage has left a result, whatever may have become of it since."""
         return self._result_file(stage).exists()
+
+    def untouched(self, stage: Stage[StageResult]) -> bool:
+        """Whether a stage has left nothing yet, no checkpoint either."""
+        path = self.path / stage.name
+        with _disk(path, "read"):
+            return not path.is_dir() or not any(path.iterdir())
 
     def verify(self, stage: Stage[StageResult]) -> None:
         """Raises `RunError` when a file that a finished stage has left is not as it was then."""
@@ -131,8 +134,7 @@ class RunFolder:
     def finish(self, stage: Stage[R], result: R, stamp: Stamp) -> None:
         """Marks a stage as done. Write everything else of the stage before."""
         self.stage(stage.name)
-        content = {**plain(result), **plain(stamp)}
-        _write_plain(self._result_file(stage), {**content, CHECKSUM: seals.of_data(content)})
+        _write_plain(self._result_file(stage), {**plain(result), **plain(stamp)})
 
     def reopen(self, stage: Stage[StageResult]) -> None:
         """Drops the results of this stage and of those after it, but not what else they have left."""
@@ -196,13 +198,6 @@ class RunFolder:
     def _result_file(self, stage: Stage[StageResult]) -> Path:
         return self.path / stage.name / "result.json"
 
-    def _check_sum(self, path: Path, stage: Stage[StageResult]) -> None:
-        """Raises `RunError` for a result that is not as it was written. Those of earlier versions do not say."""
-        content = json.loads(path.read_bytes())
-        said_sum = content.pop(CHECKSUM, None)
-        if said_sum is not None and said_sum != seals.of_data(content):
-            raise RunError(f"{path}: damaged, or changed since it was written (checksum); {self.again(stage)}")
-
     def _delete(self, name: str) -> None:
         path = self.path / name
         with _disk(path, "delete"):
@@ -217,16 +212,24 @@ def write_bytes(path: Path, content: bytes, mode: int = EVERYBODY) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a dataclass as JSON, whole or not at all."""
+    """Writes a dataclass, or a mapping, as JSON with a checksum, whole or not at all."""
     _write_plain(path, plain(value))
 
 
 def read_json(path: Path, kind: type[T], *, remedy: str) -> T:
-    """What `write_json` wrote, as a `kind`; `remedy` ends the message of the `RunError` for a damaged file."""
+    """What `write_json` wrote, as a `kind`; `remedy` ends the message of the `RunError` for a file that is damaged, or
+    not as it was written.
+    """
     with _disk(path, "read"):
         content = path.read_bytes()
     try:
-        return parsed(kind, content)
+        data = parsed(dict[str, JsonValue], content)
+        checksum = data.pop(CHECKSUM, None)
+        if checksum is None:
+            return parsed(kind, content)
+        if checksum != seals.of_data(data):
+            raise RunError(f"{path}: damaged, or changed since it was written (checksum); {remedy}")
+        return parsed(kind, json.dumps(data))  # a plain mapping would take the checksum for one of its values
     except ValidationError as fault:
         raise RunError(f"{path}: damaged, {said(fault)}; {remedy}") from fault
 
@@ -251,7 +254,7 @@ def _disk(path: Path, verb: str) -> Iterator[None]:
 
 def _write_plain(path: Path, data: Mapping[str, JsonValue]) -> None:
     try:
-        text = json.dumps(data, indent=1, allow_nan=False)
+        text = json.dumps({**data, CHECKSUM: seals.of_data(data)}, indent=1, allow_nan=False)
     except ValueError as fault:
         raise RunError(
             f"{path}: not written, since a measured number is infinite or none at all: what the model puts out "

@@ -20,8 +20,8 @@ def _a_date(text: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """run.json: the run's id in the table of trials, when and by which commit and version it was begun, torch's
-    threads, and the checksums that study.yaml has had: the last one is today's. Runs of earlier versions
-    have none.
+    threads, and the checksums of what study.yaml has said (in runs of earlier versions, of its bytes): the last
+    one is today's. Those of still earlier versions have none.
     """
 
     id: Annotated[str, Field(min_length=1)]

@@ -28,7 +28,7 @@ from nas.studies.run.frames import (
 )
 from nas.studies.run.identity import Identity, StudyFacts
 from nas.studies.run.results import EXPLORE, PREPARE, STAGES, ExploreResult, Stage, StageResult
-from nas.studies.run.seals import of_bytes, of_trials
+from nas.studies.run.seals import of_bytes, of_data, of_trials
 from nas.studies.run.trust import require_trust
 from nas.studies.run.typed_json import parsed, parsed_plain, said
 from nas.studies.store.drivers import Driver
@@ -77,7 +77,8 @@ class Record:
         except ValidationError as fault:
             raise RunError(f"{folder.study_file}: damaged, {said(fault)}; {remedy}") from fault
         assert isinstance(settings, dict), "what was parsed is a mapping"
-        if identity.settings and of_bytes(content) not in identity.settings:
+        # Runs of earlier versions have the checksum of the file's bytes; today it is of what the file says.
+        if identity.settings and not {of_data(settings), of_bytes(content)} & set(identity.settings):
             raise RunError(
                 f"{folder.study_file}: changed since the run was begun (checksum); put back what it was, or begin a "
                 f"new run of it: nas run {folder.study_file} --folder DIR"

@@ -29,7 +29,7 @@ Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Seal:
     """What a stage was made of, and what it left.
 
-    settings   checksum of study.yaml; None in a run that an earlier version began
+    settings   checksum of what study.yaml said; None in a run that an earlier version began
     files      path in the stage's folder -> checksum of that file
     trials     checksum of the run's trials, where the stage is the one that ends with them
     """

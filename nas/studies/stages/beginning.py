@@ -5,26 +5,29 @@ from __future__ import annotations
 import datetime
 import io
 import uuid
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
 from ruamel.yaml import YAML
 
+from nas.documents.document import read
 from nas.errors import RunError
 from nas.studies.file.resolve import Resolved
-from nas.studies.file.settings import changed, differences
+from nas.studies.file.settings import adjusted, changed, differences
 from nas.studies.run.folder import RunFolder, write_bytes, write_json
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import write_prior
 from nas.studies.run.record import Record
-from nas.studies.run.results import PREPARE, RETRAIN
-from nas.studies.run.seals import of_bytes
+from nas.studies.run.results import PREPARE, RETRAIN, STAGES, Stage, StageResult
+from nas.studies.run.seals import of_data
 from nas.system.environment import commit, version
 from nas.system.files import OWNER
 
 
-def begin(study: Resolved, folder: RunFolder) -> None:
-    """Writes who this run is; study.yaml last, since it is what makes a folder a run.
+def begin(study: Resolved, folder: RunFolder, anew: Collection[Stage[StageResult]] = ()) -> None:
+    """Writes who this run is; study.yaml last, since it is what makes a folder a run. What there is of the stages
+    `anew` is about to be dropped.
 
     Once `prepare` is done, the folder is this study's, and `RunError` is raised for a study with other settings; until
     then nothing was found that a change of the study could spoil.
@@ -32,7 +35,8 @@ def begin(study: Resolved, folder: RunFolder) -> None:
     if folder.exists and folder.done(PREPARE):
         record = Record.open(folder.path)
         settings = record.settings
-        if others := differences(settings, study.settings):
+        untouched = [stage.name for stage in STAGES if stage in anew or folder.untouched(stage)]
+        if others := differences(settings, study.settings, untouched):
             raise RunError(
                 f"{folder}: the run in this folder has other settings: {', '.join(others)}; "
                 "choose another folder with --folder, or delete this one"
@@ -42,7 +46,7 @@ def begin(study: Resolved, folder: RunFolder) -> None:
         timed = changed(settings, study.settings, "latency")
         if timed and folder.done(RETRAIN):
             folder.reopen(RETRAIN)  # what was retrained stays, and is timed again
-        if moved or timed:
+        if moved or timed or adjusted(settings, study.settings):
             _write_settings(study, folder, record.identity)
         return
     identity = Identity(
@@ -62,6 +66,6 @@ def _write_settings(study: Resolved, folder: RunFolder, identity: Identity) -> N
     text, yaml = io.StringIO(), YAML()
     yaml.width = 120
     yaml.dump(dict(study.settings), text)
-    content = text.getvalue().encode()
-    write_json(folder.path / "run.json", replace(identity, settings=[*identity.settings, of_bytes(content)]))
-    write_bytes(folder.study_file, content, OWNER)
+    content = text.getvalue()
+    write_json(folder.path / "run.json", replace(identity, settings=[*identity.settings, of_data(read(content).data)]))
+    write_bytes(folder.study_file, content.encode(), OWNER)

@@ -19,6 +19,7 @@ from nas.studies.store.drivers import GRACE, Driver
 from nas.studies.store.heartbeat import driving
 from nas.studies.store.store import Store
 from nas.system.environment import commit
+from nas.system.memory import memory_of
 from nas.system.terminal import Terminal
 
 
@@ -64,7 +65,8 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> No
     folder.forget_after(stage)
     workshop.activity.stage = stage.name
     started = time.perf_counter()
-    result = RUN[stage](workshop)
+    with memory_of(stage.name):
+        result = RUN[stage](workshop)
     seconds = time.perf_counter() - started
     seal = _seal(workshop, stage)
     workshop.check_lease()

@@ -62,7 +62,7 @@ ORDERING = "importance.safetensors"
 class Workshop:
     """What stages work with. `show` says whether progress may be drawn on the terminal, `lease` that this process
     drives the run: with one, nothing is written once another process has taken the run over. `settings`
-    is the checksum of study.yaml, where it has one.
+    is the checksum of what study.yaml says, where it has one.
     """
 
     def __init__(self, study: Resolved, folder: RunFolder, identity: Identity, *, show: bool) -> None:

@@ -23,7 +23,7 @@ from ray import train
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import distributed
 
-from nas.errors import NasError, TrainingError
+from nas.errors import MemoryShortageError, NasError, TrainingError
 from nas.system.cluster import Cluster, connected
 from nas.training import checkpoint
 from nas.training.bar import Bar
@@ -222,7 +222,8 @@ def _work(config: Mapping[str, Any]) -> None:
             if ray.get(keeper.fault.remote()) is None:
                 raise  # a worker died: Ray starts all of them again
         except NasError as fault:
-            if ranks.rank == 0:  # the others raise the same, or are sent home
+            # The others raise the same, or are sent home; but memory may be short on one machine alone.
+            if ranks.rank == 0 or isinstance(fault, MemoryShortageError):
                 ray.get(keeper.fail.remote(fault, path))
                 distributed.destroy_process_group()
 
