@@ -18,9 +18,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.methods import Bench, accuracy
+from benchmarks.methods import Bench, accuracy, bench_of
 from benchmarks.tables import RESULTS, over_seeds
-from nas.data import DataSpec, load_data
 from nas.importance import Importance, Scored
 from nas.importance.ffn_votes import FfnVotes, irregular
 from nas.importance.magnitude import Magnitude
@@ -85,9 +84,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for seed in range(arguments.seeds):
-        spec = DataSpec(path=str(arguments.data), image_size=16, train_images=3000)
-        data = load_data(spec, image_size=16, seed=seed)
-        bench = Bench("vit_matrices", seed, data, Path("runs") / "methods" / f"vit_matrices-{seed}")
+        bench = bench_of("vit_matrices", arguments.data, seed)
         for row in stages(bench):
             rows.append({"seed": seed, **row, "commit": commit()})
             print(rows[-1], flush=True)
