@@ -1,8 +1,10 @@
 """Images and their three splits: digits (embedded), .npz files, folders of class folders, torchvision's data sets."""
 
 from nas.data.held import HeldSplit
+from nas.data.listing import Listing
 from nas.data.load import inspect_data, load_data
+from nas.data.reading import list_images
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
 
-__all__ = ["Data", "DataSpec", "HeldSplit", "Split", "inspect_data", "load_data"]
+__all__ = ["Data", "DataSpec", "HeldSplit", "Listing", "Split", "inspect_data", "list_images", "load_data"]

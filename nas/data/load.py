@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from nas import seeds, tasks
 from nas.data import constants as prepared_by
 from nas.data.held import HeldSplit
 from nas.data.holding import SplitImages, hold, sample
+from nas.data.listing import Listing
 from nas.data.loader import Decoder, Loader, suitable_workers
-from nas.data.readers import digits, folder, npz, vision
+from nas.data.reading import read
 from nas.data.repeated import notes_on_repeated
 from nas.data.set_aside import ImageIndices, set_aside
 from nas.data.skipped import Skipped
@@ -19,7 +18,7 @@ from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
 from nas.data.split import Data, Split
 from nas.data.streamed import StreamedSplit
-from nas.errors import DataError, nearest
+from nas.errors import DataError
 from nas.preprocessing import Preprocessing
 from nas.tasks import Facts, Task
 
@@ -28,11 +27,11 @@ TEST_SHARE, TEST_SEED = 0.2, 0
 SHOWN = 8  # names of classes in a note
 
 
-def inspect_data(spec: DataSpec) -> Facts:
+def inspect_data(spec: DataSpec, listing: Listing | None = None) -> Facts:
     """Facts of the data set, without decoding it. `DataError` when it is missing or unreadable, so call this before
-    anything trains.
+    anything trains. `listing`: see `nas.data.reading.list_images`.
     """
-    source = _read(spec, _checked(spec))
+    source = read(spec, listing)
     images = source.train.images
     prepared_by.check_constants(spec, images.channels)
     first_of_each_class = np.unique(source.train.labels, return_index=True)[1]
@@ -46,18 +45,20 @@ def load_data(
     image_size: int,
     seed: int,
     constants: Preprocessing | None = None,
+    listing: Listing | None = None,
 ) -> Data:
     """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`, with the
     targets of `task` (without one, of the default).
 
     Images are prepared by the constants that the spec gives; by `constants`, those of a model that was trained before,
-    where it gives none; without either, they are normalised by the statistics of the training split.
+    where it gives none; without either, they are normalised by the statistics of the training split. `listing`: that
+    of the set, where it is known (see `nas.data.reading.list_images`).
 
     `DataError` when the data set is missing, damaged, or too small for its splits; all pictures that cannot be read
     are named at once.
     """
     task = task or tasks.find(tasks.DEFAULT)()
-    source = _read(spec, _checked(spec))
+    source = read(spec, listing)
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
     parts = _divide(source, spec, seed)
@@ -126,43 +127,6 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, SplitImages]
         "validation": own(source.validation, "validation"),
         "test": own(source.test, "test"),
     }
-
-
-def _checked(spec: DataSpec) -> Path:
-    """The path of the data set, present and of a kind that we read ("." for the embedded digits)."""
-    allowed = ["digits", *vision.SETS]
-    if spec.name is not None and spec.name not in allowed:
-        raise DataError(
-            f"data.name: no '{spec.name}'; there are: {', '.join(allowed)}{nearest(spec.name, allowed)}; "
-            "for files of your own give data.path alone"
-        )
-    if spec.name == "digits":
-        return Path()
-    if spec.path is None:
-        needs = (
-            "the folder that holds its files"
-            if spec.name
-            else "a .npz file or a folder of class folders (or data.name, such as digits)"
-        )
-        raise DataError(f"data.path: missing; needed: {needs}")
-    try:
-        path = Path(spec.path).expanduser()
-        there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
-    except (OSError, ValueError, RuntimeError) as fault:  # too long, a zero byte in it, the home of nobody
-        raise DataError(f"data.path: {spec.path[:100]!r} is no path ({fault})") from None
-    if not there:
-        raise DataError(f"data.path: {path} does not exist")
-    if spec.name is None and not is_folder and not (is_file and path.suffix.lower() == ".npz"):
-        raise DataError(f"data.path: {path} is neither a .npz file nor a folder of class folders")
-    return path
-
-
-def _read(spec: DataSpec, path: Path) -> Source:
-    if spec.name == "digits":
-        return digits.read()
-    if spec.name is not None:
-        return vision.read(spec.name, path)
-    return folder.read(path, spec.split_folders, spec.classes) if path.is_dir() else npz.read(path)
 
 
 def _check(source: Source) -> list[str]:

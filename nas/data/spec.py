@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, final
 
@@ -66,6 +67,11 @@ class DataSpec:
     interpolation: Interpolation | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    @property
+    def question(self) -> str:
+        """What is asked of whoever lists the set: a listing answers it."""
+        return json.dumps({name: getattr(self, name) for name in ("split_folders", "classes")})
 
     @property
     def constants(self) -> dict[str, Any]:

@@ -80,10 +80,9 @@ class Study:
 
         Who writes a study trusts the hosts that it names; those that the folders of `warm_start` name, with `trust`.
         """
-        resolved = resolve(path_or_text, overrides, trust=trust)
+        resolved = resolve(path_or_text, overrides, trust=trust, folder=None if folder is None else Path(folder))
         resolved.check()
-        config = resolved.config
-        return cls(resolved, folder or config.folder or Path("runs") / config.name)
+        return cls(resolved, folder or resolved.config.run_folder)
 
     @classmethod
     def open(
@@ -105,7 +104,9 @@ class Study:
                            "batch, accumulate and grad_checkpointing (supernet.batch=16); other settings go with a "
                            "study's YAML file")  # fmt: skip
         finished = [stage.name for stage in STAGES if record.folder.done(stage)]
-        resolved = resolve(record.folder.study_file, overrides, finished=finished, trust=trust)
+        resolved = resolve(
+            record.folder.study_file, overrides, finished=finished, trust=trust, folder=record.folder.path
+        )
         return cls(resolved, folder, trust=trust)
 
     @property

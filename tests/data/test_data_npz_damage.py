@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nas.data import DataSpec, inspect_data, load_data
-from nas.data.readers import npz
+from nas.data import archive as archive_module
 from nas.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -115,7 +115,7 @@ def test_an_archive_that_lies_about_the_size_of_its_content(tmp_path: Path) -> N
 
 def test_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = write(tmp_path / "set.npz", members())
-    monkeypatch.setattr(npz.os, "sysconf", lambda _: 10)
+    monkeypatch.setattr(archive_module.os, "sysconf", lambda _: 10)
     with pytest.raises(DataError, match=r"train_images takes .* GB, this machine has"):
         inspect_data(spec)
 

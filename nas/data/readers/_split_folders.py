@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from nas.data.readers._walk import folders
+from nas.data.readers._walk import Walk
 from nas.errors import DataError
 
 _ROLES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -14,12 +13,13 @@ _ALIKE = re.compile(
 )
 
 
-def of(path: Path) -> dict[str, Path]:
-    """Split ("train", "validation", "test") -> its folder, in this order; nothing where the folders are classes.
+def of(walk: Walk) -> dict[str, str]:
+    """Split ("train", "validation", "test") -> its folder in the set's root, in this order; nothing where the folders
+    are classes.
 
     Raises `DataError` where folders are called like splits but do not make a whole set of them.
     """
-    names = folders(path)
+    path, names = walk.root, walk.folders("")
     splits = [name for name in names if name.lower() in _ROLES]
     alike = [name for name in names if name not in splits and _ALIKE.fullmatch(_bare(name))]
     if not splits and not alike:
@@ -30,13 +30,13 @@ def of(path: Path) -> dict[str, Path]:
     )
     if alike:
         raise DataError(f"{path}: the folders {', '.join([*splits, *alike][:6])} look like splits. {answer}")
-    roles: dict[str, Path] = {}
+    roles: dict[str, str] = {}
     for role in ("train", "validation", "test"):
         own = [name for name in splits if _ROLES[name.lower()] == role]
         if len(own) > 1:
             raise DataError(f"{path}: the folders {', '.join(own)} are all called like the {role} split; keep one")
         if own:
-            roles[role] = path / own[0]
+            roles[role] = own[0]
     others = [name for name in names if name not in splits]
     if "train" not in roles:
         raise DataError(f"{path}: the folders {', '.join(splits)} look like splits, without train/. {answer}")

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
-
-import numpy as np
 
 from nas.data.decoding import ENDINGS
-from nas.data.images import Pictures
+from nas.data.listing import EntriesBuilder, Listing
 from nas.data.readers import _split_folders
-from nas.data.readers._walk import files, folders
-from nas.data.source import Labelled, Source, labelled
-from nas.data.spec import Classes, SplitFolders
+from nas.data.readers._walk import File, Walk, joined
+from nas.data.spec import DataSpec
 from nas.errors import DataError
 
 
-def read(path: Path, split_folders: SplitFolders = "auto", classes: Classes = "same") -> Source:
+def listing(walk: Walk, spec: DataSpec) -> Listing:
     """Finds the pictures; decodes none. For the options see `nas.data.spec.DataSpec`.
 
     With train/, val/ and test/ each is what it says. With train/ and val/ only, val/ is the test split, as ImageNet is
@@ -25,78 +21,82 @@ def read(path: Path, split_folders: SplitFolders = "auto", classes: Classes = "s
 
     Raises `DataError` where folders may be meant in two ways, and says how to answer.
     """
-    roles = _split_folders.of(path) if split_folders == "auto" else {}
-    if not roles:
-        names = _classes(path)
-        split, seen = _split(path, names)
-        return Source(path.name, names, split, notes=_left_out(path, seen))
-    names = _classes(roles["train"])
-    if "test" not in roles:
+    name = walk.root.name
+    roles = _split_folders.of(walk) if spec.split_folders == "auto" else {}
+    beside = [folder for folder in walk.folders("") if roles and folder not in roles.values()]
+    notes = [f"{name}: left out, beside the splits: {', '.join(beside[:5])}"] if beside else []
+    loose = walk.files("", deep=False) if roles else []
+    if roles and "test" not in roles:
         roles = {"train": roles["train"], "test": roles["validation"]}
-    splits: dict[str, Labelled] = {}
-    beside = [name for name in folders(path) if path / name not in roles.values()]
-    notes = [f"{path.name}: left out, beside the splits: {', '.join(beside[:5])}"] if beside else []
-    every: list[Path] = []
+    roles = roles or {"train": ""}
+    classes = _classes(walk, roles["train"])
+    splits: dict[str, EntriesBuilder] = {}
+    every: list[File] = []
     for role, folder in roles.items():
         if role != "train":
-            notes += _compared(folder, names, classes)
-        splits[role], seen = _split(folder, names)
-        every += seen
-    return Source(
-        path.name,
-        names,
-        splits["train"],
-        splits.get("validation"),
-        splits["test"],
-        notes=(*notes, *_left_out(path, [*every, *files(path, deep=False)])),
+            notes += _compared(walk, folder, classes, spec)
+        splits[role], left_out = _split(walk, folder, classes)
+        every += left_out
+    return Listing(
+        kind="folder",
+        name=name,
+        classes=classes,
+        containers=walk.containers,
+        splits={role: pictures.entries() for role, pictures in splits.items()},
+        notes=(*notes, *_left_out(name, [*every, *loose])),
+        question=spec.question,
     )
 
 
-def _classes(path: Path) -> tuple[str, ...]:
-    classes = tuple(folders(path))
+def _classes(walk: Walk, folder: str) -> tuple[str, ...]:
+    classes = tuple(walk.folders(folder))
     if len(classes) < 2:
-        raise DataError(f"{path}: found {len(classes)} class folders; at least two are needed, each with its pictures")
+        raise DataError(
+            f"{walk.root / folder}: found {len(classes)} class folders; at least two are needed, each with its pictures"
+        )
     return classes
 
 
-def _compared(path: Path, names: tuple[str, ...], classes: Classes) -> list[str]:
+def _compared(walk: Walk, folder: str, names: tuple[str, ...], spec: DataSpec) -> list[str]:
     """Notes on the classes that a split has and train has not, or the other way round. Raises `DataError` unless the
     study says that train's count.
     """
-    own = folders(path)
+    own = walk.folders(folder)
     foreign, lacking = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
-    found = [
+    different = [
         f"{what} {', '.join(some[:5])}{', ...' if len(some) > 5 else ''}"
         for what, some in (("class folders that train/ lacks:", foreign), ("no folder for the classes", lacking))
         if some
     ]
-    if found and classes == "same":
+    if different and spec.classes == "same":
         raise DataError(
-            f"{path}: {'; '.join(found)}; every split must have the same classes. Mend the folders, or let those of "
-            "train/ count, and leave out what is foreign: data.classes: train"
+            f"{walk.root / folder}: {'; '.join(different)}; every split must have the same classes. Mend the folders, "
+            "or let those of train/ count, and leave out what is foreign: data.classes: train"
         )
-    return [f"{path.name}/: {'; '.join(found)}"] if found else []
+    return [f"{folder}/: {'; '.join(different)}"] if different else []
 
 
-def _split(path: Path, classes: tuple[str, ...]) -> tuple[Labelled, list[Path]]:
-    """The pictures of one split, and all files that were looked at."""
-    pictures, labels, seen = [], [], files(path, deep=False)
-    for k, name in enumerate(classes):
-        of_class = files(path / name) if (path / name).is_dir() else []
-        pictures_of_class = [file for file in of_class if file.suffix.lower() in ENDINGS]
-        pictures += pictures_of_class
-        labels += [k] * len(pictures_of_class)
-        seen += [file for file in of_class if file.suffix.lower() not in ENDINGS]
-    if not pictures:
-        raise DataError(f"{path}: no pictures in its class folders; known endings: {', '.join(sorted(ENDINGS))}")
-    return labelled(Pictures(pictures), np.array(labels), str(path)), seen
+def _split(walk: Walk, folder: str, classes: tuple[str, ...]) -> tuple[EntriesBuilder, list[File]]:
+    """The pictures of one split, and the files that are left out."""
+    pictures, left_out, there = EntriesBuilder(), walk.files(folder, deep=False), set(walk.folders(folder))
+    for label, name in enumerate(classes):
+        for file in walk.files(joined(folder, name)) if name in there else []:
+            if file.ending in ENDINGS:
+                pictures.add(walk.position(file.folder), file.name, label, size=file.size)
+            else:
+                left_out.append(file)
+    if not len(pictures):
+        raise DataError(
+            f"{walk.root / folder}: no pictures in its class folders; known endings: {', '.join(sorted(ENDINGS))}"
+        )
+    return pictures, left_out
 
 
-def _left_out(path: Path, seen: Iterable[Path]) -> tuple[str, ...]:
+def _left_out(name: str, files: Iterable[File]) -> tuple[str, ...]:
     """A note on files that were not read: other endings, or pictures that lie in no class folder."""
-    endings = Counter(file.suffix.lower() or "no ending" for file in seen)
+    endings = Counter(file.ending or "no ending" for file in files)
     if not endings:
         return ()
     named = ", ".join(f"{ending} ({count})" for ending, count in endings.most_common(8))
     more = ", ..." if len(endings) > 8 else ""
-    return (f"{path.name}: left out, being no pictures, or in no class folder: {named}{more}",)
+    return (f"{name}: left out, being no pictures, or in no class folder: {named}{more}",)

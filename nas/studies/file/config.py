@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 from pydantic import AfterValidator, Field
@@ -228,3 +229,8 @@ class StudyConfig:
     def strategy_name(self) -> str:
         """What the strategy's trials are called: its preset's file name, its `name:`, or what it uses."""
         return str(self.strategy.get("name", self.strategy["use"]))
+
+    @property
+    def run_folder(self) -> Path:
+        """Where the run lies, unless its user says otherwise."""
+        return Path(self.folder or Path("runs") / self.name)

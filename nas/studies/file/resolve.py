@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, final
 
+from nas.data import Listing
 from nas.data.transforms import AUGMENTATION
 from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
 from nas.documents.lookup import Lookup
@@ -30,7 +31,9 @@ from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
 from nas.studies.file.subject import subject_of
+from nas.studies.run.folder import RunFolder
 from nas.studies.run.prior import priors
+from nas.studies.run.results import PREPARE
 from nas.supernets import Cost
 from nas.tasks import Facts, Task
 from nas.training.optimiser_options import OPTIMIZER
@@ -61,6 +64,8 @@ class Resolved:
     rule: SupernetRule
     task: Task
     facts: Facts
+    listing: Listing | None
+    """Of the data, where it is a set of pictures."""
     prior: Sequence[Trial] = ()
 
     def check(self) -> None:
@@ -81,10 +86,12 @@ def resolve(
     *,
     finished: Collection[str] | None = None,
     trust: bool = False,
+    folder: Path | None = None,
 ) -> Resolved:
     """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
     files and of earlier runs, may be gone; None stands for a study that is not a run's own. With `trust`, the trials of
-    earlier runs may lie on hosts that their folders name.
+    earlier runs may lie on hosts that their folders name. `folder`: of the run, by default where the file says; what
+    was listed of its images need not be listed anew.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
@@ -111,7 +118,7 @@ def resolve(
     faults += wrong
     task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += [*wrong, *misstated(document, task)]
-    subject, wrong = subject_of(document, task)
+    subject, wrong = subject_of(document, task, None if config is None else _index(config, folder))
     faults += wrong
     # What a run was begun with is not questioned again: versions before this one let it begin.
     if finished is None:
@@ -147,8 +154,15 @@ def resolve(
         rule=rule,
         task=task,
         facts=subject.facts,
+        listing=subject.listing,
         prior=prior,
     )
+
+
+def _index(config: StudyConfig, folder: Path | None) -> Path | None:
+    """The listing of its images that a run was prepared with."""
+    run = RunFolder(folder or config.run_folder)
+    return run.index if run.done(PREPARE) else None
 
 
 def _told_once(faults: Sequence[Fault]) -> list[Fault]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
-from nas.data import DataSpec, inspect_data
+from nas.data import DataSpec, Listing, inspect_data, list_images
 from nas.documents.document import Document, attempt
 from nas.documents.mistakes import shown
 from nas.documents.text import KeyPath
@@ -23,31 +24,38 @@ class SearchedSpace:
     """The data's facts, and what follows from them: the space, its costs, and the limit if there is one."""
 
     facts: Facts
+    listing: Listing | None
+    """Of the data, where it is a set of pictures."""
     space: SearchSpace
     cost: Cost
     limit: Limit | None
 
 
-def subject_of(document: Document, task: Task | None) -> tuple[SearchedSpace | None, list[Fault]]:
-    """What the study is about, None where its data or space cannot be read; and what is wrong with any of it."""
+def subject_of(document: Document, task: Task | None, index: Path | None) -> tuple[SearchedSpace | None, list[Fault]]:
+    """What the study is about, None where its data or space cannot be read; and what is wrong with any of it. `index`:
+    a file with an earlier listing of its data, see `nas.data.list_images`.
+    """
     spec, _ = attempt(document, DataSpec, ("data",))  # its own faults are named where the whole study is read
-    facts, faults = _facts(document, spec)
+    facts, listing, faults = _facts(document, spec, index)
     space, wrong = _space(document, facts, task, None if spec is None else spec.image_size)
     faults += wrong
     if facts is None or space is None:
         return None, faults
     cost = cost_of(space)
     limit, wrong = _limit(document, cost)
-    return SearchedSpace(facts, space, cost, limit), [*faults, *wrong]
+    return SearchedSpace(facts, listing, space, cost, limit), [*faults, *wrong]
 
 
-def _facts(document: Document, spec: DataSpec | None) -> tuple[Facts | None, list[Fault]]:
+def _facts(
+    document: Document, spec: DataSpec | None, index: Path | None
+) -> tuple[Facts | None, Listing | None, list[Fault]]:
     if spec is None:
-        return None, []
+        return None, None, []
     try:
-        return inspect_data(spec), []
+        listing = list_images(spec, index)
+        return inspect_data(spec, listing), listing, []
     except DataError as refusal:
-        return None, [document.fault(("data",), str(refusal), "images that can be read")]
+        return None, None, [document.fault(("data",), str(refusal), "images that can be read")]
 
 
 def _space(

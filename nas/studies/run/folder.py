@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from nas.errors import RunError
 from nas.studies.run import seals
-from nas.studies.run.results import EXTRACT, STAGES, Stage, StageResult, Stamp
+from nas.studies.run.results import EXTRACT, PREPARE, STAGES, Stage, StageResult, Stamp
 from nas.studies.run.typed_json import parsed, plain, said
 from nas.system.files import EVERYBODY, first_link, open_lock, replace_file, replacing_folder
 
@@ -37,6 +37,8 @@ architecture.
 """
 TRIALS = "trials.sqlite"
 """The table of trials, unless the study names another one."""
+INDEX = "images.npz"
+"""What the stage `prepare` found where the images are, see `nas.data.index`."""
 OURS = ("study.yaml", "run.json", "prior.json", "lock", *(f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal")))
 """Files of a run's folder, beside the folders of its stages."""
 
@@ -60,6 +62,11 @@ class RunFolder:
     def prior_file(self) -> Path:
         """Trials of earlier runs that this one may learn from."""
         return self.path / "prior.json"
+
+    @property
+    def index(self) -> Path:
+        """The listing of the images that the run was prepared with, where they are a set of pictures."""
+        return self.path / PREPARE.name / INDEX
 
     def check_links(self) -> None:
         """Raises `RunError` for a link among what runs keep: what is read is this folder's, and nothing is written

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from nas.studies.run.examples import EXAMPLES
+from nas.studies.run.folder import INDEX
 from nas.studies.run.results import (
     BASE,
     EXPLORE,
@@ -39,7 +40,7 @@ assert tuple(RUN) == STAGES
 
 _MODELS = [f"{role}/{name}" for role in (WINNER, UNIFORM) for name in (saved.WEIGHTS, saved.RECIPE)]
 KEPT: Mapping[Stage[StageResult], Sequence[str]] = {
-    PREPARE: [],
+    PREPARE: [INDEX],
     BASE: [WEIGHTS],
     SUPERNET: [WEIGHTS, SELECTION, FACTORING],
     EXPLORE: [WEIGHTS, SELECTION, FACTORING, RELAXATION, EXAMPLES],

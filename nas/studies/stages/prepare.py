@@ -11,6 +11,7 @@ from nas.studies.stages.workshop import Workshop, describe_data
 def run(workshop: Workshop) -> PrepareResult:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     data = workshop.data
+    workshop.keep_listing()
     for stage in TRAINING:
         workshop.teacher_of(stage)  # what is wrong with it is said before anything trains
     with workshop.store() as store:

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from torch import nn
 
 from nas import quantities, training
-from nas.data import Data, load_data
+from nas.data import Data, index, load_data
 from nas.errors import RunError
 from nas.importance import Anew
 from nas.preprocessing import MODEL, Preprocessing
@@ -24,7 +24,7 @@ from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.studies.file.config import RetrainSpec
 from nas.studies.file.resolve import Resolved
-from nas.studies.run.folder import TRIALS, RunFolder
+from nas.studies.run.folder import TRIALS, RunFolder, write_bytes
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
 from nas.studies.run.results import (
@@ -52,6 +52,7 @@ from nas.training.objectives.gradual import Holder
 from nas.training.objectives.taught import Teacher
 from nas.training.teacher import taught, teacher
 
+OTHERWISE = "allowed: the same ones, at another place by --set data.path=..."
 CHECKPOINT = "training.safetensors"
 """What a stage that trains continues from, until it is done."""
 ORDERING = "importance.safetensors"
@@ -126,16 +127,33 @@ class Workshop:
             image_size=self.image_size,
             seed=self.config.seed,
             constants=self.constants,
+            listing=self.study.listing,
         )
         prepared, now = self.folder.result(PREPARE), describe_data(data)
         if prepared is not None and prepared.data != now:
             before, after = plain(prepared.data), plain(now)
             differ = [f"{key} {before[key]}, now {after[key]}" for key in after if before[key] != after[key]]
-            raise RunError(
-                f"{self.folder}: the run began with other images ({'; '.join(differ)}); allowed: the same ones, at "
-                "another place by --set data.path=..."
-            )
+            raise RunError(f"{self.folder}: the run began with other images ({'; '.join(differ)}); {OTHERWISE}")
+        if prepared is not None:
+            self._check_listing()
         return data
+
+    def keep_listing(self) -> None:
+        """Keeps what was listed of the images, for the stage that is prepared; see `RunFolder.index`."""
+        listing, path = self.study.listing, self.place(PREPARE) / self.folder.index.name
+        if listing is not None:
+            write_bytes(path, index.packed(listing))
+        else:
+            path.unlink(missing_ok=True)  # of a start that was killed, with other images
+
+    def _check_listing(self) -> None:
+        """Raises `RunError` where the pictures are others than those that the run was prepared with."""
+        now, path = self.study.listing, self.folder.index
+        if now is None or not path.is_file():  # runs of earlier versions have kept none
+            return
+        before = index.read(path)
+        if before.checksum != now.checksum:
+            raise RunError(f"{self.folder}: the run began with other images ({before.differences(now)}); {OTHERWISE}")
 
     @property
     def cost(self) -> Cost:
