@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from nas.errors import NasError
     from nas.searchspaces import Architecture, Limit, SearchSpace
     from nas.studies import Study
+    from nas.studies.measure.evaluate import evaluate
     from nas.supernets import Supernet, load
 
-__all__ = ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "load"]
+__all__ = ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
 __version__ = version("nas")
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "SearchSpace": "nas.searchspaces",
     "Study": "nas.studies",
     "Supernet": "nas.supernets",
+    "evaluate": "nas.studies.measure.evaluate",
     "load": "nas.supernets",
 }
 

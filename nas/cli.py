@@ -228,6 +228,65 @@ def tau(  # noqa: PLR0913  (one per option)
 
 
 @app.command()
+def evaluate(  # noqa: PLR0913  (one per option)
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A saved model's folder, a run's (its winner), or a name of timm's."),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="A folder of class folders, an .npz file, digits, a study's YAML file, or what stands there behind "
+            "data:, such as '{name: cifar10, path: DIR}' (default: a run's own).",
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(metavar="SPLIT", help="test, val or train; all of a data set that brings no splits.")
+    ] = "test",
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Weights of the model that timm has by this name.")
+    ] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="timm's own weights of that name.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Such as data.crop_pct=1 or model_args.img_size=64."),
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", help="Images at a time.")] = 256,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...; auto: a GPU if any.")] = "auto",
+    amp: Annotated[str | None, typer.Option(metavar="TYPE", help="bfloat16 or float16 (default: float32).")] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that decode pictures.")] = None,
+    predictions: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per image, as CSV.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Measure any model: accuracies, calibration, loss, MACs, parameters. Images are prepared as it wants them."""
+    from nas.studies.measure.evaluate import evaluate as evaluated
+    from nas.system.files import replace_file
+    from nas.system.terminal import Terminal
+
+    measured = evaluated(
+        model,
+        data,
+        split=split,
+        checkpoint=checkpoint,
+        pretrained=pretrained,
+        overrides=[*(settings or ()), *([] if workers is None else [f"data.workers={workers}"])],
+        batch=batch,
+        device=device,
+        amp=amp,
+        predictions=predictions is not None,
+        progress=True,
+        trust=trust,
+    )
+    if measured.predictions is not None:
+        _write_csv(measured.predictions, predictions)
+    if json is not None:
+        replace_file(json, measured.to_json().encode())
+    measured.show(Terminal())
+
+
+@app.command()
 def export(
     run: Run,
     optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],

@@ -19,6 +19,8 @@ SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version
 compare RUN... --csv=FILE --plot=FILE --trust
+evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
+--amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
 export RUN --optuna=URL --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --trust
 pareto RUN --csv=FILE --parquet=FILE --trials --trust

@@ -38,12 +38,18 @@ SIGNATURES = {
         " from_scratch: bool = False, workers: int = 1, address: str = local) -> RankTruth"
     ),
     "Study.running": "(self) -> pd.DataFrame",
+    "evaluate": (
+        "(model: str | Path | nn.Module, data: DataLike | None = None, *, split: str = test,"
+        " checkpoint: str | Path | None = None, pretrained: bool = False,"
+        " overrides: Sequence[str] | Mapping[str, str] = (), batch: int = 256, device: str = auto,"
+        " amp: str | None = None, predictions: bool = False, progress: bool = False, trust: bool = False) -> Measured"
+    ),
     "load": "(folder: str | Path) -> nn.Module",
 }
 
 
 def test_names() -> None:
-    assert nas.__all__ == ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "load"]
+    assert nas.__all__ == ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
     assert dir(nas) == sorted([*nas.__all__, "__version__"])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nas import seeds, tasks
 from nas.data import constants as prepared_by
 from nas.data.held import HeldSplit
-from nas.data.holding import SplitImages, hold, sample
+from nas.data.holding import Held, SplitImages, hold, sample
 from nas.data.listing import Listing
 from nas.data.loader import Decoder, Loader, suitable_workers
 from nas.data.reading import read
@@ -16,7 +18,7 @@ from nas.data.set_aside import ImageIndices, set_aside
 from nas.data.skipped import Skipped
 from nas.data.source import Labelled, Source
 from nas.data.spec import DataSpec
-from nas.data.split import Data, Split
+from nas.data.split import Data, NamedSplit, Split
 from nas.data.streamed import StreamedSplit
 from nas.errors import DataError
 from nas.preprocessing import Preprocessing
@@ -24,6 +26,8 @@ from nas.tasks import Facts, Task
 
 TEST_SHARE, TEST_SEED = 0.2, 0
 """A data set without a test split gets the same one in every study: it must never depend on the study's seed."""
+ALL = "all"
+"""The split that is the whole of a data set that brings none."""
 SHOWN = 8  # names of classes in a note
 
 
@@ -57,19 +61,98 @@ def load_data(
     `DataError` when the data set is missing, damaged, or too small for its splits; all pictures that cannot be read
     are named at once.
     """
-    task = task or tasks.find(tasks.DEFAULT)()
     source = read(spec, listing)
+    loaded = _load(source, spec, None, task, image_size, seed, constants)
+    splits = loaded.splits
+    return Data(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        class_names=source.classes,
+        channels=source.train.images.channels,
+        image_size=image_size,
+        name=source.name,
+        task=loaded.task,
+        preprocessing=loaded.preprocessing,
+        notes=loaded.notes,
+    )
+
+
+def load_split(
+    spec: DataSpec,
+    split: str,
+    *,
+    task: Task | None = None,
+    image_size: int,
+    seed: int,
+    constants: Preprocessing | None,
+) -> NamedSplit:
+    """One split as `load_data` gives it, and nothing of the others is decoded, unless their statistics are needed.
+    "all" is the whole of a data set that brings no splits.
+
+    `DataError` as from `load_data`.
+    """
+    # Without constants, images are normalised by the statistics of the training split.
+    only = None if constants is None and split != ALL else split
+    source = read(spec)
+    loaded = _load(source, spec, only, task, image_size, seed, constants)
+    of = loaded.parts[split]
+    notes = loaded.notes
+    if split == "test" and source.test is None:
+        notes = (*notes, f"{source.name} brings no test split: {len(of.indices)} of its {len(source.train.labels)} "
+                 f"images were set aside, the same ones for every study")  # fmt: skip
+    kept = loaded.held.parts[split].indices
+    unreadable = {of.of.images.name(int(index)) for index in of.indices[of.indices != kept]}
+
+    def names() -> list[str | None]:
+        every = (of.of.images.name(int(index)) for index in of.indices)
+        return [None if name in unreadable or name in loaded.skipped else name for name in every]
+
+    return NamedSplit(
+        split=loaded.splits[split],
+        names=names,
+        class_names=source.classes,
+        channels=source.train.images.channels,
+        name=source.name,
+        task=loaded.task,
+        notes=notes,
+    )
+
+
+class _Loaded(NamedTuple):
+    """Which images of a data set are its splits, and what became of these."""
+
+    parts: dict[str, SplitImages]
+    held: Held
+    splits: dict[str, Split]
+    preprocessing: Preprocessing
+    task: Task
+    notes: tuple[str, ...]
+    skipped: Skipped
+
+
+def _load(
+    source: Source,
+    spec: DataSpec,
+    only: str | None,
+    task: Task | None,
+    image_size: int,
+    seed: int,
+    constants: Preprocessing | None,
+) -> _Loaded:
+    """The three splits, or one."""
+    task = task or tasks.find(tasks.DEFAULT)()
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
-    parts = _divide(source, spec, seed)
+    parts = _divide(source, spec, seed, only)
     resizing = prepared_by.resizing(spec, constants, image_size)
     held = hold(parts, spec, resizing)
-    train = parts["train"]
+    statistics_of = "train" if "train" in parts else ALL
     preprocessing = prepared_by.preprocessing(
         spec,
         constants,
-        train.of.images.channels,
-        lambda: held.images["train"] if "train" in held.images else sample(train, resizing),
+        source.train.images.channels,
+        lambda: held.images[statistics_of] if statistics_of in held.images else sample(parts[statistics_of], resizing),
     )
     decoder = Decoder({name: part.of.images for name, part in parts.items()}, image_size, preprocessing)
     loader = Loader(decoder, suitable_workers() if spec.workers is None else spec.workers)
@@ -82,28 +165,33 @@ def load_data(
             return HeldSplit(held.images[name], targets, preprocessing)
         return StreamedSplit(name, part.indices, targets, loader, spec.on_error, skipped)
 
-    return Data(
-        train=split("train"),
-        validation=split("validation"),
-        test=split("test"),
-        class_names=source.classes,
-        channels=source.train.images.channels,
-        image_size=image_size,
-        name=source.name,
-        task=task,
-        preprocessing=preprocessing,
-        notes=(*notes, *held.notes, *notes_on_repeated(held.images)),
-    )
+    notes = [*notes, *held.notes, *notes_on_repeated(held.images)]
+    splits = {name: split(name) for name in parts}
+    return _Loaded(parts, held, splits, preprocessing, task, tuple(notes), skipped)
 
 
-def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, SplitImages]:
-    """The three splits: those that the data set brings, and those that are carved from its training images."""
+def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict[str, SplitImages]:
+    """The three splits, or one: those that the data set brings, and those that are carved from its training images."""
     labels = source.train.labels
     train: ImageIndices = np.arange(len(labels))
     carved: dict[str, ImageIndices] = {}
+
+    def own(split: Labelled | None, name: str) -> SplitImages:
+        return (
+            SplitImages(source.train, carved[name])
+            if split is None
+            else SplitImages(split, np.arange(len(split.labels)))
+        )
+
+    if only == ALL:
+        if len(source.splits) > 1:
+            raise DataError(f"split: found all, but {source.name} brings {', '.join(source.splits)}; name one of them")
+        return {ALL: SplitImages(source.train, train)}
     # The test split goes first, and by a seed of its own, so that it is the same whatever a study asks after it.
     if source.test is None:
         train, carved["test"] = set_aside(labels, train, round(TEST_SHARE * len(train)), TEST_SEED, "test split")
+    if only == "test":
+        return {"test": own(source.test, "test")}
     # Then the study's draw of training images, and of these the search-validation split.
     draw = seeds.derive(seed, seeds.SPLITTING)
     if spec.train_images is not None and spec.train_images != len(train):
@@ -114,19 +202,12 @@ def _divide(source: Source, spec: DataSpec, seed: int) -> dict[str, SplitImages]
         train, carved["validation"] = set_aside(
             labels, train, round(spec.validation * len(train)), draw, f"data.validation = {spec.validation:g}"
         )
-
-    def own(split: Labelled | None, name: str) -> SplitImages:
-        return (
-            SplitImages(source.train, carved[name])
-            if split is None
-            else SplitImages(split, np.arange(len(split.labels)))
-        )
-
-    return {
+    parts = {
         "train": SplitImages(source.train, train),
         "validation": own(source.validation, "validation"),
         "test": own(source.test, "test"),
     }
+    return parts if only is None else {only: parts[only]}
 
 
 def _check(source: Source) -> list[str]:

@@ -22,6 +22,10 @@ class Skipped:
         """One or several of them, seen for the first time or again."""
         self._reasons |= reasons
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the picture of this name is one of them."""
+        return name in self._reasons
+
     def tell(self) -> None:
         """Prints how many there are, if more than were told before."""
         if len(self._reasons) > self._told:

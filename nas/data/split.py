@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, final
 
@@ -152,3 +152,20 @@ class Data:
     def without_test(self) -> Data:
         """The same data with an empty test split, for whoever must not look at it."""
         return replace(self, test=self.test.between(0, 0))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class NamedSplit:
+    """One split of a data set by itself. `names` gives what each image is called: its file, or where it is in one; None
+    for one that could not be read, in whose place the next one stands. Of a split that is not held this is known when
+    it was looked at.
+    """
+
+    split: Split
+    names: Callable[[], list[str | None]]
+    class_names: tuple[str, ...]
+    channels: int
+    name: str
+    task: Task
+    notes: tuple[str, ...] = ()

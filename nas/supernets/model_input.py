@@ -65,7 +65,12 @@ class ModelInput:
 def of_pretrained(model: nn.Module) -> Preprocessing:
     """By which timm's pretrained weights of `model` want their pictures prepared. Raises `CheckpointError`."""
     timm_model: Any = model
-    return _preprocessing(timm_model.pretrained_cfg, "timm's pretrained_cfg: found '", MODEL)
+    return of_config(timm_model.pretrained_cfg)
+
+
+def of_config(config: Mapping[str, Any]) -> Preprocessing:
+    """What a `pretrained_cfg` says. Raises `CheckpointError` where it says less, or what nobody can follow."""
+    return _preprocessing(config, "timm's pretrained_cfg: found '", MODEL)
 
 
 def beside(checkpoint: Path) -> Preprocessing | None:
@@ -73,17 +78,25 @@ def beside(checkpoint: Path) -> Preprocessing | None:
 
     Raises `CheckpointError` for one that is damaged.
     """
-    path = checkpoint.parent / CONFIG
+    config = read_config(checkpoint.parent).get("pretrained_cfg")
+    if not isinstance(config, Mapping) or not {"mean", "std"} <= config.keys():
+        return None  # another program's, which says nothing of pictures
+    return _preprocessing(config, f"{checkpoint.parent / CONFIG}: found 'pretrained_cfg", MODEL)
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """The configuration that timm writes beside weights, empty where there is none, or none of timm's.
+
+    Raises `CheckpointError` for one that is damaged.
+    """
+    path = folder / CONFIG
     if not path.is_file():
-        return None
+        return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as wrong:
         raise CheckpointError(f"{path}: damaged ({wrong}); mend it, or take it away") from wrong
-    config = content.get("pretrained_cfg") if isinstance(content, dict) else None
-    if not isinstance(config, Mapping) or not {"mean", "std"} <= config.keys():
-        return None  # another program's, which says nothing of pictures
-    return _preprocessing(config, f"{path}: found 'pretrained_cfg", MODEL)
+    return content if isinstance(content, dict) else {}
 
 
 def _preprocessing(config: Mapping[str, Any], where: str, source: str) -> Preprocessing:

@@ -147,7 +147,7 @@ class Task(ABC):
         raise TaskError(f"{type(self).__name__}: a teacher of this task decides nothing; allowed: answers: soft")
 
     @abstractmethod
-    def predictions(self, outputs: Outputs, classes: Sequence[str]) -> list[dict[str, Any]]:
+    def predictions(self, outputs: Outputs, targets: Targets, classes: Sequence[str]) -> list[dict[str, Any]]:
         """What a file of predictions holds of each input: columns by name, plain numbers and text."""
 
     @abstractmethod

@@ -106,12 +106,19 @@ class Classification(Task):
         return outputs.argmax(1)
 
     @override
-    def predictions(self, outputs: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
-        """The class of each image, and how probable it is."""
+    def predictions(self, outputs: Tensor, targets: Targets, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """The class of each image, the one that the model names, how probable it holds it, and whether it is right."""
+        assert not isinstance(targets, Mapping)
         best = outputs.float().softmax(1).max(1)
+        every = zip(targets.tolist(), best.indices.tolist(), best.values.tolist(), strict=True)
         return [
-            {"class": classes[at], "probability": share}
-            for share, at in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            {
+                "label": classes[label],
+                "prediction": classes[named],
+                "probability": share,
+                "correct": label == named,
+            }
+            for label, named, share in every
         ]
 
     @override

@@ -153,7 +153,7 @@ class TaskSuite:
 
     def test_predictions_are_one_plain_row_per_input(self, task: Task) -> None:
         """All with the same columns."""
-        rows = task.predictions(outputs_of(network(task), batch(task).inputs), CLASSES)
+        rows = task.predictions(outputs_of(network(task), batch(task).inputs), batch(task).targets, CLASSES)
         assert len(rows) == INPUTS
         assert json.loads(json.dumps(rows)) == rows
         assert len({tuple(row) for row in rows}) == 1

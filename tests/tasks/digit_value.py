@@ -70,7 +70,7 @@ class DigitValue(Task):
         return outputs.detach()
 
     @override
-    def predictions(self, outputs: Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
+    def predictions(self, outputs: Tensor, targets: Targets, classes: Sequence[str]) -> list[dict[str, Any]]:
         return [{"value": value} for value in outputs[:, 0].tolist()]
 
     @override

@@ -60,7 +60,8 @@ def test_metrics_by_hand() -> None:
 
 
 def test_predictions_name_the_class() -> None:
-    assert TASK.predictions(P[1:], ("cat", "dog")) == [{"class": "cat", "probability": pytest.approx(0.9)}]
+    (row,) = TASK.predictions(P[1:], TARGETS[1:], ("cat", "dog"))
+    assert row == {"label": "dog", "prediction": "cat", "probability": pytest.approx(0.9), "correct": False}
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8])

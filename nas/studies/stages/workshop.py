@@ -76,7 +76,7 @@ class Workshop:
         self.show = show
         self.activity = Activity()
         self.lease: Lease | None = None
-        self.device = _device(study.config.device)
+        self.device = device_called(study.config.device)
 
     @property
     def space(self) -> SearchSpace:
@@ -286,7 +286,8 @@ def refresh(module: nn.Module) -> None:
         module.refresh()
 
 
-def _device(name: str) -> torch.device:
+def device_called(name: str) -> torch.device:
+    """cpu, cuda, cuda:1 ...; "auto" is a GPU where there is one. Raises `RunError` where there is none."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():

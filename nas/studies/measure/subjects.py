@@ -1,0 +1,224 @@
+"""Which model is measured: one that this program saved, the winner of a run, one that timm saved, one of timm's by its
+name, or a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from nas import tasks
+from nas.data import NamedSplit
+from nas.documents.document import Document, read
+from nas.errors import CheckpointError, ModelError
+from nas.preprocessing import Preprocessing
+from nas.studies.run.record import Record
+from nas.studies.run.results import RETRAIN
+from nas.studies.run.rows import RETRAINED, WINNER
+from nas.supernets import build, load, model_input, read_blueprint
+from nas.supernets.checkpoint import load_all_weights
+from nas.supernets.families import family_of
+from nas.supernets.model_input import ModelInput
+from nas.supernets.saved import RECIPE
+from nas.tasks import Task
+
+TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+"""How timm calls the weights that it saves beside its config.json."""
+STUDY = "study.yaml"
+"""What makes a folder a run's."""
+USUAL_SIZE = 224
+
+
+@final
+@dataclass(frozen=True)
+class Weights:
+    """Of a model that is called by its name: a file, or timm's own."""
+
+    checkpoint: Path | None = None
+    pretrained: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model that is to be measured.
+
+    title       what reports call it
+    size        side in pixels of the images that it takes
+    constants   by which its images are prepared; None where nobody knows
+    model       the model for a split; raises `ModelError` where its channels or classes are others
+    notes       what a user should know of the model on a split
+    task        what it is for
+    """
+
+    title: str
+    size: int
+    constants: Preprocessing | None
+    model: Callable[[NamedSplit], nn.Module]
+    notes: Callable[[NamedSplit], list[str]] = lambda _: []
+    task: Task = field(default_factory=lambda: tasks.find(tasks.DEFAULT)())
+
+
+def study_of(model: str | Path | nn.Module, *, trust: bool = False) -> Document | None:
+    """The study of a run, whose data are its winner's own; None where the model is no run. Raises `RunError` for a run
+    that is damaged.
+    """
+    if isinstance(model, nn.Module) or not (Path(model) / STUDY).is_file():
+        return None
+    return read(Record.open(model, trust=trust).folder.study_file)
+
+
+def subject_of(
+    model: str | Path | nn.Module, weights: Weights, model_args: Mapping[str, Any], size: int | None
+) -> Subject:
+    """What a user calls a model. Raises `ModelError`, `CheckpointError` or `RunError` where there is none."""
+    if isinstance(model, nn.Module):
+        return _built(model, size)
+    folder = Path(model)
+    if not folder.exists():
+        return _named(str(model), weights, model_args, size)
+    if weights != Weights():
+        raise ModelError(f"{folder}: exists; --checkpoint and --pretrained go with timm's name of a model")
+    if (folder / STUDY).is_file():
+        return _winner(folder)
+    if (folder / RECIPE).is_file():
+        return _saved(folder)
+    name = model_input.read_config(folder).get("architecture")
+    files = [folder / file for file in TIMM_FILES if (folder / file).is_file()]
+    if isinstance(name, str) and files:
+        return _named(name, Weights(files[0]), model_args, size)
+    raise ModelError(
+        f"{folder}: no model here; allowed: a folder that nas extract wrote ({RECIPE}), a run's ({STUDY}), one that "
+        f"timm wrote (config.json, {TIMM_FILES[0]}), or timm's name of a model"
+    )
+
+
+def _built(module: nn.Module, size: int | None) -> Subject:
+    """A module that is there. `size`: of its images, where the module does not say."""
+    timm_model: Any = module
+    config = getattr(timm_model, "pretrained_cfg", None) or {}
+    title = type(module).__name__
+
+    def checked(split: NamedSplit) -> nn.Module:
+        _check_classes(title, getattr(timm_model, "num_classes", None), split)
+        return module
+
+    constants = model_input.of_config(config) if {"mean", "std"} <= config.keys() else None
+    return Subject(title=title, size=size or _input_size(config), constants=constants, model=checked)
+
+
+def _saved(folder: Path) -> Subject:
+    """A folder that `nas extract` or a run wrote. Raises `CheckpointError` for one that is damaged."""
+    about, model = read_blueprint(folder).about, load(folder).float()
+    timm_model: Any = model
+    known, names = about.get("input"), about.get("classes")
+    of = ModelInput.of_json(known, folder / RECIPE) if isinstance(known, Mapping) else None
+
+    def checked(split: NamedSplit) -> nn.Module:
+        _check_classes(str(folder), timm_model.num_classes, split)
+        if of is not None and of.channels != split.channels:
+            raise ModelError(f"{folder}: found a model for {of.channels} channels; {split.name} has {split.channels}")
+        return model
+
+    def notes(split: NamedSplit) -> list[str]:
+        if not isinstance(names, list) or names == list(split.class_names):
+            return []
+        own, other = next(pair for pair in zip(names, split.class_names, strict=False) if pair[0] != pair[1])
+        return [f"a class is called {own} by the model and {other} by {split.name}: they are compared by position"]
+
+    size = of.size if of else family_of(model).image_size(model)[0]
+    constants = of.preprocessing if of else None
+    return Subject(title=str(folder), size=size, constants=constants, model=checked, notes=notes)
+
+
+def _winner(run: Path) -> Subject:
+    """The winner of a run as it was retrained. Raises `RunError` where it is not finished, or
+    was changed since.
+    """
+    record = Record.open(run)
+    record.folder.need(RETRAIN)
+    record.folder.verify(RETRAIN)
+    return replace(
+        _saved(run / RETRAIN.name / WINNER),
+        title=f"{record.name}: {WINNER}{RETRAINED}",
+        task=record.task,
+    )
+
+
+def _named(name: str, weights: Weights, model_args: Mapping[str, Any], size: int | None) -> Subject:
+    """One of timm's models, with weights of timm's or from a file. Raises `ModelError` without weights, or for what
+    there is not, `CheckpointError` for a damaged configuration beside them.
+    """
+    config = _config_of(name)
+    if weights.pretrained == (weights.checkpoint is not None):
+        found = "both" if weights.pretrained else "neither"
+        raise ModelError(f"{name}: found {found} of --checkpoint FILE and --pretrained; timm's model needs one")
+    constants, args, notes = None, dict(model_args), []
+    if weights.checkpoint is not None:
+        beside = model_input.read_config(weights.checkpoint.parent)
+        constants = model_input.beside(weights.checkpoint)
+        config = {**config, **(beside.get("pretrained_cfg") or {})} if constants else config
+        args = {**(beside.get("model_args") or {}), **model_args}
+    if constants is None and {"mean", "std"} <= config.keys():
+        constants = model_input.of_config(config)
+        if weights.checkpoint is not None:
+            notes.append(
+                "no config.json with a pretrained_cfg beside the checkpoint: images are prepared as timm's own weights "
+                f"of {name} want them"
+            )
+    usual = _input_size(config)
+    size = size or _side(args.get("img_size")) or usual
+    if "img_size" in args or (config.get("fixed_input_size") and size != usual):  # others take images of any size
+        args["img_size"] = size
+
+    def fitting(split: NamedSplit) -> nn.Module:
+        if weights.pretrained:
+            _check_classes(name, config.get("num_classes"), split)
+        model_args = {**args, "in_chans": split.channels, "num_classes": len(split.class_names)}
+        model = build(name, model_args, pretrained=weights.pretrained)
+        if weights.checkpoint is not None:
+            try:
+                load_all_weights(model, weights.checkpoint)
+            except CheckpointError as fault:
+                about = f"{split.name} has {len(split.class_names)} classes and {split.channels} channels"
+                raise CheckpointError(f"{fault}; {about}, and images are of {size} pixels") from fault
+        return model
+
+    title = f"{name} ({weights.checkpoint or 'pretrained'})"
+    return Subject(title=title, size=size, constants=constants, model=fitting, notes=lambda _: notes)
+
+
+def _config_of(name: str) -> Mapping[str, Any]:
+    """What timm knows of its weights of that name. Raises `ModelError` where it does not know the name."""
+    try:
+        config = get_pretrained_cfg(name)
+    except RuntimeError as unknown:
+        raise ModelError(f"{name}: {unknown}") from unknown
+    return {} if config is None else dict(vars(config))
+
+
+def _input_size(config: Mapping[str, Any]) -> int:
+    return _side(list(config.get("input_size") or (USUAL_SIZE,))[-2:]) or USUAL_SIZE
+
+
+def _side(size: Any) -> int | None:
+    """Of a square that is given by one number or by two. Raises `ModelError` for what is none."""
+    sides = set(size) if isinstance(size, list | tuple) else {size}
+    side = sides.pop()
+    if sides or not isinstance(side, int | None):
+        raise ModelError(f"model_args.img_size: found {size}; allowed: pixels of a square")
+    return side
+
+
+def _check_classes(title: str, classes: int | None, split: NamedSplit) -> None:
+    """Raises `ModelError` for data of other classes."""
+    if classes is not None and classes != len(split.class_names):
+        raise ModelError(
+            f"{title}: found a model of {classes} classes; {split.name} has {len(split.class_names)}; allowed: data of "
+            "as many classes, in the model's order"
+        )
