@@ -38,6 +38,7 @@ def study(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
     """Studies, shown; every fourth is run."""
     (folder / "searchspaces").symlink_to(ROOT / "searchspaces")
     (folder / "strategies").symlink_to(ROOT / "strategies")
+    shutil.copy(examples.folder / "digits.npz", folder / "fashion_mnist.npz")  # which those of the project name
     original = rng.choice((valid(rng), examples.resolved, rng.choice(examples.studies)))
     write(rng, folder / "study.yaml", mutate.document(rng, original, examples.known))
     shown = Command(words=("show", "study.yaml"))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -141,4 +143,6 @@ def _write(folder: Path) -> int:
     run = folder / "run"
     code = _run(run, _STUDIES["run"])
     (folder / "weights.safetensors").write_bytes((run / "base" / "weights.safetensors").read_bytes())
-    return code or cli.main(["extract", str(run), "--to", str(folder / "model")])
+    with redirect_stdout(io.StringIO()):
+        code = code or cli.main(["tau", str(run), "--architectures", "3", "--epochs", "1"])
+        return code or cli.main(["extract", str(run), "--to", str(folder / "model")])
