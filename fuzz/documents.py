@@ -63,6 +63,7 @@ READING = (
     *(("extract", "run", "--to", "model"), ("extract", "run", "--to", "model", "--trial", "0")),
     *(("export", "run", "--optuna", "sqlite:///optuna.db"), ("load", "run/retrain/winner")),
     *(("show", "run", "--set", "latency.batches=[2]"), ("load", "run/extract/uniform")),
+    *(("evaluate", "run", "--predictions", "p.csv", "--json", "m.json"), ("evaluate", "run", "--split", "val")),
 )
 """Commands on the folder `run` that train nothing."""
 

@@ -30,7 +30,7 @@ objectives; stopped while its supernet trained."""
 
 @dataclass(frozen=True)
 class Examples:
-    """The folder of examples: runs, `model`, `digits.npz`, `pictures`, `weights.safetensors`; and the documents."""
+    """The folder of examples: runs, a model, `digits.npz`, `pictures`, `weights.safetensors`; and the documents."""
 
     folder: Path
     spaces: tuple[Any, ...]
@@ -40,9 +40,19 @@ class Examples:
     known: Mapping[str, list[Any]]
     """Key -> values that it may have, somewhere."""
 
+    @property
+    def model(self) -> Path:
+        """The folder of a saved model, made when it is first asked for."""
+        path = self.folder / "model"
+        if not path.exists():
+            _in_child(lambda: _silent("extract", self.folder / "run", "--to", path))
+        return path
+
     def run(self, name: str) -> Path:
         """The folder of a run of `RUNS`, made when it is first asked for."""
         path = self.folder / name
+        if name == "run" and not (path / "tau").exists():
+            _in_child(lambda: _silent("tau", path, "--architectures", "3", "--epochs", "1"))
         if not path.exists():
             partial = self.folder / "partial"
             _in_child(lambda: _run(partial, _STUDIES[name]), stopped=partial if name == "stopped" else None)
@@ -65,7 +75,7 @@ _STUDIES: dict[str, dict[str, Any]] = {
 def make(folder: Path) -> Examples:
     """Makes what is not there yet, in a child: a process that has computed is not to be forked."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "model").exists():
+    if not (folder / "run").exists():
         _in_child(lambda: _write(folder))
     resolved = _document(folder / "run" / "study.yaml")
     spaces, studies, presets = (_documents(name) for name in ("searchspaces", "studies", "strategies"))
@@ -124,9 +134,14 @@ def _run(folder: Path, study: dict[str, Any]) -> int:
     return cli.main(["run", str(path), "--folder", str(folder), "--quiet"])
 
 
-def _write(folder: Path) -> int:
+def _silent(*words: str | Path) -> int:
     from nas import cli
 
+    with redirect_stdout(io.StringIO()):
+        return cli.main([str(word) for word in words])
+
+
+def _write(folder: Path) -> int:
     rng = np.random.default_rng(0)
     labels = np.arange(24) % 3
     images = {split: rng.integers(0, 256, (24, 8, 8), dtype=np.uint8) for split in ("train", "test")}
@@ -143,6 +158,4 @@ def _write(folder: Path) -> int:
     run = folder / "run"
     code = _run(run, _STUDIES["run"])
     (folder / "weights.safetensors").write_bytes((run / "base" / "weights.safetensors").read_bytes())
-    with redirect_stdout(io.StringIO()):
-        code = code or cli.main(["tau", str(run), "--architectures", "3", "--epochs", "1"])
-        return code or cli.main(["extract", str(run), "--to", str(folder / "model")])
+    return code

@@ -134,8 +134,8 @@ def _cell(rng: Random, old: Any) -> Any:
 
 def model_folder(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
     """Models that `nas extract` has written, with a file changed; of most, the checksum is right again."""
-    shutil.copytree(examples.folder / "model", folder / "model")
+    shutil.copytree(examples.model, folder / "model")
     _damage(rng, folder / "model", examples)
     if rng.random() < 0.7:
         unsealed(folder)
-    return [Command(words=("load", "model"))]
+    return [Command(words=words) for words in (("load", "model"), ("evaluate", "model", "--data", "digits"))]

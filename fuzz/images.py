@@ -36,7 +36,7 @@ def archive(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
             arrays[rng.choice(("val_images", "x", "../../outside/x", "train_images"))] = arrays.pop(name)
         with suppress(ValueError, OSError):
             np.savez(path, **arrays)  # type: ignore[arg-type]
-    return [_with_data(folder, {"path": "data.npz"})]
+    return _commands(rng, folder, examples, "data.npz")
 
 
 def _array(rng: Random, array: Any) -> Any:
@@ -87,10 +87,15 @@ def _npy(array: Any) -> bytes:
     return stream.getvalue()
 
 
-def _with_data(folder: Path, data: dict[str, Any]) -> Command:
-    study = {**UNTRAINED, "data": {**data, "validation": 0.4}}
+def _commands(rng: Random, folder: Path, examples: Examples, data: str) -> Sequence[Command]:
+    """A study of the images, or a model that is measured on them."""
+    if rng.random() < 0.3:
+        shutil.copytree(examples.model, folder / "model")
+        split = rng.choice(("test", "train", "all"))
+        return [Command(words=("evaluate", "model", "--data", data, "--split", split, "--predictions", "p.csv"))]
+    study = {**UNTRAINED, "data": {"path": data, "validation": 0.4}}
     (folder / "study.yaml").write_text(mutate.yaml(study), encoding="utf-8")
-    return Command(words=("run", "study.yaml", "--folder", "run", "--quiet"))
+    return [Command(words=("run", "study.yaml", "--folder", "run", "--quiet"))]
 
 
 def pictures(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]:
@@ -98,7 +103,7 @@ def pictures(rng: Random, folder: Path, examples: Examples) -> Sequence[Command]
     shutil.copytree(examples.folder / "pictures", folder / "data")
     for _ in range(rng.choice((1, 1, 2, 3))):
         _picture(rng, folder / "data")
-    return [_with_data(folder, {"path": "data"})]
+    return _commands(rng, folder, examples, "data")
 
 
 def _picture(rng: Random, folder: Path) -> None:

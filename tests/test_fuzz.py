@@ -138,7 +138,7 @@ def test_checksums_are_dropped_and_what_is_endless_is_not_read(tmp_path: Path) -
 
 def test_some_inputs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fuzz", "--seed", "1", "--inputs", "8", "--folder", str(tmp_path)]
-    command += ["--kinds", "space", "setting", "model"]
+    command += ["--kinds", "space", "setting"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"(\d+) commands", done.stdout)[1]) >= 8  # type: ignore[index]
