@@ -17,7 +17,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from fuzz import mutate
-from fuzz.variants import METHODS, STUDY
+from fuzz.variants import METHODS, STUDY, UNTRAINED
 from nas.documents.fields import hints, is_options, readings
 from nas.documents.markers import Plugged
 from nas.studies.file.config import StudyConfig
@@ -69,6 +69,7 @@ _STUDIES: dict[str, dict[str, Any]] = {
         "objectives": {"accuracy": "max", "macs": "min"},
     },
     "stopped": {**STUDY, "supernet": {"epochs": 10_000}},
+    "own": {**UNTRAINED, "data": {"path": "digits.npz", "validation": 0.3}},
 }
 
 

@@ -90,7 +90,7 @@ def _npy(array: Any) -> bytes:
 def _commands(rng: Random, folder: Path, examples: Examples, data: str) -> Sequence[Command]:
     """A study of the images, or a model that is measured on them."""
     if rng.random() < 0.3:
-        shutil.copytree(examples.model, folder / "model")
+        shutil.copytree(examples.run("own") / "extract" / "winner", folder / "model")
         split = rng.choice(("test", "train", "all"))
         return [Command(words=("evaluate", "model", "--data", data, "--split", split, "--predictions", "p.csv"))]
     study = {**UNTRAINED, "data": {"path": data, "validation": 0.4}}

@@ -1,7 +1,7 @@
 """The command line. What each command needs is imported when it runs, so that `nas --help` answers at once.
 
-Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 75 Ray's head is gone, so that the same
-command is to be run again; 130 Ctrl-C; 143 SIGTERM; 1 a fault of ours, with its traceback.
+Exit codes: 0 done; 2 a fault that the user can mend, said in a line or two; 75 a Ray cluster is gone in the midst of
+work, so that the same command is to be run again; 130 Ctrl-C; 143 SIGTERM; 1 a fault of ours, with its traceback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 
 import typer
 
-from nas.errors import NasError, RunError
+from nas.errors import ClusterLostError, NasError, RunError
 from nas.passwords import hidden_url
 from nas.system.memory import memory_for
 from nas.system.processes import leave
@@ -333,6 +333,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _stoppable(), memory_for("go on"):
             return int(app(words or ["--help"], standalone_mode=False) or 0)
+    except ClusterLostError as fault:
+        from nas.system.head import LOST
+
+        return _fail(str(fault), LOST)
     except NasError as fault:
         return _fail(str(fault))
     except BrokenPipeError:
@@ -348,11 +352,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{fault.format_message()} See: nas --help")
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = 2) -> int:
     from nas.system.terminal import literally
 
     typer.echo(f"error: {literally(message)}", err=True)
-    return 2
+    return code
 
 
 def _again(*otherwise: str) -> str:

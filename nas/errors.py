@@ -75,6 +75,10 @@ class ClusterError(NasError):
     """A Ray cluster that is not installed, does not answer, or has no room for what is asked of it."""
 
 
+class ClusterLostError(ClusterError):
+    """A Ray cluster that is gone in the midst of work; the same command, run again, goes on."""
+
+
 class StoreError(NasError):
     """A table of trials that cannot be opened, read or written."""
 

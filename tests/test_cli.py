@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from nas import cli
 from nas.documents.document import read
+from nas.errors import ClusterLostError
 from nas.supernets import load
 
 ROOT = Path(__file__).parents[1]
@@ -116,6 +117,17 @@ def test_show_tells_of_a_study_how_much_fits_its_limit(capsys: pytest.CaptureFix
 def test_show_refuses_other_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "preset.yaml").write_text("use: uniform\n")
     assert "found the keys use; allowed: a search space" in said(capsys, "show", tmp_path / "preset.yaml", code=2)
+
+
+def test_a_lost_cluster_has_an_exit_code_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise ClusterLostError("ray: gone")
+
+    monkeypatch.setattr("nas.studies.run.record.Record.open", lost)
+    assert cli.main(["report", "run"]) == 75
+    assert capsys.readouterr().err == "error: ray: gone\n"
 
 
 def test_pareto_prints_and_writes_the_front(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from nas.supernets.families import family_of
 from nas.supernets.model_input import ModelInput
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut
-from nas.supernets.timm_models import build
+from nas.supernets.timm_models import build, require_weights
 from nas.system.files import replace_file, replacing
 
 FORMAT = 1
@@ -84,6 +84,7 @@ def load(folder: str | Path) -> nn.Module:
     weights = folder / WEIGHTS
     if _checksum(weights) != checksum:
         raise CheckpointError(f"{weights}: not the weights that {RECIPE} describes (checksum); extract the model again")
+    require_weights(blueprint.model, blueprint.model_args, weights)
     model = _skeleton(blueprint, folder)
     try:
         tensors = load_file(weights)
@@ -128,6 +129,12 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     """A module of the right classes and shapes, its values yet to be loaded."""
     model = build(blueprint.model, blueprint.model_args)
     family = family_of(model)
+    images, sides = blueprint.about.get("input"), family.image_size(model)
+    if isinstance(images, Mapping) and any(side != images.get("size") for side in sides):
+        raise CheckpointError(
+            f"{folder / RECIPE}: damaged at 'about.input': size is {images.get('size')!r}, of a model for images of "
+            f"{' x '.join(map(str, sides))}; extract the model again"
+        )
     table = family.table(model, blueprint.sizes)
     for axis, size in blueprint.sizes.items():
         least = 0 if dimension(axis) == DEPTH else 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, final
 
 import timm
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nas.errors import ModelError, nearest
+from nas.errors import CheckpointError, ModelError, nearest
 from nas.quantities import Matrix
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
@@ -36,6 +37,10 @@ BLOCKS = 256
 """Most blocks of a model, or of one of its stages: building one takes milliseconds, and its axes grow with them."""
 SIZE = 2**24
 """Most of every other size that an argument says."""
+LARGE, SHARE = 10**8, 1000
+"""Parameters that a model may have whatever its weights are, and that it may have for each byte of them: an extracted
+model has a small part of them.
+"""
 PARAMETERS = 10**10
 """Most parameters of a model; the largest of timm's have half as many."""
 
@@ -76,6 +81,19 @@ def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
     if parameters > PARAMETERS:
         raise ModelError(f"{model} with these model_args has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
     return outlined
+
+
+def require_weights(model: str, model_args: Mapping[str, Any], weights: Path) -> None:
+    """Raises `CheckpointError` for a model that is far too large to have left these weights, whole or extracted: what
+    somebody's file says must not fill the memory. Raises as `build` does.
+    """
+    parameters = sum(parameter.numel() for parameter in outlined(model, model_args).parameters())
+    size = weights.stat().st_size
+    if parameters > max(LARGE, SHARE * size):
+        raise CheckpointError(
+            f"{weights}: {size:,} bytes cannot be of {model} with {parameters:.2g} parameters, as is said of them; "
+            "take another copy of both"
+        )
 
 
 @final

@@ -21,7 +21,7 @@ from typing import Annotated, Any, final
 
 from pydantic import AfterValidator, Field
 
-from nas.errors import ClusterError
+from nas.errors import ClusterError, ClusterLostError
 from nas.numbers import above, number, whole
 from nas.system.head import CLIENT, reach, watched
 
@@ -83,22 +83,40 @@ def connected(cluster: Cluster, workers: int) -> Iterator[None]:
     stays.
 
     Raises `ClusterError` when no cluster answers, or when it has no room for a worker. Within the block, the loss of
-    the cluster's head ends this process: see `nas.system.head`.
+    the cluster's head ends this process: see `nas.system.head`. What Ray raises in the block when it has lost something
+    else becomes a `ClusterLostError`.
     """
     import ray
 
     if ray.is_initialized():
         require_room(cluster)
-        yield
+        with _standing(cluster):
+            yield
         return
     with _folder(cluster) as folder:
         _connect(cluster, workers, folder)
         try:
             require_room(cluster)
-            with watched(cluster.address):
+            with watched(cluster.address), _standing(cluster):
                 yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _standing(cluster: Cluster) -> Iterator[None]:
+    """The loss of an actor, an object or a machine, as ours; what work raises in a worker stays what it is."""
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as fault:
+        raise ClusterLostError(
+            f"ray: a process of the cluster at '{cluster.address}' that this one works with is gone "
+            f"({type(fault).__name__}); everything recorded is kept: the same command goes on from there"
+        ) from fault
 
 
 def room(cluster: Cluster) -> int:

@@ -59,20 +59,19 @@ def watched(cluster: str) -> Iterator[None]:
 
 
 def _head() -> tuple[list[str], list[psutil.Process]]:
-    """Where the head listens, and the processes of it that this one has started: none of a cluster that was joined.
-
-    The head of a cluster of our own is this machine, with its raylet.
+    """Where the head listens, and the raylet of this machine, without which nothing reaches the head; and the processes
+    of both that this one has started: none of a cluster that was joined.
     """
     import psutil  # Ray brings it
     import ray
     from ray._private import worker
 
-    addresses = [ray.get_runtime_context().gcs_address]
+    context = ray.get_runtime_context()
+    addresses, here = [context.gcs_address], context.get_node_id()
     node: Any = worker._global_node  # nowhere else does Ray say what it has started
     pids = [info.process.pid for infos in node.all_processes.values() for info in infos]
-    if pids:
-        nodes: Any = ray.nodes  # Ray has not typed it
-        addresses += [f"{machine['NodeManagerAddress']}:{machine['NodeManagerPort']}" for machine in nodes()]
+    nodes: Any = ray.nodes  # Ray has not typed it
+    addresses += [f"{m['NodeManagerAddress']}:{m['NodeManagerPort']}" for m in nodes() if m["NodeID"] == here]
     return addresses, [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
 
 
@@ -88,8 +87,8 @@ def _watch(cluster: str, addresses: Sequence[str], started: Sequence[psutil.Proc
         if time.monotonic() - silent >= PATIENCE:
             again = "and starts a new one" if started else "once there is one again"
             leave(
-                f"error: ray: the head of the cluster at '{cluster}' is gone (no answer for {PATIENCE:g} s); "
-                f"everything recorded is kept: the same command goes on from there, {again}",
+                f"error: ray: the head of the cluster at '{cluster}', or its raylet here, is gone (no answer for "
+                f"{PATIENCE:g} s); everything recorded is kept: the same command goes on from there, {again}",
                 LOST,
                 [process.pid for process in family if process.is_running()],
             )

@@ -38,7 +38,7 @@ def test_a_search_whose_head_dies_ends_with_a_sentence_and_goes_on_to_the_same(t
     for victim, die in (("gcs_server", 4), ("raylet", 8)):
         driver = drive(tmp_path, victim, die)
         assert driver.returncode == head.LOST, driver.stderr
-        assert "error: ray: the head of the cluster at 'local' is gone" in driver.stderr
+        assert "error: ray: the head of the cluster at 'local', or its raylet here, is gone" in driver.stderr
         assert "Traceback" not in driver.stderr
         assert len(recorded(tmp_path)) == die
         _wait_for_the_end_of(json.loads((tmp_path / "pids").read_text()))

@@ -133,7 +133,8 @@ def outcome(study: Study) -> dict[str, Any]:
 
 def unsealed(run: Path) -> None:
     """Takes the checksums from a run, as who edits it on purpose can, and as runs of earlier versions are."""
-    for path in set(run.rglob("*.json")) - set(run.rglob("model.json")):  # a model's checksum is of its weights
+    # A model's checksum is of its weights, and the report's files have none.
+    for path in set(run.rglob("*.json")) - {*run.rglob("model.json"), *run.glob("report/results.json")}:
         content = json.loads(path.read_text())
         dropped = ("sha256", "settings") if path.name == "run.json" else ("sha256", "seal")
         path.write_text(json.dumps({key: value for key, value in content.items() if key not in dropped}))

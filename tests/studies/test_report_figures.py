@@ -11,8 +11,9 @@ import pytest
 from nas import quantities
 from nas.search import Objective
 from nas.studies.report.comparison import comparison
+from nas.studies.report.confusion_plot import confusion
 from nas.studies.report.findings import Findings
-from nas.studies.report.plots import Plane, front
+from nas.studies.report.plots import Plane, front, svg
 from nas.studies.report.tokens import faded, tokens
 from nas.tasks.classification import ACCURACY, LOSS
 
@@ -51,6 +52,17 @@ def test_what_is_not_a_number_is_on_no_front() -> None:
     assert not np.isnan(np.asarray(line.get_ydata(), float)).any()
     (line,) = comparison(frame.assign(test_accuracy=np.nan), ACCURACY).axes[0].lines
     assert len(line.get_xdata()) == 0
+
+
+def test_a_dollar_in_the_name_of_a_class_begins_no_formula() -> None:
+    counts = [[3, 0], [1, 2]]
+    assert svg(confusion(["$x^{$", "b"], {"base": counts})).startswith("<svg")
+    frame = pd.DataFrame({"state": ["done"], "strategy": ["a"], "digest": ["a"], "params": [2e6], "loss": [0.5]})
+    plane = Plane(LOSS, quantities.find("params"))
+    figure = front(frame, frame, plane, strategy="a", marks={}, most=3e6)
+    svg(figure)
+    (axis,) = figure.axes
+    assert all(label.get_parse_math() for label in axis.get_xticklabels()), "numbers stay what Matplotlib makes of them"
 
 
 def study_of(objectives: dict[str, str], bounds: dict[str, tuple[float, float]]) -> Findings:

@@ -60,7 +60,7 @@ def test_models_of_before_have_the_constants_that_they_were_fed(saved: Path) -> 
     """Their files say mean and deviation; the rest was always the same."""
     recipe = saved / "model.json"
     content = json.loads(recipe.read_text())
-    content["about"]["input"] = {"channels": 1, "size": 8, "mean": [0.3], "std": [0.4]}
+    content["about"]["input"] = {"channels": 1, "size": 32, "mean": [0.3], "std": [0.4]}
     recipe.write_text(json.dumps(content))
     config = timm.data.resolve_data_config(model=load(saved))
     assert (config["mean"], config["crop_pct"], config["interpolation"]) == ((0.3,), 1.0, "bilinear")
@@ -108,6 +108,34 @@ def test_foreign_weights_with_a_forged_checksum(saved: Path) -> None:
     content = json.loads(recipe.read_text()) | {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
     recipe.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="does not fit"):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("model_args", "embed_dim"), 16_000, r"bytes cannot be of .* with .* parameters"),
+        (
+            ("about", "input", "size"),
+            8000,
+            r"'about\.input': size is 8000, of a model for images of",
+        ),
+    ],
+)
+def test_what_a_recipe_says_fills_no_memory(
+    saved: Path, keys: tuple[str, ...], value: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.loads((saved / "model.json").read_text())
+    inner = content
+    for key in keys[:-1]:
+        inner = inner.setdefault(key, {})
+    if "input" in keys:
+        inner.update(channels=3, mean=[0.5] * 3, std=[0.5] * 3)
+    inner[keys[-1]] = value
+    (saved / "model.json").write_text(json.dumps(content))
+    if "model_args" in keys:
+        monkeypatch.setattr("nas.supernets.saved.build", None)  # it is refused before it is built
+    with pytest.raises(CheckpointError, match=message):
         load(saved)
 
 

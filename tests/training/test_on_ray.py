@@ -14,13 +14,16 @@ from ranks_fakes import Ominous, refreshed
 from test_fit_supernet import make_supernet
 from training_fakes import distance, make_data, make_net
 
-from nas.errors import CheckpointError, ClusterError, NasError, StoreError, TrainingError
+from nas.errors import CheckpointError, ClusterError, ClusterLostError, NasError, StoreError, TrainingError
 from nas.evaluation import Watch
+from nas.system import head
 from nas.system.cluster import Cluster, connected
 from nas.training import Epoch, FitCall, PlainStep, Recipe, Runtime, fit
 from nas.training.rules import find
 
 ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
+from ray._private import worker  # noqa: E402
+
 from nas.training.parallel.ray_train import OnRay, _Keeper  # noqa: E402
 
 pytestmark = pytest.mark.timeout(600)
@@ -75,6 +78,32 @@ def test_a_driver_that_loses_its_run_keeps_nothing_of_what_workers_train(tmp_pat
     with pytest.raises(StoreError, match="taken over"):
         OnRay(2, Cluster())(FitCall(make_net(), PlainStep(), make_data(), RECIPE, 0), runtime)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("_workers")
+def test_what_dies_on_a_cluster_is_said_and_what_work_raises_there_stays() -> None:
+    class Keeping:  # as the keeper of a training
+        def work(self) -> None:
+            raise ValueError("ours")
+
+    keeper = ray.remote(Keeping).options(num_cpus=0).remote()
+    with pytest.raises(ValueError, match="ours"), connected(Cluster(), 2):
+        ray.get(keeper.work.remote())
+    ray.kill(keeper)
+    with (
+        pytest.raises(ClusterLostError, match=r"'local' that .* is gone \(.*Died.*; everything"),
+        connected(Cluster(), 2),
+    ):
+        ray.get(keeper.work.remote())
+
+
+@pytest.mark.usefixtures("_workers")
+def test_of_a_cluster_that_was_joined_the_raylet_of_this_machine_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = head._head()
+    monkeypatch.setattr(worker._global_node, "all_processes", {})
+    assert head._head() == (own[0], [])
+    assert len(own[0]) == 2
+    assert all(head._answers(address) for address in own[0])
 
 
 def test_a_finished_training_needs_no_ray_and_a_damaged_one_says_so_at_once(tmp_path: Path) -> None:

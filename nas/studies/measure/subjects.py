@@ -25,6 +25,7 @@ from nas.supernets.checkpoint import load_all_weights
 from nas.supernets.families import family_of
 from nas.supernets.model_input import ModelInput
 from nas.supernets.saved import RECIPE
+from nas.supernets.timm_models import require_weights
 from nas.tasks import Task
 
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -177,20 +178,27 @@ def _named(name: str, weights: Weights, model_args: Mapping[str, Any], size: int
         args["img_size"] = size
 
     def fitting(split: NamedSplit) -> nn.Module:
-        if weights.pretrained:
-            _check_classes(name, config.get("num_classes"), split)
         model_args = {**args, "in_chans": split.channels, "num_classes": len(split.class_names)}
-        model = build(name, model_args, pretrained=weights.pretrained)
-        if weights.checkpoint is not None:
-            try:
-                load_all_weights(model, weights.checkpoint)
-            except CheckpointError as fault:
-                about = f"{split.name} has {len(split.class_names)} classes and {split.channels} channels"
-                raise CheckpointError(f"{fault}; {about}, and images are of {size} pixels") from fault
+        if weights.checkpoint is None:
+            _check_classes(name, config.get("num_classes"), split)
+            return build(name, model_args, pretrained=True)
+        try:
+            model = _plausible(name, model_args, weights.checkpoint)
+            load_all_weights(model, weights.checkpoint)
+        except CheckpointError as fault:
+            about = f"{split.name} has {len(split.class_names)} classes and {split.channels} channels"
+            raise CheckpointError(f"{fault}; {about}, and images are of {size} pixels") from fault
         return model
 
     title = f"{name} ({weights.checkpoint or 'pretrained'})"
     return Subject(title=title, size=size, constants=constants, model=fitting, notes=lambda _: notes)
+
+
+def _plausible(name: str, model_args: Mapping[str, Any], checkpoint: Path) -> nn.Module:
+    """A model whose weights may be in this file. Raises `CheckpointError` where they cannot."""
+    if checkpoint.is_file():  # who reads it says so where it is none
+        require_weights(name, model_args, checkpoint)
+    return build(name, model_args)
 
 
 def _config_of(name: str) -> Mapping[str, Any]:

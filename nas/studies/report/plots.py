@@ -15,10 +15,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Tick
+from matplotlib.axis import Axis, Tick
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
 
 from nas.quantities import Quantity
 from nas.search import Objective
@@ -84,8 +84,14 @@ def svg(figure: Figure) -> str:
 
 
 def _literally(figure: Figure) -> None:
-    """Shows names as they are: a dollar begins no formula. Numbers at the axes stay what Matplotlib makes of them."""
-    numbers = [label for tick in figure.findobj(Tick) for label in (tick.label1, tick.label2)]
+    """Shows names as they are, at the axes too: a dollar begins no formula. Numbers there stay what Matplotlib makes of
+    them.
+    """
+    numbers: list[Text] = []
+    for axis in figure.findobj(Axis):
+        axis.get_ticklabels(which="both")  # Matplotlib makes labels when they are asked for
+        if isinstance(axis.get_major_formatter(), ScalarFormatter | LogFormatter):
+            numbers += [label for tick in axis.findobj(Tick) for label in (tick.label1, tick.label2)]
     for text in figure.findobj(Text):
         if text not in numbers:
             text.set_parse_math(False)
