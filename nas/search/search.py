@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
@@ -82,6 +83,14 @@ class Search:
         """The history without failures, best first."""
         for trial in self.history:
             self.standings.add(trial)
+
+    @cached_property
+    def elders(self) -> Standings:
+        """The trials of earlier runs (`Problem.prior`), best first."""
+        standings = Standings(self.problem.objectives)
+        for trial in self.problem.prior:
+            standings.add(trial)
+        return standings
 
     def seen(self, architecture: Architecture) -> bool:
         """Whether this strategy has had the architecture before (done or not), or leaves it to another run."""

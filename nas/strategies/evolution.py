@@ -63,9 +63,10 @@ class Evolution(AskTell):
     def ask(self, search: Search, number: int) -> Architecture:
         problem, rng = search.problem, search.problem.rng(number)
         pool = own = search.youngest(self.population, "done", "stopped")
-        # Those of earlier runs stand before all of this one, as if they were older: they are the first to die.
+        # Those of earlier runs, the worst first, stand before all of this one, as if they were older: they are the
+        # first to die.
         if len(own) < self.population:
-            pool = [*_elders(problem, self.population - len(own)), *own]
+            pool = [*reversed(search.elders[: self.population - len(own)]), *own]
         if len(pool) < self.population:
             return draw(search, rng)
         if self.parents == "elite" and pool is own:
@@ -90,9 +91,3 @@ class Evolution(AskTell):
         if self.parents == "elite":
             return ranked[int(rng.integers(min(self.sample, len(ranked))))].architecture
         return tournament(ranked, self.sample, rng).architecture
-
-
-def _elders(problem: Problem, most: int) -> list[Trial]:
-    """The best trials of earlier runs, the worst of them first."""
-    order = furthest_first(problem.prior, problem.objectives)
-    return [problem.prior[index] for index in reversed(order[:most])]

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.search import Trial
+from nas.search import Trial, standings
 from nas.search.feasible import made_feasible
+from nas.search.ranking import furthest_first
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.limit import Limit
+from nas.strategies import evolution
 from nas.strategies.evolution import Evolution
 from nas.strategies.uniform import Uniform
-from nas.testing.toy import Toy
+from nas.testing.toy import ACCURACY, MACS, Toy
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,24 @@ def test_the_best_of_earlier_runs_are_the_first_population(parents: Any) -> None
     assert strategy.ask(again, 4) == search.history[4].architecture
     full = toy.search(trials=7, prior=earlier, history=search.history)
     assert strategy.ask(full, 6) == strategy.ask(toy.search(trials=7, history=search.history), 6), "then they are dead"
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_trials_of_earlier_runs_are_sorted_once(objectives: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Toy()
+    wanted = {"objectives": (ACCURACY, MACS)[:objectives]}
+    earlier = list(Uniform().search(toy.search(trials=30, seed=7, **wanted)))
+    search = toy.search(trials=9, prior=earlier, **wanted)
+    order = furthest_first(earlier, search.problem.objectives)
+    assert list(search.elders) == [earlier[index] for index in order]
+    sorted_: list[int] = []
+    for module, name in ((standings, "fronts"), (evolution, "furthest_first")):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda of, *more, sort=original: sorted_.append(len(of)) or sort(of, *more))
+    again, strategy = toy.search(trials=9, prior=earlier, **wanted), Evolution(population=6, sample=2)
+    for _ in range(4):
+        again.evaluate([strategy.ask(again, len(again.history))])
+    assert sorted_.count(30) == 1
 
 
 def differences(toy: Toy, a: Architecture, b: Architecture) -> int:
