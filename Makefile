@@ -46,7 +46,9 @@ gpu:
 same: setup
 	$(BIN)/python -m benchmarks.same_results $(OLD) $(NEW)
 
+# The papers' studies, shrunken to seconds, and ours at full length.
 studies: setup
+	NAS_PAPERS=all OMP_NUM_THREADS=1 $(BIN)/pytest tests/studies/test_paper_studies.py
 	$(BIN)/python -m benchmarks.studies
 
 # Run it in an environment in which everything works; it freezes names and versions, nothing else.

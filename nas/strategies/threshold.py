@@ -7,7 +7,7 @@ own sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
@@ -15,7 +15,7 @@ import numpy as np
 from typing_extensions import override
 
 from nas.documents.conditions import Is, ReadWith
-from nas.errors import StrategyError
+from nas.errors import StrategyError, nearest
 from nas.numbers import Count, below
 from nas.search.problem import Problem
 from nas.search.sizing import Scores, Sizing, scored
@@ -24,6 +24,7 @@ from nas.searchspaces.axis_names import dimension
 from nas.searchspaces.choices._base import Choice
 
 Comparison = Literal["global", "global_per_kind", "per_layer", "energy"]
+Ratio = Annotated[float, below(0, 1)]
 
 
 @final
@@ -34,8 +35,9 @@ class Threshold(Sizing):
     ranking    who is compared with whom: all units (global), those of one dimension, such as mlp, over all layers
                (global_per_kind), or those of one axis (per_layer: every layer loses the same share of its units;
                energy: the same share of its importance, so that a ratio of 0.1 keeps 90 % of it)
-    ratio      share of all units to cut; where the study has a limit too, more is cut until it is kept. Without a
-               ratio, as little as the limit allows
+    ratio      share of all units to cut; or, unless all are compared, one for each dimension ({mlp: 0.3}),
+               of which those that are not named stay whole. Where the study has a limit too, more is cut until it is
+               kept. Without a ratio, as little as the limit allows
     round_to   sizes are multiples of this, as far as the space has them; an axis that is not cut stays whole
     min_keep   fewest units that stay on an axis
     """
@@ -43,13 +45,14 @@ class Threshold(Sizing):
     ranking: Comparison = "global"
     # Within one axis, a common factor changes no rank.
     normalise: Annotated[bool, ReadWith(Is("ranking", "global", "global_per_kind"))] = False
-    ratio: Annotated[float, below(0, 1)] | None = None
+    ratio: Ratio | Mapping[str, Ratio] | None = None
     round_to: Count = 1
     min_keep: Count = 1
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` when nothing says how much to cut, or the criterion has nothing to score."""
         super().check(problem)
+        self._check_dimensions(problem)
         if self.ratio is None and problem.limit is None:
             raise StrategyError(
                 f"{problem.strategy}: nothing says how much to cut; give a limit, such as limit: {{macs: 50%}}, "
@@ -78,14 +81,40 @@ class Threshold(Sizing):
         # Ranks are shares of a pool, so a ratio is itself a threshold: what ranks below it is cut. From one rank that
         # occurs to the next, all thresholds cut the same, so the ranks are all that need trying; at 1, everything goes.
         cuts = np.unique(np.concatenate([[0.0, 1.0], *(ranks[axis] for axes in known.values() for axis in axes)]))
-        if self.ratio is not None:
-            cuts = np.append(self.ratio, cuts[cuts > self.ratio])
+        # A ratio that cuts more than a threshold stands: the first row, of the lowest threshold, is that of the ratios.
+        lowest = min(map(self._least, scores))
+        cuts = np.append(lowest, cuts[cuts > lowest])
         table = np.tile(space.to_table([space.largest]), (len(cuts), 1))
         for position, choice in enumerate(space.values()):
             if position in known:
-                kept = np.sum([_above(ranks[axis], cuts) for axis in choice.axes], axis=0)
+                kept = np.sum(
+                    [_above(ranks[axis], np.maximum(cuts, self._least(axis))) for axis in choice.axes], axis=0
+                )
                 table[:, position] = self._nearest(choice, kept)
         return space.canonical(table)
+
+    def _least(self, axis: str) -> float:
+        """The share of an axis's pool that is cut in any case."""
+        if isinstance(self.ratio, Mapping):
+            return self.ratio.get(dimension(axis), 0.0)
+        return self.ratio or 0.0
+
+    def _check_dimensions(self, problem: Problem) -> None:
+        """Raise `StrategyError` for ratios of dimensions that the space does not choose, or that share a pool."""
+        if not isinstance(self.ratio, Mapping):
+            return
+        if self.ranking == "global":
+            raise StrategyError(
+                f"{problem.strategy}: a ratio for each dimension, and ranking: global, which compares all of them; "
+                "allowed: one ratio, or ranking: global_per_kind, per_layer, energy"
+            )
+        chosen = sorted({dimension(axis) for axis in problem.space.axes})
+        for name in self.ratio:
+            if name not in chosen:
+                allowed = f"{', '.join(chosen)}{nearest(name, chosen)}"
+                raise StrategyError(
+                    f"{problem.strategy}: ratio.{name}: the space does not choose it; allowed: {allowed}"
+                )
 
     def _nearest(self, choice: Choice, kept: np.ndarray) -> np.ndarray:
         """Indices of the values whose units are nearest to how many shall stay (`kept`); the larger of two."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from nas.studies.store.drivers import Driver
 
 
+MOST = 24
+"""Values of a choice that are all shown."""
+
+
 def show(console: Terminal, path: Path, overrides: Sequence[str], *, trust: bool = False) -> None:
     """Prints choices, number of architectures, least and greatest costs, notes; for a study also the share within its
     limit, for a run who runs it. Nothing is connected to, but for the database of a run, with `trust`.
@@ -59,9 +63,12 @@ def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: 
     from nas.studies.file.config import RECIPES
     from nas.studies.file.resolve import resolve
 
-    study = resolve(path, overrides, trust=trust)
+    study = resolve(path, overrides, trust=trust, without_files=True)
     limit = describe_limit(study.limit) if study.limit else None
     _print(console, study.config.name, describe_space(study.space, study.cost), limit)
+    if study.facts is None:
+        where = study.config.data.path or "data.path is not given"
+        console.say(f"data           not here ({where}): classes and channels are those that the space gives the model")
     for stage in RECIPES:
         recipe = getattr(study.config, stage)
         if recipe.lr_base_size is not None:
@@ -97,7 +104,7 @@ def _print(console: Terminal, title: str, space: SpaceFacts, limit: LimitFacts |
     for column in ("choice", "kind", "values"):
         table.add_column(column)
     for names, values in _grouped(space.choices):
-        table.add_row(_span(names), space.kinds[names[0]], ", ".join(f"{value:g}" for value in values))
+        table.add_row(_span(names), space.kinds[names[0]], _listed(values))
     console.print(table)
     lines = [
         f"architectures  {words.architectures(space.architectures)}",
@@ -120,6 +127,14 @@ def _grouped(choices: Mapping[str, Sequence[float]]) -> list[tuple[list[str], Se
         else:
             groups.append(([name], values))
     return groups
+
+
+def _listed(values: Sequence[float]) -> str:
+    """All values; of very many the first and last ones, and how many there are."""
+    shown = [f"{value:g}" for value in values]
+    if len(shown) <= MOST:
+        return ", ".join(shown)
+    return f"{', '.join(shown[:3])} … {', '.join(shown[-2:])} ({len(shown)} values)"
 
 
 def _span(names: Sequence[str]) -> str:

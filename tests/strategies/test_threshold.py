@@ -32,6 +32,38 @@ def test_rankings(ranking: Comparison, ratio: float, early: int, late: int, hidd
     assert {sizes[f"mlp.{b}"] for b in range(BLOCKS)} == {hidden}, "equal scores are cut evenly from all axes"
 
 
+def test_each_dimension_may_have_a_ratio() -> None:
+    """Half of the heads and a quarter of the hidden units; without a ratio of its own, a dimension stays whole."""
+    toy = Toy(UNITS)
+    problem = toy.problem(trials=1)
+    rng = np.random.default_rng(0)
+    axes = [*(f"heads.{b}" for b in range(BLOCKS)), *(f"mlp.{b}" for b in range(BLOCKS))]
+    scores = {axis: np.sort(rng.random(problem.space.outline.axes[axis]))[::-1] for axis in axes}
+
+    def kept(ratio: float | dict[str, float], **limit: str) -> dict[str, float]:
+        of = toy.problem(trials=1, limit=Limit(toy, **limit) if limit else None)
+        sizes = of.space.sizes(Threshold(ranking="global_per_kind", ratio=ratio).size(of, scores))
+        sums = {name: sum(sizes[f"{name}.{b}"] for b in range(BLOCKS)) for name in ("heads", "mlp")}
+        return {"heads": sums["heads"] / (3 * BLOCKS), "mlp": sums["mlp"] / (192 * BLOCKS)}
+
+    both = kept({"heads": 0.5, "mlp": 0.25})
+    assert both["heads"] == kept(0.5)["heads"]
+    assert both["mlp"] == kept(0.25)["mlp"] == 0.75
+    assert kept({"mlp": 0.25}) == {"heads": 1.0, "mlp": 0.75}
+    # A limit that asks for more: heads follow only when the threshold passes their ratio, hidden units from the first.
+    more = kept({"heads": 0.5}, macs="70%")
+    assert more["mlp"] < 1
+    assert more["heads"] <= kept(0.5)["heads"]
+
+
+def test_ratios_of_what_is_not_chosen_or_not_apart_are_refused() -> None:
+    problem = Toy(UNITS).problem(trials=1)
+    with pytest.raises(StrategyError, match=r"ratio\.mlq: the space does not choose it; allowed: heads, mlp.*'mlp'"):
+        Threshold(ranking="per_layer", ratio={"mlq": 0.5}).check(problem)
+    with pytest.raises(StrategyError, match="a ratio for each dimension, and ranking: global"):
+        Threshold(ratio={"mlp": 0.5}).check(problem)
+
+
 def test_normalised_scores_do_not_depend_on_the_scale_of_a_layer() -> None:
     problem = Toy(UNITS).problem(trials=1)
     generator = torch.Generator().manual_seed(0)

@@ -211,7 +211,7 @@ def test_units_are_put_in_order_anew_by_criteria_that_see_no_later_block(
         ("threads=1000000", "allowed: a whole number from 1 to 1024"),
         ("latency.batches=[1000000000000]", "allowed: a whole number from 1 to 16384"),
         ("latency.seconds=1e12", "allowed: a number above 0, at most 3600"),
-        ("baseline=1000000000000", "allowed: a whole number from 1 to 1000000"),
+        ("baseline=1000000000000", "allowed: a whole number from 0 to 1000000"),
         ("data.image_size=1000000", "allowed: a whole number from 1 to 4096"),
         ("strategy.trials=1000000000000", "allowed: a whole number from 1 to 1000000"),
         ("supernet.rule={use: uniform, random: 1000000}", "allowed: a whole number from 1 to 1000"),

@@ -24,7 +24,7 @@ from nas.documents.markers import (
     QuantityGoals,
     RunPath,
 )
-from nas.numbers import Count, Positive, Share, Workers, above, whole
+from nas.numbers import Positive, Share, Workers, above, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
@@ -176,7 +176,7 @@ class StudyConfig:
     limit        most MACs, FLOPs (2 x MACs) or parameters, or whatever else `nas.quantities` counts: a number, "1.2 G",
                  "50%" of the whole base model, or [least, most]; several at once
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
-                 that need the supernet, which yield one trial only)
+                 that need the supernet, which yield one trial only); 0: none, and nothing to retrain beside the winner
     objectives   what the search measures, the one that picks the winner first: metrics of the task and quantities, and
                  whether more (max) or less (min) of each is wanted (default: the task's first metric)
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
@@ -198,7 +198,7 @@ class StudyConfig:
     data: DataSpec
     task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
-    baseline: Annotated[Count | None, ReadWith(IsNot("strategy", BASELINE))] = None
+    baseline: Annotated[Annotated[int, whole(0, 1_000_000)] | None, ReadWith(IsNot("strategy", BASELINE))] = None
     objectives: Annotated[
         Mapping[str, Literal["max", "min"]],
         _filled("at least one objective, such as {accuracy: max}"),

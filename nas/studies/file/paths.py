@@ -12,13 +12,15 @@ from nas.errors import Fault, StoreError
 from nas.studies.file.config import StudyConfig
 
 
-def absolute(document: Document, lookup: Lookup, finished: Collection[str]) -> tuple[Document, list[Fault]]:
-    """The document with absolute paths, and what is missing or no URL. What a finished stage has read may be gone."""
+def absolute(document: Document, lookup: Lookup, unread: Collection[str]) -> tuple[Document, list[Fault]]:
+    """The document with absolute paths, and what is missing or no URL. Under the keys `unread`, such as a finished
+    stage's, files may be gone, and paths stay as they are.
+    """
     faults = []
     for path, marker in marked(StudyConfig, document.data):
         text = document.get(path)
         # Values of the wrong type, and empty ones, are faults of the field's type.
-        if not isinstance(marker, Located) or not isinstance(text, str) or not text or path[0] in finished:
+        if not isinstance(marker, Located) or not isinstance(text, str) or not text or path[0] in unread:
             continue
         try:
             location = marker.locate(text, lookup)

@@ -63,7 +63,8 @@ class Resolved:
     """Of the units of a block, before a gradual retraining cuts it."""
     rule: SupernetRule
     task: Task
-    facts: Facts
+    facts: Facts | None
+    """None where the data are not here, see `resolve`."""
     listing: Listing | None
     """Of the data, where it is a set of pictures."""
     prior: Sequence[Trial] = ()
@@ -87,18 +88,20 @@ def resolve(
     finished: Collection[str] | None = None,
     trust: bool = False,
     folder: Path | None = None,
+    without_files: bool = False,
 ) -> Resolved:
     """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
     files and of earlier runs, may be gone; None stands for a study that is not a run's own. With `trust`, the trials of
     earlier runs may lie on hosts that their folders name. `folder`: of the run, by default where the file says; what
-    was listed of its images need not be listed anew.
+    was listed of its images need not be listed anew. `without_files` reads a study whose images and weights need not be
+    here, to be shown, not run: then the model has the classes and channels that the space gives it.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
     document = read(path_or_text)
     lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
-    document, faults = absolute(_titled(document), lookup, finished or ())
+    document, faults = absolute(_titled(document), lookup, RECIPES if without_files else finished or ())
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
     config, wrong = attempt(document, StudyConfig)
@@ -118,7 +121,8 @@ def resolve(
     faults += wrong
     task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += [*wrong, *misstated(document, task)]
-    subject, wrong = subject_of(document, task, None if config is None else _index(config, folder))
+    index = None if config is None else _index(config, folder)
+    subject, wrong = subject_of(document, task, index, without_files=without_files)
     faults += wrong
     # What a run was begun with is not questioned again: versions before this one let it begin.
     if finished is None:

@@ -21,9 +21,11 @@ from nas.tasks import Facts, Task
 @final
 @dataclass(frozen=True)
 class SearchedSpace:
-    """The data's facts, and what follows from them: the space, its costs, and the limit if there is one."""
+    """The data's facts, and what follows from them: the space, its costs, and the limit if there is one. Without data
+    (`facts` is None) the space is that of the model as the study gives it.
+    """
 
-    facts: Facts
+    facts: Facts | None
     listing: Listing | None
     """Of the data, where it is a set of pictures."""
     space: SearchSpace
@@ -31,19 +33,33 @@ class SearchedSpace:
     limit: Limit | None
 
 
-def subject_of(document: Document, task: Task | None, index: Path | None) -> tuple[SearchedSpace | None, list[Fault]]:
+def subject_of(
+    document: Document, task: Task | None, index: Path | None, *, without_files: bool = False
+) -> tuple[SearchedSpace | None, list[Fault]]:
     """What the study is about, None where its data or space cannot be read; and what is wrong with any of it. `index`:
-    a file with an earlier listing of its data, see `nas.data.list_images`.
+    a file with an earlier listing of its data, see `nas.data.list_images`. Data that are nowhere are no fault
+    `without_files`.
     """
     spec, _ = attempt(document, DataSpec, ("data",))  # its own faults are named where the whole study is read
-    facts, listing, faults = _facts(document, spec, index)
+    nowhere = without_files and spec is not None and _nowhere(spec)
+    facts, listing, faults = (None, None, []) if nowhere else _facts(document, spec, index)
     space, wrong = _space(document, facts, task, None if spec is None else spec.image_size)
     faults += wrong
-    if facts is None or space is None:
+    if space is None or (facts is None and not nowhere):
         return None, faults
     cost = cost_of(space)
     limit, wrong = _limit(document, cost)
     return SearchedSpace(facts, listing, space, cost, limit), [*faults, *wrong]
+
+
+def _nowhere(spec: DataSpec) -> bool:
+    """Whether the files of the data set are not where the study says that they are, or it does not say where."""
+    if spec.name == "digits":
+        return False
+    try:
+        return spec.path is None or not Path(spec.path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # no path at all, which is a fault wherever the study is read
+        return False
 
 
 def _facts(

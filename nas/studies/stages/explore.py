@@ -31,8 +31,9 @@ def run(workshop: Workshop) -> ExploreResult:
     """Searches until the budget is spent, continuing after the trials that the store holds; names the winners."""
     config, study = workshop.config, workshop.study
     searches = {WINNER: (config.strategy_name, study.strategy)}
-    if config.strategy["use"] != BASELINE:
-        searches[UNIFORM] = (BASELINE, search.find(BASELINE)(trials=baseline_trials(workshop)))
+    beside = baseline_trials(workshop)
+    if config.strategy["use"] != BASELINE and beside:
+        searches[UNIFORM] = (BASELINE, search.find(BASELINE)(trials=beside))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
     winners = {}
     with workshop.store() as store:
@@ -61,9 +62,11 @@ def run(workshop: Workshop) -> ExploreResult:
 
 def baseline_trials(workshop: Workshop) -> int:
     """Trials of the uniform baseline: see `StudyConfig`."""
+    if workshop.config.baseline is not None:
+        return workshop.config.baseline
     strategy = workshop.study.strategy
     least = BASELINE_TRIALS if strategy.needs_supernet else 1
-    return workshop.config.baseline or max(strategy.trials, least)
+    return max(strategy.trials, least)
 
 
 def _settle(workshop: Workshop, store: Store) -> None:

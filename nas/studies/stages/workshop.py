@@ -252,7 +252,9 @@ class Workshop:
         spec = trainers.recipe(self.config, stage).teacher
         if spec is None:
             return None
-        return teacher(spec, self.task.model_args(self.study.facts), self.data.preprocessing)
+        facts = self.study.facts
+        assert facts is not None, "a study runs with its data"
+        return teacher(spec, self.task.model_args(facts), self.data.preprocessing)
 
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[nn.Module], Mapping[str, float]] | None
