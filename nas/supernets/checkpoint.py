@@ -75,6 +75,8 @@ def load_all_weights(model: nn.Module, path: Path) -> None:
 def _load_all(model: nn.Module, path: Path, names: Collection[str]) -> None:
     weights = read_weights(path, names).tensors
     _check_fits(model, path, weights)
+    if broken := not_finite(weights):
+        raise CheckpointError(f"{path}: {broken}; take a copy from before it went wrong")
     model.load_state_dict(weights)
 
 

@@ -11,7 +11,9 @@ points at.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import shutil
 import stat
 import time
@@ -97,16 +99,29 @@ def first_link(path: Path) -> Path | None:
     return next((link for entry in inner if (link := first_link(entry)) is not None), None)
 
 
+def drop_partial(folder: Path) -> None:
+    """Deletes what killed writers have left anywhere in a folder that nobody else writes to."""
+    _drop(folder, re.compile(r"\..*\.[0-9a-f]{16}\.partial", re.DOTALL), -math.inf)  # however wrong clocks go
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            drop_partial(entry)
+
+
 def _beside(path: Path) -> Path:
     """A name in the same folder that is nobody's. What was left there for the same path is deleted when it is old."""
     start, end = f".{path.name[:200]}.", ".partial"
-    for entry in path.parent.iterdir():
-        if entry.name.startswith(start) and entry.name.endswith(end):
+    _drop(path.parent, re.compile(f"{re.escape(start)}.*{re.escape(end)}", re.DOTALL), STALE)
+    return path.with_name(f"{start}{uuid4().hex[:16]}{end}")
+
+
+def _drop(folder: Path, names: re.Pattern[str], age: float) -> None:
+    """Deletes the files and folders of these names that are so many seconds old; a link is not followed."""
+    for entry in folder.iterdir():
+        if names.fullmatch(entry.name):
             with contextlib.suppress(OSError):  # whose it is may just have finished
                 status = entry.lstat()
-                if time.time() - status.st_mtime > STALE:
+                if time.time() - status.st_mtime >= age:
                     shutil.rmtree(entry) if stat.S_ISDIR(status.st_mode) else entry.unlink()
-    return path.with_name(f"{start}{uuid4().hex[:16]}{end}")
 
 
 def _flush(path: Path) -> None:

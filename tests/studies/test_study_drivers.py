@@ -18,8 +18,9 @@ from studies_fakes import claim_and_die, trial
 
 from nas.cli import main
 from nas.errors import RunError, StoreError
+from nas.studies.report.findings import Findings
 from nas.studies.run.frames import RUNNING, running_frame
-from nas.studies.run.results import BASE, EXTRACT, RETRAIN, STAGES, SUPERNET, Stage, StageResult
+from nas.studies.run.results import BASE, EXTRACT, REPORT, RETRAIN, STAGES, SUPERNET, Stage, StageResult
 from nas.studies.show import _running
 from nas.studies.stages.order import RUN
 from nas.studies.stages.supernets import Supernets
@@ -159,6 +160,21 @@ def test_a_driver_that_loses_its_run_in_a_training_stops_before_the_next_checkpo
     with pytest.raises(StoreError, match="another process has taken over run"):
         Study.open(folder, trust=True).run(quiet=True)
     assert not (folder / stage.name / "result.json").exists()
+
+
+def test_a_driver_that_loses_its_run_writes_no_report(
+    finished: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _up_to(REPORT, finished, tmp_path)
+
+    def lose(_: Findings) -> str:
+        _take_over(folder)
+        return "<html>"
+
+    monkeypatch.setattr("nas.studies.report.files.page", lose)
+    with pytest.raises(StoreError, match="another process has taken over run"):
+        Study.open(folder, trust=True).run(quiet=True)
+    assert not (folder / "report").exists()
 
 
 def test_a_driver_that_loses_its_run_finishes_no_stage(

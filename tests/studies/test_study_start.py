@@ -22,6 +22,7 @@ from nas.studies.report.findings import Findings
 from nas.studies.run.results import BASE, PREPARE
 from nas.studies.study import Study
 from nas.supernets import build
+from nas.supernets.checkpoint import load_all_weights
 from nas.supernets.model_input import beside, of_pretrained
 
 MODEL_ARGS = {
@@ -147,4 +148,12 @@ def test_a_checkpoint_that_is_no_number_is_named_before_anything_trains(
     said = capsys.readouterr().err
     assert "'head.weight' has 1 of 160 values that are NaN or infinite" in said
     assert "Traceback" not in said
-    assert not (folder / "base" / "training.safetensors").exists()
+    assert not (folder / "prepare" / "result.json").exists(), "the study may still be changed"
+    run_up_to("base", Study.from_yaml(tiny, overrides=["base.epochs=0"], folder=folder))
+
+
+def test_a_teacher_that_is_no_number_is_named(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    torch.save({**model.state_dict(), "bias": torch.tensor([1.0, float("nan")])}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"'bias' has 1 of 2 values that are NaN or infinite"):
+        load_all_weights(model, tmp_path / "a.pth")

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from nas.system.files import OWNER, STALE, first_link, open_lock, replace_file, replacing, replacing_folder
+from nas.system.files import (
+    OWNER,
+    STALE,
+    drop_partial,
+    first_link,
+    open_lock,
+    replace_file,
+    replacing,
+    replacing_folder,
+)
 
 
 @pytest.fixture
@@ -71,6 +80,22 @@ def test_what_a_killed_writer_left_goes_when_it_is_old(victim: Path, folder: Pat
     with replacing_folder(folder / "a") as partial:
         (partial / "b").write_text("whole")
     assert sorted(path.name for path in folder.iterdir()) == [".a.fresh.partial", "a"]
+    assert victim.exists()
+
+
+def test_what_killed_writers_left_goes_at_once_where_nobody_else_writes(victim: Path, folder: Path) -> None:
+    (folder / "inner").mkdir()
+    for place in (folder, folder / "inner"):
+        for name in ("mine.partial", ".hidden", ".a.json.0123456789abcdef.partial"):
+            (place / name).write_text("x")
+    killed = folder / ".winner.00112233445566ff.partial"
+    killed.mkdir()
+    (killed / "model.safetensors").write_text("half")
+    (folder / ".b.0123456789abcdef.partial").symlink_to(victim)
+    (folder / "elsewhere").symlink_to(victim.parent)
+    drop_partial(folder)
+    left = sorted(path.name for path in (*folder.iterdir(), *(folder / "inner").iterdir()))
+    assert left == [".hidden", ".hidden", "elsewhere", "inner", "mine.partial", "mine.partial"]
     assert victim.exists()
 
 

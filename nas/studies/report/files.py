@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,15 +17,17 @@ from nas.studies.run.record import Record
 NAMES = ("results.csv", "results.json", "report.html")
 
 
-def write_report(record: Record) -> Path:
-    """Writes all of them into the run's folder `report`; returns the page's path. Raises `RunError` for an unfinished
-    run, and for one that was changed since.
+def write_report(record: Record, permit: Callable[[], object] | None = None) -> Path:
+    """Writes all of them into the run's folder `report`; returns the page's path. `permit` is called before, and
+    nothing is written when it raises. Raises `RunError` for an unfinished run, and for one that was changed since.
     """
     record.verify()
     findings = Findings(record)
-    folder = record.folder.stage("report")
     rows = [row.flat() for row in findings.rows]
-    write_bytes(folder / "results.csv", csv_text(pd.DataFrame(rows)).encode())
-    write_bytes(folder / "results.json", (json.dumps(rows, indent=1) + "\n").encode())
-    write_bytes(folder / "report.html", page(findings).encode())
-    return folder / "report.html"
+    texts = csv_text(pd.DataFrame(rows)), json.dumps(rows, indent=1) + "\n", page(findings)
+    if permit is not None:
+        permit()  # last: to draw all that takes seconds
+    folder = record.folder.stage("report")
+    for name, text in zip(NAMES, texts, strict=True):
+        write_bytes(folder / name, text.encode())
+    return folder / NAMES[-1]

@@ -22,9 +22,9 @@ from safetensors import SafetensorError
 
 from nas.errors import RunError
 from nas.studies.run import seals
-from nas.studies.run.results import EXTRACT, PREPARE, STAGES, Stage, StageResult, Stamp
+from nas.studies.run.results import EXTRACT, PREPARE, REPORT, STAGES, Stage, StageResult, Stamp
 from nas.studies.run.typed_json import parsed, plain, said
-from nas.system.files import EVERYBODY, first_link, open_lock, replace_file, replacing_folder
+from nas.system.files import EVERYBODY, drop_partial, first_link, open_lock, replace_file, replacing_folder
 
 T = TypeVar("T")
 R = TypeVar("R", bound=StageResult)
@@ -176,6 +176,16 @@ class RunFolder:
         """Drops a stage, and all that is `after` it."""
         self.forget_after(stage)
         self._delete(stage.name)
+
+    def drop_partial(self) -> None:
+        """Drops what killed drivers were writing; called by the one that holds the lock. Reports are written without
+        it: what is half of one is left alone.
+        """
+        for name in (TAU, *(stage.name for stage in STAGES if stage is not REPORT)):
+            path = self.path / name
+            with _disk(path, "delete"):
+                if path.is_dir():
+                    drop_partial(path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

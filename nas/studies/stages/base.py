@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
 from nas.errors import CheckpointError
 from nas.evaluation import Watch, evaluate
 from nas.studies.run.results import BASE, BaseResult, epochs_of
@@ -16,15 +18,8 @@ from nas.training import PlainStep
 
 def run(workshop: Workshop) -> BaseResult:
     """Trains with the task's own loss; the weights are kept in the stage's folder."""
-    config, folder = workshop.config, workshop.folder.stage(BASE.name)
-    model = workshop.new_model()
-    notes = list(load_checkpoint(model, Path(config.base.checkpoint))) if config.base.checkpoint else []
-    if config.base.checkpoint and workshop.constants is None:
-        notes.append("no config.json with a pretrained_cfg beside it: images are prepared as if it were new")
-    if broken := not_finite(model.state_dict()):
-        raise CheckpointError(
-            f"timm's pretrained weights of {workshop.space.model}: {broken}; delete them from its cache"
-        )
+    folder = workshop.folder.stage(BASE.name)
+    model, notes = start(workshop)
     split, task = workshop.data.validation, workshop.task
     runtime = workshop.training("base", folder / CHECKPOINT, Watch(split, task))
     history = workshop.fit(BASE, model, PlainStep(), runtime)
@@ -33,3 +28,18 @@ def run(workshop: Workshop) -> BaseResult:
     return BaseResult(
         history=epochs_of(history), validation=evaluation.metrics, notes=[f"base.checkpoint: {note}" for note in notes]
     )
+
+
+def start(workshop: Workshop) -> tuple[nn.Module, list[str]]:
+    """The whole model before it is trained, and what a user should know of its weights. Raises `CheckpointError` for
+    weights that are not of it, or no numbers.
+    """
+    checkpoint, model = workshop.config.base.checkpoint, workshop.new_model()
+    notes = list(load_checkpoint(model, Path(checkpoint))) if checkpoint else []
+    if checkpoint and workshop.constants is None:
+        notes.append("no config.json with a pretrained_cfg beside it: images are prepared as if it were new")
+    if broken := not_finite(model.state_dict()):
+        raise CheckpointError(
+            f"timm's pretrained weights of {workshop.space.model}: {broken}; delete them from its cache"
+        )
+    return model, notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.results import PrepareResult
+from nas.studies.stages.base import start
 from nas.studies.stages.trainers import TRAINING
 from nas.studies.stages.workshop import Workshop, describe_data
 
@@ -12,8 +13,11 @@ def run(workshop: Workshop) -> PrepareResult:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     data = workshop.data
     workshop.keep_listing()
+    # What is wrong with weights is said before anything trains, and while the study may still be changed.
     for stage in TRAINING:
-        workshop.teacher_of(stage)  # what is wrong with it is said before anything trains
+        workshop.teacher_of(stage)
+    if workshop.config.base.checkpoint:
+        start(workshop)
     with workshop.store() as store:
         store.clear(workshop.run_id)
     return PrepareResult(

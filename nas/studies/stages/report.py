@@ -10,5 +10,5 @@ from nas.studies.stages.workshop import Workshop
 
 def run(workshop: Workshop) -> ReportResult:
     """Writes the report's files."""
-    write_report(Record.open(workshop.folder.path, trust=True))
+    write_report(Record.open(workshop.folder.path, trust=True), workshop.check_lease)
     return ReportResult(files=list(NAMES))

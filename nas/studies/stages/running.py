@@ -52,6 +52,7 @@ def run_stages(workshop: Workshop, console: Terminal, start: Stage[StageResult] 
         if start is EXPLORE:  # earlier stages do so when they run
             with workshop.store() as store:
                 store.clear(workshop.run_id)
+        workshop.folder.drop_partial()
         for stage in STAGES:
             if workshop.folder.done(stage):
                 _drop_checkpoints(workshop.folder, stage)  # of a driver that was killed before it could
