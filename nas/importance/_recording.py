@@ -1,4 +1,4 @@
-"""Look at what flows through a model: inputs of its modules, on calibration images."""
+"""Look at what flows through a model: inputs and outputs of its modules, on calibration images."""
 
 from __future__ import annotations
 
@@ -36,6 +36,22 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
         seen[module] = inputs[0]
 
     hooks = [module.register_forward_pre_hook(keep) for module in modules]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def outputs_recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
+    """Outputs of some modules, by module, filled when they run."""
+    seen: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        seen[module] = output
+
+    hooks = [module.register_forward_hook(keep) for module in modules]
     try:
         yield seen
     finally:

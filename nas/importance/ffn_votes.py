@@ -10,16 +10,17 @@ summed over the outputs, since columns of their own (the paper's first stage, `i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.documents.conditions import Is, ReadWith
+from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
+from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
-from nas.importance._recording import inputs_of
+from nas.importance._recording import calibration, inputs_of, outputs_recorded
 from nas.numbers import Count, ImageCount, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
@@ -29,6 +30,7 @@ from nas.training.workplace import Workplace
 FIRST_IN, SECOND_IN = "fc1_in", "fc2_in"
 SCORED = (FIRST_IN, MLP, SECOND_IN)
 """Dimensions that are inputs of a feed-forward network's layers: of the first one, and (both others) of the second."""
+Critical = Literal["output", "top_class"]
 
 
 @final
@@ -36,14 +38,16 @@ SCORED = (FIRST_IN, MLP, SECOND_IN)
 class FfnVotes(Importance):
     """Votes for the inputs of a feed-forward network's two layers: fc1_in, and mlp or fc2_in.
 
-    images     training images looked at, drawn by the run's seed
-    batch      images at a time
-    spread     a product votes when it is at least the mean absolute weight of its layer + spread x their deviation
-    soft       sum the products' sizes instead of counting them
-    critical   share of a layer's outputs whose votes count: the greatest outputs of fc2, and of fc1 those hidden units
-               that got most votes, back to front
-    shared     one order of inputs for all layers of a width. On a ViT the embedding itself is sorted by it, so that a
-               layer reads its first channels, without a gather
+    images        training images looked at, drawn by the run's seed
+    batch         images at a time
+    spread        a product votes when it is at least the mean absolute weight of its layer + spread x their deviation
+    soft          sum the products' sizes instead of counting them
+    critical      share of a layer's outputs whose votes count: the critical outputs of fc2, and of fc1 those hidden
+                  units that got most votes, back to front
+    critical_by   which outputs of fc2 are critical: the greatest (output), or those that decide most for the class that
+                  the model gives each image (top_class: output x gradient of that class's score)
+    shared        one order of inputs for all layers of a width. On a ViT the embedding itself is sorted by it, so that
+                  a layer reads its first channels, without a gather
     """
 
     images: ImageCount = 1024
@@ -51,6 +55,7 @@ class FfnVotes(Importance):
     spread: Annotated[float, number(-1000, 1000), ReadWith(Is("soft", False))] = 1.0
     soft: bool = False
     critical: Annotated[float, above(0, 1)] = 1.0
+    critical_by: Annotated[Critical, ReadWith(IsNot("critical", 1.0))] = "output"
     shared: bool = False
 
     @override
@@ -62,16 +67,23 @@ class FfnVotes(Importance):
     @property
     @override
     def blockwise(self) -> bool:
-        return not self.shared
+        return not self.shared and not self._asks_later_blocks
+
+    @property
+    def _asks_later_blocks(self) -> bool:
+        """Whether scores of a block follow from what later blocks make of it."""
+        return self.critical < 1 and self.critical_by == "top_class"
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         """`shared` permutes the embedding, which leaves the model's function as it is."""
         self.check(supernet.space)
         votes, outputs = self.votes(supernet, work)
+        if self._asks_later_blocks:
+            outputs = self.decisive(supernet, work)
         scores: dict[str, Tensor] = {}
         for block, (first, second) in _layers(supernet).items():
-            # Back to front: of the second layer the greatest outputs have a say, and by it hidden units are ranked;
+            # Back to front: of the second layer the critical outputs have a say, and by it hidden units are ranked;
             # of the first layer, those of its outputs that write the hidden units ranked best.
             hidden = votes[second][_top(outputs[second], self.critical)].sum(0)
             inputs = votes[first][_top(hidden, self.critical)].sum(0)
@@ -94,6 +106,29 @@ class FfnVotes(Importance):
                 votes[path] += self._cast(layer.weight, token)
                 outputs[path] += layer(token).abs().sum(0)
         return votes, outputs
+
+    def decisive(self, supernet: Supernet, work: Workplace) -> dict[str, Tensor]:
+        """Path of each second layer -> sum over images of |output x gradient| of its outputs (out), where the gradient
+        is that of the greatest score of the image, and the output that of the token which votes.
+        """
+        model = supernet.model
+        layers = {model.get_submodule(path): path for _, path in _layers(supernet).values()}
+        device, pooled = next(model.parameters()).device, supernet.family.readout(model).pooled
+        sums: dict[str, Tensor] = {}
+        with evaluating(model), torch.enable_grad():
+            for pictures in calibration(work, self.images, self.batch):
+                # The gradient reaches the layers also where weights want none.
+                with outputs_recorded(layers) as outputs:
+                    scores = model(pictures.to(device).requires_grad_())
+                # Images do not mix, so the gradient of the sum is that of each image's own score.
+                gradients = torch.autograd.grad(scores.max(dim=-1).values.sum(), list(outputs.values()))
+                for (layer, output), gradient in zip(outputs.items(), gradients, strict=True):
+                    # A pooled model votes by the mean of all tokens: their products are what the mean adds up.
+                    product = output * gradient
+                    product = product.flatten(1, -2).sum(1) if pooled else product[:, 0]
+                    path = layers[layer]
+                    sums[path] = sums.get(path, 0) + product.detach().abs().sum(0)
+        return sums
 
     def _cast(self, weight: Tensor, token: Tensor) -> Tensor:
         """Votes of a batch of tokens (B x in) for the elements of a weight (out x in)."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from nas.errors import StrategyError
 from nas.importance._recording import calibration, recorded
@@ -71,6 +74,47 @@ def test_a_shared_order_needs_no_gather() -> None:
     FfnVotes(images=20).apply(own, bench.work)
     gathers = [name for name, _ in own.extract(own.space.smallest).named_buffers() if name.endswith("index")]
     assert len(gathers) == 2
+
+
+@pytest.mark.parametrize("kind", ["vit", "swin"])
+def test_outputs_decide_for_the_top_class(kind: str) -> None:
+    """By hand: what the score of the top class loses per image when an output of the token that votes is made less."""
+    net, bench = supernet(kind, "{mlp: {size: [0.5, 1.0]}}")
+    path = "blocks.1.mlp.fc2" if kind == "vit" else "layers.1.blocks.0.mlp.fc2"
+    decisive = FfnVotes(images=6, batch=4).decisive(net, bench.work)
+    images = torch.cat(list(calibration(bench.work, 6, 6))).double()
+    model = copy.deepcopy(net.model).double()
+    layer = model.get_submodule(path)
+    expected = []
+    with torch.no_grad():
+        top = model(images).argmax(1)
+        for unit in (0, 3):
+
+            def shrink(_: nn.Module, __: object, output: Tensor, unit: int = unit) -> Tensor:
+                less = output.clone()
+                voting = (slice(None), 0) if kind == "vit" else (...,)
+                less[(*voting, unit)] *= 1 - 1e-6
+                return less
+
+            before = model(images)
+            hook = layer.register_forward_hook(shrink)
+            after = model(images)
+            hook.remove()
+            lost = (before - after).gather(1, top[:, None])[:, 0] / 1e-6
+            expected.append(lost.abs().sum())
+    torch.testing.assert_close(decisive[path][[0, 3]].double(), torch.stack(expected), rtol=1e-3, atol=1e-6)
+
+
+def test_top_class_chooses_the_critical_outputs() -> None:
+    net, bench = supernet("vit", "{fc1_in: {size: [0.5, 1.0]}, mlp: {size: [0.5, 1.0]}}")
+    options = FfnVotes(images=20, spread=0.0, critical=0.25, critical_by="top_class")
+    votes, _ = options.votes(net, bench.work)
+    critical = options.decisive(net, bench.work)["blocks.0.mlp.fc2"]
+    chosen = critical.topk(round(0.25 * len(critical))).indices
+    hidden = votes["blocks.0.mlp.fc2"][chosen].sum(0)
+    torch.testing.assert_close(options.score(net, bench.work).scores["mlp.0"], hidden)
+    assert not options.blockwise, "later blocks have a say: no gradual retraining"
+    assert FfnVotes(critical=0.25).blockwise
 
 
 def test_irregular_masks_keep_the_share_of_every_output() -> None:
