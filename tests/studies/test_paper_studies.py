@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from paper_studies import FOLDER, SHRUNKEN, STUDIES, shrunken
 from typer.testing import CliRunner
 
+from benchmarks import patch_figures
 from nas import Study
 from nas.cli import app
 from nas.errors import ConfigError
@@ -231,7 +234,7 @@ def test_dan_rows_and_penalties() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES if os.environ.get("NAS_PAPERS") else OFTEN)
-def test_a_study_runs_shrunken(name: str, tmp_path: Path) -> None:
+def test_a_study_runs_shrunken(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     short = Study.from_yaml(FOLDER / f"{name}.yaml", overrides=shrunken(name, tmp_path), folder=tmp_path / "run")
     record = short.run(quiet=True)
     (trial,) = short.trials().to_dict("records")
@@ -239,3 +242,17 @@ def test_a_study_runs_shrunken(name: str, tmp_path: Path) -> None:
     assert trial["macs"] < cost.base("macs")
     assert set(record.finished) >= {"retrain", "report"}
     assert (tmp_path / "run" / "retrain" / "winner" / "model.safetensors").is_file()
+    if name == "patch_slimming_deit_tiny_imagenet":
+        figures_are_drawn(tmp_path, monkeypatch)
+
+
+def figures_are_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patch Slimming's figures 3, 6 and 7, of the base model of a run."""
+    arguments = ["patch_figures", str(folder / "run"), "--blocks", "0", "--images", "8", "--to", str(folder / "to")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    patch_figures.main()
+    rows = pd.read_csv(folder / "to" / "one_layer.csv")
+    assert rows.groupby("measure")["block"].nunique().to_dict() == {"impact": 2, "attention": 1, "random": 1}
+    assert pd.read_csv(folder / "to" / "similarity.csv")["similarity"].abs().max() <= 1
+    for name in ("similarity", "one_layer"):
+        assert (folder / "to" / f"{name}.svg").read_text().startswith("<svg")
