@@ -2,7 +2,9 @@
 
 SiDT (Xue et al., Searching Intrinsic Dimensions of Vision Transformers, 2022) gates head dimensions, one vector shared
 by queries, keys, values and heads, and hidden units before the activation: `where: produced`. VTP (arXiv 2104.08500)
-gates the inputs of linear layers: `where: consumed`. The penalty is part of the loss under AdamW, so its gradient,
+gates the inputs of linear layers: `where: consumed`. The code that SiDT cites has one gate for each dimension of each
+head: `attention: channel`; what it keeps it deals out to heads anew, by position. Ours keeps heads as they are: each
+loses as many dimensions, its own least ones. The penalty is part of the loss under AdamW, so its gradient,
 gamma x sign, passes through Adam's normaliser as in the code that SiDT cites. Ours differs from that code: the softmax
 keeps its scale, and signed gates are folded into the weights, so that nothing learned is lost.
 """
@@ -11,18 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, Literal, final
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from nas.axes import AxisTable
+from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.numbers import Rate, Weight
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import DEPTH, dimension
+from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
 from nas.supernets import Supernet
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
@@ -32,6 +35,7 @@ from nas.training import Recipe, StepContext
 from nas.training.objectives.relaxation import Relaxation, relax
 from nas.training.workplace import Workplace
 
+Attention = Literal["head_dim", "channel"]
 RECIPE = Recipe(epochs=10, lr=1e-3, warmup=1)
 
 
@@ -45,12 +49,16 @@ class L1Gates(Importance):
     gamma      weight of the penalty
     where      "produced": before the activation, and on queries, keys and values (SiDT); "consumed": on what a linear
                layer reads (VTP)
+    attention  what has a gate where head dimensions are chosen: a dimension of all heads together (head_dim, the
+               paper), or of each head (channel, the code that it cites). Then the dimensions of each head are sorted by
+               their gates, and the k-th ones of all heads have the mean of these as score
     """
 
     training: Recipe = RECIPE
     gate_lr: Rate = 1e-2
     gamma: Weight = 1e-4
     where: Where = "produced"
+    attention: Annotated[Attention, ReadWith(Is("where", "produced"))] = "head_dim"
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
@@ -59,24 +67,47 @@ class L1Gates(Importance):
         Raises `StrategyError` when no axis that the space chooses has an exact gate there, `TrainingError` when a loss
         is not a number.
         """
-        ones = {a: torch.ones(supernet.table.frame.axes[a]) for a in self._axes(supernet.space, supernet.table)}
+        frame = supernet.table.frame
+        names = {axis: self._gate(axis) for axis in self._axes(supernet.space, supernet.table)}
+        ones = {gate: torch.ones(frame.full(gate)) for gate in names.values()}
         relaxation = Relaxation(supernet, ones, self.gate_lr / self.training.peak_lr)
         history = relax(relaxation, L1Step(self, relaxation), work, self.training, _trajectory)
         # Signs go into the weights, so that nothing learned is lost; sizes are the scores.
         gates = {axis: value.detach() for axis, value in relaxation.arch_parameters.items()}
         supernet.fold(gates, self.where)
-        return Scored({axis: value.abs() for axis, value in gates.items()}, history)
+        scores = {axis: gates[gate].abs() for axis, gate in names.items()}
+        each = {gate: scores[axis] for axis, gate in names.items() if gate != axis}
+        supernet.sort_within(each)
+        for axis, gate in names.items():
+            if gate in each:
+                heads = each[gate].reshape(-1, frame.axes[axis])
+                scores[axis] = heads.sort(dim=1, descending=True).values.mean(0)
+        return Scored(scores, history)
 
     @override
     def check(self, space: SearchSpace) -> None:
         self._axes(space, table_of(space))
+        if self.attention == "channel" and HEAD_DIM not in set(map(dimension, space.axes)):
+            raise StrategyError(
+                "l1_gates: attention: channel, and the space chooses no head_dim; allowed: attention: head_dim, or a "
+                "choice such as head_dim: {size: [0.5, 1.0]}"
+            )
+
+    def _gate(self, axis: str) -> str:
+        """What has the gates of an axis: it alone, or head dimensions packed with the heads that they lie in."""
+        if self.attention == "channel" and dimension(axis) == HEAD_DIM:
+            return f"{axis_name(HEADS, index(axis))} {axis}"
+        return axis
 
     def _axes(self, space: SearchSpace, table: AxisTable) -> list[str]:
         """The axes that the space chooses and that have an exact gate `where` this criterion puts it. Raises
         `StrategyError` when there is none. Depth is left out: a block is one unit, which has no order.
         """
         chosen = [axis for axis in space.outline.axes if axis in space.axes]
-        gated = [axis for axis in chosen if dimension(axis) != DEPTH and not gate_refusal(axis, table, self.where)]
+        gated = [
+            axis for axis in chosen
+            if dimension(axis) != DEPTH and not gate_refusal(self._gate(axis), table, self.where)
+        ]  # fmt: skip
         if not gated:
             dimensions = ", ".join(sorted(set(map(dimension, space.axes))))
             fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"
@@ -105,4 +136,4 @@ class L1Step:
 
 
 def _trajectory(gates: Mapping[str, Tensor]) -> Mapping[str, float]:
-    return {axis: float(gate.abs().mean()) for axis, gate in gates.items()}
+    return {name.split()[-1]: float(gate.abs().mean()) for name, gate in gates.items()}

@@ -14,13 +14,14 @@ from torch import Tensor
 from nas.axes import AxisTable, Entry
 from nas.errors import ModelError
 from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
-from nas.supernets.slicing import Where, gate
+from nas.supernets.slicing import Where, gate, packed_at
 
 
 def gated(
     parameters: Mapping[str, Tensor], table: AxisTable, gates: Mapping[str, Tensor], where: Where
 ) -> dict[str, Tensor]:
-    """`parameters` with `gates` (axis -> one value per unit) folded in.
+    """`parameters` with `gates` (axis -> one value per unit) folded in. Axes that are packed into one dimension may
+    have a gate together, one value for each pair of their units: "heads.3 head_dim.3".
 
     Raises ModelError for an axis that is unknown or has no exact gate here, or for a wrong number of values.
     """
@@ -33,13 +34,18 @@ def gated(
     for name, entry in table.entries.items():
         if entry.block in depth and _writes_residual(table, entry):
             result[name] = result[name] * depth[entry.block]
-        if here := {axis: gates[axis] for axis in _gated_axes(table, entry, where) if axis in gates}:
+        atoms = _gated_axes(table, entry, where)
+        here = {axis: gates[axis] for axis in atoms if axis in gates}
+        here |= {axis: gates[axis] for axis in gates if " " in axis and packed_at(atoms, axis) is not None}
+        if here:
             result[name] = gate(result[name], entry, table.frame, here)
     return result
 
 
 def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     """Why the units of an axis have no exact gate where they are produced, or consumed; empty when they have one."""
+    if " " in axis:
+        return next(filter(None, (gate_refusal(part, table, where) for part in axis.split())), "")
     if axis not in table.frame.axes:
         return f"no axis '{axis}' to gate"
     # What a block adds to the residual stream is written by two linear layers, whatever `where`.
@@ -59,7 +65,8 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
 
 
 def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
-    units = table.frame.axes.get(axis)
+    known = all(part in table.frame.axes for part in axis.split())
+    units = table.frame.full(axis) if known else None
     if units is not None and values.numel() != units:
         raise ModelError(f"the gate of '{axis}' needs {units} values, got {values.numel()}")
     if reason := gate_refusal(axis, table, where):

@@ -7,7 +7,7 @@ of each axis, except where a selection lists them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -82,7 +82,7 @@ def unpack(tensor: Tensor, dims: tuple[tuple[str, ...], ...], frame: Frame) -> T
 
 def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]) -> Tensor:
     """Multiply the units of the axes in `gates` (axis -> one value per unit) wherever `entry` names them, or names an
-    axis within them.
+    axis within them; several packed axes, "heads.3 head_dim.3", where it names them one after the other.
     """
     unpacked = unpack(tensor, entry.dims, frame)
     for position, atom in enumerate(entry.atoms):
@@ -91,7 +91,42 @@ def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]
             if axis in gates:
                 shape = [-1 if p == position else 1 for p in range(unpacked.dim())]
                 unpacked = unpacked * gates[axis].reshape(shape)
+    for packed in (axis for axis in gates if " " in axis):
+        shape = _shape_of_packed(entry, frame, packed)
+        unpacked = unpacked * gates[packed].reshape(shape) if shape else unpacked
     return unpacked.reshape(tensor.shape)
+
+
+def packed_at(atoms: Sequence[str], packed: str) -> int | None:
+    """Where, among some axes, those of a packed name stand one after the other; None where they do not."""
+    parts = packed.split()
+    starts = range(len(atoms) - len(parts) + 1)
+    return next((start for start in starts if list(atoms[start : start + len(parts)]) == parts), None)
+
+
+def _shape_of_packed(entry: Entry, frame: Frame, packed: str) -> list[int]:
+    """The shape, against the unpacked parameter, of one value for each unit of packed axes; empty where it has none."""
+    start = packed_at(entry.atoms, packed)
+    if start is None:
+        return []
+    parts = packed.split()
+    sizes = [frame.full(part) for part in parts]
+    return [*[1] * start, *sizes, *[1] * (len(entry.atoms) - start - len(parts))]
+
+
+@torch.no_grad()
+def permute_within(tensor: Tensor, entry: Entry, frame: Frame, packed: str, order: Tensor) -> None:
+    """Reorder the units of the second of two packed axes in place, in each unit of the first by itself: `order[h]` are
+    the units, "head_dim.3", of the h-th of the first, "heads.3".
+    """
+    shape = _shape_of_packed(entry, frame, packed)
+    if not shape:
+        return
+    unpacked = unpack(tensor, entry.dims, frame)
+    second = packed_at(entry.atoms, packed.split()[1])
+    assert second is not None, f"{entry.parameter} names {packed}"
+    index = order.reshape(shape).expand(unpacked.shape)
+    tensor.copy_(unpacked.gather(second, index).reshape(tensor.shape))
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from nas.supernets.gates import gated
 from nas.supernets.prefixes import Keys
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
-from nas.supernets.slicing import Cut, Where, permute
+from nas.supernets.slicing import Cut, Where, permute, permute_within
 from nas.supernets.timm_models import differs, outline_of
 
 
@@ -103,6 +103,24 @@ class Supernet(nn.Module):
         self.selection.follow(moved)
         self.selection.update(fixed)
         self._directions.follow(moved)
+        self.refresh()
+
+    @torch.no_grad()
+    def sort_within(self, importance: Mapping[str, Tensor]) -> None:
+        """Sort the units of the second of two packed axes by descending importance, in each unit of the first by
+        itself: "heads.3 head_dim.3" -> a score for each dimension of each head, head by head. The function stays as it
+        is.
+
+        Raises ModelError where another chosen axis counts their positions, or matrices are factored by what they read.
+        """
+        self._refuse_packed(part for packed in importance for part in packed.split())
+        if importance and self.factoring.covariances:
+            raise ModelError("sort_within: matrices are factored by what they read, unit by unit: sort first")
+        for packed, scores in importance.items():
+            first, second = (self.table.frame.full(part) for part in packed.split())
+            order = scores.reshape(first, second).argsort(dim=1, descending=True, stable=True)
+            for name, parameter in self.model.named_parameters():
+                permute_within(parameter, self.table.entries[name], self.table.frame, packed, order)
         self.refresh()
 
     def orders(self, axis: str) -> bool:
