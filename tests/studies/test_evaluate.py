@@ -24,7 +24,7 @@ from torch import nn
 
 import nas
 from nas import cli
-from nas.errors import CheckpointError, ConfigError, DataError, ModelError, NasError, RunError
+from nas.errors import CheckpointError, ConfigError, DataError, MemoryShortageError, ModelError, NasError, RunError
 from nas.studies.run.results import PREPARE, RETRAIN
 from nas.studies.study import Study
 
@@ -190,6 +190,12 @@ def test_a_folder_without_splits_is_measured_in_part_or_whole(trained: Trained) 
     assert "15 of its 75 images were set aside" in part.notes[-1]
     with pytest.raises(DataError, match="brings train, test; name one of them"):
         nas.evaluate(trained.saved, trained.pictures, split="all")
+
+
+def test_a_batch_that_does_not_fit_is_a_sentence(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.studies.measure.evaluate._looked_at", lambda *_: torch.empty(2**50))
+    with pytest.raises(MemoryShortageError, match=r"measure in batches of 64 \(.*; set a smaller batch \(--batch\)"):
+        nas.evaluate(trained.saved, trained.pictures, batch=64)
 
 
 def test_pictures_that_cannot_be_read(trained: Trained, tmp_path: Path) -> None:

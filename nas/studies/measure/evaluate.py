@@ -22,6 +22,7 @@ from nas.studies.measure.measured import Measured
 from nas.studies.measure.pictures import DataLike, pictures
 from nas.studies.measure.subjects import Weights, study_of, subject_of
 from nas.studies.stages.workshop import device_called
+from nas.system.memory import memory_for
 from nas.system.terminal import Terminal, Words
 from nas.tasks import Batch, Tally
 from nas.training.precision import Amp, Precision
@@ -92,7 +93,8 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
     module = subject.model(looked_at)
     counts = _counted(module, (looked_at.channels, subject.size, subject.size))
     started = time.perf_counter()
-    with evaluating(module.to(where)), torch.inference_mode():
+    enough = memory_for(f"measure in batches of {batch}", "set a smaller batch (--batch)")
+    with enough, evaluating(module.to(where)), torch.inference_mode():
         batches = _shown(looked_at.split.batches(batch, device=where), len(looked_at.split), progress)
         tally, rows = _looked_at(module, batches, looked_at, precision, predictions)
     seconds = time.perf_counter() - started
