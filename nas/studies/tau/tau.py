@@ -33,6 +33,8 @@ from nas.training.objectives.gradual import stages
 
 LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
+MOST = {"architectures": 1_000_000, "epochs": 1_000_000, "workers": 256}
+"""As of the options of a study, see `nas.numbers`."""
 LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
 
 Runner = Callable[[Retraining, Sequence[Architecture]], Iterable[TrainingResult]]
@@ -66,6 +68,9 @@ class Question:
             raise RunError(f"epochs: found {self.epochs}; allowed: 1 or more")
         if self.workers < 1:
             raise RunError(f"workers: found {self.workers}; allowed: 1 or more")
+        for name, most in MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise RunError(f"{name}: found {getattr(self, name)}; allowed: at most {most}")
         if self.loss is not None and self.loss not in LOSSES:
             raise RunError(f"loss: found '{self.loss}'; allowed: {', '.join(LOSSES)}{nearest(self.loss, LOSSES)}")
         if self.from_scratch and self.loss == "adjoined":
