@@ -189,6 +189,7 @@ def retrain(run: Run, digest: Digest = None, number: TrialNumber = None, trust: 
 def tau(  # noqa: PLR0913  (one per option)
     run: Run,
     architectures: Annotated[int, typer.Option(metavar="N", help="How many architectures are retrained.")] = 12,
+    seeds: Annotated[int, typer.Option(metavar="N", help="How often each is: more than once tells what is noise.")] = 3,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of each (default: the study's).")] = None,
     loss: Annotated[
         str | None, typer.Option(metavar="LOSS", help="adjoined, distilled or plain (default: the study's).")
@@ -198,6 +199,9 @@ def tau(  # noqa: PLR0913  (one per option)
     ] = False,
     workers: Annotated[int, typer.Option(metavar="N", help="Retrain N at a time, on Ray.")] = 1,
     address: Annotated[str, typer.Option(metavar="ADDRESS", help="Of Ray: local, auto or HOST:PORT.")] = "local",
+    beside: Annotated[
+        list[Path] | None, typer.Option(metavar="RUN", help="A run of the same study with another seed; repeatable.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both rankings, as SVG.")] = None,
     trust: Trust = False,
@@ -211,11 +215,13 @@ def tau(  # noqa: PLR0913  (one per option)
         study = Study.open(run, trust=trust)
         truth = study.tau(
             architectures=architectures,
+            seeds=seeds,
             epochs=epochs,
             loss=loss,
             from_scratch=scratch,
             workers=workers,
             address=address,
+            beside=beside or (),
         )
     metric = study.record.task.metrics[0]
     _write_csv(truth.table, csv)

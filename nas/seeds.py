@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SHUFFLE, MODULE, MIXING, SAMPLING, SPLITTING, NOISE, PICTURE = range(7)
+SHUFFLE, MODULE, MIXING, SAMPLING, SPLITTING, NOISE, PICTURE, RETRAINING = range(8)
 """What a seed is for; the first number after the study's seed, so that two uses in the same epoch never share a
 stream.
 """

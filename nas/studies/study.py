@@ -198,26 +198,30 @@ class Study:
             costs = workshop.cost.counts(architecture)
             return row_of(workshop, f"{folder.name}{RETRAINED}", load(folder), architecture.digest, costs, {}).row
 
-    def tau(
+    def tau(  # noqa: PLR0913  (one per option)
         self,
         *,
         architectures: int = 12,
+        seeds: int = 3,
         epochs: int | None = None,
         loss: str | None = None,
         from_scratch: bool = False,
         workers: int = 1,
         address: str = "local",
+        beside: Sequence[Path] = (),
     ) -> RankTruth:
         """Whether the ranking with shared weights holds after retraining: see `Question` of `nas.studies.tau` for what
         may be asked, and `RankTruth` for its frames.
 
-        By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was. All is
-        measured on the search-validation split, and stands in the report from then on.
+        By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was, with three
+        seeds each. All is measured on the search-validation split, and stands in the report from then on. `beside` are
+        folders of runs of the same study with other seeds, see `nas.studies.tau.tau.rank_truth`.
         """
         from nas.studies.tau.tau import Question, rank_truth
 
         question = Question(
             architectures=architectures,
+            seeds=seeds,
             epochs=epochs,
             loss=loss,
             from_scratch=from_scratch,
@@ -225,8 +229,9 @@ class Study:
             address=address,
         )
         self.folder.need(EXPLORE)
+        others = [Study.open(path, trust=self.trust)._workshop(show=False) for path in beside]
         with self.folder.lock():
-            truth = rank_truth(self._workshop(), question, Terminal(stderr=True))
+            truth = rank_truth(self._workshop(), question, Terminal(stderr=True), others)
             if self.folder.result(REPORT) is not None:
                 write_report(self.record)
         return truth

@@ -7,17 +7,21 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 from nas.quantities import Quantity
+from nas.studies.tau import ceiling as ceilings
 from nas.studies.tau import statistics
-from nas.studies.tau.statistics import ranked, regret, summary, tau_b, ties
+from nas.studies.tau.noise import Repeated
+from nas.studies.tau.statistics import Rankings, precision, ranked, regret, spearman, tau_b, ties
+from nas.studies.tau.statistics import summary as summary_of
 from nas.tasks.classification import ACCURACY
 
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "RESAMPLES", 50)
+    monkeypatch.setattr(ceilings, "DRAWS", 20)
 
 
 def table(shared: list[float], retrained: list[float], macs: list[int] | None = None) -> pd.DataFrame:
@@ -29,6 +33,13 @@ def table(shared: list[float], retrained: list[float], macs: list[int] | None = 
             "retrained_accuracy": retrained,
         }
     )
+
+
+def summary(frame: pd.DataFrame, metric: Quantity, seed: int) -> pd.DataFrame:
+    """Of architectures that were retrained once."""
+    rows, sign = ranked(frame, metric), 1 if metric.maximise else -1
+    scores, truth = (sign * rows[f"{when}_{metric.name}"].to_numpy() for when in ("shared", "retrained"))
+    return summary_of(Rankings({"tau": scores}, rows["macs"].to_numpy(np.float64), Repeated(truth[:, None])), seed)
 
 
 def by_hand(first: list[float], second: list[float]) -> float:
@@ -61,6 +72,28 @@ def test_tau_b_is_not_defined_where_one_side_does_not_vary() -> None:
     found = summary(table([0.5, 0.5, 0.5], [0.6, 0.7, 0.8]), ACCURACY, seed=0).set_index("statistic")
     assert np.isnan(found.loc["tau", "value"])  # type: ignore[arg-type]
     assert list(found.loc["tau", ["low", "high"]]) == [0, 0]
+
+
+def test_spearman_is_scipys() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 6, 20), rng.integers(0, 6, 20)
+    assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic)
+    assert np.isnan(spearman(np.ones(4), np.arange(4)))
+
+
+def test_within_bands_only_pairs_of_about_the_same_size_count() -> None:
+    """100 with 101, 200 with 202: one pair is in order, one is not; across, all are."""
+    frame = table([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.9, 0.8], macs=[100, 101, 200, 202])
+    found = summary(frame, ACCURACY, seed=0).set_index("statistic")["value"]
+    assert found["tau"] == pytest.approx(4 / 6)
+    assert found["tau within 2% of MACs"] == 0
+
+
+def test_precision_is_how_many_of_the_top_come_first() -> None:
+    truth = np.linspace(1, 0, 20)
+    assert precision(truth) == 1
+    assert precision(np.r_[truth[0], truth[:0:-1]]) == 0.5
+    assert precision(truth[::-1]) == 0
 
 
 def test_regret_is_what_the_first_k_miss() -> None:

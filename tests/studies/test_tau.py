@@ -8,8 +8,10 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from studies_fakes import TINY, unsealed
@@ -18,15 +20,20 @@ from tau_fakes import tau_and_die
 from nas.errors import NasError, RunError
 from nas.searchspaces import Architecture
 from nas.studies.report.findings import Findings
+from nas.studies.run.folder import read_json
+from nas.studies.run.rank_results import Sample
 from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.study import Study
 from nas.studies.tau import statistics
+from nas.studies.tau.ranking import measure_of
 from nas.studies.tau.retraining import Retraining
+from nas.studies.tau.tau import Question, rank_truth
+from nas.system.terminal import Terminal
 
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["nas.studies.study", "nas.studies.tau.tau"])
-FEW = {"architectures": 4, "epochs": 1}
+FEW = {"architectures": 4, "epochs": 1, "seeds": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,12 +76,17 @@ def test_the_answer_is_kept_and_read_back_as_it_was(run: Study) -> None:
 def test_accuracies_are_of_the_search_validation_split(run: Study) -> None:
     """With shared weights, those that the search measured; a winner's retraining is found again as it was."""
     (kept,) = found_in(run.folder.path)
-    trials = run.trials().set_index("digest")
-    seen = kept.table[kept.table["digest"].isin(trials.index)]
-    assert len(seen)
-    for row in seen.to_dict("records"):
-        assert row["shared_accuracy"] == trials.loc[[row["digest"]], "accuracy"].iloc[0]
     workshop = run._workshop(show=False)
+    measure = measure_of(workshop, workshop.data.validation)
+    trial = run.record.find(number=0)
+    assert measure(trial.architecture) == trial.metrics
+    sample = read_json(run.folder.path / "tau" / "samples" / "4.json", Sample, remedy="")
+    shared = kept.table.set_index("digest")["shared_accuracy"]
+    for member in sample.members:
+        architecture = Architecture(member.architecture)
+        assert member.shared == measure(architecture)
+        assert shared[architecture.digest] == member.shared["accuracy"]
+        assert sum(part["accuracy"] for part in member.parts) / 8 == pytest.approx(member.shared["accuracy"], abs=0.02)
     winner = run.record.result(EXPLORE).winner
     work = Retraining(
         supernet=workshop.supernets.of(winner.strategy),
@@ -145,6 +157,7 @@ def test_a_new_search_drops_the_answers_and_a_new_report_keeps_them(run: Study, 
     [
         ({"architectures": 2}, "architectures: found 2; allowed: 3 or more"),
         ({"architectures": 200}, "architectures: found 200, but .* ask for fewer"),
+        ({"seeds": 0}, "seeds: found 0; allowed: 1 or more"),
         ({"epochs": 0}, "epochs: found 0; allowed: 1 or more"),
         ({"workers": 0}, "workers: found 0; allowed: 1 or more"),
         ({"workers": 257}, "workers: found 257; allowed: at most 256"),
@@ -199,3 +212,25 @@ def test_a_damaged_answer_is_named(run: Study, tmp_path: Path) -> None:
     retrained.write_text('{"digest": "x"}')
     with pytest.raises(NasError, match=r"damaged, .*delete it and run nas tau again"):
         study.tau(**FEW)
+
+
+def test_seeds_and_other_supernets_tell_what_is_noise(run: Study, tmp_path: Path) -> None:
+    study = copied(run, tmp_path / "run")
+    truth = study.tau(**FEW | {"seeds": 2, "architectures": 3}, beside=[run.folder.path])
+    assert truth.name == "adjoined-1-3x2"
+    files = {path.parent.name for path in study.folder.path.glob("tau/adjoined-1/**/*.json")}
+    assert files == {"adjoined-1", "seed-1"}
+    noise = truth.result.noise
+    assert noise is not None
+    assert (noise.truth.count, noise.images.count) == (2, 8)
+    # The same supernet twice, on the same images: what it says has no noise.
+    assert noise.supernets is not None
+    assert (noise.supernets.count, noise.supernets.noise) == (2, pytest.approx(0))
+    assert truth.verdict
+    assert np.isfinite(truth.summary.set_index("statistic").loc["tau", "ceiling"])
+
+
+def test_runs_of_another_space_are_no_repeats(run: Study) -> None:
+    other: Any = SimpleNamespace(choices={"depth": [1]}, folder="runs/other")
+    with pytest.raises(RunError, match=r"beside: runs/other has other choices than .*; allowed: runs of its study"):
+        rank_truth(run._workshop(show=False), Question(), Terminal(), [other])

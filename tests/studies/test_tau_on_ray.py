@@ -19,7 +19,7 @@ ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'
 from nas.studies.tau.on_ray import on_ray  # noqa: E402
 from nas.system.cluster import Cluster, connected  # noqa: E402
 
-FEW = {"architectures": 3, "epochs": 1}
+FEW = {"architectures": 3, "epochs": 1, "seeds": 2}
 
 
 @pytest.fixture(scope="module", autouse=True)

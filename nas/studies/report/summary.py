@@ -38,5 +38,8 @@ def rank_summary(console: Terminal, truth: RankTruth, metric: Quantity) -> None:
     for row in truth.result.summary:
         value, low, high = (statistic(number, row.statistic, metric) for number in (row.value, row.low, row.high))
         unit = f" {metric.difference_unit}".rstrip() if row.statistic.startswith("regret") else ""
-        console.print(f"{row.statistic:12} {value:>6}{unit}, 95 % interval {low} to {high}")
+        ceiling = "" if row.ceiling is None else f"; ceiling {statistic(row.ceiling, row.statistic, metric)}"
+        console.print(f"{row.statistic:21} {value:>6}{unit}, 95 % interval {low} to {high}{ceiling}")
     console.say(truth.caption)
+    if truth.verdict:
+        console.say(truth.verdict)

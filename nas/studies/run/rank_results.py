@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, final
 
 from pydantic import Field
@@ -13,11 +13,14 @@ from nas.studies.run.rows import ChosenValues, Metrics, RankedRow, Sizes
 @final
 @dataclass(frozen=True, kw_only=True)
 class MemberResult:
-    """One architecture whose two rankings are compared: `nas.studies.tau.strata.Member`."""
+    """One architecture whose two rankings are compared: `nas.studies.tau.strata.Member`. `parts` are its metrics on
+    each of several parts of the images, the same ones for all.
+    """
 
     architecture: ChosenValues
     band: int
     shared: Metrics
+    parts: list[Metrics] = field(default_factory=list)
 
 
 @final
@@ -31,11 +34,12 @@ class Sample:
 @final
 @dataclass(frozen=True)
 class Relearning:
-    """How the architectures of a ranking were retrained."""
+    """How the architectures of a ranking were retrained, each with so many seeds."""
 
     loss: str
     epochs: int
     from_scratch: bool
+    seeds: Annotated[int, Field(ge=1)] = 1
 
     @property
     def label(self) -> str:
@@ -44,14 +48,46 @@ class Relearning:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Statistic:
-    """One statistic of two rankings, with its interval; None where it is not defined."""
+    """One statistic of two rankings, with its interval, and what a perfect score would reach; None where it is not
+    defined.
+    """
 
     statistic: str
     value: float | None
     low: float | None
     high: float | None
+    ceiling: float | None = None
+    ceiling_low: float | None = None
+    ceiling_high: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Repeats:
+    """Values of all architectures, measured `count` times. `signal` is the variance between architectures, `noise` that
+    of one measurement; None where nothing was repeated.
+    """
+
+    count: Annotated[int, Field(ge=1)]
+    signal: Annotated[float, Field(ge=0)] | None
+    noise: Annotated[float, Field(ge=0)] | None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """How noisy the two sides of a ranking are.
+
+    truth       the metric of retrained architectures, over seeds
+    images      the metric with shared weights, over parts of the images
+    supernets   the same, over supernets of other seeds; None where there is one
+    """
+
+    truth: Repeats
+    images: Repeats
+    supernets: Repeats | None = None
 
 
 @final
@@ -64,3 +100,4 @@ class RankingResult:
     relearning: Relearning
     images: Annotated[int, Field(ge=1)]
     ties: Sizes
+    noise: Noise | None = None

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from nas.studies.run.folder import TAU, read_json, write_json
+from nas.studies.run.rank_noise import Verdict
 from nas.studies.run.rank_results import RankingResult, Relearning
 
 
@@ -32,9 +33,11 @@ class RankTruth:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row per statistic: value, and low to high, see `nas.studies.tau.statistics.summary`."""
+        """One row per statistic: value, low to high, and the ceiling with its own interval: see
+        `nas.studies.tau.statistics.summary`.
+        """
         frame = pd.DataFrame([asdict(row) for row in self.result.summary])
-        return frame.astype({"value": "float64", "low": "float64", "high": "float64"})
+        return frame.astype(dict.fromkeys(frame.columns.difference(["statistic"]), "float64"))
 
     @property
     def relearning(self) -> Relearning:
@@ -56,6 +59,15 @@ class RankTruth:
         """Name of the metric that ranks: the first of the study's task."""
         return next(iter(self.result.table[0].shared))
 
+    @property
+    def verdict(self) -> str:
+        """What limits the ranking, in a sentence; empty for an answer of an earlier version."""
+        if self.result.noise is None:
+            return ""
+        _, _, high = self.value("tau")
+        (ceiling,) = self.summary.loc[self.summary["statistic"] == "tau", "ceiling"].to_numpy(np.float64)
+        return str(Verdict(high, float(ceiling), self.result.noise, self.images))
+
     def value(self, statistic: str) -> tuple[float, float, float]:
         """A statistic, and the ends of its interval."""
         row = self.summary[self.summary["statistic"] == statistic]
@@ -65,14 +77,16 @@ class RankTruth:
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"{self.relearning.label}-{len(self.table)}"
+        repeated = f"x{self.relearning.seeds}" if self.relearning.seeds > 1 else ""
+        return f"{self.relearning.label}-{len(self.table)}{repeated}"
 
     @property
     def title(self) -> str:
         """What was done, in a few words."""
         how = self.relearning
         start = "freshly initialised weights" if how.from_scratch else "the shared weights"
-        return f"{len(self.table)} architectures, retrained {how.epochs} epochs ({how.loss}) from {start}"
+        often = f", with {how.seeds} seeds" if how.seeds > 1 else ""
+        return f"{len(self.table)} architectures, retrained {how.epochs} epochs ({how.loss}) from {start}{often}"
 
     @property
     def caption(self) -> str:

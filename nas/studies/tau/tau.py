@@ -4,28 +4,27 @@ with the one that shared weights gave. The test split is not looked at.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import final, get_args
 
-import pandas as pd
+import numpy as np
 
-from nas import quantities
+from nas import seeds
+from nas.data import Split
 from nas.errors import RunError, nearest
-from nas.evaluation import Evaluator
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import TAU, read_json, write_json
-from nas.studies.run.rank_results import MemberResult, RankingResult, Relearning, Sample, Statistic
+from nas.studies.run.rank_results import MemberResult, Relearning, Sample
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.results import RETRAIN, TrainingResult
-from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
+from nas.studies.tau.ranking import measure_of, ranking
 from nas.studies.tau.retraining import Retraining
-from nas.studies.tau.statistics import ranked, summary, ties
 from nas.studies.tau.strata import Member, stratified
 from nas.system.terminal import Terminal
 from nas.training import RetrainLoss
@@ -33,8 +32,10 @@ from nas.training.objectives.gradual import stages
 
 LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
-MOST = {"architectures": 1_000_000, "epochs": 1_000_000, "workers": 256}
+MOST = {"architectures": 1_000_000, "seeds": 100, "epochs": 1_000_000, "workers": 256}
 """As of the options of a study, see `nas.numbers`."""
+PARTS = 8
+"""Of the images, on each of which shared weights are measured, so that the noise of few images is known."""
 LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
 
 Runner = Callable[[Retraining, Sequence[Architecture]], Iterable[TrainingResult]]
@@ -47,6 +48,7 @@ class Question:
     """What is asked of a run. Raises `RunError` for what cannot be answered.
 
     architectures   how many are retrained
+    seeds           how often each is, with the seed of the run first; more than one tells what is noise
     epochs, loss    of the retraining; None takes the study's
     from_scratch    start from freshly initialised weights, in place of the shared ones; the loss is then plain unless
                     another is asked for
@@ -55,6 +57,7 @@ class Question:
     """
 
     architectures: int = 12
+    seeds: int = 3
     epochs: int | None = None
     loss: str | None = None
     from_scratch: bool = False
@@ -64,10 +67,9 @@ class Question:
     def __post_init__(self) -> None:
         if self.architectures < LEAST:
             raise RunError(f"architectures: found {self.architectures}; allowed: {LEAST} or more")
-        if self.epochs is not None and self.epochs < 1:
-            raise RunError(f"epochs: found {self.epochs}; allowed: 1 or more")
-        if self.workers < 1:
-            raise RunError(f"workers: found {self.workers}; allowed: 1 or more")
+        for name in ("seeds", "epochs", "workers"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise RunError(f"{name}: found {getattr(self, name)}; allowed: 1 or more")
         for name, most in MOST.items():
             if (getattr(self, name) or 0) > most:
                 raise RunError(f"{name}: found {getattr(self, name)}; allowed: at most {most}")
@@ -92,10 +94,14 @@ class Question:
         return replace(study, epochs=epochs, loss=LOSSES[self.loss or otherwise], gradual=gradual)
 
 
-def rank_truth(workshop: Workshop, question: Question, console: Terminal) -> RankTruth:
+def rank_truth(workshop: Workshop, question: Question, console: Terminal, others: Sequence[Workshop] = ()) -> RankTruth:
     """Answers the question, and keeps the answer in the run's folder. What was retrained before is not retrained again,
     so that a killed call goes on where it was.
+
+    `others` are runs of the same study with other seeds: what their supernets say of the same architectures tells how
+    much of a score is the chance of one training.
     """
+    _check_same_choices(workshop, others)
     spec = question.spec(workshop.config.retrain)
     blocks = len(stages(workshop.space, workshop.space.smallest))
     if spec.gradual and spec.epochs < blocks:
@@ -103,11 +109,11 @@ def rank_truth(workshop: Workshop, question: Question, console: Terminal) -> Ran
             f"epochs: found {spec.epochs}, but the study cuts {blocks} blocks, one per epoch (retrain.gradual); "
             f"allowed: {blocks} or more"
         )
-    how = Relearning(spec.loss, spec.epochs, question.from_scratch)
+    how = Relearning(spec.loss, spec.epochs, question.from_scratch, question.seeds)
     with _runner(question) as run:
         members = _sample(workshop, question.architectures)
         trainings = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
-    truth = RankTruth(_ranking(workshop, members, trainings, how))
+    truth = RankTruth(ranking(workshop, members, trainings, how, others))
     truth.save(workshop.folder.path)
     return truth
 
@@ -133,27 +139,40 @@ def _runner(question: Question) -> Iterator[Runner]:
         yield lambda work, architectures: on_ray(work, architectures, cluster, question.workers)
 
 
+def _check_same_choices(workshop: Workshop, others: Sequence[Workshop]) -> None:
+    for other in others:
+        if other.choices != workshop.choices:
+            raise RunError(
+                f"beside: {other.folder} has other choices than {workshop.folder}; allowed: runs of its study"
+            )
+
+
 def _sample(workshop: Workshop, count: int) -> list[Member]:
     """The architectures, drawn and measured with shared weights; kept, so that the next call need not."""
     path = workshop.folder.stage(TAU) / "samples" / f"{count}.json"
     if not path.exists():
-        supernet = workshop.supernets.of(workshop.config.strategy_name)
-        evaluator = Evaluator(supernet, workshop.data.validation, workshop.task, device=workshop.device)
-        members = stratified(
-            workshop.cost,
-            workshop.limit,
-            count,
-            lambda architecture: evaluator(architecture).metrics,
-            workshop.metric.name,
-            workshop.config.seed,
-        )
+        measure = measure_of(workshop, workshop.data.validation)
+        metric, seed = workshop.metric.name, workshop.config.seed
+        members = stratified(workshop.cost, workshop.limit, count, measure, metric, seed)
+        parts = [measure_of(workshop, part) for part in _parts(workshop.data.validation)]
         rows = [
-            MemberResult(architecture=dict(member.architecture), band=member.band, shared=dict(member.shared))
+            MemberResult(
+                architecture=dict(member.architecture),
+                band=member.band,
+                shared=dict(member.shared),
+                parts=[dict(part(member.architecture)) for part in parts],
+            )
             for member in members
         ]
         write_json(path, Sample(rows))
     sample = read_json(path, Sample, remedy="delete it and run nas tau again")
-    return [Member(Architecture(member.architecture), member.band, member.shared) for member in sample.members]
+    return [Member(Architecture(row.architecture), row.band, row.shared, tuple(row.parts)) for row in sample.members]
+
+
+def _parts(split: Split) -> list[Split]:
+    """About equal parts of a split, as far as it has images."""
+    edges = np.linspace(0, len(split), min(PARTS, len(split)) + 1).round().astype(int)
+    return [split.between(int(start), int(stop)) for start, stop in pairwise(edges)]
 
 
 def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
@@ -172,51 +191,26 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
 
 def _retrained(
     workshop: Workshop, members: Sequence[Member], work: Retraining, how: Relearning, *, run: Runner, console: Terminal
-) -> dict[str, TrainingResult]:
-    """What came of each architecture, by its digest; each is written the moment it is known."""
+) -> dict[str, list[TrainingResult]]:
+    """What came of each architecture, by its digest, for each seed; each is written the moment it is known."""
     folder, metric = workshop.folder.stage(TAU) / how.label, workshop.metric
-    files = {m.architecture.digest: folder / f"{m.architecture.digest}.json" for m in members}
-    missing = [m.architecture for m in members if not files[m.architecture.digest].exists()]
-    for number, training in enumerate(run(work, missing), len(members) - len(missing) + 1):
-        write_json(files[training.digest], training)
-        console.say(
-            f"retrained {number} of {len(members)}: {training.digest}, validation {metric.title} "
-            f"{metric.show(training.validation[metric.name])}"
-        )
-    return {digest: _read(path) for digest, path in files.items()}
+    trainings: dict[str, list[TrainingResult]] = {member.architecture.digest: [] for member in members}
+    for repeat in range(how.seeds):
+        # The first seed is the run's own, and its files lie where they lay when there was no other.
+        place = folder / f"seed-{repeat}" if repeat else folder
+        files = {digest: place / f"{digest}.json" for digest in trainings}
+        missing = [m.architecture for m in members if not files[m.architecture.digest].exists()]
+        seed = seeds.derive(work.seed, seeds.RETRAINING, repeat) if repeat else work.seed
+        for number, training in enumerate(run(replace(work, seed=seed), missing), len(members) - len(missing) + 1):
+            write_json(files[training.digest], training)
+            console.say(
+                f"retrained {number} of {len(members)}: {training.digest}, validation {metric.title} "
+                f"{metric.show(training.validation[metric.name])}{f', seed {repeat + 1}' if how.seeds > 1 else ''}"
+            )
+        for digest, path in files.items():
+            trainings[digest].append(_read(path))
+    return trainings
 
 
 def _read(path: Path) -> TrainingResult:
     return read_json(path, TrainingResult, remedy="delete it and run nas tau again")
-
-
-def _ranking(
-    workshop: Workshop, members: Sequence[Member], trainings: Mapping[str, TrainingResult], how: Relearning
-) -> RankingResult:
-    """The two rankings of the members, the best with shared weights first, and how well one predicts the other."""
-    metric = workshop.metric
-    rows = {
-        member.architecture.digest: RankedRow(
-            digest=member.architecture.digest,
-            band=member.band,
-            costs=quantities.with_multiples(workshop.cost.counts(member.architecture)),
-            shared=dict(member.shared),
-            retrained=trainings[member.architecture.digest].validation,
-        )
-        for member in members
-    }
-    table = ranked(pd.DataFrame([row.flat() for row in rows.values()]), metric)
-    statistics = summary(table, metric, workshop.config.seed).itertuples(index=False)
-    return RankingResult(
-        table=[rows[digest] for digest in table["digest"]],
-        summary=[Statistic(statistic=name, value=_defined(value), low=_defined(low), high=_defined(high))
-                 for name, value, low, high in statistics],
-        relearning=how,
-        images=len(workshop.data.validation),
-        ties=dict(ties(table, metric)),
-    )  # fmt: skip
-
-
-def _defined(value: float) -> float | None:
-    """JSON has null for what is not defined."""
-    return None if math.isnan(value) else float(value)
