@@ -139,7 +139,7 @@ class Encoded(Images):
     @override
     def native_size(self, indices: NDArray[np.int64]) -> int | None:
         sides: set[int] = set()
-        for index in indices.tolist():
+        for index in np.sort(indices).tolist():  # in the order in which they lie there
             with contextlib.suppress(Exception), self.opened(index) as picture:  # `read` names what is damaged
                 sides |= set(picture.size)
         return sides.pop() if len(sides) == 1 else None

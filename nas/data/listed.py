@@ -80,7 +80,27 @@ class InFiles(Listed):
             os.close(handle)
 
 
-KINDS: Mapping[str, type[Listed]] = {"folder": InFolders, "tar": InFiles, "arrow": InFiles}
+@final
+class InRows(Listed):
+    """Each picture is in a row of a Parquet file."""
+
+    @override
+    def name(self, index: int) -> str:
+        return f"{self.root / self.container(index).path}: {self.entries.name[index]}"
+
+    @override
+    def opened(self, index: int) -> Image.Image:
+        from nas.data import row_groups
+
+        file = self.container(index)
+        path = self.root / file.path
+        status = path.stat()
+        if status.st_size != file.size:
+            raise _changed(file.size, status.st_size)
+        return opened(io.BytesIO(row_groups.picture(path, status.st_mtime_ns, int(self.entries.offset[index]))))
+
+
+KINDS: Mapping[str, type[Listed]] = {"folder": InFolders, "tar": InFiles, "arrow": InFiles, "parquet": InRows}
 """How pictures may be stored, by the name that a listing has for it."""
 
 

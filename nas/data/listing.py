@@ -115,9 +115,11 @@ class Listing:
         digest = hashlib.sha256(json.dumps([self.kind, self.classes, list(self.splits)]).encode())
         for entries in self.splits.values():
             used, position = np.unique(entries.container, return_inverse=True)
-            paths = Names.of(self.containers[index].path for index in used)
-            columns = (position, entries.offset, entries.size, entries.label)
-            for content in (paths.content, entries.name.content, *(column.astype("<i8") for column in columns)):
+            containers = [self.containers[index] for index in used]
+            sizes = np.array([one.size for one in containers], np.int64)
+            texts = Names.of(one.path for one in containers).content, entries.name.content
+            columns = sizes, position, entries.offset, entries.size, entries.label
+            for content in (*texts, *(column.astype("<i8") for column in columns)):
                 digest.update(len(content).to_bytes(8, "little"))
                 digest.update(content.tobytes())
         return digest.hexdigest()
@@ -143,7 +145,7 @@ class Listing:
             if names
         ]
         if not parts and self.checksum != later.checksum:
-            parts = ["other classes, or another order"]
+            parts = ["other classes, another order, or files of another size"]
         return "; ".join(parts)
 
     def _pictures(self) -> dict[str, tuple[str, str, int]]:

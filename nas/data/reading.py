@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nas.data import index
 from nas.data.listed import source_of
 from nas.data.listing import Listing
-from nas.data.readers import digits, folder, npz, vision
-from nas.data.readers._walk import Walk
+from nas.data.readers import _shards, digits, folder, npz, tar, vision
+from nas.data.readers._walk import File, Walk
 from nas.data.source import Source
 from nas.data.spec import DataSpec
 from nas.errors import DataError, nearest
+
+SHARDS = (".tar", ".arrow", ".parquet")
+"""How files with many pictures end."""
 
 
 def list_images(spec: DataSpec, kept: Path | None = None) -> Listing | None:
@@ -22,14 +26,42 @@ def list_images(spec: DataSpec, kept: Path | None = None) -> Listing | None:
     is listed anew. `DataError` when the set is missing or unreadable.
     """
     path = located(spec)
-    if spec.name is not None or not path.is_dir():
+    if spec.name is not None or (path.suffix.lower() == ".npz" and path.is_file()):
         return None
     if kept is not None:
         with contextlib.suppress(DataError):  # a run checks its files' seals, and says so
             earlier = index.read(kept)
-            if earlier.question == spec.question and earlier.is_of(path):
+            if earlier.question == spec.question and earlier.is_of(_root(path)):
                 return earlier
-    return folder.listing(Walk(path), spec)
+    return _listed(path, spec)
+
+
+def _listed(path: Path, spec: DataSpec) -> Listing:
+    """Shards where there are any, else class folders."""
+    walk = Walk(_root(path))
+    for ending in SHARDS if path.is_dir() else (path.suffix.lower(),):
+        if shards := _shards.found(walk, ending) if path.is_dir() else {"train": [walk.file(path.name)]}:
+            if spec.val_labels is not None:
+                raise DataError(f"data.val_labels: not read with shards, which say their classes; {path} has {ending}")
+            if spec.target_key is not None and ending == ".tar":
+                raise DataError(f"data.target_key: not read with .tar; {path} has no .arrow or .parquet files")
+            return _reader(ending)(walk, spec, shards)
+    if spec.target_key is not None:
+        raise DataError(f"data.target_key: not read with class folders; {path} has no .arrow or .parquet files")
+    return folder.listing(walk, spec)
+
+
+def _reader(ending: str) -> Callable[[Walk, DataSpec, Mapping[str, Sequence[File]]], Listing]:
+    if ending == ".tar":
+        return tar.listing
+    from nas.data.readers import hugging_face  # Arrow takes its time
+
+    return hugging_face.arrow if ending == ".arrow" else hugging_face.parquet
+
+
+def _root(path: Path) -> Path:
+    """The folder below which a set lies: itself, or that of a single file."""
+    return path if path.is_dir() else path.parent
 
 
 def read(spec: DataSpec, listing: Listing | None = None) -> Source:
@@ -40,7 +72,7 @@ def read(spec: DataSpec, listing: Listing | None = None) -> Source:
     if spec.name is not None:
         return vision.read(spec.name, path)
     listing = listing or list_images(spec)
-    return npz.read(path) if listing is None else source_of(listing, path)
+    return npz.read(path) if listing is None else source_of(listing, _root(path))
 
 
 def located(spec: DataSpec) -> Path:
@@ -67,6 +99,7 @@ def located(spec: DataSpec) -> Path:
         raise DataError(f"data.path: {spec.path[:100]!r} is no path ({fault})") from None
     if not there:
         raise DataError(f"data.path: {path} does not exist")
-    if spec.name is None and not is_folder and not (is_file and path.suffix.lower() == ".npz"):
-        raise DataError(f"data.path: {path} is neither a .npz file nor a folder of class folders")
+    known = (".npz", *SHARDS)
+    if spec.name is None and not is_folder and not (is_file and path.suffix.lower() in known):
+        raise DataError(f"data.path: {path} is neither a folder nor a file that ends with {', '.join(known)}")
     return path

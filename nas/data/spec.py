@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import ConfigDict, Field
 
-from nas.documents.conditions import IsNot, ReadWith
+from nas.documents.conditions import Absent, IsNot, ReadWith
 from nas.documents.markers import FilePath, MayChange
 from nas.numbers import whole
 from nas.preprocessing import CropShare, Interpolation, Mean, Std
@@ -25,8 +25,9 @@ class DataSpec:
     """Which images, and how they are split.
 
     name           "digits" (embedded in scikit-learn), or one of torchvision's: see `nas.data.readers.vision.SETS`
-    path           a .npz file in the MedMNIST layout, or a folder of class folders;
-                   with a torchvision `name`: the folder that holds its files
+    path           a folder of class folders, or of shards: WebDataset's (.tar), or Hugging Face's (.arrow, .parquet);
+                   one such shard; or a .npz file in the MedMNIST layout; with a torchvision `name`: the folder that
+                   holds its files
     image_size     pixels; images are resized to it (default: the model's input size)
     validation     share of the training images that is set aside for the search before anything trains; stratified,
                    seeded. Unused where the data set brings its own validation split
@@ -36,6 +37,9 @@ class DataSpec:
                    all others (none)
     classes        of a folder with splits: every split has the same classes (same), or those of train/ count (train):
                    other splits may lack some, and what else they have is left out
+    val_labels     of a folder whose val/ has no class folders, as ImageNet's: the file that says which class each
+                   picture has, in lines of "picture class" (LOC_val_solution.csv, val.txt), or of classes alone
+    target_key     of Arrow and Parquet files: the column with the classes (default: the one that the file says)
     cache          where images are, once they are resized: memory; disk (a file that is mapped into memory); none (they
                    are decoded anew whenever they are looked at, by `workers`); auto: of each split, memory up to 2 GiB,
                    else none
@@ -58,6 +62,10 @@ class DataSpec:
     train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
     split_folders: SplitFolders = "auto"
     classes: Classes = "same"
+    val_labels: Annotated[Annotated[str, FilePath(must_exist=False), MayChange()] | None, ReadWith(Absent("name"))] = (
+        None
+    )
+    target_key: Annotated[str | None, ReadWith(Absent("name"))] = None
     cache: Cache = "auto"
     workers: Annotated[Annotated[int, whole(0, 256)] | None, MayChange()] = None
     on_error: Annotated[OnError, MayChange(), ReadWith(IsNot("name", "digits"))] = "stop"
@@ -71,7 +79,8 @@ class DataSpec:
     @property
     def question(self) -> str:
         """What is asked of whoever lists the set: a listing answers it."""
-        return json.dumps({name: getattr(self, name) for name in ("split_folders", "classes")})
+        options = {name: getattr(self, name) for name in ("split_folders", "classes", "target_key")}
+        return json.dumps({**options, "val_labels": self.val_labels is not None})
 
     @property
     def constants(self) -> dict[str, Any]:

@@ -306,7 +306,7 @@ def test_torchvision_truncated(tmp_path: Path) -> None:
         (DataSpec(name="cifar10"), "the folder that holds its files"),
         (DataSpec(name="cifar11", path="."), "did you mean 'cifar10'"),
         (DataSpec(path="no/such/place"), "does not exist"),
-        (DataSpec(path=__file__), "neither a .npz file nor a folder"),
+        (DataSpec(path=__file__), "neither a folder nor a file that ends with .npz"),
     ],
 )
 def test_faults_of_the_spec(spec: DataSpec, message: str) -> None:

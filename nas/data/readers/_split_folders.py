@@ -7,7 +7,7 @@ import re
 from nas.data.readers._walk import Walk
 from nas.errors import DataError
 
-_ROLES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+ROLES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _ALIKE = re.compile(
     r"(train|val|valid|test|eval)(ing|ation|uation)?|trainval|dev|development|hold-?out|fold|split", re.IGNORECASE
 )
@@ -20,7 +20,7 @@ def of(walk: Walk) -> dict[str, str]:
     Raises `DataError` where folders are called like splits but do not make a whole set of them.
     """
     path, names = walk.root, walk.folders("")
-    splits = [name for name in names if name.lower() in _ROLES]
+    splits = [name for name in names if name.lower() in ROLES]
     alike = [name for name in names if name not in splits and _ALIKE.fullmatch(_bare(name))]
     if not splits and not alike:
         return {}
@@ -32,7 +32,7 @@ def of(walk: Walk) -> dict[str, str]:
         raise DataError(f"{path}: the folders {', '.join([*splits, *alike][:6])} look like splits. {answer}")
     roles: dict[str, str] = {}
     for role in ("train", "validation", "test"):
-        own = [name for name in splits if _ROLES[name.lower()] == role]
+        own = [name for name in splits if ROLES[name.lower()] == role]
         if len(own) > 1:
             raise DataError(f"{path}: the folders {', '.join(own)} are all called like the {role} split; keep one")
         if own:

@@ -78,6 +78,10 @@ class Walk:
         """
         return sorted(self._files(folder, deep), key=lambda file: file.path.split("/"))
 
+    def file(self, name: str) -> File:
+        """A file in the root, whatever else is there."""
+        return File("", name, container(self.root, name).size)
+
     def _files(self, folder: str, deep: bool) -> Iterator[File]:
         for entry in self._entries(folder):
             if entry.is_dir(follow_symlinks=False):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from nas.data.decoding import ENDINGS
 from nas.data.listing import EntriesBuilder, Listing
-from nas.data.readers import _split_folders
+from nas.data.readers import _flat, _split_folders
 from nas.data.readers._walk import File, Walk, joined
 from nas.data.spec import DataSpec
 from nas.errors import DataError
@@ -25,25 +25,31 @@ def listing(walk: Walk, spec: DataSpec) -> Listing:
     roles = _split_folders.of(walk) if spec.split_folders == "auto" else {}
     beside = [folder for folder in walk.folders("") if roles and folder not in roles.values()]
     notes = [f"{name}: left out, beside the splits: {', '.join(beside[:5])}"] if beside else []
-    loose = walk.files("", deep=False) if roles else []
-    if roles and "test" not in roles:
-        roles = {"train": roles["train"], "test": roles["validation"]}
+    left_out = walk.files("", deep=False) if roles else []
     roles = roles or {"train": ""}
     classes = _classes(walk, roles["train"])
+    flat = _flat.folders(walk, roles, classes, spec)
+    notes += [f"{name}: left out, since nothing says its classes: {roles[role]}" for role in flat if flat[role] is None]
+    roles = {role: folder for role, folder in roles.items() if flat.get(role, folder) is not None}
     splits: dict[str, EntriesBuilder] = {}
-    every: list[File] = []
     for role, folder in roles.items():
-        if role != "train":
-            notes += _compared(walk, folder, classes, spec)
-        splits[role], left_out = _split(walk, folder, classes)
-        every += left_out
+        if (labels := flat.get(role)) is not None:
+            splits[role], others, more = _flat.split(walk, folder, classes, labels, spec.on_error)
+            notes += more
+        else:
+            if role != "train":
+                notes += _compared(walk, folder, classes, spec)
+            splits[role], others = _split(walk, folder, classes)
+        left_out += others
+    if "validation" in splits and "test" not in splits:
+        splits["test"] = splits.pop("validation")
     return Listing(
         kind="folder",
         name=name,
         classes=classes,
         containers=walk.containers,
         splits={role: pictures.entries() for role, pictures in splits.items()},
-        notes=(*notes, *_left_out(name, [*every, *loose])),
+        notes=(*notes, *_left_out(name, left_out)),
         question=spec.question,
     )
 
