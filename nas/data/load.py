@@ -16,7 +16,7 @@ from nas.data.reading import read
 from nas.data.repeated import notes_on_repeated
 from nas.data.set_aside import ImageIndices, set_aside
 from nas.data.skipped import Skipped
-from nas.data.source import Labelled, Source
+from nas.data.source import Labelled, Source, check_range
 from nas.data.spec import DataSpec
 from nas.data.split import Data, NamedSplit, Split
 from nas.data.streamed import StreamedSplit
@@ -38,7 +38,8 @@ def inspect_data(spec: DataSpec, listing: Listing | None = None) -> Facts:
     source = read(spec, listing)
     images = source.train.images
     prepared_by.check_constants(spec, images.channels)
-    first_of_each_class = np.unique(source.train.labels, return_index=True)[1]
+    indices = source.train.indices
+    first_of_each_class = indices[np.unique(source.train.labels[indices], return_index=True)[1]]
     return Facts(images.channels, len(source.classes), images.native_size(first_of_each_class))
 
 
@@ -173,15 +174,11 @@ def _load(
 def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict[str, SplitImages]:
     """The three splits, or one: those that the data set brings, and those that are carved from its training images."""
     labels = source.train.labels
-    train: ImageIndices = np.arange(len(labels))
+    train: ImageIndices = source.train.indices
     carved: dict[str, ImageIndices] = {}
 
     def own(split: Labelled | None, name: str) -> SplitImages:
-        return (
-            SplitImages(source.train, carved[name])
-            if split is None
-            else SplitImages(split, np.arange(len(split.labels)))
-        )
+        return SplitImages(source.train, carved[name]) if split is None else SplitImages(split, split.indices)
 
     if only == ALL:
         if len(source.splits) > 1:
@@ -192,6 +189,10 @@ def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict
         train, carved["test"] = set_aside(labels, train, round(TEST_SHARE * len(train)), TEST_SEED, "test split")
     if only == "test":
         return {"test": own(source.test, "test")}
+    # Then the part that is asked for, by the same seed: studies that differ in theirs are studies of the same images.
+    if spec.fraction < 1:
+        take, what = round(spec.fraction * len(train)), f"data.fraction = {spec.fraction:g}"
+        _, train = set_aside(labels, train, take, TEST_SEED, what)
     # Then the study's draw of training images, and of these the search-validation split.
     draw = seeds.derive(seed, seeds.SPLITTING)
     if spec.train_images is not None and spec.train_images != len(train):
@@ -213,15 +214,11 @@ def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict
 def _check(source: Source) -> list[str]:
     """Raises `DataError` where the splits do not fit together; returns notes on classes that are not measured."""
     notes = []
+    check_range(source)
     for name, split in source.splits.items():
         if split.images.channels != source.train.images.channels:
             raise DataError(
                 f"{source.name}: {name} has {split.images.channels} channels, train has {source.train.images.channels}"
-            )
-        highest = int(split.labels.max())
-        if highest >= len(source.classes):
-            raise DataError(
-                f"{source.name}: {name} has the label {highest}; its classes are 0 to {len(source.classes) - 1}"
             )
         lacking = np.setdiff1d(np.arange(len(source.classes)), split.labels)
         if len(lacking) and name == "train":

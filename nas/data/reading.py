@@ -13,6 +13,7 @@ from nas.data.readers import _shards, digits, folder, npz, tar, vision
 from nas.data.readers._walk import File, Walk
 from nas.data.source import Source
 from nas.data.spec import DataSpec
+from nas.data.subset import subset
 from nas.errors import DataError, nearest
 
 SHARDS = (".tar", ".arrow", ".parquet")
@@ -65,7 +66,13 @@ def _root(path: Path) -> Path:
 
 
 def read(spec: DataSpec, listing: Listing | None = None) -> Source:
-    """The data set, undecoded. `listing`: what `list_images` gave, where it was asked before."""
+    """The data set, undecoded, with the classes that are asked for. `listing`: what `list_images` gave, where it was
+    asked before.
+    """
+    return subset(_read(spec, listing), spec.classes)
+
+
+def _read(spec: DataSpec, listing: Listing | None) -> Source:
     path = located(spec)
     if spec.name == "digits":
         return digits.read()

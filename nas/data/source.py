@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +18,17 @@ MOST_CLASSES = 2**31
 @final
 @dataclass(frozen=True)
 class Labelled:
-    """Images and their classes (N,), counted from 0."""
+    """Images and their classes (N,), counted from 0; `LEFT_OUT` of images that are no part of the set."""
+
+    LEFT_OUT: ClassVar[int] = -1
 
     images: Images
     labels: NDArray[np.int64]
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """Those that are part of the set."""
+        return np.flatnonzero(self.labels != self.LEFT_OUT)
 
 
 @final
@@ -52,6 +59,16 @@ class Source:
         """The splits that are there, by name."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in splits.items() if split is not None}
+
+
+def check_range(source: Source) -> None:
+    """Raises `DataError` for a label beyond the classes."""
+    for name, split in source.splits.items():
+        highest = int(split.labels.max())
+        if highest >= len(source.classes):
+            raise DataError(
+                f"{source.name}: {name} has the label {highest}; its classes are 0 to {len(source.classes) - 1}"
+            )
 
 
 def labelled(images: Images, labels: ArrayLike, where: str) -> Labelled:

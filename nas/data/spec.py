@@ -8,13 +8,13 @@ from typing import Annotated, Any, ClassVar, Literal, final
 
 from pydantic import ConfigDict, Field
 
+from nas.data.subset import POLICIES, ClassFile, Names
 from nas.documents.conditions import Absent, IsNot, ReadWith
 from nas.documents.markers import FilePath, MayChange
-from nas.numbers import whole
+from nas.numbers import above, whole
 from nas.preprocessing import CropShare, Interpolation, Mean, Std
 
 SplitFolders = Literal["auto", "none"]
-Classes = Literal["same", "train"]
 Cache = Literal["auto", "memory", "disk", "none"]
 OnError = Literal["stop", "skip"]
 
@@ -31,12 +31,16 @@ class DataSpec:
     image_size     pixels; images are resized to it (default: the model's input size)
     validation     share of the training images that is set aside for the search before anything trains; stratified,
                    seeded. Unused where the data set brings its own validation split
-    train_images   use only so many training images, a stratified draw made before `validation` is carved from them
-                   (default: all)
+    train_images   use only so many training images, a stratified draw by the study's seed, made before `validation` is
+                   carved from them (default: all)
     split_folders  of a folder: whether train/, val/ and test/ in it (in any case) are splits (auto), or classes like
                    all others (none)
     classes        of a folder with splits: every split has the same classes (same), or those of train/ count (train):
-                   other splits may lack some, and what else they have is left out
+                   other splits may lack some, and what else they have is left out. Or a part of the classes, numbered
+                   in this order: "first 100", a list of names, or a file with a name a line
+    fraction       use only this part of the training images, stratified; it does not depend on the study's seed, so
+                   that studies with several seeds have the same images. Test images, and validation images of the data
+                   set's own, are all used
     val_labels     of a folder whose val/ has no class folders, as ImageNet's: the file that says which class each
                    picture has, in lines of "picture class" (LOC_val_solution.csv, val.txt), or of classes alone
     target_key     of Arrow and Parquet files: the column with the classes (default: the one that the file says)
@@ -61,7 +65,8 @@ class DataSpec:
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
     split_folders: SplitFolders = "auto"
-    classes: Classes = "same"
+    classes: Annotated[str | Names, ClassFile()] = "same"
+    fraction: Annotated[float, above(0, 1)] = 1.0
     val_labels: Annotated[Annotated[str, FilePath(must_exist=False), MayChange()] | None, ReadWith(Absent("name"))] = (
         None
     )
@@ -79,8 +84,13 @@ class DataSpec:
     @property
     def question(self) -> str:
         """What is asked of whoever lists the set: a listing answers it."""
-        options = {name: getattr(self, name) for name in ("split_folders", "classes", "target_key")}
-        return json.dumps({**options, "val_labels": self.val_labels is not None})
+        options = {
+            "split_folders": self.split_folders,
+            "classes": self.classes if self.classes in POLICIES else "train",
+            "target_key": self.target_key,
+            "val_labels": self.val_labels is not None,
+        }
+        return json.dumps(options)
 
     @property
     def constants(self) -> dict[str, Any]:
