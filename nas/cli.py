@@ -28,6 +28,8 @@ from nas.system.processes import leave
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nas.studies.study import Study
+
 app = typer.Typer(
     name="nas",
     help="Find the vision transformer that fits your budget, inside one you already have.",
@@ -37,6 +39,10 @@ app = typer.Typer(
 )
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/digits.", show_default=False)]
+RunOrFile = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of a run, or an architecture's file (nas export).", show_default=False),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as strategy.trials=50. May be repeated."),
@@ -78,20 +84,11 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
-    if study.is_dir() and folder:
-        raise RunError(f"{study}: a run continues in its own folder; --folder goes with a study's YAML file")
     with _stoppable(_again("run", str(study))):
-        from nas.studies.study import Study
         from nas.training.parallel import torchrun
 
         def whole() -> None:
-            changed = settings or ()
-            opened = (
-                Study.open(study, overrides=changed, trust=trust)
-                if study.is_dir()
-                else Study.from_yaml(study, overrides=changed, folder=folder, trust=trust)
-            )
-            opened.run(quiet=quiet, start=start)
+            _study(study, settings, folder, trust).run(quiet=quiet, start=start)
 
         torchrun.lead(whole)
 
@@ -154,32 +151,85 @@ def report(run: Run, trust: Trust = False) -> None:
 
 @app.command()
 def extract(
-    run: Run,
+    run: RunOrFile,
     to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for model.safetensors and model.json.")],
     digest: Digest = None,
     number: TrialNumber = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of an architecture's file: weights of the whole model.")
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Of an architecture's file: timm's weights of the whole model.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
-    """Write an architecture (the winner) as a model for nas.load."""
-    from nas.studies.study import Study
+    """Write an architecture (the winner) as a model for nas.load. The data of its run are not needed."""
+    from nas.studies.models import of_file, of_run
+    from nas.studies.run.found import FoundArchitecture
+    from nas.studies.run.record import Record
     from nas.system.terminal import Terminal
 
-    Study.open(run, trust=trust).extract(digest=digest, number=number, to=to)
-    Terminal().say(f"written to {to}; load it in Python with nas.load('{to}')")
+    if run.is_file():
+        _refuse(run, "a run", digest=digest, trial=number)
+        extracted = of_file(FoundArchitecture.read(run), str(run), checkpoint=checkpoint, pretrained=pretrained)
+    else:
+        _refuse(run, "the file of an architecture", checkpoint=checkpoint, pretrained=pretrained or None)
+        extracted = of_run(Record.open(run, trust=trust), digest=digest, number=number)
+    extracted.write(to)
+    console = Terminal()
+    console.say(f"written to {to}; load it in Python with nas.load('{to}')")
+    for note in extracted.notes:
+        console.say(f"note: {note}")
 
 
 @app.command()
-def retrain(run: Run, digest: Digest = None, number: TrialNumber = None, trust: Trust = False) -> None:
-    """Retrain an architecture (the winner) and test it."""
+def retrain(  # noqa: PLR0913  (one per option)
+    run: RunOrFile,
+    digest: Digest = None,
+    number: TrialNumber = None,
+    other: Annotated[
+        Path | None,
+        typer.Option("--study", metavar="STUDY", help="By this study: on its data, at its image size, by its recipe."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="With --study: base (the study's base model, trained first where it has epochs; the default), scratch "
+            "(fresh), or supernet (of RUN, at the study's size and classes; of an architecture's file, the study's).",
+        ),
+    ] = None,
+    settings: Settings = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --study: folder of its run (default: runs/NAME).")
+    ] = None,
+    trust: Trust = False,
+) -> None:
+    """Retrain an architecture (the winner) and test it: by its own study, or by another one (--study)."""
     with _stoppable(_again()):
         from nas.studies.report.tables import results_table
+        from nas.studies.run.found import FoundArchitecture, found_by
+        from nas.studies.run.record import Record
         from nas.studies.study import Study
         from nas.system.terminal import Terminal
         from nas.training.parallel import torchrun
 
         def whole() -> None:
-            study = Study.open(run, trust=trust)
-            row = study.retrain(digest=digest, number=number)
+            if other is None:
+                _refuse(run, "--study STUDY", weights=weights, set=settings or None, folder=folder)
+                if run.is_file():
+                    raise RunError(f"{run}: found an architecture's file; needed: --study STUDY, which retrains it")
+                study = Study.open(run, trust=trust)
+                row = study.retrain(digest=digest, number=number)
+            else:
+                source = None if run.is_file() else Record.open(run, trust=trust)
+                if source is None:
+                    _refuse(run, "a run", digest=digest, trial=number)
+                    found = FoundArchitecture.read(run)
+                else:
+                    found = found_by(source, digest=digest, number=number)
+                study = _study(other, settings, folder, trust)
+                row = study.retrain_found(found, weights=weights or "base", source=source)
             Terminal().print(results_table([row], study.resolved.config.name, study.record.task.metrics[0]))
 
         torchrun.lead(whole)
@@ -295,17 +345,34 @@ def evaluate(  # noqa: PLR0913  (one per option)
 @app.command()
 def export(
     run: Run,
-    optuna: Annotated[str, typer.Option(metavar="URL", help="An Optuna storage, such as sqlite:///optuna.db.")],
+    optuna: Annotated[
+        str | None, typer.Option(metavar="URL", help="Trials, to an Optuna storage such as sqlite:///optuna.db.")
+    ] = None,
+    architecture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An architecture (the winner), to a JSON file.")
+    ] = None,
+    digest: Digest = None,
+    number: TrialNumber = None,
     trust: Trust = False,
 ) -> None:
-    """Copy the trials into an Optuna storage, for optuna-dashboard."""
-    from nas.studies.run.export_optuna import export as exported
+    """Copy trials for optuna-dashboard, or an architecture for nas extract and nas retrain --study elsewhere."""
     from nas.studies.run.record import Record
     from nas.system.terminal import Terminal
 
-    console = Terminal()
-    for name, trials in exported(Record.open(run, trust=trust), optuna).items():
-        console.say(f"{name}: {trials} trials")
+    if optuna is None and architecture is None:
+        raise RunError("export: found nothing to write; allowed: --optuna URL, --architecture FILE, or both")
+    record, console = Record.open(run, trust=trust), Terminal()
+    if architecture is not None:
+        from nas.studies.run.found import found_by
+
+        found = found_by(record, digest=digest, number=number)
+        found.write(architecture)
+        console.say(f"{found.digest} by {found.strategy}: {architecture}")
+    if optuna is not None:
+        from nas.studies.run.export_optuna import export as exported
+
+        for name, trials in exported(record, optuna).items():
+            console.say(f"{name}: {trials} trials")
 
 
 @app.command()
@@ -356,6 +423,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ):  # typer's usage errors have one; typer brings a copy of click of its own
             raise
         return _fail(f"{fault.format_message()} See: nas --help")
+
+
+def _study(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:
+    """A study's YAML file, or the folder of a run."""
+    from nas.studies.study import Study
+
+    if not path.is_dir():
+        return Study.from_yaml(path, overrides=settings or (), folder=folder, trust=trust)
+    if folder:
+        raise RunError(f"{path}: a run continues in its own folder; --folder goes with a study's YAML file")
+    return Study.open(path, overrides=settings or (), trust=trust)
+
+
+def _refuse(path: Path, belongs: str, **options: object) -> None:
+    """Raises `RunError` for options that go with something else than what lies at a path."""
+    if given := [f"--{name}" for name, value in options.items() if value is not None]:
+        raise RunError(f"{path}: found {', '.join(given)}, which goes with {belongs}")
 
 
 def _fail(message: str, code: int = 2) -> int:

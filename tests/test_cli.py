@@ -22,15 +22,15 @@ nas --version
 compare RUN... --csv=FILE --plot=FILE --trust
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
-export RUN --optuna=URL --trust
-extract RUN --to=DIR --digest=DIGEST --trial=N --trust
+export RUN --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
+extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 pareto RUN --csv=FILE --parquet=FILE --trials --trust
 report RUN --trust
-retrain RUN --digest=DIGEST --trial=N --trust
+retrain RUN --digest=DIGEST --trial=N --study=STUDY --weights=WEIGHTS --set=KEY=VALUE --folder=DIR --trust
 run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --trust
 show PATH --set=KEY=VALUE --trust
-tau RUN --architectures=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --csv=FILE --plot=FILE \
---trust
+tau RUN --architectures=N --seeds=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --beside=RUN \
+--csv=FILE --plot=FILE --trust
 """
 STUDY = """
 space: {space}

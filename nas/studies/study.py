@@ -5,6 +5,7 @@ where it was.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -21,15 +22,16 @@ from nas.searchspaces import Architecture
 from nas.studies.file.config import StudyConfig
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.file.settings import adjustable, differences
+from nas.studies.models import of_run
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
 from nas.studies.report.summary import summary
 from nas.studies.run.folder import RunFolder, replaced_folder
+from nas.studies.run.found import FoundArchitecture, found_by
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.record import Record
 from nas.studies.run.results import (
     EXPLORE,
-    PREPARE,
     REPORT,
     RETRAIN,
     STAGES,
@@ -42,12 +44,12 @@ from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 from nas.studies.run.trust import require_trust
 from nas.studies.stages import trainers
 from nas.studies.stages.beginning import begin
+from nas.studies.stages.elsewhere import in_space, retrain_elsewhere, stage_before, start_called
 from nas.studies.stages.measuring import row_of
 from nas.studies.stages.retrain import retrain
-from nas.studies.stages.running import remaining, run_stages
+from nas.studies.stages.running import remaining, run_stages, up_to
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import load, save
-from nas.supernets.model_input import ModelInput
 from nas.system.terminal import Terminal
 
 
@@ -160,20 +162,10 @@ class Study:
         measured: of two, that of the study's strategy. With `to`, the model is saved in that folder
         (`nas.load`).
         """
-        self.folder.need(SUPERNET)
-        architecture, strategy = self._named(digest, number)
-        workshop = self._workshop()
-        supernet = workshop.supernets.of(strategy)
-        module = supernet.extract(architecture).eval()
-        prepared = self.folder.need(PREPARE)
-        if prepared.preprocessing is not None:
-            ModelInput(prepared.data.channels, prepared.data.image_size, prepared.preprocessing).give(module)
+        extracted = of_run(self.record, digest=digest, number=number)
         if to is not None:
-            if Path(to).exists() and (not Path(to).is_dir() or any(Path(to).iterdir())):
-                raise RunError(f"{to}: exists and is not an empty folder; choose another")
-            with replaced_folder(Path(to)) as partial:
-                save(partial, module, workshop.blueprint(supernet, architecture, {"retrained": False}))
-        return module
+            extracted.write(Path(to))
+        return extracted.module
 
     def retrain(self, *, digest: str | None = None, number: int | None = None) -> RowResult:
         """Retrains an architecture by the study's recipe, and measures it on the test split; the winner when none is
@@ -192,11 +184,35 @@ class Study:
             extracted = folder.with_name(f"{folder.name}-start")
             if workshop.config.retrain.loss != "adjoined":  # which starts from the supernet itself
                 supernet = workshop.supernets.of(strategy)
-                with replaced_folder(extracted) as partial:
-                    save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, {}))
-            retrain(workshop, architecture, extracted, folder, strategy=strategy)
+                with replaced_folder(extracted) as written:
+                    save(written, supernet.extract(architecture), workshop.blueprint(supernet, architecture, {}))
+            retrain(workshop, partial(workshop.supernets.of, strategy), architecture, extracted, folder)
             costs = workshop.cost.counts(architecture)
             return row_of(workshop, f"{folder.name}{RETRAINED}", load(folder), architecture.digest, costs, {}).row
+
+    def retrain_found(
+        self, found: FoundArchitecture, *, weights: str = "base", source: Record | None = None, quiet: bool = False
+    ) -> RowResult:
+        """Retrains an architecture of another run, `nas.studies.run.found.found_by` it or read from a file, by this
+        study: on its data, at its image size, by its recipe; and measures it on the test split.
+
+        It starts from fresh `weights` ("scratch"), from those of this study's base model ("base"), or from those of a
+        supernet ("supernet"): of the run `source`, brought to this study's image size and classes, or without it of
+        this study's own. The stages that are needed for that are run before. All lies in this study's run, in the
+        folder architectures; run again to continue after an interruption. Raises `SpaceError` where the study's space
+        does not hold it.
+        """
+        start = start_called(weights)
+        in_space(found, self.resolved.space, self.resolved.config.name)
+        last = stage_before(self.resolved.config, start, source)
+        self._check([*up_to(last, remaining(self.folder)), RETRAIN])
+        with self.folder.lock():
+            begin(self.resolved, self.folder)
+            self.record.verify()
+            workshop = self._workshop(show=not quiet)
+            if up_to(last, remaining(self.folder)):
+                run_stages(workshop, Terminal(stderr=True, quiet=quiet), last=last)
+            return retrain_elsewhere(workshop, found, start, source)
 
     def tau(  # noqa: PLR0913  (one per option)
         self,
@@ -261,13 +277,8 @@ class Study:
 
     def _named(self, digest: str | None, number: int | None) -> tuple[Architecture, str]:
         """An architecture, and the strategy that found it."""
-        if digest is not None and number is not None:
-            raise RunError("name an architecture by its digest or by its trial's number, not by both")
-        if digest is None and number is None:
-            best = self.folder.need(EXPLORE).winner
-            return Architecture(best.architecture), best.strategy
-        trial = self.record.find(digest=digest, number=number)
-        return trial.architecture, trial.strategy
+        found = found_by(self.record, digest=digest, number=number)
+        return found.value, found.strategy
 
     def _workshop(self, *, show: bool = True) -> Workshop:
         record = self.record

@@ -35,6 +35,8 @@ TAU = "tau"
 """Where `nas tau` keeps what it finds: a file per answer, and a folder per recipe with a file per retrained
 architecture.
 """
+ARCHITECTURES = "architectures"
+"""Where architectures of other runs are retrained, each in a folder of its own."""
 TRIALS = "trials.sqlite"
 """The table of trials, unless the study names another one."""
 INDEX = "images.npz"
@@ -72,7 +74,7 @@ class RunFolder:
         """Raises `RunError` for a link among what runs keep: what is read is this folder's, and nothing is written
         elsewhere. The folder itself may be one, and so may what others have put there.
         """
-        ours = {*OURS, TAU, *(stage.name for stage in STAGES)}
+        ours = {*OURS, TAU, ARCHITECTURES, *(stage.name for stage in STAGES)}
         with _disk(self.path, "read"):
             entries = sorted(self.path.iterdir()) if self.path.is_dir() else []
             links = (first_link(entry) for entry in entries if entry.name in ours)

@@ -144,7 +144,8 @@ class DataFacts:
 @dataclass(frozen=True, kw_only=True)
 class PrepareResult(StageResult):
     """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device;
-    `preprocessing` says how pictures became images, and `notes` what a user should know of the data.
+    `preprocessing` says how pictures became images, `outputs` what a saved model says of what it puts out, and `notes`
+    what a user should know of the data.
     """
 
     space: SpaceFacts
@@ -153,6 +154,7 @@ class PrepareResult(StageResult):
     data: DataFacts
     device: str
     preprocessing: Annotated[Preprocessing | None, Field(exclude_if=absent)] = None
+    outputs: dict[str, JsonValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property

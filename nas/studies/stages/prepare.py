@@ -27,5 +27,6 @@ def run(workshop: Workshop) -> PrepareResult:
         data=describe_data(data),
         device=workshop.device.type,
         preprocessing=data.preprocessing,
+        outputs=dict(workshop.task.about(data.class_names)),
         notes=list(data.notes),
     )

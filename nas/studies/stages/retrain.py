@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -35,7 +36,8 @@ def run(workshop: Workshop) -> RetrainResult:
     for role in [WINNER] if twins else models:
         architecture = Architecture(models[role].architecture)
         extracted = workshop.folder.path / EXTRACT.name / role
-        trainings[role] = retrain(workshop, architecture, extracted, folder / role, strategy=trials[role].strategy)
+        supernet = partial(workshop.supernets.of, trials[role].strategy)
+        trainings[role] = retrain(workshop, supernet, architecture, extracted, folder / role)
     if twins:
         trainings[UNIFORM] = trainings[WINNER]
     table = measure_rows(workshop, models, twins=twins)
@@ -43,22 +45,26 @@ def run(workshop: Workshop) -> RetrainResult:
 
 
 def retrain(
-    workshop: Workshop, architecture: Architecture, extracted: Path, folder: Path, *, strategy: str
+    workshop: Workshop,
+    shared: Callable[[], Supernet],
+    architecture: Architecture,
+    extracted: Path | None,
+    folder: Path,
 ) -> TrainingResult:
-    """Trains one architecture by the study's recipe, from its weights in the supernet of the strategy that found it,
-    into `folder`; `extracted` is the folder of those weights.
+    """Trains one architecture by the study's recipe, from its weights in the `shared` supernet, into `folder`, unless
+    that was done; `extracted` is a folder that has those weights already.
     """
     finished = folder.with_name(f"{folder.name}.json")
     if finished.exists():
         workshop.folder.verify(RETRAIN)
         return _kept(finished, architecture)
     config = workshop.config
-    supernet = workshop.supernets.of(strategy)
+    supernet = shared()
     module, step = start(
         config.retrain,
         supernet,
         architecture,
-        extracted=lambda: load(extracted).to(workshop.device),
+        extracted=lambda: load(extracted).to(workshop.device) if extracted else supernet.extract(architecture),
         teacher=workshop.base_model,
         scorer=workshop.scorer(),
     )
@@ -68,8 +74,8 @@ def retrain(
     history = workshop.fit(RETRAIN, module, step, runtime)
     model = module.extract(architecture) if isinstance(module, Holder) else module
     workshop.check_lease()
-    with replaced_folder(folder) as partial:
-        save(partial, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
+    with replaced_folder(folder) as written:
+        save(written, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
     # What is measured was read back: the file is the result.
     evaluation = evaluate(load(folder).to(device), split, task, device=device)
     training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)

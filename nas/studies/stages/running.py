@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
@@ -40,12 +40,22 @@ def remaining(folder: RunFolder, start: Stage[StageResult] | None = None) -> lis
     return [*missing, *anew]
 
 
-def run_stages(workshop: Workshop, console: Terminal, start: Stage[StageResult] | None = None) -> None:
-    """Runs the stages that remain; from `start` on, what there is of them is dropped before.
+def up_to(last: Stage[StageResult], stages: Sequence[Stage[StageResult]]) -> list[Stage[StageResult]]:
+    """Those of the stages that are not behind `last`."""
+    return [stage for stage in stages if STAGES.index(stage) <= STAGES.index(last)]
+
+
+def run_stages(
+    workshop: Workshop,
+    console: Terminal,
+    start: Stage[StageResult] | None = None,
+    last: Stage[StageResult] = STAGES[-1],
+) -> None:
+    """Runs the stages that remain, up to the `last`; from `start` on, what there is of them is dropped before.
 
     Raises `RunError` when another process is running the study.
     """
-    stages = remaining(workshop.folder, start)
+    stages = up_to(last, remaining(workshop.folder, start))
     with _driving(workshop, stages[0], console):
         if start is not None:
             workshop.folder.forget_from(start)
@@ -107,3 +117,4 @@ def _driving(workshop: Workshop, first: Stage[StageResult], console: Terminal) -
         Store.open(workshop.store_url).close()  # what later stages are about is in there: it must not be made anew
     with driving(workshop.store(), workshop.run_id, workshop.activity, waiting) as workshop.lease:
         yield
+    workshop.lease = None

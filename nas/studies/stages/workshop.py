@@ -202,6 +202,12 @@ class Workshop:
             torch.manual_seed(self.config.seed)
             return build(self.space.model, self.space.model_args, pretrained=self.config.base.pretrained)
 
+    def fresh_model(self) -> nn.Module:
+        """The whole model, initialised from the study's seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return build(self.space.model, self.space.model_args)
+
     def base_model(self) -> nn.Module:
         """The model as the stage `base` left it."""
         self.folder.verify(BASE)
