@@ -9,6 +9,11 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 
+def scaled_rate(rate: float, ratio: float, scaling: str) -> float:
+    """A learning rate for `ratio` times as many images: linear, or by the square root (sqrt)."""
+    return rate * (ratio if scaling == "linear" else ratio**0.5)
+
+
 def whole(least: int, most: int) -> AfterValidator:
     """Whole numbers from `least` to `most`, with words of ours for what is allowed."""
 

@@ -60,8 +60,8 @@ def _show_run(console: Terminal, path: Path, trust: bool) -> None:
 
 
 def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: bool) -> None:
-    from nas.studies.file.config import RECIPES
     from nas.studies.file.resolve import resolve
+    from nas.studies.run.rates import scaled_rates
 
     study = resolve(path, overrides, trust=trust, without_files=True)
     limit = describe_limit(study.limit) if study.limit else None
@@ -69,12 +69,8 @@ def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: 
     if study.facts is None:
         where = study.config.data.path or "data.path is not given"
         console.say(f"data           not here ({where}): classes and channels are those that the space gives the model")
-    for stage in RECIPES:
-        recipe = getattr(study.config, stage)
-        if recipe.lr_base_size is not None:
-            images = recipe.batch * recipe.accumulate
-            per = f"lr {recipe.lr:g} per {recipe.lr_base_size} images"
-            console.say(f"learning rate  {stage}: {recipe.peak_lr:g} for {images} images a step ({per})")
+    for rate in scaled_rates(study.settings):
+        console.say(f"learning rate  {rate}")
 
 
 def _show_space(console: Terminal, path: Path, overrides: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from nas.documents.conditions import Above, Agrees, Present, ReadWith
 from nas.documents.defaults import completed_value
 from nas.documents.markers import MayChangeBefore
 from nas.documents.plugged import checked, spelt
-from nas.numbers import Count, Positive, Rate, below, number, whole
+from nas.numbers import Count, Positive, Rate, below, number, scaled_rate, whole
 from nas.tasks import Mixing
 from nas.training.optimiser_options import OPTIMIZER
 from nas.training.precision import Amp
@@ -118,5 +118,4 @@ class Recipe:
         """The peak learning rate for the images of one optimiser step, which ranks share."""
         if self.lr_base_size is None:
             return self.lr
-        ratio = self.batch * self.accumulate / self.lr_base_size
-        return self.lr * (ratio if self.lr_base_scale == "linear" else ratio**0.5)
+        return scaled_rate(self.lr, self.batch * self.accumulate / self.lr_base_size, self.lr_base_scale)

@@ -93,14 +93,19 @@ def test_the_extracted_winner_scores_what_the_search_measured(finished: Study) -
     assert extracted.validation == pytest.approx(explored.metrics)
 
 
+RATE = ("retrain.lr=1e-3", "retrain.lr_base_size=64", "retrain.batch=128")
+
+
 def test_a_strategy_that_is_the_baseline_runs_once(tmp_path: Path) -> None:
     from studies_fakes import TINY
 
-    study = Study.from_yaml(TINY, overrides=["strategy=uniform", "strategy.trials=5"], folder=tmp_path / "run")
+    study = Study.from_yaml(TINY, overrides=["strategy=uniform", "strategy.trials=5", *RATE], folder=tmp_path / "run")
     record = study.run(quiet=True)
     assert len(study.trials()) == 5
     assert [row.model for row in record.result(RETRAIN).rows] == ["base", "winner", "winner, retrained"]
     assert "<h2>Results</h2>" in (tmp_path / "run" / "report" / "report.html").read_text()
+    rate = "Learning rate of retrain: 0.002 for 128 images a step (lr 0.001 per 64 images)."
+    assert rate in (study.folder.path / "report" / "report.html").read_text(), "a scaled rate is said"
 
 
 @pytest.mark.parametrize("loss", ["distilled", "plain"])

@@ -47,7 +47,12 @@ def test_every_training_of_a_study_may_have_a_teacher(tmp_path: Path, monkeypatc
     record = Study.from_yaml(study, folder=tmp_path / "run").run(quiet=True)
     assert record.finished[-1] == "report"
     assert set(heard) == {"PlainStep", "SupernetStep", "AdjoinedStep"}
-    Study.from_yaml(study, folder=tmp_path / "run").run(quiet=True)  # recognised as the same run
+    again = Study.from_yaml(study, folder=tmp_path / "run")
+    again.run(quiet=True)  # recognised as the same run
+    heard.clear()
+    truth = again.tau(architectures=3, seeds=1, epochs=1, loss="plain")
+    assert set(heard) == {"PlainStep"}, "what is retrained to rank it has the study's teacher"
+    assert len(truth.table) == 3
 
 
 def test_a_teacher_that_does_not_fit_is_said_before_anything_trains(tmp_path: Path) -> None:

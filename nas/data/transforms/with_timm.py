@@ -63,7 +63,8 @@ class WithTimm(Augmentation):
     train_crop_mode        rrc: that part, resized; rkrc, rkrr: the picture resized to about the image's size, and cut
                            in its middle or at random; what is missing is mirrored
     hflip, vflip           how probable it is that a picture is mirrored left to right, top to bottom
-    color_jitter           strength: of brightness, contrast and saturation, or a list of these three, or four with hue
+    color_jitter           strength: of brightness, contrast and saturation, or a list of these three, or four with hue;
+                           timm does it where auto_augment is none or 3a: RandAugment and the others take its place
     color_jitter_prob      how probable it is (default: always)
     grayscale_prob, gaussian_blur_prob
                            how probable it is that colours are taken out, that the picture is blurred

@@ -20,6 +20,7 @@ from nas.studies.report.tables import statistic
 from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
 from nas.studies.run.examples import EXAMPLES, load_examples
+from nas.studies.run.rates import scaled_rates
 from nas.studies.run.rows import BASE_MODEL
 from nas.system.environment import describe
 from nas.system.terminal import literally
@@ -63,6 +64,7 @@ def page(findings: Findings) -> str:
         latency=findings.retrained.latency,
         figures={name: Markup(plots.svg(figure)) for name, figure in _figures(findings)},
         settings=_settings(findings.record.settings),
+        rates=scaled_rates(findings.record.settings),
         environment=describe(),
     )
 
