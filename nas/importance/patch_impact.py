@@ -24,7 +24,7 @@ from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
 from nas.numbers import Count, ImageCount
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import POSITIONS, QUERIES, axis_name, dimension, index, is_position
+from nas.searchspaces.axis_names import POSITIONS, QUERIES, TOKENS, axis_name, dimension, index, is_position
 from nas.supernets import Supernet
 from nas.supernets.families._base import AttentionParts, Readout
 from nas.supernets.of_space import readout_of
@@ -154,7 +154,7 @@ def _refuse_pooled(name: str, readout: Readout) -> None:
 
 
 def _of_axis(axis: str, impacts: Mapping[str, Tensor]) -> Tensor:
-    """Scores of an axis: a block computes by its own impacts, and sees by those of the block before it."""
+    """Scores of an axis: a block computes and feeds by its own impacts, and sees by those of the block before it."""
     blocks = list(impacts)
     position = blocks.index(index(axis))
-    return impacts[blocks[position if dimension(axis) == QUERIES else max(0, position - 1)]].mean(0)
+    return impacts[blocks[max(0, position - 1) if dimension(axis) == TOKENS else position]].mean(0)

@@ -17,7 +17,9 @@ DEPTH = "depth"
 """Of one unit: 1 while the block is there, 0 when it is skipped."""
 TOKENS, QUERIES = "tokens", "queries"
 """Tokens that a block sees, and those that it computes."""
-POSITIONS = frozenset({TOKENS, QUERIES})
+FFN_TOKENS = "ffn_tokens"
+"""Tokens that a block's feed-forward network runs on."""
+POSITIONS = frozenset({TOKENS, QUERIES, FFN_TOKENS})
 """Dimensions whose units are places in the image. They are selected, never permuted."""
 
 _RANK = "_rank"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache, partial
 from typing import Any, cast, final
 
+from nas.axes.sizes import leading_to
 from nas.documents.document import Document, attempt, in_order
 from nas.documents.text import KeyPath, cut, dotted
 from nas.errors import ConfigError, Fault, ModelError, NasError, SpaceError, nearest
@@ -213,8 +214,8 @@ def _nested_twice(
     clashes = {
         (owners[axis], parent): axis
         for axis in owners
-        for parent in outline.within.get(axis, "").split()
-        if parent in owners and not (axis in agreed and owners[parent] == owners[axis])
+        for parent in leading_to(axis, outline.within)
+        if parent != axis and parent in owners and not (axis in agreed and owners[parent] == owners[axis])
     }
     for (owner, parent), axis in clashes.items():
         yield owner, axis, parent

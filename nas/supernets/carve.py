@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from nas.axes import AxisTable, Entry
 from nas.quantities import factoring_pays
-from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, dimension, is_position
+from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
@@ -162,7 +162,9 @@ def _input_gather(entry: Entry, keep: Cut, device: torch.device) -> nn.Module | 
 
 
 def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whole, keep: Cut) -> None:
-    """Let blocks compute their queries only, and gather what stays before each block that sees fewer tokens."""
+    """Let blocks compute their queries only, or feed some tokens only, and gather what stays before each block that
+    sees fewer tokens.
+    """
     if not any(map(is_position, keep.selections)):
         return
     refuse_resizing(carved)
@@ -179,6 +181,10 @@ def _thin_tokens(carved: nn.Module, blocks: Mapping[str, nn.Module], whole: Whol
         if len(computed) < len(present):
             rows = tuple(present.index(position) for position in computed)
             carved.set_submodule(path, whole.family.partial(carved.get_submodule(path), rows, device))
+        fed = _chosen(keep, axis_name(FFN_TOKENS, index), computed)
+        if len(fed) < len(computed):
+            # A space chooses these or the tokens themselves: here all of them are present and computed.
+            carved.set_submodule(path, whole.family.fed(carved.get_submodule(path), tuple(fed), device))
         # In front of the block, so that what is gone here is gone for all blocks behind.
         if len(present) < len(arriving):
             stays = gather(tuple(arriving.index(position) for position in present), ALONG_TOKENS, device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nas.axes import AxisTable
 from nas.errors import CheckpointError
-from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS, axis_name, is_position
+from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS, axis_name, is_position
 from nas.supernets.families._base import Family
 
 
@@ -77,6 +77,10 @@ class Selection:
                 # therefore up to date; of what it sees, it computes some, by the same rule.
                 present = self._best(tokens, sizes, present, computed, kept)
                 computed = self._best(queries, sizes, present, computed, kept)
+                fed = axis_name(FFN_TOKENS, index)
+                if fed in sizes:
+                    # What one block feeds need not be fed by the next: each takes its own best ones.
+                    self._best(fed, sizes, computed, set(), kept)
         return kept
 
     def _best(

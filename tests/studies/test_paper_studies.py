@@ -159,8 +159,44 @@ def test_mcf_rows() -> None:
     architecture = chosen(of)
     assert set(architecture.values()) == {0.6}
     assert counts(of, architecture) == near(14.67, 3.147)
+    half = "space.choices.ffn_tokens={keep: [0.5], per: block}"
+    for size, params, macs in (("small", 14.67, 2.48), ("tiny", 3.87, 0.724)):
+        fed = study("mcf_deit_small_imagenet", f"space.model=deit_{size}_patch16_224", half)
+        assert counts(fed, chosen(fed)) == near(params, macs), "the paper's table 2: 2.5 and 0.72 G"
     swin = study("mcf_deit_small_imagenet", "space.model=swin_base_patch4_window7_224", "strategy.ratio=0.31")
     assert counts(swin, chosen(swin)) == near(64.46, 11.313, 0.02)
+
+
+def test_mcf_before_uniform_inputs() -> None:
+    choices = "space.choices={fc1_in: {size: [0.6, 1.0]}, fc2_in: {size: [0.6, 1.0]}}"
+    of = study("mcf_deit_small_imagenet", choices)
+    assert counts(of, chosen(of)) == near(16.38, 3.48)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("sidt_swin_tiny_cifar100", ["strategy.importance.attention=channel", "strategy.ranking=per_layer"]),
+        ("mcf_deit_small_imagenet", ["retrain.gradual=false", "retrain.importance=given",
+                                     "strategy.importance=magnitude"]),
+        ("mcf_deit_small_imagenet", ["retrain.gradual=false", "retrain.importance=given",
+                                     "strategy.importance.critical=0.5", "strategy.importance.critical_by=top_class"]),
+        ("vtp_svd_vit_cifar10", ["space.model_args.patch_size=8", "strategy.importance.1.method=qr_pivoted"]),
+        ("vtp_svd_vit_cifar10", ["strategy.ratio={qkv_in: 0.3, proj_in: 0.3, fc1_in: 0.3, mlp: 0.3}"]),
+        ("patch_slimming_deit_small_imagenet", ["space.choices.queries.drop=true", "strategy.tolerance=0.01"]),
+        ("patch_slimming_deit_small_imagenet",
+         ["strategy={use: threshold, ranking: per_layer, ratio: 0.47, importance: patch_impact}"]),
+        ("an_swin_base_imagenet",
+         ["space.choices={alpha: {divide: [heads, mlp, merging_in, head_in], by: [1, 2, 4], per: model}}"]),
+        ("dan_swin_base_imagenet100_to_imagenet",
+         ["limit.macs=6.96e9", "strategy.target=limit", "strategy.gamma=1", "strategy.arch_lr=2e-2"]),
+        ("dan_t2t_14", ["strategy={use: an, alpha: 2}"]),
+        ("dan_t2t_14", ["limit.macs=3.61e9", "strategy.target=limit", "strategy.gamma=1"]),
+        ("an_swin_base_imagenet", ["baseline=100", "limit.macs=50%"]),
+    ],
+)  # fmt: skip
+def test_the_variants_of_the_heads_are_studies(name: str, overrides: list[str]) -> None:
+    study(name, *overrides).check()
 
 
 def test_vtp_rows() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.ffn_shares import shares
 from nas.searchspaces import SearchSpace
 from nas.supernets import Cost, build
 from nas.supernets.families import family_of
@@ -158,3 +159,14 @@ def test_patch_slimming_t2t() -> None:
     sizes = {f"queries.{i}": kept for i, kept in enumerate(keep)}
     sizes |= {f"tokens.{i}": kept for i, kept in enumerate([197, *keep[:-1]])}
     assert cost.of_sizes("macs", sizes) / 1e9 == pytest.approx(2.85, abs=0.02)
+
+
+@pytest.mark.parametrize(("size", "macs", "params"), [("deit_base_patch16_224", 11.15, 56.6), (SWIN["B"], 9.83, 56.0)])
+def test_shares_of_feed_forward_networks(size: str, macs: float, params: float) -> None:
+    """Table 1 of MCF; of Swin-B our count is 0.4 % above the printed one."""
+    rows = {row["part"]: row for row in shares(size)}
+    assert rows["feed_forward"]["macs"] / 1e9 == pytest.approx(macs, rel=4e-3)
+    assert rows["feed_forward"]["params"] / 1e6 == pytest.approx(params, rel=2e-3)
+    cost = cost_of(size)
+    for quantity in ("macs", "params"):
+        assert sum(row[quantity] for row in rows.values()) == cost.base(quantity)

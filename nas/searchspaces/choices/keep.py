@@ -2,9 +2,11 @@
 
 tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
 queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
+ffn_tokens: {keep: [0.5, 1.0]}
 
 `tokens` are those that a block sees. `queries` are those that it computes; the others pass it by and still serve as its
-keys and values, in this block and in all that follow, or, with `drop`, in this block for the last time.
+keys and values, in this block and in all that follow, or, with `drop`, in this block for the last time. `ffn_tokens`
+are those that its feed-forward network runs on; attention is computed for all.
 """
 
 from __future__ import annotations

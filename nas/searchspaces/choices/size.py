@@ -13,12 +13,12 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.searchspaces.axis_names import DEPTH, QUERIES, TOKENS
+from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
-_OTHER = {TOKENS: "keep", QUERIES: "keep", DEPTH: "depth"}
+_OTHER = {TOKENS: "keep", QUERIES: "keep", FFN_TOKENS: "keep", DEPTH: "depth"}
 """Dimensions whose sizes are not free, and the kind of choice that knows their rule."""
 
 

@@ -170,6 +170,10 @@ class Family(ABC):
         """`block` computed only for the tokens at `index`; the others pass it by, and serve as keys and values."""
         raise NotImplementedError(f"{type(self).__name__} computes all tokens of a block")
 
+    def fed(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        """`block` with its feed-forward network run for the tokens at `index`; the others keep what attention gave."""
+        raise NotImplementedError(f"{type(self).__name__} feeds all tokens of a block")
+
     def steps(self, model: nn.Module) -> list[Piece]:
         """The forward of a model, or of one carved from it, in steps: run one after the other, they give its very bits.
 

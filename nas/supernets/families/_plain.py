@@ -1,7 +1,8 @@
 """Plain vision transformers: one width and one list of timm's `Block`s throughout, whatever makes the tokens.
 
-Tokens have two axes per block. `tokens` enter the block and serve as keys and values; `queries` (by default the same)
+Tokens have three axes per block. `tokens` enter the block and serve as keys and values; `queries` (by default the same)
 are the rows it computes. They differ where pruned tokens still serve as keys (Patch Slimming, arXiv 2106.02852).
+`ffn_tokens` (by default the queries) are those that its feed-forward network runs on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import Frame
+from nas.searchspaces.axis_names import POSITIONS
 from nas.supernets.families._base import AttentionParts, Family, Piece, Readout, SizeOf
+from nas.supernets.families._fed import fed
 from nas.supernets.families._queries import partial
 from nas.supernets.rows import Row
 
@@ -72,11 +75,11 @@ class PlainTransformer(Family):
         Row("blocks.{i}.ls1.gamma", "embed"),
         Row("blocks.{i}.norm2.weight", "embed"),
         Row("blocks.{i}.norm2.bias", "embed"),
-        Row("blocks.{i}.mlp.fc1.weight", "mlp.{i} fc1_in.{i}", at="queries.{i}", rank="fc1_rank.{i}"),
+        Row("blocks.{i}.mlp.fc1.weight", "mlp.{i} fc1_in.{i}", at="ffn_tokens.{i}", rank="fc1_rank.{i}"),
         Row("blocks.{i}.mlp.fc1.bias", "mlp.{i}"),
         Row("blocks.{i}.mlp.norm.weight", "mlp.{i}"),
         Row("blocks.{i}.mlp.norm.bias", "mlp.{i}"),
-        Row("blocks.{i}.mlp.fc2.weight", "embed fc2_in.{i}", at="queries.{i}", rank="fc2_rank.{i}"),
+        Row("blocks.{i}.mlp.fc2.weight", "embed fc2_in.{i}", at="ffn_tokens.{i}", rank="fc2_rank.{i}"),
         Row("blocks.{i}.mlp.fc2.bias", "embed"),
         Row("blocks.{i}.ls2.gamma", "embed"),
         Row("norm.weight", "embed"),
@@ -125,13 +128,13 @@ class PlainTransformer(Family):
         first = model.get_submodule("blocks.0.attn")
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
         ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
-        names = {"embed", "heads", "head_dim", "mlp", "depth", "tokens", "queries"} | inputs | ranks
+        names = {"embed", "heads", "head_dim", "mlp", "depth", *POSITIONS} | inputs | ranks
         q_norm = first.get_submodule("q_norm")
         # Where head_dim shrinks, the query part of qkv is multiplied by a factor (see `scale_query`). A norm behind it
         # divides the factor out again, so there the norm's weight must carry it.
         bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
         drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
-        return frozenset(names - ({"head_dim"} if bare else set()) - ({"tokens", "queries"} if drops else set()))
+        return frozenset(names - ({"head_dim"} if bare else set()) - (POSITIONS if drops else set()))
 
     @override
     def frame(self, model: nn.Module) -> Frame:
@@ -153,7 +156,7 @@ class PlainTransformer(Family):
         for i, block in enumerate(vit.blocks):
             width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features
             axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
-            axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens}
+            axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens, f"ffn_tokens.{i}": tokens}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
             # A matrix has at most as many directions as its shorter side.
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
@@ -162,8 +165,8 @@ class PlainTransformer(Family):
             within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
             axes |= {f"proj_in.{i}": width}
             within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
-            within |= {f"fc2_in.{i}": f"mlp.{i}", f"queries.{i}": f"tokens.{i}"}
-            protected |= {f"tokens.{i}": readout.protected, f"queries.{i}": readout.protected}
+            within |= {f"fc2_in.{i}": f"mlp.{i}", f"queries.{i}": f"tokens.{i}", f"ffn_tokens.{i}": f"queries.{i}"}
+            protected |= dict.fromkeys((f"tokens.{i}", f"queries.{i}", f"ffn_tokens.{i}"), readout.protected)
         return Frame(axes, within, protected, {str(i): f"blocks.{i}" for i in range(len(vit.blocks))})
 
     @override
@@ -222,6 +225,11 @@ class PlainTransformer(Family):
     def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
         """See `nas.supernets.families._queries`."""
         return partial(block, index, device)
+
+    @override
+    def fed(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        """See `nas.supernets.families._fed`."""
+        return fed(block, index, device)
 
     @override
     def steps(self, model: nn.Module) -> list[Piece]:
