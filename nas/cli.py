@@ -7,11 +7,8 @@ work, so that the same command is to be run again; 130 Ctrl-C; 143 SIGTERM; 1 a 
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +17,14 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 
 import typer
 
+from nas.commands.models import evaluate, extract, retrain
+from nas.commands.options import Digest, Run, Settings, TrialNumber, Trust, study_at
+from nas.commands.stopping import again, stoppable
 from nas.errors import ClusterLostError, NasError, RunError
-from nas.passwords import hidden_url
 from nas.system.memory import memory_for
-from nas.system.processes import leave
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from nas.studies.study import Study
 
 app = typer.Typer(
     name="nas",
@@ -37,25 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/digits.", show_default=False)]
-RunOrFile = Annotated[
-    Path,
-    typer.Argument(metavar="RUN", help="Folder of a run, or an architecture's file (nas export).", show_default=False),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as strategy.trials=50. May be repeated."),
-]
-Digest = Annotated[
-    str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")
-]
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
-]
-TrialNumber = Annotated[
-    int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
-]
 
 
 @app.callback(invoke_without_command=True)
@@ -84,11 +61,11 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
-    with _stoppable(_again("run", str(study))):
+    with stoppable(again("run", str(study))):
         from nas.training.parallel import torchrun
 
         def whole() -> None:
-            _study(study, settings, folder, trust).run(quiet=quiet, start=start)
+            study_at(study, settings, folder, trust).run(quiet=quiet, start=start)
 
         torchrun.lead(whole)
 
@@ -149,90 +126,10 @@ def report(run: Run, trust: Trust = False) -> None:
     console.say(f"report: {page}")
 
 
-@app.command()
-def extract(
-    run: RunOrFile,
-    to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for model.safetensors and model.json.")],
-    digest: Digest = None,
-    number: TrialNumber = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of an architecture's file: weights of the whole model.")
-    ] = None,
-    pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Of an architecture's file: timm's weights of the whole model.")
-    ] = False,
-    trust: Trust = False,
-) -> None:
-    """Write an architecture (the winner) as a model for nas.load. The data of its run are not needed."""
-    from nas.studies.models import of_file, of_run
-    from nas.studies.run.found import FoundArchitecture
-    from nas.studies.run.record import Record
-    from nas.system.terminal import Terminal
-
-    if run.is_file():
-        _refuse(run, "a run", digest=digest, trial=number)
-        extracted = of_file(FoundArchitecture.read(run), str(run), checkpoint=checkpoint, pretrained=pretrained)
-    else:
-        _refuse(run, "the file of an architecture", checkpoint=checkpoint, pretrained=pretrained or None)
-        extracted = of_run(Record.open(run, trust=trust), digest=digest, number=number)
-    extracted.write(to)
-    console = Terminal()
-    console.say(f"written to {to}; load it in Python with nas.load('{to}')")
-    for note in extracted.notes:
-        console.say(f"note: {note}")
+app.command()(extract)
 
 
-@app.command()
-def retrain(  # noqa: PLR0913  (one per option)
-    run: RunOrFile,
-    digest: Digest = None,
-    number: TrialNumber = None,
-    other: Annotated[
-        Path | None,
-        typer.Option("--study", metavar="STUDY", help="By this study: on its data, at its image size, by its recipe."),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WEIGHTS",
-            help="With --study: base (the study's base model, trained first where it has epochs; the default), scratch "
-            "(fresh), or supernet (of RUN, at the study's size and classes; of an architecture's file, the study's).",
-        ),
-    ] = None,
-    settings: Settings = None,
-    folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --study: folder of its run (default: runs/NAME).")
-    ] = None,
-    trust: Trust = False,
-) -> None:
-    """Retrain an architecture (the winner) and test it: by its own study, or by another one (--study)."""
-    with _stoppable(_again()):
-        from nas.studies.report.tables import results_table
-        from nas.studies.run.found import FoundArchitecture, found_by
-        from nas.studies.run.record import Record
-        from nas.studies.study import Study
-        from nas.system.terminal import Terminal
-        from nas.training.parallel import torchrun
-
-        def whole() -> None:
-            if other is None:
-                _refuse(run, "--study STUDY", weights=weights, set=settings or None, folder=folder)
-                if run.is_file():
-                    raise RunError(f"{run}: found an architecture's file; needed: --study STUDY, which retrains it")
-                study = Study.open(run, trust=trust)
-                row = study.retrain(digest=digest, number=number)
-            else:
-                source = None if run.is_file() else Record.open(run, trust=trust)
-                if source is None:
-                    _refuse(run, "a run", digest=digest, trial=number)
-                    found = FoundArchitecture.read(run)
-                else:
-                    found = found_by(source, digest=digest, number=number)
-                study = _study(other, settings, folder, trust)
-                row = study.retrain_found(found, weights=weights or "base", source=source)
-            Terminal().print(results_table([row], study.resolved.config.name, study.record.task.metrics[0]))
-
-        torchrun.lead(whole)
+app.command()(retrain)
 
 
 @app.command()
@@ -257,7 +154,7 @@ def tau(  # noqa: PLR0913  (one per option)
     trust: Trust = False,
 ) -> None:
     """Retrain some architectures: does the ranking with shared weights hold?"""
-    with _stoppable(_again()):
+    with stoppable(again()):
         from nas.studies.report.summary import rank_summary
         from nas.studies.study import Study
         from nas.system.terminal import Terminal
@@ -283,63 +180,7 @@ def tau(  # noqa: PLR0913  (one per option)
     rank_summary(Terminal(), truth, metric)
 
 
-@app.command()
-def evaluate(  # noqa: PLR0913  (one per option)
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="A saved model's folder, a run's (its winner), or a name of timm's."),
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA",
-            help="A folder of class folders, an .npz file, digits, a study's YAML file, or what stands there behind "
-            "data:, such as '{name: cifar10, path: DIR}' (default: a run's own).",
-        ),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(metavar="SPLIT", help="test, val or train; all of a data set that brings no splits.")
-    ] = "test",
-    checkpoint: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Weights of the model that timm has by this name.")
-    ] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="timm's own weights of that name.")] = False,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Such as data.crop_pct=1 or model_args.img_size=64."),
-    ] = None,
-    batch: Annotated[int, typer.Option(metavar="N", help="Images at a time.")] = 256,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...; auto: a GPU if any.")] = "auto",
-    amp: Annotated[str | None, typer.Option(metavar="TYPE", help="bfloat16 or float16 (default: float32).")] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that decode pictures.")] = None,
-    predictions: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per image, as CSV.")] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
-    trust: Trust = False,
-) -> None:
-    """Measure any model: accuracies, calibration, loss, MACs, parameters. Images are prepared as it wants them."""
-    from nas.studies.measure.evaluate import evaluate as evaluated
-    from nas.system.files import replace_file
-    from nas.system.terminal import Terminal
-
-    measured = evaluated(
-        model,
-        data,
-        split=split,
-        checkpoint=checkpoint,
-        pretrained=pretrained,
-        overrides=[*(settings or ()), *([] if workers is None else [f"data.workers={workers}"])],
-        batch=batch,
-        device=device,
-        amp=amp,
-        predictions=predictions is not None,
-        progress=True,
-        trust=trust,
-    )
-    if measured.predictions is not None:
-        _write_csv(measured.predictions, predictions)
-    if json is not None:
-        replace_file(json, measured.to_json().encode())
-    measured.show(Terminal())
+app.command()(evaluate)
 
 
 @app.command()
@@ -404,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _stoppable(), memory_for("go on"):
+        with stoppable(), memory_for("go on"):
             return int(app(words or ["--help"], standalone_mode=False) or 0)
     except ClusterLostError as fault:
         from nas.system.head import LOST
@@ -425,23 +266,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{fault.format_message()} See: nas --help")
 
 
-def _study(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:
-    """A study's YAML file, or the folder of a run."""
-    from nas.studies.study import Study
-
-    if not path.is_dir():
-        return Study.from_yaml(path, overrides=settings or (), folder=folder, trust=trust)
-    if folder:
-        raise RunError(f"{path}: a run continues in its own folder; --folder goes with a study's YAML file")
-    return Study.open(path, overrides=settings or (), trust=trust)
-
-
-def _refuse(path: Path, belongs: str, **options: object) -> None:
-    """Raises `RunError` for options that go with something else than what lies at a path."""
-    if given := [f"--{name}" for name, value in options.items() if value is not None]:
-        raise RunError(f"{path}: found {', '.join(given)}, which goes with {belongs}")
-
-
 def _fail(message: str, code: int = 2) -> int:
     from nas.system.terminal import literally
 
@@ -449,40 +273,11 @@ def _fail(message: str, code: int = 2) -> int:
     return code
 
 
-def _again(*otherwise: str) -> str:
-    """The command line as it may be typed again, without passwords; `otherwise` when Python called, not a shell."""
-    words = sys.argv[1:] if sys.argv[1:2] in (["run"], ["retrain"], ["tau"]) else otherwise
-    return shlex.join(["nas", *map(hidden_url, words)])
-
-
-@contextmanager
-def _stoppable(again: str = "") -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the process at once, with a line that says how to continue.
-
-    Files and trials are whole at any moment, so there is nothing to clean up or to save: what is lost is the epoch, or
-    the trials, under way. An exception would be no better, and is lost when the signal comes while Python runs a
-    destructor or a callback of a weak reference.
-    """
-    advice = f"; everything finished is kept, continue with: {again}" if again else ""
-
-    def stop(number: int, _frame: object) -> None:
-        word = "interrupted" if number == signal.SIGINT else "terminated"
-        leave(f"{word}{advice}", 128 + number)
-
-    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heeded}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-
-
 def _write_csv(frame: pd.DataFrame, path: Path | None) -> None:
     if path is not None:
-        from nas.studies.report.spreadsheet import csv_text
+        from nas.studies.report.spreadsheet import write_csv
 
-        path.write_text(csv_text(frame), encoding="utf-8", newline="")
+        write_csv(frame, path)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def loaded(arguments: Sequence[str], cache: Path | None = None) -> tuple[set[str
     assert code == "0", done.stderr
     names = ast.literal_eval(modules)
     rooms = {name.split(".")[1] for name in names if name.startswith("nas.")}
-    return {name.partition(".")[0] for name in names} & WATCHED, rooms - {"cli"}
+    return {name.partition(".")[0] for name in names} & WATCHED, rooms - {"cli", "commands"}
 
 
 @pytest.mark.parametrize("command", LIBRARIES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -18,3 +20,8 @@ def csv_text(frame: pd.DataFrame) -> str:
 
     literally = frame.apply(lambda column: column if is_numeric_dtype(column) else column.map(literal))
     return str(literally.rename(columns=literal).to_csv(index=False))
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes that text. Raises `OSError`."""
+    path.write_text(csv_text(frame), encoding="utf-8", newline="")

@@ -1,0 +1,49 @@
+"""Arguments and options that several commands have, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nas.errors import RunError
+
+if TYPE_CHECKING:
+    from nas.studies.study import Study
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/digits.", show_default=False)]
+RunOrFile = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of a run, or an architecture's file (nas export).", show_default=False),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as strategy.trials=50. May be repeated."),
+]
+Digest = Annotated[
+    str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")
+]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
+]
+TrialNumber = Annotated[
+    int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
+]
+
+
+def study_at(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:
+    """A study's YAML file, or the folder of a run."""
+    from nas.studies.study import Study
+
+    if not path.is_dir():
+        return Study.from_yaml(path, overrides=settings or (), folder=folder, trust=trust)
+    if folder:
+        raise RunError(f"{path}: a run continues in its own folder; --folder goes with a study's YAML file")
+    return Study.open(path, overrides=settings or (), trust=trust)
+
+
+def refuse(path: Path, belongs: str, **options: object) -> None:
+    """Raises `RunError` for options that go with something else than what lies at a path."""
+    if given := [f"--{name}" for name, value in options.items() if value is not None]:
+        raise RunError(f"{path}: found {', '.join(given)}, which goes with {belongs}")
