@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import NamedTuple, final
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data import cache, skipped
+from nas.data.cache import Room, Shelf
 from nas.data.images import UnreadablePicturesError
 from nas.data.resizing import Resizing
 from nas.data.set_aside import ImageIndices
@@ -40,25 +42,31 @@ class Held(NamedTuple):
     notes: tuple[str, ...]
 
 
-def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizing) -> Held:
+def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizing, shelf: Shelf | None = None) -> Held:
     """Raises one `DataError` for all pictures of all splits that cannot be read, unless they are to be skipped; and
-    where there is no room for them, before anything is read.
+    where there is no room for them, before anything is read. `shelf`: where what is held on a disk stays.
     """
-    places: dict[str, Tensor] = {}
-    for name, part in parts.items():
-        shape = (len(part.indices), part.of.images.channels, resizing.size, resizing.size)
-        if (place := cache.resolved(spec.cache, shape)) != "none":
-            places[name] = cache.allocated(place, shape)
     mended, reasons = dict(parts), dict[str, str]()
-    for name, images in places.items():
-        part = parts[name]
-        unreadable = part.of.images.read(part.indices, resizing, images)
-        reasons |= {part.of.images.name(int(part.indices[row])): why for row, why in unreadable.items()}
-        if unreadable and spec.on_error == "skip":
-            mended[name] = _mended(part, images, list(unreadable))
-    if reasons and spec.on_error == "stop":
-        raise UnreadablePicturesError(sorted(reasons.items()))
-    return Held(places, mended, (skipped.sentence(reasons),) if reasons else ())
+    with ExitStack() as stack:
+        rooms: dict[str, Room] = {}
+        for name, part in parts.items():
+            shape = (len(part.indices), part.of.images.channels, resizing.size, resizing.size)
+            if (place := cache.resolved(spec.cache, shape)) != "none":
+                file = None if shelf is None else shelf.file(name, part.indices, resizing)
+                rooms[name] = stack.enter_context(cache.room(place, shape, file))
+        for name, room in rooms.items():
+            if room.filled:
+                continue
+            part = parts[name]
+            unreadable = part.of.images.read(part.indices, resizing, room.images)
+            reasons |= {part.of.images.name(int(part.indices[row])): why for row, why in unreadable.items()}
+            room.keep = not unreadable
+            if unreadable and spec.on_error == "skip":
+                mended[name] = _mended(part, room.images, list(unreadable))
+        if reasons and spec.on_error == "stop":
+            raise UnreadablePicturesError(sorted(reasons.items()))
+    images = {name: room.images for name, room in rooms.items()}
+    return Held(images, mended, (skipped.sentence(reasons),) if reasons else ())
 
 
 def _mended(part: SplitImages, images: Tensor, unreadable: list[int]) -> SplitImages:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from nas import seeds, tasks
 from nas.data import constants as prepared_by
+from nas.data.cache import Shelf
 from nas.data.held import HeldSplit
 from nas.data.holding import Held, SplitImages, hold, sample
 from nas.data.listing import Listing
@@ -51,19 +53,22 @@ def load_data(
     seed: int,
     constants: Preprocessing | None = None,
     listing: Listing | None = None,
+    kept: Path | None = None,
 ) -> Data:
     """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`, with the
     targets of `task` (without one, of the default).
 
     Images are prepared by the constants that the spec gives; by `constants`, those of a model that was trained before,
     where it gives none; without either, they are normalised by the statistics of the training split. `listing`: that
-    of the set, where it is known (see `nas.data.reading.list_images`).
+    of the set, where it is known (see `nas.data.reading.list_images`). `kept`: a folder for the images of a set of
+    pictures that is held on the disk: they stay, and a later start need not decode them.
 
     `DataError` when the data set is missing, damaged, or too small for its splits; all pictures that cannot be read
     are named at once.
     """
     source = read(spec, listing)
-    loaded = _load(source, spec, None, task, image_size, seed, constants)
+    shelf = None if listing is None or kept is None else Shelf(kept, listing.checksum)
+    loaded = _load(source, spec, None, _Wanted(task, image_size, seed, constants, shelf))
     splits = loaded.splits
     return Data(
         train=splits["train"],
@@ -96,7 +101,7 @@ def load_split(
     # Without constants, images are normalised by the statistics of the training split.
     only = None if constants is None and split != ALL else split
     source = read(spec)
-    loaded = _load(source, spec, only, task, image_size, seed, constants)
+    loaded = _load(source, spec, only, _Wanted(task, image_size, seed, constants))
     of = loaded.parts[split]
     notes = loaded.notes
     if split == "test" and source.test is None:
@@ -120,6 +125,16 @@ def load_split(
     )
 
 
+class _Wanted(NamedTuple):
+    """What is asked of images beside their data set, see `load_data`; `shelf`: where those that are held stay."""
+
+    task: Task | None
+    image_size: int
+    seed: int
+    constants: Preprocessing | None
+    shelf: Shelf | None = None
+
+
 class _Loaded(NamedTuple):
     """Which images of a data set are its splits, and what became of these."""
 
@@ -132,30 +147,22 @@ class _Loaded(NamedTuple):
     skipped: Skipped
 
 
-def _load(
-    source: Source,
-    spec: DataSpec,
-    only: str | None,
-    task: Task | None,
-    image_size: int,
-    seed: int,
-    constants: Preprocessing | None,
-) -> _Loaded:
+def _load(source: Source, spec: DataSpec, only: str | None, wanted: _Wanted) -> _Loaded:
     """The three splits, or one."""
-    task = task or tasks.find(tasks.DEFAULT)()
+    task = wanted.task or tasks.find(tasks.DEFAULT)()
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
-    parts = _divide(source, spec, seed, only)
-    resizing = prepared_by.resizing(spec, constants, image_size)
-    held = hold(parts, spec, resizing)
+    parts = _divide(source, spec, wanted.seed, only)
+    resizing = prepared_by.resizing(spec, wanted.constants, wanted.image_size)
+    held = hold(parts, spec, resizing, wanted.shelf)
     statistics_of = "train" if "train" in parts else ALL
     preprocessing = prepared_by.preprocessing(
         spec,
-        constants,
+        wanted.constants,
         source.train.images.channels,
         lambda: held.images[statistics_of] if statistics_of in held.images else sample(parts[statistics_of], resizing),
     )
-    decoder = Decoder({name: part.of.images for name, part in parts.items()}, image_size, preprocessing)
+    decoder = Decoder({name: part.of.images for name, part in parts.items()}, wanted.image_size, preprocessing)
     loader = Loader(decoder, suitable_workers() if spec.workers is None else spec.workers)
     skipped = Skipped()
 

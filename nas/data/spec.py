@@ -44,9 +44,9 @@ class DataSpec:
     val_labels     of a folder whose val/ has no class folders, as ImageNet's: the file that says which class each
                    picture has, in lines of "picture class" (LOC_val_solution.csv, val.txt), or of classes alone
     target_key     of Arrow and Parquet files: the column with the classes (default: the one that the file says)
-    cache          where images are, once they are resized: memory; disk (a file that is mapped into memory); none (they
-                   are decoded anew whenever they are looked at, by `workers`); auto: of each split, memory up to 2 GiB,
-                   else none
+    cache          where images are, once they are resized: memory; disk (a file that is mapped into memory; of a set of
+                   pictures it stays in the run's folder, and a later start reads it); none (they are decoded anew
+                   whenever they are looked at, by `workers`); auto: of each split, memory up to 2 GiB, else none
     workers        processes that decode images of splits that are not held; 0: the training's own (default: as many as
                    there are cores, at most 16)
     on_error       when a picture cannot be read: stop, or skip it: the next one of its split stands in for it

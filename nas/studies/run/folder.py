@@ -41,7 +41,10 @@ TRIALS = "trials.sqlite"
 """The table of trials, unless the study names another one."""
 INDEX = "images.npz"
 """What the stage `prepare` found where the images are, see `nas.data.index`."""
-OURS = ("study.yaml", "run.json", "prior.json", "lock", *(f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal")))
+CACHE = "cache"
+"""Resized images, see `RunFolder.cache`."""
+_TABLE = (f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal"))
+OURS = ("study.yaml", "run.json", "prior.json", "lock", CACHE, *_TABLE)
 """Files of a run's folder, beside the folders of its stages."""
 
 
@@ -69,6 +72,11 @@ class RunFolder:
     def index(self) -> Path:
         """The listing of the images that the run was prepared with, where they are a set of pictures."""
         return self.path / PREPARE.name / INDEX
+
+    @property
+    def cache(self) -> Path:
+        """Where resized images stay that are held on the disk; it may be deleted at any time."""
+        return self.path / CACHE
 
     def check_links(self) -> None:
         """Raises `RunError` for a link among what runs keep: what is read is this folder's, and nothing is written

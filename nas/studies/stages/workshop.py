@@ -128,6 +128,7 @@ class Workshop:
             seed=self.config.seed,
             constants=self.constants,
             listing=self.study.listing,
+            kept=self.folder.cache,
         )
         prepared, now = self.folder.result(PREPARE), describe_data(data)
         if prepared is not None and prepared.data != now:
