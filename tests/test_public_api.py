@@ -34,8 +34,8 @@ SIGNATURES = {
     "Study.trials": "(self) -> pd.DataFrame",
     "Study.pareto": "(self) -> pd.DataFrame",
     "Study.tau": (
-        "(self, *, architectures: int = 12, epochs: int | None = None, loss: str | None = None,"
-        " from_scratch: bool = False, workers: int = 1, address: str = local) -> RankTruth"
+        "(self, *, architectures: int = 12, seeds: int = 3, epochs: int | None = None, loss: str | None = None,"
+        " from_scratch: bool = False, workers: int = 1, address: str = local, beside: Sequence[Path] = ()) -> RankTruth"
     ),
     "Study.running": "(self) -> pd.DataFrame",
     "evaluate": (
