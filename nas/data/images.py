@@ -32,7 +32,7 @@ from nas.errors import DataError
 
 CHUNK, PICTURES = 1024, 16  # images that are resized together, pictures that a thread decodes in one go
 BIG = 2**25  # pixels of pictures that are decoded one at a time, since each takes hundreds of megabytes
-NAMED = 20  # unreadable pictures that a message names
+NAMED = 5  # unreadable pictures that a message names
 
 
 @final

@@ -186,7 +186,7 @@ def test_many_bad_pictures_are_counted(tmp_path: Path) -> None:
     tree(tmp_path, Image.new("RGB", (8, 8), "red"))
     for file in (tmp_path / "train").rglob("*.png"):
         file.write_bytes(b"")
-    with pytest.raises(DataError, match="; and 4 more; remove or replace these 24"):
+    with pytest.raises(DataError, match="; and 19 more; remove or replace these 24"):
         load_data(DataSpec(path=str(tmp_path)), image_size=8, seed=0)
 
 

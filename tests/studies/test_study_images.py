@@ -13,6 +13,7 @@ from studies_partial import run_up_to
 from nas.data.readers._walk import Walk
 from nas.errors import RunError
 from nas.studies.run.record import Record
+from nas.studies.run.results import PREPARE
 from nas.studies.study import Study
 
 rng = np.random.default_rng(0)
@@ -41,6 +42,15 @@ def test_a_second_start_lists_nothing_anew(prepared: Path, monkeypatch: pytest.M
     assert (prepared / "prepare" / "images.npz").is_file()
     monkeypatch.setattr(Walk, "files", lambda *_, **__: pytest.fail("listed anew"))
     run_up_to("supernet", Study.open(prepared))
+
+
+def test_batches_that_are_larger_than_the_set_are_noted(prepared: Path) -> None:
+    """Of the stages that train: `base` has no epochs here."""
+    result = Record.open(prepared).result(PREPARE)
+    assert result.notes == [
+        f"{stage}.batch: 32, and there are 13 training images: all are in each batch"
+        for stage in ("supernet", "retrain")
+    ]
 
 
 def test_other_pictures_are_refused_and_named(prepared: Path, root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.results import PrepareResult
 from nas.studies.stages.base import start
-from nas.studies.stages.trainers import TRAINING
+from nas.studies.stages.trainers import TRAINING, recipe
 from nas.studies.stages.workshop import Workshop, describe_data
 
 
@@ -28,5 +28,16 @@ def run(workshop: Workshop) -> PrepareResult:
         device=workshop.device.type,
         preprocessing=data.preprocessing,
         outputs=dict(workshop.task.about(data.class_names)),
-        notes=list(data.notes),
+        notes=[*data.notes, *_large_batches(workshop)],
     )
+
+
+def _large_batches(workshop: Workshop) -> list[str]:
+    """A note per stage whose batches hold more images than there are: all are in each of them."""
+    images = len(workshop.data.train)
+    recipes = {stage.name: recipe(workshop.config, stage) for stage in TRAINING}
+    return [
+        f"{stage}.batch: {one.batch}, and there are {images} training images: all are in each batch"
+        for stage, one in recipes.items()
+        if one.epochs and one.batch > images
+    ]
