@@ -48,6 +48,10 @@ class WithTuneSearch(AskTell):
     algorithm   its name in Tune; its package must be installed too (optuna, hyperopt, nevergrad)
     options     arguments of its class, such as {n_initial_points: 10} for hyperopt or {optimizer: OnePlusOne} for
                 nevergrad
+
+    A searcher learns of what it has suggested alone: after a kill, it is asked again for all that is known, which for
+    optuna takes 9 s at 1,000 trials, with two objectives 38 s. A proposal of it takes 3 ms at 100 trials and 12 ms at
+    1,000, with two objectives 13 and 62 ms (`benchmarks/ask_time.py`).
     """
 
     algorithm: str = "optuna"
