@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import Protocol, Self, final
 
 import torch
 from torch import Tensor
@@ -73,6 +73,10 @@ class Split(Batches):
     """Images with their targets: held as one tensor (`nas.data.held`), or decoded when they are asked for
     (`nas.data.streamed`).
     """
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: nobody writes to the images, so that copies of what looks at them share them."""
+        return self
 
     @property
     @abstractmethod

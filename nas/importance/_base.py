@@ -41,6 +41,11 @@ class Importance(ABC):
         """
 
     @property
+    def trains(self) -> bool:
+        """Whether it trains the supernet to score it: then the study's workers can."""
+        return False
+
+    @property
     def blockwise(self) -> bool:
         """Whether scores of a block follow from it and the blocks before it alone, and `score` changes nothing: then
         they can be taken while a supernet trains, and the blocks behind it are cut already.

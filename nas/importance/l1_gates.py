@@ -60,6 +60,11 @@ class L1Gates(Importance):
     where: Where = "produced"
     attention: Annotated[Attention, ReadWith(Is("where", "produced"))] = "head_dim"
 
+    @property
+    @override
+    def trains(self) -> bool:
+        return True
+
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         """Trains the supernet in place and folds the gates into it.

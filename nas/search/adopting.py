@@ -6,10 +6,12 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, final
+from typing import Annotated, Any, ClassVar, Literal, final
 
 from typing_extensions import override
 
+from nas.documents.markers import MayChange
+from nas.numbers import Workers
 from nas.search.search import Search
 from nas.search.strategy import Strategy
 from nas.search.trial import Trial
@@ -32,15 +34,23 @@ class Learnt:
 class Adopting(Strategy):
     """A strategy of one trial: the architecture that it derives at the end, measured on the copy that it changed, from
     which the winner is extracted.
+
+    workers   processes on Ray that train together whatever it trains, as those of `supernet: {workers: 2}` do
     """
 
     trials: Literal[1] = 1
+    workers: Annotated[Workers, MayChange()] = 1
 
     needs_supernet: ClassVar[bool] = True
 
     @abstractmethod
     def learn(self, search: Search, supernet: Supernet) -> Learnt:
         """Change `supernet`, in place, and derive an architecture within the limit. Raises `StrategyError` for none."""
+
+    @property
+    @override
+    def trains_on_workers(self) -> bool:
+        return self.workers > 1
 
     @final
     @override

@@ -38,7 +38,12 @@ class NestedGates:
 
     def __call__(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`weights` maps each choice to its values' weights (values), which sum to 1; differentiable towards them."""
-        return {axis: weights[name] @ mask for name, masks in self._masks.items() for axis, mask in masks.items()}
+        # The masks may have come from another process, on the CPU.
+        return {
+            axis: weights[name] @ mask.to(weights[name])
+            for name, masks in self._masks.items()
+            for axis, mask in masks.items()
+        }
 
     @staticmethod
     def _kept(supernet: Supernet, axis: str, sizes: list[int], device: torch.device) -> Tensor:

@@ -72,9 +72,15 @@ class Sizing(Adopting):
     )
 
     def check(self, problem: Problem) -> None:
-        """Raise `StrategyError` when a criterion has nothing to score in the space."""
-        for criterion in self.criteria():
+        """Raise `StrategyError` when a criterion has nothing to score in the space, or workers nothing to train."""
+        criteria = self.criteria()
+        for criterion in criteria:
             criterion.check(problem.space)
+        if self.workers > 1 and not any(criterion.trains for criterion in criteria):
+            raise StrategyError(
+                f"{problem.strategy}: workers: found {self.workers}, but its importance trains nothing; allowed: 1, or "
+                "importance: {use: l1_gates}"
+            )
 
     def criteria(self) -> list[Importance]:
         """The criteria, in the order in which they are applied."""

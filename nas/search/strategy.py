@@ -53,6 +53,11 @@ class Strategy(ABC):
         return False
 
     @property
+    def trains_on_workers(self) -> bool:
+        """Whether several workers on Ray train what it trains: see `nas.search.adopting`."""
+        return False
+
+    @property
     def takes_prior(self) -> bool:
         """Whether it learns from trials of earlier runs, `Problem.prior`."""
         return False

@@ -177,7 +177,7 @@ class Study:
         self.folder.need(SUPERNET)
         architecture, strategy = self._named(digest, number)
         self._require_trust()
-        trainers.check(self.resolved.config, [RETRAIN])
+        trainers.check(self.resolved, [RETRAIN])
         with self.folder.lock():
             workshop = self._workshop()
             folder = self.folder.stage(RETRAIN.name) / self._role(architecture)
@@ -256,7 +256,7 @@ class Study:
         """Raises what hinders these stages from running, before anything is written."""
         if stages:
             self._require_trust()
-            trainers.check(self.resolved.config, stages)
+            trainers.check(self.resolved, stages)
         if EXPLORE in stages:
             self.resolved.check()
 

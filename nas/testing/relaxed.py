@@ -54,7 +54,7 @@ def noise_data() -> Data:
 @final
 class Bench:
     """A search on a small supernet with random weights, within 60 % of its MACs; what the strategy adopts is kept, and
-    how many epochs it trained.
+    the rows of the epochs that it trained.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bench:
         space = SearchSpace.from_yaml(SPACES[kind])
         self.supernet = Supernet(randomise(build(space.model, space.model_args)), space)
         self.adopted = self.supernet
-        self.epochs = 0
+        self.rows: Sequence[Mapping[str, Any]] = ()
         self.data = noise_data()
         self.work = Workplace(self.data, seed, runtime or Runtime(progress=False, title="tried"))
         problem = Problem(
@@ -86,6 +86,11 @@ class Bench:
         )
 
     @property
+    def epochs(self) -> int:
+        """How many epochs the strategy trained."""
+        return len(self.rows)
+
+    @property
     def problem(self) -> Problem:
         """What is asked."""
         return self.search.problem
@@ -96,7 +101,7 @@ class Bench:
     def _adopt(self, supernet: Supernet, rows: Sequence[Mapping[str, Any]]) -> None:
         assert self.adopted is self.supernet, "adopted twice"
         assert all("metrics" in row for row in rows)
-        self.adopted, self.epochs = supernet, len(rows)
+        self.adopted, self.rows = supernet, rows
 
     def run(self, strategy: Strategy) -> list[Trial]:
         """The trials of a whole search."""

@@ -7,6 +7,7 @@ from nas.training.losses import adjoined_loss, distillation_loss, ramp
 from nas.training.objectives.single import AdjoinedStep, DistilledStep, PlainStep, RetrainLoss
 from nas.training.recipe import Recipe
 from nas.training.step import Step, StepContext
+from nas.training.trainer import Trainer
 from nas.training.workplace import Workplace
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Runtime",
     "Step",
     "StepContext",
+    "Trainer",
     "Workplace",
     "adjoined_loss",
     "distillation_loss",

@@ -190,7 +190,7 @@ def test_a_store_that_was_lost_takes_the_adopted_supernet_with_it(learned: Study
 
 def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
     workshop = workshop_of(learned)
-    work = workshop.workplace("search", learned.folder.path / "nosuch")
+    work = workshop.workplace(EXPLORE, "search", learned.folder.path / "nosuch")
     assert (len(work.data.test), len(work.data.test.images)) == (0, 0)
     assert work.data.train is workshop.data.train
     assert work.data.validation is workshop.data.validation

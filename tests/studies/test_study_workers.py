@@ -15,7 +15,7 @@ from nas.studies.file.resolve import resolve
 from nas.studies.file.settings import differences
 from nas.studies.run.record import Record
 from nas.studies.run.results import BASE, EXPLORE, SUPERNET
-from nas.studies.stages.trainers import trainer
+from nas.studies.stages.trainers import trainer, workers
 from nas.studies.study import Study
 from nas.system import cluster
 from nas.training import fit
@@ -86,7 +86,34 @@ def test_gpus_that_workers_cannot_have(gpus: str, tmp_path: Path) -> None:
 
 def test_one_worker_is_the_plain_loop_and_a_run_goes_on_with_another_number() -> None:
     one, two = resolve(TINY), resolve(TINY, ["supernet.workers=2", "ray.cpus=2"])
-    assert trainer(one.config, "supernet") is fit
-    assert trainer(two.config, "base") is fit
+    assert trainer(one, SUPERNET) is trainer(two, BASE) is fit
+    assert workers(two, SUPERNET) == 2
     assert differences(one.settings, two.settings) == []
     assert differences(one.settings, resolve(TINY, ["supernet.lr=0.5"]).settings)
+
+
+DAN = ["strategy={use: dan, training: {epochs: 2}}", "baseline=2"]
+
+
+def test_a_strategy_that_trains_does_so_on_workers_and_its_run_goes_on_with_another_number() -> None:
+    one, two = resolve(TINY, DAN), resolve(TINY, [*DAN, "strategy.workers=2", "ray.cpus=2"])
+    assert (workers(one, EXPLORE), workers(two, EXPLORE), workers(two, BASE)) == (1, 2, 1)
+    assert trainer(one, EXPLORE) is fit
+    earlier = {**one.settings, "strategy": {k: v for k, v in one.settings["strategy"].items() if k != "workers"}}
+    assert differences(one.settings, two.settings) == differences(earlier, two.settings) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([*DAN, "ray.cpus=2"], r"ray: found .*, which is not read with .*a strategy that trains, with workers above 1"),
+        (["strategy.workers=2"], r"strategy\.workers"),
+        (
+            ["strategy={use: knapsack, importance: magnitude, workers: 2}"],
+            r"workers: found 2, but its importance trains nothing; allowed: 1, or importance: \{use: l1_gates\}",
+        ),
+    ],
+)
+def test_workers_that_would_have_nothing_to_train(settings: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Study.from_yaml(TINY, overrides=settings)

@@ -16,9 +16,30 @@ from torch import Tensor, distributed, nn
 from training_fakes import make_data, make_net
 
 from nas.errors import StoreError
+from nas.importance import Anew
+from nas.importance.l1_gates import L1Gates, L1Step
+from nas.importance.magnitude import Magnitude
+from nas.search import Strategy
+from nas.strategies.dan import Dan, DanStep
+from nas.strategies.threshold import Threshold
+from nas.strategies.tolerance.strategy import Tolerance
+from nas.strategies.tolerance.tuning import Tuning
 from nas.tasks import Batch
-from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, StepContext, fit
+from nas.testing.relaxed import Bench
+from nas.training import (
+    AdjoinedStep,
+    DistilledStep,
+    FitCall,
+    PlainStep,
+    Recipe,
+    Runtime,
+    Step,
+    StepContext,
+    Workplace,
+    fit,
+)  # fmt: skip
 from nas.training.objectives.gradual import Gradual
+from nas.training.objectives.relaxation import Relaxation
 from nas.training.objectives.separate_norms import SeparateNorms
 from nas.training.objectives.taught import TaughtStep
 from nas.training.parallel import torchrun
@@ -30,6 +51,8 @@ IMAGES = 25
 """The last step takes a batch of 8 and one of a single image: of two ranks, the first then has none."""
 UNEVEN = 53
 """For networks with a batch norm, which a part of one image would stop: the last batch has 5."""
+PRELOADED = ["nas.supernets", "nas.training", "nas.testing.relaxed", "nas.strategies.tolerance.strategy"]
+"""What takes long to import: the server of processes does so once."""
 CLIPPED = {"uniform": replace(RECIPE, clip=0.05, ema=0.8)}
 """Apart, since a gradient that is cut to a length has lost its own."""
 
@@ -37,7 +60,7 @@ CLIPPED = {"uniform": replace(RECIPE, clip=0.05, ema=0.8)}
 def together(function: Callable[..., Any], folder: Path, *given: Any, size: int = 2) -> list[Any]:
     """Calls function(ranks, *given) in `size` processes of one gloo group; what each returned, or raised."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nas.supernets", "nas.training"])
+    context.set_forkserver_preload(PRELOADED)
     processes = [context.Process(target=_rank, args=(function, folder, rank, size, given)) for rank in range(size)]
     for process in processes:
         process.start()
@@ -83,10 +106,34 @@ def trainee(kind: str) -> tuple[nn.Module, Step]:
         return supernet.extract(small), DistilledStep(supernet.extract(large).double())
     if kind == "taught":
         return supernet.extract(small), TaughtStep(PlainStep(), supernet.extract(large).double().eval(), "hard")
+    if kind in ("dan", "sidt", "vtp"):
+        return relaxed(kind)
+    if kind == "reordered":
+        narrow = make_supernet(GATED)
+        votes = Anew(Magnitude(), Workplace(make_data(IMAGES).without_test()))
+        return Gradual(narrow, narrow.space.smallest, votes), PlainStep()
     return supernet.model, PlainStep()
 
 
-KINDS = ("uniform", "sandwich", "adjoined", "gradual", "distilled", "taught", "plain")
+def relaxed(kind: str) -> tuple[Relaxation, Step]:
+    """What gradient strategies, and criteria that train, give to the loop."""
+    supernet = make_supernet(GATED)
+    if kind == "dan":
+        preferences = {name: torch.zeros(len(choice.values)) for name, choice in supernet.space.items()}
+        relaxation = Relaxation(supernet, preferences, 20.0)
+        return relaxation, DanStep(Dan(), relaxation, 0.5)
+    gates = {axis: torch.ones(supernet.table.frame.axes[axis]) for axis in sorted(supernet.space.axes)}
+    relaxation = Relaxation(supernet, gates, 10.0)
+    return relaxation, L1Step(L1Gates(gamma=1e-2, where="produced" if kind == "sidt" else "consumed"), relaxation)
+
+
+KINDS = (
+    *("uniform", "sandwich", "adjoined", "gradual", "reordered", "distilled", "taught", "plain"),
+    *("dan", "sidt", "vtp"),
+)
+GATED = (
+    "{model: vit_tiny_patch16_224, choices: {heads: {size: [1, 2, 4], per: block}, mlp: {size: [32, 64], per: block}}}"
+)
 
 
 def refreshed(module: nn.Module) -> None:
@@ -105,6 +152,36 @@ def trained(ranks: Ranks) -> dict[str, Any]:
         history = fit(FitCall(module.double(), Exact(step), make_data(IMAGES), recipe, 0), runtime)
         gradients = {name: parameter.grad for name, parameter in module.named_parameters()}
         found[kind] = [row.loss for row in history], gradients, module.state_dict()
+    return found
+
+
+TUNED = Recipe(epochs=2, lr=1e-3, batch=16, warmup=0)
+SEARCHES: dict[str, tuple[str, Strategy]] = {
+    "dan": ("vit", Dan(training=TUNED)),
+    "sidt": ("vit", Threshold(importance={"use": "l1_gates", "training": TUNED})),
+    "vtp": ("vit", Threshold(importance={"use": "l1_gates", "where": "consumed", "training": TUNED})),
+    "patch_slimming": (
+        "tokens",
+        Tolerance(grow=8, training=Tuning(batch=16, steps=3), importance={"use": "patch_impact", "images": 16}),
+    ),
+}
+"""Strategies that train, each with the bench that it is tried on."""
+
+
+def searched(ranks: Ranks) -> dict[str, Any]:
+    """What strategies find, and the weights that they leave, where the first rank searches and the others serve."""
+    if ranks.rank:
+        torchrun._serve()
+        return {}
+    found = {}
+    for name, (kind, strategy) in SEARCHES.items():
+        bench = Bench(kind)
+        if ranks.size > 1:
+            bench.search.work = replace(bench.work, trainer=torchrun.fit)
+        (trial,) = bench.run(strategy)
+        found[name] = trial.architecture, dict(trial.metrics), bench.adopted.state_dict()
+    if ranks.size > 1:
+        torchrun._announce(None)
     return found
 
 

@@ -30,10 +30,10 @@ choices:
 RECIPE = Recipe(epochs=3, lr=5e-3, batch=8, warmup=1, ema=0.5)
 
 
-def make_supernet() -> Supernet:
+def make_supernet(text: str = SPACE) -> Supernet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        space = SearchSpace.from_yaml(SPACE, model_args=ARGUMENTS, outline=outline(NAME, ARGUMENTS))
+        space = SearchSpace.from_yaml(text, model_args=ARGUMENTS, outline=outline(NAME, ARGUMENTS))
         return Supernet(build(NAME, ARGUMENTS), space)
 
 

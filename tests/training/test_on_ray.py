@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ranks_fakes import Ominous, refreshed
+from ranks_fakes import SEARCHES, Ominous, refreshed
 from test_fit_supernet import make_supernet
 from training_fakes import distance, make_data, make_net
 
@@ -18,6 +18,7 @@ from nas.errors import CheckpointError, ClusterError, ClusterLostError, NasError
 from nas.evaluation import Watch
 from nas.system import head
 from nas.system.cluster import Cluster, connected
+from nas.testing.relaxed import Bench
 from nas.training import Epoch, FitCall, PlainStep, Recipe, Runtime, fit
 from nas.training.rules import find
 
@@ -67,6 +68,18 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     assert [row.loss for row in found] == pytest.approx([row.loss for row in expected], abs=1e-4)
     assert [dict(row.metrics) for row in found] == [pytest.approx(dict(row.metrics), abs=1e-4) for row in expected]
     assert distance(list(alone.parameters()), list(there.parameters())) < 1e-4
+
+
+@pytest.mark.usefixtures("_workers")
+def test_a_gradient_strategy_finds_on_two_workers_what_it_finds_here() -> None:
+    """Its trajectory, too, which the first worker tells."""
+    kind, strategy = SEARCHES["dan"]
+    here, there = Bench(kind), Bench(kind)
+    there.search.work = replace(there.work, trainer=OnRay(2, Cluster()))
+    (expected,), (found,) = here.run(strategy), there.run(strategy)
+    assert found.architecture == expected.architecture
+    assert [row["metrics"] for row in there.rows] == [pytest.approx(row["metrics"], abs=1e-3) for row in here.rows]
+    assert distance(list(here.adopted.parameters()), list(there.adopted.parameters())) < 1e-3
 
 
 @pytest.mark.usefixtures("_workers")

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks_fakes import KINDS, deserted, halved, interrupted, sampled, spoilt, together, trained, usurped
+from ranks_fakes import (
+    KINDS,
+    deserted,
+    halved,
+    interrupted,
+    sampled,
+    searched,
+    spoilt,
+    together,
+    trained,
+    usurped,
+)  # fmt: skip
 
 from nas.errors import StoreError, TrainingError
 from nas.training.ranks import LostRankError, Ranks
@@ -30,6 +41,16 @@ def test_two_ranks_find_the_gradients_and_the_weights_of_one(tmp_path: Path) -> 
                     assert float((found[1][name] - gradient).abs().max()) < 1e-12, (kind, name)
             assert max(float((found[2][name] - weights[name]).abs().max()) for name in weights) < 1e-12, kind
         assert all(torch.equal(first[kind][2][name], second[kind][2][name]) for name in weights), kind
+
+
+def test_strategies_that_train_find_on_two_ranks_what_they_find_on_one(tmp_path: Path) -> None:
+    """Relaxed training, trained gates and blocks of Patch Slimming, each sent to the ranks that serve."""
+    alone, (there, _) = searched(Ranks()), together(searched, tmp_path)
+    assert not isinstance(there, Exception), there
+    for name, (architecture, metrics, weights) in alone.items():
+        assert there[name][0] == architecture, name
+        assert there[name][1] == pytest.approx(metrics, abs=1e-3), name
+        assert max(float((there[name][2][key] - value).abs().max()) for key, value in weights.items()) < 1e-3, name
 
 
 def test_the_same_sub_networks_run_on_all_ranks(tmp_path: Path) -> None:

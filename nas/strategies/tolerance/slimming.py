@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +19,12 @@ from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, dimension, index
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
+from nas.strategies.tolerance.pair import Error, Pair
 from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
-from nas.tasks import Batch
-from nas.training import Epoch, FitCall, History, Runtime, StepContext, fit
+from nas.training import Epoch, FitCall, History, Runtime
 from nas.training import checkpoint as checkpoints
 from nas.training.workplace import Workplace
-
-Error = Literal["relative", "mse", "sum"]
 
 
 @final
@@ -156,9 +153,9 @@ class Slimming(nn.Module):
         while True:
             self._take(block, value)
             # The block goes on from what it learned with fewer tokens.
-            pair = _Pair(self, block, after)
-            pair.tune(data)
-            self.errors[number] = error = pair.measured(data)
+            pair = self._pair(block, after)
+            self._tune(pair, data)
+            self.errors[number] = error = self._measured(pair, data)
             if error <= tolerance or value == len(sizes) - 1:
                 return error
             # The smallest of the space's sizes with at least `grow` tokens more, or all of them.
@@ -181,63 +178,37 @@ class Slimming(nn.Module):
             targets.append(read[behind].cpu())
         return Activations(torch.cat(inputs), torch.cat(targets), f"inputs of block {block}")
 
-    def _take(self, block: str, value: int) -> None:
-        self.row[list(self.supernet.space).index(self.choices[block].name)] = value
-
-
-@final
-class _Pair:
-    """A block and the one after it: the first learns to leave the second as it was."""
-
-    def __init__(self, slimming: Slimming, block: str, after: str) -> None:
-        self.supernet, self.growth, self.work = slimming.supernet, slimming.growth, slimming.work
-        self.architecture = slimming.architecture
-        frame = slimming.supernet.table.frame
-        self.paths = frame.blocks[block], frame.blocks[after]
+    def _pair(self, block: str, after: str) -> Pair:
+        """A block and the one after it, as the supernet's architecture now has them."""
+        paths = self.supernet.table.frame.blocks
         # The small blocks give one row for each token that is present after them, the original one for every token.
-        self.computed = slimming.positions(_queries(after))
-        present = slimming.positions(axis_name(TOKENS, after))
-        self.rows = [present.index(position) for position in self.computed]
+        computed, present = self.positions(_queries(after)), self.positions(axis_name(TOKENS, after))
+        rows = [present.index(position) for position in computed]
+        return Pair(self.architecture, paths[block], paths[after], rows, computed, self.growth.error)
 
-    def tune(self, data: Activations) -> None:
-        """Train the first block alone. Raises `TrainingError` when a loss is not a number."""
+    def _tune(self, pair: Pair, data: Activations) -> None:
+        """Train the first block of a pair alone. Raises `TrainingError` when a loss is not a number."""
         self.supernet.requires_grad_(False)
-        self.supernet.model.get_submodule(self.paths[0]).requires_grad_(True)
-        title = f"{self.work.runtime.title} {self.paths[0]}"
+        self.supernet.model.get_submodule(pair.first).requires_grad_(True)
+        title = f"{self.work.runtime.title} {pair.first}"
         runtime = Runtime(device=self.work.runtime.device, title=title, progress=False)
         training = self.growth.training
         recipe = replace(training, epochs=training.passes(len(data), len(self.work.data.train)))
-        fit(FitCall(self.supernet, self, data, recipe, self.work.seed), runtime)
-
-    def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:  # noqa: ARG002
-        """The step of `fit`: yields the error."""
-        yield self._error(self._blocks(), batch)
+        self.work.trainer(FitCall(self.supernet, pair, data, recipe, self.work.seed), runtime)
 
     @torch.no_grad()
-    def measured(self, data: Activations) -> float:
-        """Mean error over all cached inputs."""
+    def _measured(self, pair: Pair, data: Activations) -> float:
+        """Mean error of a pair over all cached inputs."""
         device = next(self.supernet.parameters()).device
         total = 0.0
         with evaluating(self.supernet):
-            blocks = self._blocks()
+            blocks = pair.blocks(self.supernet)
             for batch in data.batches(self.growth.impact.batch, device=device):
-                total += float(self._error(blocks, batch)) * len(batch)
+                total += float(pair.error(blocks, batch)) * len(batch)
         return total / len(data)
 
-    def _blocks(self) -> nn.Sequential:
-        """Both blocks as the supernet's weights now make them."""
-        small = self.supernet.subnet(self.architecture)
-        return nn.Sequential(*(small.get_submodule(path) for path in self.paths))
-
-    def _error(self, blocks: nn.Module, batch: Batch) -> Tensor:
-        """On the tokens that the second block computes; mean over images."""
-        assert isinstance(batch.targets, Tensor)
-        outputs, wanted = blocks(batch.inputs)[:, self.rows], batch.targets[:, self.computed]
-        squared = (outputs - wanted).square()
-        error: Tensor = squared.mean((1, 2)) if self.growth.error == "mse" else squared.sum((1, 2))
-        if self.growth.error == "relative":
-            error = error / wanted.square().sum((1, 2))
-        return error.mean()
+    def _take(self, block: str, value: int) -> None:
+        self.row[list(self.supernet.space).index(self.choices[block].name)] = value
 
 
 def queries_per_block(space: SearchSpace) -> dict[str, Choice]:

@@ -11,7 +11,7 @@ raising the tolerance.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 from typing_extensions import override
@@ -26,7 +26,8 @@ from nas.search.sizing import CriterionOptions, criterion_of
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, index
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.tolerance.slimming import Error, Growth, Slimming, queries_per_block
+from nas.strategies.tolerance.pair import Error
+from nas.strategies.tolerance.slimming import Growth, Slimming, queries_per_block
 from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
 from nas.training.checkpoint import TrainingIdentity
@@ -90,7 +91,8 @@ class Tolerance(Adopting):
         assert work is not None
         assert isinstance(impact, PatchImpact)
         slimming = Slimming(Growth(self.grow, self.error, self.training, impact), supernet, work)
-        identity = TrainingIdentity({"seed": problem.seed, "data": work.data.name}, self)
+        # Whoever trains, it is the same search: a killed one goes on with another number of workers.
+        identity = TrainingIdentity({"seed": problem.seed, "data": work.data.name}, replace(self, workers=1))
         if work.runtime.checkpoint:
             slimming.resume(work.runtime.checkpoint, identity)
         # `check` saw that the fewest tokens meet the limit, and at some tolerance they are within it: this ends.

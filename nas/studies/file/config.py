@@ -76,7 +76,10 @@ RECIPES = ("base", "supernet", "retrain")
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 ADJOINED, DISTILLED = ReadWith(Is("loss", "adjoined")), ReadWith(Is("loss", "distilled"))
-ON_WORKERS = ReadWith(*(Above(f"/{stage}.workers", 1) for stage in RECIPES))
+ON_WORKERS = ReadWith(
+    *(Above(f"/{stage}.workers", 1) for stage in RECIPES),
+    Offers("strategy", "trains_on_workers", "a strategy that trains, with workers above 1"),
+)
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,8 @@ class StudyConfig:
     store        URL of the database for the trials (default: an SQLite file in the run's folder)
     device       cpu, cuda, cuda:1 ...; auto takes a GPU where there is one
     threads      of the processor (default: what torch takes)
-    ray          where the workers of the stages base, supernet and retrain are, see `nas.system.cluster.Cluster`
+    ray          where the workers of the stages base, supernet and retrain, and of a strategy that trains, are: see
+                 `nas.system.cluster.Cluster`
     """
 
     space: Annotated[Mapping[str, Any], FileOrMapping()]

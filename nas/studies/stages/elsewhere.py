@@ -16,7 +16,7 @@ from nas.studies.file.config import StudyConfig
 from nas.studies.run.folder import ARCHITECTURES, read_json, write_json
 from nas.studies.run.found import FoundArchitecture
 from nas.studies.run.record import Record
-from nas.studies.run.results import BASE, PREPARE, SUPERNET, Stage, StageResult
+from nas.studies.run.results import BASE, PREPARE, RETRAIN, SUPERNET, Stage, StageResult
 from nas.studies.run.rows import RETRAINED, RowResult
 from nas.studies.run.seals import Checksum, of_file
 from nas.studies.run.weights import WEIGHTS, load_factoring
@@ -125,7 +125,8 @@ class _Start:
         if self.weights == "scratch":
             return Supernet(self.workshop.fresh_model(), self.workshop.space).to(self.workshop.device)
         supernet = Supernet(self.workshop.base_model(), self.workshop.space)
-        self.workshop.study.importance.apply(supernet, self.workshop.workplace("importance", place / ORDERING))
+        work = self.workshop.workplace(RETRAIN, "importance", place / ORDERING)
+        self.workshop.study.importance.apply(supernet, work)
         return supernet
 
     @property

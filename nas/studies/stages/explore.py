@@ -7,6 +7,7 @@ architectures are measured on those, which are kept in this stage's folder, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -18,6 +19,7 @@ from nas.studies.run.examples import COUNT, EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
 from nas.studies.run.results import EXPLORE, SUPERNET, ExploreResult, WinnerResult
 from nas.studies.run.rows import UNIFORM, WINNER
+from nas.studies.stages import trainers
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
 from nas.studies.store.store import Store
 from nas.supernets import Supernet
@@ -40,7 +42,9 @@ def run(workshop: Workshop) -> ExploreResult:
         _settle(workshop, store)
         for role, (name, strategy) in searches.items():
             live = _search(workshop, store, name, strategy, objectives)
-            _run(live, strategy, workshop.show)
+            trains = strategy.trains_on_workers and len(live.history) < strategy.trials
+            with trainers.gathered(workshop.study, EXPLORE) if trains else nullcontext():
+                _run(live, strategy, workshop.show)
             best = winner(live.history, objectives, workshop.limit)
             winners[role] = _result(best)
             if "positions" in best.notes:
@@ -129,7 +133,7 @@ def _search(
         history=store.trials(workshop.run_id, name, choices=workshop.choices),
         known={} if workshop.study.strategy.measures else {t.architecture.digest: t.metrics for t in others},
         supernet=supernet,
-        work=workshop.workplace(name, workshop.folder.stage(EXPLORE.name) / CHECKPOINT),
+        work=workshop.workplace(EXPLORE, name, workshop.folder.stage(EXPLORE.name) / CHECKPOINT),
         adopt=adopt,
     )
     return live

@@ -26,7 +26,7 @@ def run(workshop: Workshop) -> SupernetResult:
     with workshop.store() as store:
         store.clear(workshop.run_id)
     supernet = Supernet(workshop.base_model(), workshop.space)
-    work = workshop.workplace("importance", folder / ORDERING)
+    work = workshop.workplace(SUPERNET, "importance", folder / ORDERING)
     ordered = workshop.study.importance.apply(supernet, work)
     ends = Ends(workshop.data.validation, workshop.task)
     runtime = workshop.training("supernet", folder / CHECKPOINT, ends)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 
 from nas.errors import ClusterError, RunError
+from nas.search.adopting import Adopting
 from nas.studies.file.config import StageRecipe, StudyConfig
-from nas.studies.run.results import BASE, RETRAIN, SUPERNET, Stage, StageResult
-from nas.training import FitCall, History, Runtime, fit
+from nas.studies.file.resolve import Resolved
+from nas.studies.run.results import BASE, EXPLORE, RETRAIN, SUPERNET, Stage, StageResult
+from nas.system.cluster import connected
+from nas.training import Trainer, fit
 from nas.training.parallel import torchrun
 
 TRAINING = (BASE, SUPERNET, RETRAIN)
-"""Stages that can train on several workers, by the key `workers` of their mappings."""
-
-
-class Trainer(Protocol):
-    """What is called as `nas.training.fit` is."""
-
-    def __call__(self, call: FitCall, runtime: Runtime) -> History:
-        """See `nas.training.fit`."""
-        ...
+"""Stages whose mappings are recipes."""
 
 
 def recipe(config: StudyConfig, stage: Stage[StageResult]) -> StageRecipe:
@@ -31,25 +26,42 @@ def recipe(config: StudyConfig, stage: Stage[StageResult]) -> StageRecipe:
     return {BASE: config.base, SUPERNET: config.supernet, RETRAIN: config.retrain}[stage]
 
 
-def workers(config: StudyConfig, stage: Stage[StageResult]) -> int:
+def workers(study: Resolved, stage: Stage[StageResult]) -> int:
     """How many workers the study asks for at a stage; 1 at those that do not train."""
-    return recipe(config, stage).workers if stage in TRAINING else 1
+    if stage is EXPLORE:
+        return study.strategy.workers if isinstance(study.strategy, Adopting) else 1
+    return recipe(study.config, stage).workers if stage in TRAINING else 1
 
 
-def trainer(config: StudyConfig, stage: Stage[StageResult]) -> Trainer:
+def trainer(study: Resolved, stage: Stage[StageResult]) -> Trainer:
     """Who trains at this stage."""
     if torchrun.launched():
         return torchrun.fit
-    if workers(config, stage) == 1:
+    if workers(study, stage) == 1:
         return fit
     from nas.training.parallel.ray_train import OnRay
 
-    return OnRay(workers(config, stage), config.ray)
+    return OnRay(workers(study, stage), study.config.ray)
 
 
-def check(config: StudyConfig, stages: Iterable[Stage[StageResult]]) -> None:
+@contextmanager
+def gathered(study: Resolved, stage: Stage[StageResult]) -> Iterator[None]:
+    """The stage's workers stay together until the block ends: Ray starts once for all that the stage trains."""
+    if torchrun.launched() or workers(study, stage) == 1:
+        yield
+        return
+    with connected(study.config.ray, workers(study, stage)):
+        yield
+
+
+def check(study: Resolved, stages: Iterable[Stage[StageResult]]) -> None:
     """Raises `RunError` when there is nobody to train at one of these stages, before anything trains."""
-    wanted = {stage.name: workers(config, stage) for stage in stages if workers(config, stage) > 1}
+    config = study.config
+    wanted = {
+        "strategy" if stage is EXPLORE else stage.name: workers(study, stage)
+        for stage in stages
+        if workers(study, stage) > 1
+    }
     if torchrun.launched():
         _check_torchrun(config.device, wanted)
         return

@@ -221,9 +221,11 @@ class Workshop:
         """The supernets that the run has so far."""
         return Supernets(self.folder, self.space, self.config.strategy_name, self.device, self.check_lease)
 
-    def workplace(self, title: str, checkpoint: Path) -> Workplace:
-        """What a strategy or a criterion may train on: no test split, and a checkpoint of its own."""
-        return Workplace(self.data.without_test(), self.config.seed, self.training(title, checkpoint, None))
+    def workplace(self, stage: Stage[StageResult], title: str, checkpoint: Path) -> Workplace:
+        """What a strategy or a criterion may train on, at a stage: no test split, and a checkpoint of its own."""
+        runtime = self.training(title, checkpoint, None)
+        trainer = trainers.trainer(self.study, stage)
+        return Workplace(self.data.without_test(), self.config.seed, runtime, trainer)
 
     def scorer(self) -> Anew | None:
         """By what a gradual retraining puts the units of each block in order anew; None where they stay as they are."""
@@ -252,7 +254,7 @@ class Workshop:
         recipe = replace(trainers.recipe(self.config, stage), workers=1)
         step = taught(step, recipe.teacher, self.teacher_of(stage))
         call = FitCall(module, step, self.data, recipe, self.config.seed)
-        return trainers.trainer(self.config, stage)(call, runtime)
+        return trainers.trainer(self.study, stage)(call, runtime)
 
     def teacher_of(self, stage: Stage[StageResult]) -> Teacher | None:
         """The teacher of a stage's recipe, None where it has none. Raises what `nas.training.teacher.teacher` does."""

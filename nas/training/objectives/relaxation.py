@@ -6,14 +6,13 @@ Mixed precision, gradient accumulation, checkpoints and resumption are therefore
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
 from nas.supernets import Supernet
-from nas.training.fit import fit
 from nas.training.fit_call import FitCall
 from nas.training.history import History
 from nas.training.recipe import Recipe
@@ -53,16 +52,26 @@ def relax(relaxation: Relaxation, step: Step, work: Workplace, recipe: Recipe, t
 
     Raises `TrainingError` when a loss is not a number: the checkpoint of the last good epoch is kept.
     """
-
-    @torch.no_grad()
-    def watch(_: nn.Module) -> Mapping[str, float]:
-        return trajectory(relaxation.arch_parameters)
-
-    def refresh(_: nn.Module) -> None:
-        relaxation.supernet.refresh()
-
-    runtime = replace(work.runtime, evaluate=watch, refresh=refresh)
-    history = fit(FitCall(relaxation, step, work.data, recipe, work.seed), runtime)
+    runtime = replace(work.runtime, evaluate=_Watch(relaxation, trajectory), refresh=_refresh)
+    history = work.trainer(FitCall(relaxation, step, work.data, recipe, work.seed), runtime)
     for name, value in relaxation.arch_parameters.items():
         assert bool(value.isfinite().all()), f"{name} is not finite, though every loss was"
     return history
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Watch:
+    """What is remembered after an epoch: of the parameters as they are, also where the weights have an average."""
+
+    relaxation: Relaxation
+    trajectory: Trajectory
+
+    @torch.no_grad()
+    def __call__(self, _: nn.Module) -> Mapping[str, float]:
+        return self.trajectory(self.relaxation.arch_parameters)
+
+
+def _refresh(module: nn.Module) -> None:
+    assert isinstance(module, Relaxation)
+    module.supernet.refresh()

@@ -52,12 +52,17 @@ class Assignment:
 
     @classmethod
     def unpacked(cls, packed: Packed) -> Assignment:
-        """What `packed` gave. The images share its memory, modules do not: they are written to."""
+        """What `packed` gave. The images share its memory; modules, which are written to, are copied, and with them
+        what looks at them.
+        """
         assignment: Assignment = unpack(packed)
         assert isinstance(assignment, cls)
         call = assignment.call
-        module, step = copy.deepcopy((call.module, call.step))  # together: a step may hold the module
-        return replace(assignment, call=replace(call, module=module, step=step))
+        # Together: a step, and what is called between epochs, may hold the module. Splits are no part of the copy.
+        module, step, refresh, evaluate = copy.deepcopy(
+            (call.module, call.step, assignment.refresh, assignment.evaluate)
+        )
+        return replace(assignment, call=replace(call, module=module, step=step), refresh=refresh, evaluate=evaluate)
 
 
 @final
