@@ -1,4 +1,4 @@
-"""Images and their three splits: digits (embedded), .npz files, folders of class folders, torchvision's data sets."""
+"""Images and their three splits: digits (embedded), .npz files, class folders, shards, torchvision's data sets."""
 
 from nas.data.held import HeldSplit
 from nas.data.listing import Listing
