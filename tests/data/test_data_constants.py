@@ -107,7 +107,7 @@ WRONG: list[dict[str, Any]] = [
     {"image_size": 10**12},
     {"train_images": 10**12},
     {"split_folders": "all"},
-    {"classes": "some"},
+    {"classes": ["ant"]},
 ]
 
 
