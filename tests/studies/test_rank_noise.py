@@ -65,6 +65,9 @@ def test_without_signal_or_repeats() -> None:
     flat = Repeated(np.array([[1.0, 2.0], [2.0, 1.0]]))
     assert ceiling(flat, tau_b, RNG) == (0, 0, 0)
     assert all(math.isnan(end) for end in ceiling(Repeated(np.array([[1.0], [2.0]])), tau_b, RNG))
+    truth = measured(np.arange(5.0), noise=1, repeats=3)
+    apart = np.zeros((5, 5), bool)
+    assert all(math.isnan(end) for end in ceiling(truth, lambda one, other: tau_b(one, other, apart), RNG))
     assert math.isinf(repeats_needed(flat.repeats))
     assert math.isnan(reliability(ONCE))
 

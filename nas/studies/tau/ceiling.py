@@ -22,7 +22,8 @@ Agreement = Callable[[np.ndarray, np.ndarray], float]
 
 
 def ceiling(truth: Repeated, agreement: Agreement, rng: np.random.Generator) -> tuple[float, float, float]:
-    """The mean of what a perfect score reaches, and the ends of a 95 % interval; NaN where nothing was repeated.
+    """The mean of what a perfect score reaches, and the ends of a 95 % interval; NaN where nothing was repeated
+    or compared.
 
     0 where the truth is all noise: then there is nothing to rank.
     """
@@ -32,9 +33,13 @@ def ceiling(truth: Repeated, agreement: Agreement, rng: np.random.Generator) -> 
         return 0.0, 0.0, 0.0
     error = math.sqrt(truth.noise / truth.count)
     latent = _latent(truth)
-    reached = [agreement(latent, latent + rng.normal(0, error, len(latent))) for _ in range(DRAWS)]
-    low, high = np.nanquantile(reached, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(np.nanmean(reached)), float(low), float(high)
+    drawn = np.array([agreement(latent, latent + rng.normal(0, error, len(latent))) for _ in range(DRAWS)])
+    # Not defined where no two architectures are compared, such as none of about the same size.
+    reached = drawn[~np.isnan(drawn)]
+    if not len(reached):
+        return math.nan, math.nan, math.nan
+    low, high = np.quantile(reached, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(reached.mean()), float(low), float(high)
 
 
 def _latent(truth: Repeated) -> np.ndarray:
