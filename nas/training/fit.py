@@ -39,6 +39,7 @@ from nas.training.precision import Precision
 from nas.training.ranks import Ranks
 from nas.training.schedule import LearningRate
 from nas.training.step import StepContext
+from nas.training.synchronised import BatchNorms
 from nas.training.wrapped import channels_last, checkpointing
 
 SMALLER = "set a smaller batch (times accumulate, the same images make an optimiser step), or grad_checkpointing: true"
@@ -140,6 +141,9 @@ class _Run:
         # The last batch of an epoch may be smaller, and so may the last group of accumulated batches.
         self.batches = -(-len(self.data.train) // recipe.batch)
         self.updates = -(-self.batches // recipe.accumulate)
+        images = len(self.data.train)
+        sizes = (min(recipe.batch, images), images - (self.batches - 1) * recipe.batch)
+        self.norms = BatchNorms.of(self.module, runtime.ranks, sizes, sync=recipe.sync_bn)
         self.rate = LearningRate(recipe, self.updates)
         self.forward = compiled(self.module) if recipe.torchcompile else self.module
         facts = {"seed": self.seed, "data": self.data.name, "images": len(self.data.train)}
@@ -256,15 +260,16 @@ class _Run:
         # Only the forward pass is under autocast.
         losses = iter(self.step(batch, context) if len(batch) else ())
         while True:
-            with self.precision.autocast():
+            with self.precision.autocast(), self.norms():
                 loss = next(losses, None)
             if loss is None:
                 return total
             value = float(loss.detach()) * share
             total += value
-            if not math.isfinite(value):
-                return total
-            torch.autograd.backward(self.precision.scaled(loss * share))
+            if self.norms.spoilt(value):
+                return math.nan if math.isfinite(total) else total
+            with self.norms():
+                torch.autograd.backward(self.precision.scaled(loss * share))
 
     def _clip(self, epoch: int, update: int, rate: float) -> None:
         if self.recipe.clip is None:

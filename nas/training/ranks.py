@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar, final
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from nas.errors import TrainingError
 
@@ -66,6 +66,13 @@ class Ranks:
         for parameter, gradient, n in zip(parameters, gradients, owners.tolist(), strict=True):
             parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if n else None
         return [float(loss) for loss in sums.tolist()]
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of all ranks' values, in a new tensor."""
+        total = value.clone(memory_format=torch.contiguous_format)
+        with _reached():
+            distributed.all_reduce(total)
+        return total
 
     def level(self, module: nn.Module) -> None:
         """Gives all ranks the first one's parameters and buffers: a buffer may follow from the part that a rank saw,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from nas.data.transforms import AUGMENTATION, Augmentation, AugmentOptions, augmentation_of
-from nas.documents.conditions import Above, Agrees, Present, ReadWith
+from nas.documents.conditions import Above, Agrees, Is, Present, ReadWith
 from nas.documents.defaults import completed_value
 from nas.documents.markers import MayChangeBefore
 from nas.documents.plugged import checked, spelt
@@ -65,6 +65,7 @@ class Recipe:
     grad_checkpointing  activations inside blocks are computed twice instead of being kept: less memory, more time
     channels_last       images and filters lie in memory as convolutions on a GPU like them
     torchcompile        torch.compile for the forward pass, of modules that stay the same from step to step
+    sync_bn             batch norms take their statistics from what all workers see of a batch, as one worker does
     """
 
     # Not final: a stage of a study adds its own keys to these in the same YAML mapping, by inheritance.
@@ -91,6 +92,7 @@ class Recipe:
     grad_checkpointing: Annotated[bool, MayChangeBefore()] = False
     channels_last: bool = False
     torchcompile: bool = False
+    sync_bn: Annotated[bool, ReadWith(Is("torchcompile", False))] = False
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 

@@ -233,6 +233,21 @@ def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
     return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
 
 
+def normed(ranks: Ranks) -> Any:
+    """Losses, weights and running statistics of a network with a synchronised batch norm."""
+    net, recipe = make_net(dropout=0.0), replace(RECIPE, sync_bn=True)
+    runtime = Runtime(ranks=ranks, progress=False)
+    history = fit(FitCall(net.double(), Exact(PlainStep()), make_data(UNEVEN), recipe, 0), runtime)
+    return [row.loss for row in history], net.state_dict()
+
+
+def spoilt_norms(ranks: Ranks) -> None:
+    """One rank's loss is no number, where the other waits for the gradients of its statistics."""
+    recipe = Recipe(epochs=2, batch=8, accumulate=3, sync_bn=True)
+    runtime = Runtime(ranks=ranks, progress=False)
+    fit(FitCall(make_net(), Spoilt(1), make_data(UNEVEN), recipe, 0), runtime)
+
+
 def halved(ranks: Ranks) -> dict[str, Tensor]:
     """Weights after a training in float16, whose scale all ranks must change alike: at first it is too great."""
     recipe = Recipe(epochs=2, lr=1e-2, batch=8, optimizer="sgd", amp="float16", warmup=0)

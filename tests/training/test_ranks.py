@@ -11,16 +11,21 @@ from ranks_fakes import (
     deserted,
     halved,
     interrupted,
+    normed,
     sampled,
     searched,
     spoilt,
+    spoilt_norms,
     together,
     trained,
     usurped,
 )  # fmt: skip
+from test_fit_supernet import make_supernet
+from training_fakes import make_net
 
 from nas.errors import StoreError, TrainingError
 from nas.training.ranks import LostRankError, Ranks
+from nas.training.synchronised import BatchNorms
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -86,6 +91,27 @@ def test_ranks_scale_gradients_alike(tmp_path: Path) -> None:
     alone = halved(Ranks())
     assert all(torch.equal(first[name], second[name]) for name in alone)
     assert all(torch.allclose(first[name], alone[name], atol=2e-2) for name in alone)
+
+
+def test_synchronised_batch_norms_see_the_whole_batch(tmp_path: Path) -> None:
+    losses, weights = normed(Ranks())
+    for found in together(normed, tmp_path):
+        assert not isinstance(found, Exception), found
+        assert found[0] == pytest.approx(losses, abs=1e-9)
+        assert max(float((found[1][name] - value).abs().max()) for name, value in weights.items()) < 1e-9
+
+
+def test_with_synchronised_batch_norms_a_loss_that_is_not_a_number_ends_all(tmp_path: Path) -> None:
+    assert all("the loss is nan in epoch 2" in str(found) for found in together(spoilt_norms, tmp_path))
+
+
+def test_batch_norms_that_cannot_be_synchronised() -> None:
+    plain, ranks = make_supernet().model, Ranks(0, 4)
+    with pytest.raises(TrainingError, match="sync_bn: found true for a model without batch norms; allowed: false"):
+        BatchNorms.of(plain, ranks, (8,), sync=True)
+    with pytest.raises(TrainingError, match="sync_bn: found true on 4 workers, with a batch of 3 images, of which so"):
+        BatchNorms.of(make_net(), ranks, (8, 3), sync=True)
+    assert not BatchNorms.of(plain, ranks, (3,), sync=False).synchronised
 
 
 def test_a_rank_that_dies_ends_the_others(tmp_path: Path) -> None:

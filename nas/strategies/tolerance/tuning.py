@@ -35,6 +35,7 @@ class Tuning(Recipe):
     grad_checkpointing: Annotated[bool, ReadWith()] = False
     channels_last: Annotated[bool, ReadWith()] = False
     torchcompile: Annotated[bool, ReadWith()] = False
+    sync_bn: Annotated[bool, ReadWith()] = False
     steps: Count = 500
 
     def passes(self, calibration: int, training: int) -> int:
