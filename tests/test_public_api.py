@@ -42,7 +42,8 @@ SIGNATURES = {
         "(model: str | Path | nn.Module, data: DataLike | None = None, *, split: str = test,"
         " checkpoint: str | Path | None = None, pretrained: bool = False,"
         " overrides: Sequence[str] | Mapping[str, str] = (), batch: int = 256, device: str = auto,"
-        " amp: str | None = None, predictions: bool = False, progress: bool = False, trust: bool = False) -> Measured"
+        " amp: str | None = None, predictions: bool = False, progress: bool = False, trust: bool = False)"
+        " -> Measurement"
     ),
     "load": "(folder: str | Path) -> nn.Module",
 }

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from nas.data import archive
 from nas.data.listed import KINDS
-from nas.data.listing import ROLES, Container, Entries, Listing, Names
+from nas.data.listing import ROLES, Container, Entries, Listing, PackedNames
 from nas.errors import DataError
 
 LARGEST = 2**31
@@ -64,7 +64,7 @@ def packed(listing: Listing) -> bytes:
     roles = np.array([ROLES.index(role) for role, _ in splits], np.int8)
     arrays: dict[str, NDArray[Any]] = {
         "about": np.frombuffer(_ABOUT.dump_json(about), np.uint8),
-        "containers": Names.of(one.path for one in listing.containers).content,
+        "containers": PackedNames.of(one.path for one in listing.containers).content,
         "changed": np.array([one.changed for one in listing.containers], np.int64),
         "sizes": np.array([one.size for one in listing.containers], np.int64),
         "names": np.concatenate([entries.name.content for _, entries in splits]),
@@ -96,7 +96,7 @@ def read(path: Path) -> Listing:
 
 def _listing(path: Path, about: _About, arrays: Mapping[str, NDArray[Any]]) -> Listing:
     """Of arrays that may say anything. `DataError` for what does not hold together, or leads a reader elsewhere."""
-    paths, names = Names(arrays["containers"]), Names(arrays["names"])
+    paths, names = PackedNames(arrays["containers"]), PackedNames(arrays["names"])
     if (wrong := _misfit(len(paths), len(names), arrays) or _astray(about, paths, names, arrays)) is not None:
         raise _damaged(path, wrong)
     splits: dict[str, Entries] = {}
@@ -105,7 +105,7 @@ def _listing(path: Path, about: _About, arrays: Mapping[str, NDArray[Any]]) -> L
     for role, first, last in zip(ROLES, bounds, bounds[1:], strict=False):
         if first < last:
             columns = {key: arrays[key][first:last] for key in COLUMNS}
-            splits[role] = Entries(name=Names(names.content[starts[first] : starts[last]]), **columns)
+            splits[role] = Entries(name=PackedNames(names.content[starts[first] : starts[last]]), **columns)
     containers = tuple(map(Container, paths.all(), arrays["changed"].tolist(), arrays["sizes"].tolist()))
     return Listing(about.kind, about.name, about.classes, containers, splits, about.notes, about.question)
 
@@ -120,7 +120,7 @@ def _misfit(containers: int, names: int, arrays: Mapping[str, NDArray[Any]]) -> 
     return None if len(arrays["split"]) and (np.diff(arrays["split"], prepend=0) >= 0).all() else "split"
 
 
-def _astray(about: _About, paths: Names, names: Names, arrays: Mapping[str, NDArray[Any]]) -> str | None:
+def _astray(about: _About, paths: PackedNames, names: PackedNames, arrays: Mapping[str, NDArray[Any]]) -> str | None:
     """What points at something that is not there, or not the set's."""
     most = {"container": len(paths), "label": len(about.classes), "split": len(ROLES)}
     for key, count in most.items():

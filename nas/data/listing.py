@@ -35,7 +35,7 @@ def container(root: Path, path: str) -> Container:
 
 
 @final
-class Names:
+class PackedNames:
     """N names in one array of bytes, each ended by a zero: a million of them are no million objects, and processes that
     are forked share them.
     """
@@ -46,7 +46,7 @@ class Names:
         self._ends = np.flatnonzero(content == 0)
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> Names:
+    def of(cls, names: Iterable[str]) -> PackedNames:
         """Of names without zeros in them; of files whose names are no UTF-8, too."""
         content = b"".join(name.encode("utf-8", "surrogateescape") + b"\0" for name in names)
         return cls(np.frombuffer(content, np.uint8))
@@ -76,7 +76,7 @@ class Entries:
     """
 
     container: NDArray[np.int32]
-    name: Names
+    name: PackedNames
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
     label: NDArray[np.int32]
@@ -117,7 +117,7 @@ class Listing:
             used, position = np.unique(entries.container, return_inverse=True)
             containers = [self.containers[index] for index in used]
             sizes = np.array([one.size for one in containers], np.int64)
-            texts = Names.of(one.path for one in containers).content, entries.name.content
+            texts = PackedNames.of(one.path for one in containers).content, entries.name.content
             columns = sizes, position, entries.offset, entries.size, entries.label
             for content in (*texts, *(column.astype("<i8") for column in columns)):
                 digest.update(len(content).to_bytes(8, "little"))
@@ -187,7 +187,7 @@ class EntriesBuilder:
         containers, names, offsets, sizes, labels = zip(*self._rows, strict=True) if self._rows else [()] * 5
         return Entries(
             np.array(containers, np.int32),
-            Names.of(names),
+            PackedNames.of(names),
             np.array(offsets, np.int64),
             np.array(sizes, np.int64),
             np.array(labels, np.int32),

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from nas.data import DataSpec, Listing, index, list_images, load_data
-from nas.data.listing import Names
+from nas.data.listing import PackedNames
 from nas.data.readers._walk import Walk
 from nas.errors import DataError
 
@@ -114,9 +115,9 @@ def test_a_picture_that_was_replaced_is_named(root: Path, kept: Path) -> None:
 
 def test_names_are_no_objects() -> None:
     texts = ["a", "", "n01440764/\xe9.JPEG", os.fsdecode(b"caf\xe9.png")]
-    names = pickle.loads(pickle.dumps(Names.of(texts)))
+    names = pickle.loads(pickle.dumps(PackedNames.of(texts)))
     assert names.all() == [names[k] for k in range(len(names))] == texts
-    assert Names.of([]).all() == []
+    assert PackedNames.of([]).all() == []
 
 
 def changed(kept: Path, **arrays: Any) -> None:
@@ -125,6 +126,11 @@ def changed(kept: Path, **arrays: Any) -> None:
     file = io.BytesIO()
     np.savez_compressed(file, **{**content, **{key: change(content[key]) for key, change in arrays.items()}})
     kept.write_bytes(file.getvalue())
+
+
+def renamed(array: NDArray[np.uint8], first: str) -> NDArray[np.uint8]:
+    """Packed names, the first of which is another."""
+    return PackedNames.of([first, *PackedNames(array).all()[1:]]).content
 
 
 @pytest.mark.parametrize(
@@ -138,9 +144,15 @@ def changed(kept: Path, **arrays: Any) -> None:
         ({"split": lambda array: array[::-1].copy()}, "split"),
         ({"split": lambda array: array + 1}, "split"),
         ({"changed": lambda array: array[:-1]}, "containers"),
-        ({"containers": lambda array: Names.of(["../x", *Names(array).all()[1:]]).content}, "leads out of the set"),
-        ({"containers": lambda array: Names.of(["/etc", *Names(array).all()[1:]]).content}, "leads out of the set"),
-        ({"names": lambda array: Names.of(["../../x", *Names(array).all()[1:]]).content}, "a name"),
+        (
+            {"containers": lambda array: renamed(array, "../x")},
+            "leads out of the set",
+        ),
+        (
+            {"containers": lambda array: renamed(array, "/etc")},
+            "leads out of the set",
+        ),
+        ({"names": lambda array: renamed(array, "../../x")}, "a name"),
         ({"about": lambda array: array[1:]}, "()"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nas.studies.run.rank_noise import Verdict, reliability, repeats_needed, tau_at
-from nas.studies.run.rank_results import Noise, Repeats
+from nas.studies.run.rank_results import RankNoise, Repeats
 from nas.studies.tau.ceiling import ceiling
 from nas.studies.tau.noise import Repeated
 from nas.studies.tau.statistics import spearman, tau_b
@@ -78,8 +78,8 @@ def test_as_many_repeats_as_are_needed_allow_the_goal() -> None:
     assert tau_at(math.sqrt(1 / (1 + 2 / needed))) == pytest.approx(0.8)
 
 
-def noise(truth: Repeated, images: Repeated, supernets: Repeats | None = None) -> Noise:
-    return Noise(truth=truth.repeats, images=images.repeats, supernets=supernets)
+def noise(truth: Repeated, images: Repeated, supernets: Repeats | None = None) -> RankNoise:
+    return RankNoise(truth=truth.repeats, images=images.repeats, supernets=supernets)
 
 
 GOOD, POOR = Repeats(8, 1.0, 0.1), Repeats(8, 1.0, 100.0)
@@ -88,14 +88,14 @@ GOOD, POOR = Repeats(8, 1.0, 0.1), Repeats(8, 1.0, 100.0)
 @pytest.mark.parametrize(
     ("high", "ceiling_of_tau", "found", "sentence"),
     [
-        (0.9, math.nan, Noise(truth=ONCE, images=GOOD), "measured once"),
-        (0.9, 0.0, Noise(truth=Repeats(3, 0.0, 1.0), images=GOOD), "all noise"),
-        (0.8, 0.7, Noise(truth=Repeats(3, 1.0, 1.0), images=GOOD), "Limited by the truth: .* 0.70. With 40 seeds"),
-        (0.5, 0.9, Noise(truth=GOOD, images=POOR), "noise of the score.* few images: 49,830 would allow 0.90"),
-        (0.5, 0.9, Noise(truth=GOOD, images=GOOD, supernets=POOR), "a supernet's training: 3,987 supernets"),
-        (0.5, 0.9, Noise(truth=GOOD, images=GOOD), "what shared weights prefer: .* 0.90, .* noise 0.9"),
+        (0.9, math.nan, RankNoise(truth=ONCE, images=GOOD), "measured once"),
+        (0.9, 0.0, RankNoise(truth=Repeats(3, 0.0, 1.0), images=GOOD), "all noise"),
+        (0.8, 0.7, RankNoise(truth=Repeats(3, 1.0, 1.0), images=GOOD), "Limited by the truth: .* 0.70. With 40 seeds"),
+        (0.5, 0.9, RankNoise(truth=GOOD, images=POOR), "noise of the score.* few images: 49,830 would allow 0.90"),
+        (0.5, 0.9, RankNoise(truth=GOOD, images=GOOD, supernets=POOR), "a supernet's training: 3,987 supernets"),
+        (0.5, 0.9, RankNoise(truth=GOOD, images=GOOD), "what shared weights prefer: .* 0.90, .* noise 0.9"),
     ],
 )
-def test_the_verdict_says_what_limits(high: float, ceiling_of_tau: float, found: Noise, sentence: str) -> None:
+def test_the_verdict_says_what_limits(high: float, ceiling_of_tau: float, found: RankNoise, sentence: str) -> None:
 
     assert re.search(sentence, str(Verdict(high, ceiling_of_tau, found, images=100)))

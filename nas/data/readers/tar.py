@@ -108,8 +108,8 @@ def _samples(walk: Walk, shard: File) -> Iterator[_Sample]:
 def _divided(name: str) -> tuple[str, str]:
     """What all files of a sample are called alike, and the rest of the name, in lower case."""
     path = PurePosixPath(name)
-    stem, _, ending = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, ending.lower()
+    stem, *endings = path.name.split(".", 1)
+    return str(path.with_name(stem)) if stem else name, "".join(endings).lower()
 
 
 def _number(walk: Walk, sample: _Sample) -> int:

@@ -18,7 +18,7 @@ Error = Literal["relative", "mse", "sum"]
 
 @final
 @dataclass(frozen=True)
-class Pair:
+class BlockPair:
     """The step that a supernet is trained by. Inputs are those of the first block, and targets what the original block
     after it made of them.
 

@@ -19,7 +19,7 @@ from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, dimension, index
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.space import SearchSpace
-from nas.strategies.tolerance.pair import Error, Pair
+from nas.strategies.tolerance.pair import BlockPair, Error
 from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import Supernet
 from nas.training import Epoch, FitCall, History, Runtime
@@ -178,15 +178,15 @@ class Slimming(nn.Module):
             targets.append(read[behind].cpu())
         return Activations(torch.cat(inputs), torch.cat(targets), f"inputs of block {block}")
 
-    def _pair(self, block: str, after: str) -> Pair:
+    def _pair(self, block: str, after: str) -> BlockPair:
         """A block and the one after it, as the supernet's architecture now has them."""
         paths = self.supernet.table.frame.blocks
         # The small blocks give one row for each token that is present after them, the original one for every token.
         computed, present = self.positions(_queries(after)), self.positions(axis_name(TOKENS, after))
         rows = [present.index(position) for position in computed]
-        return Pair(self.architecture, paths[block], paths[after], rows, computed, self.growth.error)
+        return BlockPair(self.architecture, paths[block], paths[after], rows, computed, self.growth.error)
 
-    def _tune(self, pair: Pair, data: Activations) -> None:
+    def _tune(self, pair: BlockPair, data: Activations) -> None:
         """Train the first block of a pair alone. Raises `TrainingError` when a loss is not a number."""
         self.supernet.requires_grad_(False)
         self.supernet.model.get_submodule(pair.first).requires_grad_(True)
@@ -197,7 +197,7 @@ class Slimming(nn.Module):
         self.work.trainer(FitCall(self.supernet, pair, data, recipe, self.work.seed), runtime)
 
     @torch.no_grad()
-    def _measured(self, pair: Pair, data: Activations) -> float:
+    def _measured(self, pair: BlockPair, data: Activations) -> float:
         """Mean error of a pair over all cached inputs."""
         device = next(self.supernet.parameters()).device
         total = 0.0

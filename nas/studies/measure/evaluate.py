@@ -18,9 +18,9 @@ from nas import quantities
 from nas.data import NamedSplit, load_split
 from nas.errors import RunError, nearest
 from nas.evaluation.evaluate import evaluating, evaluation_of
-from nas.studies.measure.measured import Measured
+from nas.studies.measure.measurement import Measurement
 from nas.studies.measure.pictures import DataLike, pictures
-from nas.studies.measure.subjects import Weights, study_of, subject_of
+from nas.studies.measure.subjects import NamedWeights, study_of, subject_of
 from nas.studies.stages.workshop import device_called
 from nas.system.memory import memory_for
 from nas.system.terminal import Terminal, Words
@@ -53,7 +53,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
     predictions: bool = False,
     progress: bool = False,
     trust: bool = False,
-) -> Measured:
+) -> Measurement:
     """Measures a model on a split ("test", "val", "train"; "all" of a data set that brings no splits).
 
     model        a folder that `nas extract` wrote, or timm; a run's, for its retrained winner; a module; or timm's name
@@ -77,7 +77,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         raise RunError(f"device: found '{device}'; allowed: auto, cpu, cuda, cuda:1 ...")
     where = device_called(device)
     precision = Precision(_amp(amp), where)
-    weights = Weights(None if checkpoint is None else Path(checkpoint), pretrained)
+    weights = NamedWeights(None if checkpoint is None else Path(checkpoint), pretrained)
     said = pictures(data, study_of(model, trust=trust), overrides)
     subject = subject_of(model, weights, said.model_args, said.data.image_size)
     if said.data.image_size not in (None, subject.size):
@@ -99,7 +99,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         tally, rows = _looked_at(module, batches, looked_at, precision, predictions)
     seconds = time.perf_counter() - started
     evaluation = evaluation_of(tally)
-    return Measured(
+    return Measurement(
         model=subject.title,
         data=looked_at.name,
         split=split,

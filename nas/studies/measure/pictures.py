@@ -26,7 +26,7 @@ DataLike = str | Path | Mapping[str, Any]
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
+class MeasuredData:
     """What is said of the pictures, and of the model that looks at them.
 
     data         see `nas.data.spec.DataSpec`
@@ -39,7 +39,7 @@ class Pictures:
     model_args: Mapping[str, Any] = field(default_factory=dict)
 
 
-def pictures(data: DataLike | None, own: Document | None, overrides: Sequence[str] | Mapping[str, str]) -> Pictures:
+def pictures(data: DataLike | None, own: Document | None, overrides: Sequence[str] | Mapping[str, str]) -> MeasuredData:
     """What `data` says, changed by `overrides` such as "data.image_size=64"; without it, what the `own` document of a
     run says.
 
@@ -50,12 +50,12 @@ def pictures(data: DataLike | None, own: Document | None, overrides: Sequence[st
         raise DataError(f"data: missing; needed: {NEEDED}")
     document = _relevant(document).override(pairs(overrides))
     lookup = Lookup.beside(document.name)
-    for path, marker in marked(Pictures, document.data):
+    for path, marker in marked(MeasuredData, document.data):
         text = document.get(path)
         if isinstance(marker, Located) and isinstance(text, str) and text:
             document = document.replaced(path, marker.locate(text, lookup))
-    said = parse(document, Pictures)
-    if faults := untied(document, Pictures, ()):
+    said = parse(document, MeasuredData)
+    if faults := untied(document, MeasuredData, ()):
         raise ConfigError(in_order(faults))
     return said
 

@@ -37,7 +37,7 @@ USUAL_SIZE = 224
 
 @final
 @dataclass(frozen=True)
-class Weights:
+class NamedWeights:
     """Of a model that is called by its name: a file, or timm's own."""
 
     checkpoint: Path | None = None
@@ -75,7 +75,7 @@ def study_of(model: str | Path | nn.Module, *, trust: bool = False) -> Document 
 
 
 def subject_of(
-    model: str | Path | nn.Module, weights: Weights, model_args: Mapping[str, Any], size: int | None
+    model: str | Path | nn.Module, weights: NamedWeights, model_args: Mapping[str, Any], size: int | None
 ) -> Subject:
     """What a user calls a model. Raises `ModelError`, `CheckpointError` or `RunError` where there is none."""
     if isinstance(model, nn.Module):
@@ -83,7 +83,7 @@ def subject_of(
     folder = Path(model)
     if not folder.exists():
         return _named(str(model), weights, model_args, size)
-    if weights != Weights():
+    if weights != NamedWeights():
         raise ModelError(f"{folder}: exists; --checkpoint and --pretrained go with timm's name of a model")
     if (folder / STUDY).is_file():
         return _winner(folder)
@@ -92,7 +92,7 @@ def subject_of(
     name = model_input.read_config(folder).get("architecture")
     files = [folder / file for file in TIMM_FILES if (folder / file).is_file()]
     if isinstance(name, str) and files:
-        return _named(name, Weights(files[0]), model_args, size)
+        return _named(name, NamedWeights(files[0]), model_args, size)
     raise ModelError(
         f"{folder}: no model here; allowed: a folder that nas extract wrote ({RECIPE}), a run's ({STUDY}), one that "
         f"timm wrote (config.json, {TIMM_FILES[0]}), or timm's name of a model"
@@ -151,7 +151,7 @@ def _winner(run: Path) -> Subject:
     )
 
 
-def _named(name: str, weights: Weights, model_args: Mapping[str, Any], size: int | None) -> Subject:
+def _named(name: str, weights: NamedWeights, model_args: Mapping[str, Any], size: int | None) -> Subject:
     """One of timm's models, with weights of timm's or from a file. Raises `ModelError` without weights, or for what
     there is not, `CheckpointError` for a damaged configuration beside them.
     """

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-from nas.studies.run.rank_results import Noise, Repeats
+from nas.studies.run.rank_results import RankNoise, Repeats
 
 GOAL = 0.9
 """A tau that would do: a perfect score with that much noise ranks nineteen pairs of twenty right."""
@@ -49,7 +49,7 @@ class Verdict:
 
     high: float
     ceiling: float
-    noise: Noise
+    noise: RankNoise
     images: int
 
     def __str__(self) -> str:

@@ -77,7 +77,7 @@ class Repeats:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Noise:
+class RankNoise:
     """How noisy the two sides of a ranking are.
 
     truth       the metric of retrained architectures, over seeds
@@ -100,4 +100,4 @@ class RankingResult:
     relearning: Relearning
     images: Annotated[int, Field(ge=1)]
     ties: Sizes
-    noise: Noise | None = None
+    noise: RankNoise | None = None

@@ -33,7 +33,7 @@ STARTS: Mapping[str, StartingWeights] = {"scratch": "scratch", "base": "base", "
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class RetrainedFrom:
     """origin.json: what is retrained, from which weights, and the checksums of the files that these lie in. `run` is
     the other run whose supernet it is.
     """
@@ -90,12 +90,12 @@ def retrain_elsewhere(
     return read_json(row_file, RowResult, remedy="delete it and run again")
 
 
-def _keep_origin(place: Path, origin: Origin) -> None:
+def _keep_origin(place: Path, origin: RetrainedFrom) -> None:
     """Writes where a retraining starts, before it begins. Raises `RunError` where it began elsewhere."""
     path = place / "origin.json"
     if not path.exists():
         write_json(path, origin)
-    before = read_json(path, Origin, remedy=f"delete {place} and run again")
+    before = read_json(path, RetrainedFrom, remedy=f"delete {place} and run again")
     if before.files != origin.files:
         raise RunError(f"{place}: began with weights that were made anew since; delete it to begin with today's")
 
@@ -111,11 +111,11 @@ class _Start:
     source: Record | None
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> RetrainedFrom:
         """For the record. Raises `RunError` where files of the other run were changed."""
         folder, run = self._folder, None if self.source is None or self.weights != "supernet" else self.source.label
         files = {} if folder is None else {f"{folder.name}/{WEIGHTS}": of_file(folder / WEIGHTS)}
-        return Origin(found=self.found, weights=self.weights, run=run, files=files)
+        return RetrainedFrom(found=self.found, weights=self.weights, run=run, files=files)
 
     def supernet(self, place: Path) -> Supernet:
         """The supernet with these weights; `place` is for the checkpoint of a criterion that trains."""

@@ -12,7 +12,7 @@ from nas import quantities
 from nas.data import Split
 from nas.evaluation import Evaluator
 from nas.quantities import Quantity
-from nas.studies.run.rank_results import Noise, RankingResult, Relearning, Statistic
+from nas.studies.run.rank_results import RankingResult, RankNoise, Relearning, Statistic
 from nas.studies.run.results import TrainingResult
 from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
@@ -73,7 +73,7 @@ def ranking(
     )
 
 
-def _noise(workshop: Workshop, members: Sequence[Member], truth: Repeated, others: Sequence[Workshop]) -> Noise:
+def _noise(workshop: Workshop, members: Sequence[Member], truth: Repeated, others: Sequence[Workshop]) -> RankNoise:
     """What repeating each side said."""
     metric = workshop.metric
     parts = [[part[metric.name] for part in member.parts] or [member.shared[metric.name]] for member in members]
@@ -85,7 +85,7 @@ def _noise(workshop: Workshop, members: Sequence[Member], truth: Repeated, other
             for member in members
         ]
         supernets = Repeated(np.array(by_supernet)).repeats
-    return Noise(truth=truth.repeats, images=Repeated(np.array(parts)).repeats, supernets=supernets)
+    return RankNoise(truth=truth.repeats, images=Repeated(np.array(parts)).repeats, supernets=supernets)
 
 
 def _signed(metric: Quantity, values: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:

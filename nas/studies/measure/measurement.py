@@ -18,7 +18,7 @@ from nas.system.terminal import Terminal
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measurement:
     """A model on a split of a data set.
 
     classes       their names, in the order of the model's outputs
