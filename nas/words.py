@@ -68,6 +68,11 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first names of many: "a, b, c, d, e, ..."."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+
+
 def _rounded(value: float, digits: int | None = None) -> str:
     return f"{value:.{digits}g}" if digits else f"{value:.{_decimals(value)}f}"
 

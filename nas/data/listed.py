@@ -31,6 +31,10 @@ class Listed(Encoded):
     def __len__(self) -> int:
         return len(self.entries)
 
+    @override
+    def name(self, index: int) -> str:
+        return f"{self.root / self.container(index).path}: {self.entries.name[index]}"
+
     def container(self, index: int) -> Container:
         """What a picture is in."""
         return self.containers[int(self.entries.container[index])]
@@ -61,10 +65,6 @@ class InFiles(Listed):
     """Each picture is a range of bytes of a file: of a tar archive, or of an Arrow file."""
 
     @override
-    def name(self, index: int) -> str:
-        return f"{self.root / self.container(index).path}: {self.entries.name[index]}"
-
-    @override
     def opened(self, index: int) -> Image.Image:
         return opened(self._bytes(index))
 
@@ -83,10 +83,6 @@ class InFiles(Listed):
 @final
 class InRows(Listed):
     """Each picture is in a row of a Parquet file."""
-
-    @override
-    def name(self, index: int) -> str:
-        return f"{self.root / self.container(index).path}: {self.entries.name[index]}"
 
     @override
     def opened(self, index: int) -> Image.Image:

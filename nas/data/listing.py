@@ -14,8 +14,9 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import words
+
 ROLES = ("train", "validation", "test")
-NAMED = 5  # pictures that a sentence on what differs names
 
 
 class Container(NamedTuple):
@@ -140,7 +141,7 @@ class Listing:
         new = [name for name in after if name not in before]
         changed = [name for name, what in before.items() if after.get(name, what) != what]
         parts = [
-            f"{len(names)} {what} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"
+            f"{len(names)} {what} ({words.some(names)})"
             for what, names in (("gone", gone), ("new", new), ("of another size, class or split", changed))
             if names
         ]

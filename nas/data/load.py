@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas import seeds, tasks
+from nas import seeds, tasks, words
 from nas.data import constants as prepared_by
 from nas.data.cache import Shelf
 from nas.data.held import HeldSplit
@@ -231,6 +231,6 @@ def _check(source: Source) -> list[str]:
         if len(lacking) and name == "train":
             raise DataError(f"{source.name}: class {source.classes[lacking[0]]} has no training image")
         if len(lacking):
-            named = ", ".join(source.classes[k] for k in lacking[:SHOWN]) + (", ..." if len(lacking) > SHOWN else "")
+            named = words.some([source.classes[k] for k in lacking], SHOWN)
             notes.append(f"{name} has no image of {len(lacking)} of the {len(source.classes)} classes: {named}")
     return notes

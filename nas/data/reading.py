@@ -40,16 +40,17 @@ def list_images(spec: DataSpec, kept: Path | None = None) -> Listing | None:
 def _listed(path: Path, spec: DataSpec) -> Listing:
     """Shards where there are any, else class folders."""
     walk = Walk(_root(path))
-    for ending in SHARDS if path.is_dir() else (path.suffix.lower(),):
-        if shards := _shards.found(walk, ending) if path.is_dir() else {"train": [walk.file(path.name)]}:
-            if spec.val_labels is not None:
-                raise DataError(f"data.val_labels: not read with shards, which say their classes; {path} has {ending}")
-            if spec.target_key is not None and ending == ".tar":
-                raise DataError(f"data.target_key: not read with .tar; {path} has no .arrow or .parquet files")
-            return _reader(ending)(walk, spec, shards)
-    if spec.target_key is not None:
-        raise DataError(f"data.target_key: not read with class folders; {path} has no .arrow or .parquet files")
-    return folder.listing(walk, spec)
+    if not path.is_dir():
+        ending, shards = path.suffix.lower(), {"train": [walk.file(path.name)]}
+    else:
+        kinds = ((ending, _shards.found(walk, ending)) for ending in SHARDS)
+        ending, shards = next((kind for kind in kinds if kind[1]), ("", {}))
+    if spec.val_labels is not None and shards:
+        raise DataError(f"data.val_labels: not read with shards, which say their classes; {path} has {ending}")
+    if spec.target_key is not None and ending in ("", ".tar"):
+        what = ending or "class folders"
+        raise DataError(f"data.target_key: not read with {what}; {path} has no .arrow or .parquet files")
+    return _reader(ending)(walk, spec, shards) if shards else folder.listing(walk, spec)
 
 
 def _reader(ending: str) -> Callable[[Walk, DataSpec, Mapping[str, Sequence[File]]], Listing]:

@@ -12,6 +12,8 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from typing_extensions import override
 
+from nas import words
+from nas.data.lines import lines_of
 from nas.data.source import Labelled, Source, check_range
 from nas.documents.lookup import Lookup
 from nas.documents.markers import Located
@@ -19,9 +21,6 @@ from nas.errors import DataError, nearest
 
 POLICIES = ("same", "train")
 """What `classes` may say of all classes, see `nas.data.spec.DataSpec`."""
-LARGEST = 2**24
-"""Bytes of a file with names."""
-NAMED = 5
 _FIRST = re.compile(r"first ([1-9]\d{0,8})")
 
 
@@ -76,10 +75,9 @@ def _wanted(there: Sequence[str], classes: str | Sequence[str | int]) -> tuple[s
         names = _of_file(Path(classes).expanduser(), there)
     lacking = [name for name in names if name not in there]
     if lacking:
-        more = ", ..." if len(lacking) > NAMED else ""
         raise DataError(
-            f"data.classes: {len(lacking)} are no classes of the set: {', '.join(lacking[:NAMED])}{more}"
-            f"{nearest(lacking[0], there)}; it has {len(there)}: {', '.join(there[:NAMED])}, ..."
+            f"data.classes: {len(lacking)} are no classes of the set: {words.some(lacking)}"
+            f"{nearest(lacking[0], there)}; it has {len(there)}: {words.some(there)}"
         )
     if len(set(names)) < max(2, len(names)):
         raise DataError("data.classes: at least two classes are needed, each of them once")
@@ -88,14 +86,9 @@ def _wanted(there: Sequence[str], classes: str | Sequence[str | int]) -> tuple[s
 
 def _of_file(path: Path, there: Sequence[str]) -> list[str]:
     """A class a line: its name, or what begins with it (n01440764 tench, Tinca tinca)."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise DataError(f"data.classes: {path} has more than {LARGEST:,} bytes")
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
-        raise DataError(
-            f"data.classes: {str(path)[:200]!r} cannot be read as text ({reason}); allowed: same, train, first N, a "
-            "list of names, or a file with a name a line"
-        ) from None
+    lines = lines_of(
+        path,
+        f"data.classes: {str(path)[:200]!r}",  # any text may stand there
+        "same, train, first N, a list of names, or a file with a name a line",
+    )
     return [line if line in there else line.split()[0] for line in lines]

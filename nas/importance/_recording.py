@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from nas import seeds
 from nas.evaluation.evaluate import evaluating
@@ -35,12 +36,8 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen[module] = inputs[0]
 
-    hooks = [module.register_forward_pre_hook(keep) for module in modules]
-    try:
+    with _hooked([module.register_forward_pre_hook(keep) for module in modules]):
         yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -51,9 +48,15 @@ def outputs_recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, T
     def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         seen[module] = output
 
-    hooks = [module.register_forward_hook(keep) for module in modules]
-    try:
+    with _hooked([module.register_forward_hook(keep) for module in modules]):
         yield seen
+
+
+@contextmanager
+def _hooked(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
+    """Removes the hooks afterwards."""
+    try:
+        yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from picture_sets import class_folders
 
 from nas.data import Data, DataSpec, list_images, load_data
 from nas.data import cache as cache_module
@@ -21,13 +21,7 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for role, count in (("train", 12), ("test", 3)):
-        for name in "ab":
-            (tmp_path / "set" / role / name).mkdir(parents=True)
-            for k in range(count):
-                picture = Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8))
-                picture.save(tmp_path / "set" / role / name / f"{k}.png")
-    return tmp_path / "set"
+    return class_folders(tmp_path / "set", train=12, test=3)
 
 
 def load(root: Path, image_size: int = 8, seed: int = 0, **options: Any) -> Data:

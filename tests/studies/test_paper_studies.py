@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from paper_rows import SIDT_ROWS
 from paper_studies import FOLDER, SHRUNKEN, STUDIES, shrunken
 from typer.testing import CliRunner
 
@@ -133,15 +134,7 @@ def test_sidt_cuts_its_shares(name: str, ratio: float) -> None:
         assert size / of.space.outline.axes[axis] == pytest.approx(1 - ratio, abs=1 / 32)
 
 
-@pytest.mark.parametrize(
-    ("early", "last", "params", "macs"),
-    [
-        (0.248, 0.099, 23.28, 3.53),
-        (0.468, 0.297, 17.89, 2.60),
-        (0.658, 0.561, 11.92, 1.73),
-        (0.849, 0.738, 7.17, 0.92),
-    ],
-)
+@pytest.mark.parametrize(("early", "last", "params", "macs"), SIDT_ROWS)
 def test_sidt_rows(early: float, last: float, params: float, macs: float) -> None:
     """The table's rows, by the shares of stages 1 to 3 and of stage 4 that follow from them, on the space's steps."""
     of = study("sidt_swin_tiny_cifar100")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from picture_sets import class_folders
 from studies_fakes import TINY
 from studies_partial import run_up_to
 
@@ -21,13 +21,7 @@ rng = np.random.default_rng(0)
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for role, count in (("train", 9), ("test", 2)):
-        for name in "ab":
-            (tmp_path / "set" / role / name).mkdir(parents=True)
-            for k in range(count):
-                picture = Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8))
-                picture.save(tmp_path / "set" / role / name / f"{k}.png")
-    return tmp_path / "set"
+    return class_folders(tmp_path / "set", train=9, test=2)
 
 
 @pytest.fixture

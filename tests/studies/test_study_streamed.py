@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from picture_sets import class_folders
 from studies_fakes import TINY
 from studies_partial import found, run_up_to
 
@@ -29,14 +28,7 @@ BATCHES = 4
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for role, count in (("train", 35), ("test", 4)):
-        for name in "ab":
-            (tmp_path / "set" / role / name).mkdir(parents=True)
-            for k in range(count):
-                picture = Image.fromarray(rng.integers(0, 256, (9, 8, 3), dtype=np.uint8))
-                picture.save(tmp_path / "set" / role / name / f"{k}.png")
-    return tmp_path / "set"
+    return class_folders(tmp_path / "set", train=35, test=4)
 
 
 def study(root: Path, folder: Path, workers: int) -> Study:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from paper_rows import SIDT_ROWS
 
 from benchmarks.ffn_shares import shares
 from nas.searchspaces import SearchSpace
@@ -74,15 +75,7 @@ def test_mcf_swin_base() -> None:
     assert counts == (pytest.approx(64.46, abs=5e-3), pytest.approx(11.32 - 0.007, abs=5e-3))
 
 
-@pytest.mark.parametrize(
-    ("early", "last", "params", "macs"),
-    [
-        (0.248, 0.099, 23.28, 3.53),
-        (0.468, 0.297, 17.89, 2.60),
-        (0.658, 0.561, 11.92, 1.73),
-        (0.849, 0.738, 7.17, 0.92),
-    ],
-)
+@pytest.mark.parametrize(("early", "last", "params", "macs"), SIDT_ROWS)
 def test_sidt_stage_fractions(early: float, last: float, params: float, macs: float) -> None:
     """Head dimensions and hidden units, real-valued as in the paper's averages."""
     cost = cost_of(SWIN["T"], num_classes=100)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nas import words
 from nas.data.decoding import ENDINGS
 from nas.data.listing import EntriesBuilder
 from nas.data.readers import _label_file
 from nas.data.readers._walk import File, Walk
 from nas.data.spec import DataSpec, OnError
 from nas.errors import DataError
-
-NAMED = 5
 
 
 def folders(walk: Walk, roles: Mapping[str, str], classes: Sequence[str], spec: DataSpec) -> dict[str, Path | None]:
@@ -50,8 +49,8 @@ def split(
     pictures = [file for file in files if file.ending in ENDINGS]
     numbers, missing = _label_file.classes_of(labels, [file.name for file in pictures], classes)
     if missing:
-        named = f"{', '.join(missing[:NAMED])}{', ...' if len(missing) > NAMED else ''}"
-        said = f"{walk.root / folder}: {len(missing)} pictures that {labels.name} names are missing: {named}"
+        said = f"{walk.root / folder}: {len(missing)} pictures that {labels.name} names are missing: "
+        said += words.some(missing)
         if on_error == "stop":
             raise DataError(f"{said}; put them there, or do without them: data.on_error: skip")
     entries, without = EntriesBuilder(), []
@@ -66,6 +65,6 @@ def split(
     if without:
         notes.append(
             f"{walk.root / folder}: left out, since {labels.name} does not name them: {len(without)} pictures "
-            f"({', '.join(without[:NAMED])})"
+            f"({words.some(without)})"
         )
     return entries, [file for file in files if file.ending not in ENDINGS], notes

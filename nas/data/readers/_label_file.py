@@ -12,12 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nas.data.decoding import ENDINGS
+from nas.data.lines import lines_of
 from nas.errors import DataError
 
-LARGEST = 2**28
-"""Bytes of a file with labels: ImageNet's has two million."""
 SYNSETS = "map_clsloc.txt"
-NAMED = 5
 
 
 def classes_of(path: Path, pictures: Sequence[str], classes: Sequence[str]) -> tuple[list[int | None], list[str]]:
@@ -46,14 +44,8 @@ def classes_of(path: Path, pictures: Sequence[str], classes: Sequence[str]) -> t
 
 
 def _rows(path: Path) -> list[list[str]]:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise DataError(f"data.val_labels: {path} has more than {LARGEST:,} bytes")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or fault
-        raise DataError(f"data.val_labels: {path} cannot be read as text ({reason})") from None
-    return [re.split(r"[,\s]+", line.strip()) for line in lines if line.strip()]
+    lines = lines_of(path, f"data.val_labels: {path}", "a file with a picture and its class a line, or a class a line")
+    return [re.split(r"[,\s]+", line) for line in lines]
 
 
 def _synsets(path: Path) -> Mapping[str, str]:

@@ -11,8 +11,6 @@ from nas.data.readers._walk import File, Walk
 from nas.data.spec import DataSpec
 from nas.errors import DataError
 
-NAMED = 5
-
 
 def found(walk: Walk, ending: str) -> dict[str, list[File]]:
     """Split -> its shards, files of this ending; nothing where the set is none of shards: class folders beside an

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from nas import words
 from nas.data.decoding import ENDINGS
 from nas.data.listing import EntriesBuilder, Listing
 from nas.data.readers import _flat, _split_folders
@@ -63,16 +64,16 @@ def _classes(walk: Walk, folder: str) -> tuple[str, ...]:
     return classes
 
 
-def _compared(walk: Walk, folder: str, names: tuple[str, ...], spec: DataSpec) -> list[str]:
+def _compared(walk: Walk, folder: str, classes: tuple[str, ...], spec: DataSpec) -> list[str]:
     """Notes on the classes that a split has and train has not, or the other way round. Raises `DataError` unless the
     study says that train's count.
     """
     own = walk.folders(folder)
-    foreign, lacking = (sorted(set(a) - set(b)) for a, b in ((own, names), (names, own)))
+    foreign, lacking = (sorted(set(a) - set(b)) for a, b in ((own, classes), (classes, own)))
     different = [
-        f"{what} {', '.join(some[:5])}{', ...' if len(some) > 5 else ''}"
-        for what, some in (("class folders that train/ lacks:", foreign), ("no folder for the classes", lacking))
-        if some
+        f"{what} {words.some(names)}"
+        for what, names in (("class folders that train/ lacks:", foreign), ("no folder for the classes", lacking))
+        if names
     ]
     if different and spec.classes == "same":
         raise DataError(

@@ -73,6 +73,8 @@ IMPORTANCE = Plugged("importance", importance.names, importance.find)
 TASK = Plugged("task", tasks.names, tasks.find)
 RECIPES = ("base", "supernet", "retrain")
 """Keys whose mappings are recipes."""
+DEVICE, DEVICES = r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ..."
+"""What a device is called: as a pattern, and in words."""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
 ADJOINED, DISTILLED = ReadWith(Is("loss", "adjoined")), ReadWith(Is("loss", "distilled"))
@@ -225,7 +227,7 @@ class StudyConfig:
     ] = "study"
     folder: Annotated[Name, MayChange()] | None = None
     store: Annotated[Name, DatabaseUrl()] | None = None
-    device: Annotated[str, _matching(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ...")] = "auto"
+    device: Annotated[str, _matching(DEVICE, DEVICES)] = "auto"
     threads: Annotated[int, whole(1, 1024), MayChange()] | None = None
     ray: Annotated[Cluster, MayChange(), OnCluster(), ON_WORKERS] = field(default_factory=Cluster)
 

@@ -18,6 +18,7 @@ from nas import quantities
 from nas.data import NamedSplit, load_split
 from nas.errors import RunError, nearest
 from nas.evaluation.evaluate import evaluating, evaluation_of
+from nas.studies.file.config import DEVICE, DEVICES
 from nas.studies.measure.measurement import Measurement
 from nas.studies.measure.pictures import DataLike, pictures
 from nas.studies.measure.subjects import NamedWeights, study_of, subject_of
@@ -73,8 +74,8 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         raise RunError(f"split: found '{split}'; allowed: {', '.join(SPLITS)}{nearest(split, SPLITS)}")
     if batch < 1:
         raise RunError(f"batch: found {batch}; allowed: 1 or more")
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise RunError(f"device: found '{device}'; allowed: auto, cpu, cuda, cuda:1 ...")
+    if not re.fullmatch(DEVICE, device):
+        raise RunError(f"device: found '{device}'; allowed: {DEVICES}")
     where = device_called(device)
     precision = Precision(_amp(amp), where)
     weights = NamedWeights(None if checkpoint is None else Path(checkpoint), pretrained)

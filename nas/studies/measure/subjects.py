@@ -138,9 +138,7 @@ def _saved(folder: Path) -> Subject:
 
 
 def _winner(run: Path) -> Subject:
-    """The winner of a run as it was retrained. Raises `RunError` where it is not finished, or
-    was changed since.
-    """
+    """The winner of a run as it was retrained. Raises `RunError` where it is not finished, or was changed since."""
     record = Record.open(run)
     record.folder.need(RETRAIN)
     record.folder.verify(RETRAIN)

@@ -191,7 +191,7 @@ class RunFolder:
         """Drops what killed drivers were writing; called by the one that holds the lock. Reports are written without
         it: what is half of one is left alone.
         """
-        for name in (TAU, *(stage.name for stage in STAGES if stage is not REPORT)):
+        for name in (TAU, ARCHITECTURES, *(stage.name for stage in STAGES if stage is not REPORT)):
             path = self.path / name
             with _disk(path, "delete"):
                 if path.is_dir():

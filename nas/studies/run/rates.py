@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from nas.documents.text import Plain
 from nas.numbers import scaled_rate
 
-RECIPES = ("base", "supernet", "retrain")
-
 
 def scaled_rates(settings: Mapping[str, Plain]) -> list[str]:
     """A line for each stage of a resolved study whose rate is scaled: "base: 0.001 for 1024 images a step (...)"."""
     lines = []
-    for stage in RECIPES:
-        recipe = settings.get(stage)
-        # Runs of earlier versions have no such key.
+    for stage, recipe in settings.items():
+        # Other mappings, and those of runs of earlier versions, have no such key.
         if not isinstance(recipe, Mapping) or recipe.get("lr_base_size") is None:
             continue
         rate, per, images = float(recipe["lr"]), int(recipe["lr_base_size"]), recipe["batch"] * recipe["accumulate"]

@@ -199,15 +199,13 @@ class Workshop:
 
     def new_model(self) -> nn.Module:
         """The whole model, initialised from the study's seed, or with timm's pretrained weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            return build(self.space.model, self.space.model_args, pretrained=self.config.base.pretrained)
+        return self.fresh_model(pretrained=self.config.base.pretrained)
 
-    def fresh_model(self) -> nn.Module:
-        """The whole model, initialised from the study's seed."""
+    def fresh_model(self, *, pretrained: bool = False) -> nn.Module:
+        """The whole model, initialised from the study's seed, unless timm's weights are asked for."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return build(self.space.model, self.space.model_args)
+            return build(self.space.model, self.space.model_args, pretrained=pretrained)
 
     def base_model(self) -> nn.Module:
         """The model as the stage `base` left it."""

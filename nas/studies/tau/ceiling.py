@@ -16,6 +16,7 @@ from nas.studies.tau.noise import Repeated
 
 DRAWS = 400
 LEVEL = 0.95
+"""Of all intervals of a ranking."""
 
 Agreement = Callable[[np.ndarray, np.ndarray], float]
 """(scores, truth) -> how well the one predicts the other."""

@@ -15,11 +15,10 @@ from scipy.stats import rankdata
 
 from nas import quantities
 from nas.quantities import Quantity
-from nas.studies.tau.ceiling import ceiling
+from nas.studies.tau.ceiling import LEVEL, ceiling
 from nas.studies.tau.noise import Repeated
 
 RESAMPLES = 1000
-LEVEL = 0.95
 TOP = (1, 3)
 """Values of k for the regret."""
 BEST = 0.1
