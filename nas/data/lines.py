@@ -11,8 +11,12 @@ LARGEST = 2**28
 
 
 def lines_of(path: Path, about: str, allowed: str) -> list[str]:
-    """The lines that are not blank, without blanks at their ends. Raises `DataError` for a file that is missing, too
-    large, or no text; `about` is how the message begins: the key in the study and the file; `allowed` what may stand there.
+    """The lines that are not blank, without blanks at their ends.
+
+    about    how a message begins: the key in the study, and the file
+    allowed  what may stand in the file
+
+    Raises `DataError` for a file that is missing, too large, or no text.
     """
     try:
         if path.stat().st_size > LARGEST:
