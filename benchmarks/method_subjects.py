@@ -17,8 +17,6 @@ SANDWICH_RUNS = 4
 BASE = Recipe(epochs=20, lr=2e-3, batch=64, warmup=2)
 SEARCH = Recipe(epochs=6, lr=1e-3, batch=64, warmup=1)
 CIFAR_SEARCH = Recipe(epochs=2, lr=1e-3, batch=128, warmup=0.5, augment="crop+flip")
-CIFAR_BASE = Recipe(epochs=20, lr=2e-3, batch=64, warmup=2)
-SEARCH = Recipe(epochs=2, lr=1e-3, batch=128, warmup=0.5, augment="crop+flip")
 
 EIGHTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.125}, "per": "block"}
 SIXTEENTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.0625}, "per": "block"}
