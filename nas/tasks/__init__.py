@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from nas import plugins
 from nas.errors import TaskError
+from nas.tasks._annotations import Annotations
 from nas.tasks._base import Confusing, Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
-from nas.tasks._batch import Batch, Targets, targets_at
+from nas.tasks._batch import Batch, TargetObject, Targets, targets_at
+from nas.tasks._rle import RunLengths, encoded
 
 __all__ = [
     "DEFAULT",
+    "Annotations",
     "Batch",
     "Confusing",
     "Criterion",
@@ -20,9 +23,12 @@ __all__ = [
     "Mixing",
     "MixupMode",
     "Outputs",
+    "RunLengths",
     "Tally",
+    "TargetObject",
     "Targets",
     "Task",
+    "encoded",
     "find",
     "names",
     "targets_at",

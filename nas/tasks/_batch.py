@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, final, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Targets: TypeAlias = "Tensor | Mapping[str, Tensor]"
-"""What a task wants of each input: one tensor, or several by name. The first dimension counts the inputs."""
+
+@runtime_checkable
+class TargetObject(Protocol):
+    """Targets that are more than tensors, such as `nas.tasks.Annotations`. What they can is what tensors can."""
+
+    def __len__(self) -> int:
+        """Of how many inputs they are."""
+        ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """Those of the same inputs on a device."""
+        ...
+
+    def at(self, indices: Tensor) -> Self:
+        """Those of the inputs at these indices (int64), in this order; copies."""
+        ...
+
+    def between(self, start: int, stop: int) -> Self:
+        """Those of the inputs from `start` to `stop`; views."""
+        ...
+
+
+Targets: TypeAlias = "Tensor | Mapping[str, Tensor] | TargetObject"
+"""What a task wants of each input: one tensor, several by name, or an object of its own. The first dimension of tensors
+counts the inputs.
+"""
 
 
 @final
@@ -32,26 +56,30 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The batch on a device."""
-        return self._mapped(lambda tensor: tensor.to(device))
+        return Batch(self.inputs.to(device), _changed(self.targets, lambda targets: targets.to(device)))
 
     def at(self, indices: Tensor) -> Batch:
         """The inputs at these indices (int64), in this order, with their targets; copies."""
-        return self._mapped(lambda tensor: tensor[indices])
+        return Batch(self.inputs[indices], targets_at(self.targets, indices))
 
     def between(self, start: int, stop: int) -> Batch:
         """The inputs from `start` to `stop`, with their targets; views."""
-        return self._mapped(lambda tensor: tensor[start:stop])
-
-    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return Batch(change(self.inputs), _mapped(self.targets, change))
+        return Batch(self.inputs[start:stop], targets_between(self.targets, start, stop))
 
 
 def targets_at(targets: Targets, indices: Tensor) -> Targets:
     """The targets of the inputs at these indices (int64), in this order; copies."""
-    return _mapped(targets, lambda tensor: tensor[indices])
+    return _changed(targets, lambda one: one.at(indices) if isinstance(one, TargetObject) else one[indices])
 
 
-def _mapped(targets: Targets, change: Callable[[Tensor], Tensor]) -> Targets:
+def targets_between(targets: Targets, start: int, stop: int) -> Targets:
+    """The targets of the inputs from `start` to `stop`; views."""
+    return _changed(targets, lambda one: one.between(start, stop) if isinstance(one, TargetObject) else one[start:stop])
+
+
+def _changed(targets: Targets, change: Callable[[Any], Any]) -> Targets:
+    """The targets with each tensor in them, or the object that they are, changed."""
     if isinstance(targets, Mapping):
         return {name: change(target) for name, target in targets.items()}
-    return change(targets)
+    changed: Targets = change(targets)
+    return changed

@@ -5,7 +5,6 @@ Like the task itself this loads torch, and scikit-learn, only where something is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -72,7 +71,9 @@ class ClassTally:
         return self.plain.n
 
     def after(self, outputs: Tensor, targets: Targets) -> ClassTally:
-        assert not isinstance(targets, Mapping)
+        import torch
+
+        assert isinstance(targets, torch.Tensor)
         best = outputs.float().softmax(1).max(1)
         among = outputs.topk(min(BEST, outputs.shape[1]), 1).indices.eq(targets[:, None]).any(1)
         seen = Seen(

@@ -108,7 +108,9 @@ class Classification(Task):
     @override
     def predictions(self, outputs: Tensor, targets: Targets, classes: Sequence[str]) -> list[dict[str, Any]]:
         """The class of each image, the one that the model names, how probable it holds it, and whether it is right."""
-        assert not isinstance(targets, Mapping)
+        import torch
+
+        assert isinstance(targets, torch.Tensor)
         best = outputs.float().softmax(1).max(1)
         every = zip(targets.tolist(), best.indices.tolist(), best.values.tolist(), strict=True)
         return [
@@ -140,9 +142,10 @@ class _Sums:
         return {ACCURACY.name: self.right / self.n, LOSS.name: self.loss / self.n}
 
     def after(self, outputs: Tensor, targets: Targets) -> _Sums:
+        import torch
         from torch.nn import functional
 
-        assert not isinstance(targets, Mapping)
+        assert isinstance(targets, torch.Tensor)
         logits = outputs.float()
         right = int((logits.argmax(1) == targets).sum())
         loss = float(functional.cross_entropy(logits, targets, reduction="sum"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -179,8 +179,12 @@ def batch(task: Task) -> Batch:
 
 
 def columns(whole: Batch) -> dict[str, Tensor]:
-    """The targets by name; "" for a single tensor."""
-    return {"": whole.targets} if isinstance(whole.targets, Tensor) else dict(whole.targets)
+    """The targets by name; "" for a single tensor. Of an object: its tensors."""
+    targets = whole.targets
+    if isinstance(targets, Tensor):
+        return {"": targets}
+    parts = targets if isinstance(targets, Mapping) else vars(targets)
+    return {name: part for name, part in parts.items() if isinstance(part, Tensor)}
 
 
 def same(first: Batch, second: Batch) -> bool:
