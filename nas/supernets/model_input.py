@@ -13,9 +13,10 @@ from typing import Any, final
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from nas.errors import CheckpointError
+from nas.errors import CheckpointError, ModelError
 from nas.preprocessing import MODEL, Preprocessing
 
+USUAL_SIZE = 224
 CONFIG = "config.json"
 """What timm writes beside weights that it saves (`timm.models.save_for_hf`)."""
 KEPT = ("architecture", "first_conv", "classifier", "pool_size", "fixed_input_size")
@@ -97,6 +98,24 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     except (ValueError, OSError, RecursionError) as wrong:
         raise CheckpointError(f"{path}: damaged ({wrong}); mend it, or take it away") from wrong
     return content if isinstance(content, dict) else {}
+
+
+def usual_side(config: Mapping[str, Any]) -> int:
+    """Side in pixels of the images that a `pretrained_cfg` says. Raises `ModelError` where they are no squares."""
+    return side(list(config.get("input_size") or (USUAL_SIZE,))[-2:], "timm's input_size") or USUAL_SIZE
+
+
+def side(size: object, where: str) -> int | None:
+    """Of a square in pixels that is given by one number or by two; None where nothing is given. Raises `ModelError`,
+    which names the key `where`, for what is none.
+    """
+    sides = [*size] if isinstance(size, list | tuple) else [size]
+    numbers = [one for one in sides if type(one) is int and one > 0]
+    if size is None:
+        return None
+    if len(numbers) != len(sides) or len(sides) > 2 or len(set(numbers)) != 1:
+        raise ModelError(f"{where}: found {size}; allowed: pixels of a square")
+    return numbers[0]
 
 
 def _preprocessing(config: Mapping[str, Any], where: str, source: str) -> Preprocessing:

@@ -48,7 +48,7 @@ class TeacherSpec:
 def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessing) -> Teacher:
     """The teacher for a student whose inputs were prepared as `given` says; `model_args` are what data and task ask of
     a model (channels, classes). Raises `TrainingError` for weights of other classes or for none, `ModelError` for a
-    model that there is not, `CheckpointError` for weights that do not fit.
+    model that there is not, or for images that are no squares, `CheckpointError` for weights that do not fit.
     """
     if not spec.pretrained and spec.checkpoint is None:
         raise TrainingError(f"teacher: found {spec.model} without weights; allowed: pretrained: true, or a checkpoint")
@@ -67,8 +67,8 @@ def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessi
     else:
         own = model_input.of_pretrained(model)
     # timm says what images its own weights want; of others, who built them.
-    size = spec.image_size or spec.model_args.get("img_size") or config.get("input_size", (3, 224, 224))[-1]
-    return Teacher(model, int(size), given, own)
+    built = model_input.side(spec.model_args.get("img_size"), "teacher.model_args.img_size")
+    return Teacher(model, spec.image_size or built or model_input.usual_side(config), given, own)
 
 
 def taught(step: Step, spec: TeacherSpec | None, teaching: Teacher | None) -> Step:

@@ -20,10 +20,12 @@ from nas.importance import Anew
 from nas.importance.l1_gates import L1Gates, L1Step
 from nas.importance.magnitude import Magnitude
 from nas.search import Strategy
+from nas.searchspaces import SearchSpace
 from nas.strategies.dan import Dan, DanStep
 from nas.strategies.threshold import Threshold
 from nas.strategies.tolerance.strategy import Tolerance
 from nas.strategies.tolerance.tuning import Tuning
+from nas.supernets import Supernet, build
 from nas.tasks import Batch
 from nas.testing.relaxed import Bench
 from nas.training import (
@@ -233,12 +235,32 @@ def interrupted(ranks: Ranks, path: Path, after: int | None) -> Any:
     return net.state_dict(), [(row.loss, row.lr, row.metrics) for row in history]
 
 
-def normed(ranks: Ranks) -> Any:
-    """Losses, weights and running statistics of a network with a synchronised batch norm."""
-    net, recipe = make_net(dropout=0.0), replace(RECIPE, sync_bn=True)
-    runtime = Runtime(ranks=ranks, progress=False)
-    history = fit(FitCall(net.double(), Exact(PlainStep()), make_data(UNEVEN), recipe, 0), runtime)
-    return [row.loss for row in history], net.state_dict()
+CONVOLUTIONAL = (
+    "{model: vit_c_1gf, choices: {embed: {size: [0.5, 1.0]}}, model_args: {img_size: 4, in_chans: 1, num_classes: 3, "
+    "embed_dim: 16, depth: 1, num_heads: 2, stem_channels: [4], stem_strides: [2]}}"
+)
+
+
+def normed(ranks: Ranks) -> dict[str, Any]:
+    """Losses, weights and running statistics of what has synchronised batch norms: a network with a norm of torch's,
+    ViT_C with those of timm's stem, and sub-networks of it.
+    """
+    space = SearchSpace.from_yaml(CONVOLUTIONAL)
+    plain = make_net(dropout=0.0), PlainStep()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, supernet = (build(space.model, space.model_args) for _ in range(2))
+    kinds: dict[str, tuple[nn.Module, Step]] = {
+        "network": plain,
+        "vit_c": (model, PlainStep()),
+        "supernet": (Supernet(supernet, space), find("uniform")().step(space)),
+    }
+    found = {}
+    for kind, (module, step) in kinds.items():
+        recipe, runtime = replace(RECIPE, sync_bn=True), Runtime(ranks=ranks, progress=False)
+        history = fit(FitCall(module.double(), Exact(step), make_data(UNEVEN), recipe, 0), runtime)
+        found[kind] = [row.loss for row in history], module.state_dict()
+    return found
 
 
 def spoilt_norms(ranks: Ranks) -> None:

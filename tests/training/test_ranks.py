@@ -94,11 +94,13 @@ def test_ranks_scale_gradients_alike(tmp_path: Path) -> None:
 
 
 def test_synchronised_batch_norms_see_the_whole_batch(tmp_path: Path) -> None:
-    losses, weights = normed(Ranks())
+    alone = normed(Ranks())
     for found in together(normed, tmp_path):
         assert not isinstance(found, Exception), found
-        assert found[0] == pytest.approx(losses, abs=1e-9)
-        assert max(float((found[1][name] - value).abs().max()) for name, value in weights.items()) < 1e-9
+        for kind, (losses, weights) in alone.items():
+            assert found[kind][0] == pytest.approx(losses, abs=1e-9), kind
+            assert max(float((found[kind][1][name] - value).abs().max()) for name, value in weights.items()) < 1e-9
+    assert any("backbone" in name and "running_mean" in name for name in alone["vit_c"][1])
 
 
 def test_with_synchronised_batch_norms_a_loss_that_is_not_a_number_ends_all(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ def test_it_is_made_of_a_checkpoint(tmp_path: Path) -> None:
     assert made.same
     spec = replace(VIT, checkpoint=str(path), image_size=16)
     assert teacher(spec, ASKED, BY).size == 16
+    by_two = replace(VIT, checkpoint=str(path), model_args={**VIT.model_args, "img_size": [8, 8]})
+    assert teacher(by_two, ASKED, BY).size == 8
+    assert teacher(by_two, ASKED, BY)(torch.zeros(1, 1, 4, 4)).shape == (1, 3)
 
 
 def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
@@ -165,6 +168,11 @@ def test_what_cannot_teach_is_refused(tmp_path: Path) -> None:
         teacher(replace(VIT, checkpoint=str(path)), ASKED, BY)
     with pytest.raises(TrainingError, match="without weights; allowed: pretrained: true, or a checkpoint"):
         teacher(VIT, ASKED, BY)
+    oblong = replace(VIT, model_args={**VIT.model_args, "img_size": [8, 16]})
+    timm_model = timm.create_model("deit_tiny_patch16_224", **oblong.model_args)
+    save_file(timm_model.state_dict(), path)
+    with pytest.raises(ModelError, match=r"teacher.model_args.img_size: found \[8, 16\]; allowed: pixels of a square"):
+        teacher(replace(oblong, checkpoint=str(path)), ASKED, BY)
     with pytest.raises(ModelError, match="no model 'deit_tinny'"):
         teacher(replace(VIT, model="deit_tinny", pretrained=True), ASKED, BY)
     with pytest.raises(TaskError, match="answers: soft"):

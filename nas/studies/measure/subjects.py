@@ -32,7 +32,6 @@ TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
 """How timm calls the weights that it saves beside its config.json."""
 STUDY = "study.yaml"
 """What makes a folder a run's."""
-USUAL_SIZE = 224
 
 
 @final
@@ -110,7 +109,7 @@ def _built(module: nn.Module, size: int | None) -> Subject:
         return module
 
     constants = model_input.of_config(config) if {"mean", "std"} <= config.keys() else None
-    return Subject(title=title, size=size or _input_size(config), constants=constants, model=checked)
+    return Subject(title=title, size=size or model_input.usual_side(config), constants=constants, model=checked)
 
 
 def _saved(folder: Path) -> Subject:
@@ -170,8 +169,8 @@ def _named(name: str, weights: NamedWeights, model_args: Mapping[str, Any], size
                 "no config.json with a pretrained_cfg beside the checkpoint: images are prepared as timm's own weights "
                 f"of {name} want them"
             )
-    usual = _input_size(config)
-    size = size or _side(args.get("img_size")) or usual
+    usual = model_input.usual_side(config)
+    size = size or model_input.side(args.get("img_size"), "model_args.img_size") or usual
     if "img_size" in args or (config.get("fixed_input_size") and size != usual):  # others take images of any size
         args["img_size"] = size
 
@@ -206,19 +205,6 @@ def _config_of(name: str) -> Mapping[str, Any]:
     except RuntimeError as unknown:
         raise ModelError(f"{name}: {unknown}") from unknown
     return {} if config is None else dict(vars(config))
-
-
-def _input_size(config: Mapping[str, Any]) -> int:
-    return _side(list(config.get("input_size") or (USUAL_SIZE,))[-2:]) or USUAL_SIZE
-
-
-def _side(size: Any) -> int | None:
-    """Of a square that is given by one number or by two. Raises `ModelError` for what is none."""
-    sides = set(size) if isinstance(size, list | tuple) else {size}
-    side = sides.pop()
-    if sides or not isinstance(side, int | None):
-        raise ModelError(f"model_args.img_size: found {size}; allowed: pixels of a square")
-    return side
 
 
 def _check_classes(title: str, classes: int | None, split: NamedSplit) -> None:
