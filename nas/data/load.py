@@ -92,15 +92,16 @@ def load_split(
     image_size: int,
     seed: int,
     constants: Preprocessing | None,
+    listing: Listing | None = None,
 ) -> NamedSplit:
     """One split as `load_data` gives it, and nothing of the others is decoded, unless their statistics are needed.
-    "all" is the whole of a data set that brings no splits.
+    "all" is the whole of a data set that brings no splits. `listing`: as of `load_data`.
 
     `DataError` as from `load_data`.
     """
     # Without constants, images are normalised by the statistics of the training split.
     only = None if constants is None and split != ALL else split
-    source = read(spec)
+    source = read(spec, listing)
     loaded = _load(source, spec, only, _Wanted(task, image_size, seed, constants))
     of = loaded.parts[split]
     notes = loaded.notes

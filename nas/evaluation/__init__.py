@@ -1,6 +1,6 @@
 """Evaluation: the metrics of models and of sub-networks on a split, and how long models take."""
 
-from nas.evaluation.evaluate import Evaluation, Watch, evaluate
+from nas.evaluation.evaluate import EVAL_BATCH, Evaluation, Watch, evaluate
 from nas.evaluation.evaluator import Evaluator, Measure
 
-__all__ = ["Evaluation", "Evaluator", "Measure", "Watch", "evaluate"]
+__all__ = ["EVAL_BATCH", "Evaluation", "Evaluator", "Measure", "Watch", "evaluate"]

@@ -19,6 +19,11 @@ from nas.tasks import Batch, Confusing, Outputs, Tally, Task
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture
 
+EVAL_BATCH = 512
+"""Images that are looked at together, unless a study says otherwise."""
+SMALLER = "set a smaller eval_batch, or take a smaller model or smaller images (data.image_size)"
+"""What helps where they do not fit."""
+
 
 @final
 @dataclass(frozen=True)
@@ -36,14 +41,14 @@ def evaluate(
     task: Task,
     *,
     device: torch.device | str = "cpu",
-    batch: int = 512,
+    batch: int = EVAL_BATCH,
     tally: Tally | None = None,
 ) -> Evaluation:
     """Runs `model` (images B x C x H x W -> outputs), in eval mode if it is a module, over the whole split.
 
     The task's metrics are measured, or what an empty `tally` of the task measures. Raises `MemoryShortageError`.
     """
-    with memory_for(f"measure in batches of {batch}"), evaluating(model), torch.inference_mode():
+    with memory_for(f"measure in batches of {batch}", SMALLER), evaluating(model), torch.inference_mode():
         return evaluation_of(tallied(model, split.batches(batch, device=device), tally or task.tally()))
 
 
@@ -76,13 +81,14 @@ class Watch:
     split: Split
     task: Task
     architecture: Architecture | None = None
+    batch: int = EVAL_BATCH
 
     def __call__(self, module: nn.Module) -> Mapping[str, float]:
         """The task's metrics."""
         device = next(module.parameters()).device
         if self.architecture is not None and isinstance(module, Elastic):
             module = module.subnet(self.architecture)
-        return evaluate(module, self.split, self.task, device=device).metrics
+        return evaluate(module, self.split, self.task, device=device, batch=self.batch).metrics
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 
 from nas.data import Split
-from nas.evaluation.evaluate import Evaluation, evaluating, tallied
+from nas.evaluation.evaluate import EVAL_BATCH, SMALLER, Evaluation, evaluating, tallied
 from nas.evaluation.reuse import REUSED, Prefixes
 from nas.system.memory import memory_for
 from nas.system.packing import Packed, pack, unpack
@@ -41,7 +41,7 @@ class Evaluator:
         task: Task,
         *,
         device: torch.device | str = "cpu",
-        batch: int = 512,
+        batch: int = EVAL_BATCH,
         reuse: int = REUSED,
     ) -> None:
         self._supernet, self._split, self._task = supernet, split, task
@@ -63,7 +63,8 @@ class Evaluator:
         tally = self._task.tally()
         for share in shares:
             stop = max(1, round(share * len(self._split)))
-            with memory_for(f"measure in batches of {self._batch}"), evaluating(self._supernet), torch.inference_mode():
+            enough = memory_for(f"measure in batches of {self._batch}", SMALLER)
+            with enough, evaluating(self._supernet), torch.inference_mode():
                 subnet = self.prefixes.runner(architecture, tally.n)
                 tally = tallied(subnet, self._part(tally.n, stop), tally)
             yield Evaluation(tally.metrics, tally.n)

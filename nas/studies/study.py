@@ -91,20 +91,20 @@ class Study:
         cls, folder: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (), trust: bool = False
     ) -> Study:
         """The study of a run that was begun, wherever its folder lies now; "data.path=DIR" in `overrides` says where
-        its images are now, "latency.batches=[1]" how its models are timed, also after they were, and "supernet.batch=8"
-        makes a training that has not begun fit into memory. Raises `RunError` when there is no run in the folder, and
-        for other overrides.
+        its images are now, "latency.batches=[1]" how its models are timed, also after they were, "eval_batch=64" how
+        many images they see together where they are measured, and "supernet.batch=8" makes a training that has not
+        begun fit into memory. Raises `RunError` when there is no run in the folder, and for other overrides.
 
         The folder may be somebody else's: without `trust`, what would connect to a host that it names, or write to a
         file outside of it, raises `RunError` (see `nas.studies.run.trust`). Strategies are checked when they run.
         """
         record = Record.open(folder, trust=trust)
-        free = ("data.path", "latency", *adjustable())
+        free = ("data.path", "latency", "eval_batch", *adjustable())
         if [key for key in pairs(overrides) if key not in free and not key.startswith("latency.")]:
             raise RunError(f"{folder}: a run continues with its own settings; allowed: --set data.path=..., where its "
-                           "images are now, and latency.batches, latency.seconds; before a stage has begun also its "
-                           "batch, accumulate and grad_checkpointing (supernet.batch=16); other settings go with a "
-                           "study's YAML file")  # fmt: skip
+                           "images are now, latency.batches, latency.seconds and eval_batch; before a stage has begun "
+                           "also its batch, accumulate and grad_checkpointing (supernet.batch=16); other settings go "
+                           "with a study's YAML file")  # fmt: skip
         finished = [stage.name for stage in STAGES if record.folder.done(stage)]
         resolved = resolve(
             record.folder.study_file, overrides, finished=finished, trust=trust, folder=record.folder.path

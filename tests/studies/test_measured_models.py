@@ -123,11 +123,23 @@ def test_a_study_of_no_epochs_gives_timms_accuracy(trained: Trained, tmp_path: P
     row = record.result(RETRAIN).row("base")
     assert row.test_images == len(trained.right)
     assert round(row.test["accuracy"] * row.test_images) == sum(trained.right.values())
-    again = nas.evaluate(tmp_path / "run")
+
+    def listed(*_: object) -> None:
+        raise AssertionError("the run has a list of its pictures")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.data.reading._listed", listed)
+        again = nas.evaluate(tmp_path / "run")
     winner = record.result(RETRAIN).winner
     assert again.metrics == pytest.approx(winner.test)
     assert again.costs == winner.costs
     assert nas.evaluate(tmp_path / "run", split="val").images == record.result(PREPARE).data.images.validation
+    draw(tmp_path / "other" / "train", 2, 2)
+    draw(tmp_path / "other" / "test", 3, 3)
+    assert nas.evaluate(tmp_path / "run", overrides=[f"data.path={tmp_path / 'other'}"]).images == 9
+    (tmp_path / "run" / "prepare" / "images.npz").write_bytes(b"none")
+    with pytest.raises(RunError, match=r"images\.npz: not the file that the stage 'prepare' left"):
+        nas.evaluate(tmp_path / "run")
 
 
 def test_a_name_of_timm_with_a_file_beside_its_configuration(trained: Trained) -> None:

@@ -138,6 +138,8 @@ def _write_training(path: Path, options: Experiment, search: Search) -> None:
     assert work is not None, "an experiment needs data to train on"
     threads = max(1, torch.get_num_threads() // options.workers)
     device = str(work.runtime.device)
-    training = CandidateTraining(supernet, work.data, options.training, work.seed, device, threads)
+    training = CandidateTraining(
+        supernet, work.data, options.training, work.seed, device, threads, eval_batch=work.eval_batch
+    )
     with path.open("wb") as file:
         pickle.dump(pack(training), file, protocol=pickle.HIGHEST_PROTOCOL)

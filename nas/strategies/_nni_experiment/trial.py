@@ -35,12 +35,13 @@ class CandidateTraining:
     seed: int
     device: str
     threads: int
+    eval_batch: int
 
     def measure(self, architecture: Architecture) -> Mapping[str, float]:
         """Metrics of a candidate after its training."""
         torch.set_num_threads(self.threads)
         model = self.supernet.extract(architecture)
-        watch = Watch(self.data.validation, self.data.task)
+        watch = Watch(self.data.validation, self.data.task, batch=self.eval_batch)
 
         def report(epoch: Epoch) -> None:
             nni.report_intermediate_result(self.plotted(epoch.metrics))

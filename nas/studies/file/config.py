@@ -24,7 +24,8 @@ from nas.documents.markers import (
     QuantityGoals,
     RunPath,
 )
-from nas.numbers import Positive, Share, Workers, above, whole
+from nas.evaluation import EVAL_BATCH
+from nas.numbers import Count, Positive, Share, Workers, above, whole
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
@@ -189,6 +190,7 @@ class StudyConfig:
     warm_start   folders of earlier runs with the same choices, whose trials the strategy may learn from before its
                  first proposal (tpe, gp, nsga2 ..., evolution). Their metrics were measured on other weights, and serve
                  as a hint only: they are no trials of this run, and what it proposes is measured here
+    eval_batch   images that a model sees together where it is measured; a matter of memory and time, and of roundings
     seed         of everything that is random
     name         of the run, and of its folder runs/NAME (default: the file's name)
     folder       of the run, in place of runs/NAME
@@ -221,6 +223,7 @@ class StudyConfig:
             Offers("strategy", "takes_prior", "a strategy that learns from earlier runs, such as tpe or evolution")
         ),
     ] = ()
+    eval_batch: Annotated[Count, MayChange()] = EVAL_BATCH
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[
         str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits, dots, - and _, at most 64")

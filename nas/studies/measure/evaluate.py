@@ -15,13 +15,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas import quantities
-from nas.data import NamedSplit, load_split
+from nas.data import NamedSplit, list_images, load_split
+from nas.documents.document import read
 from nas.errors import RunError, nearest
 from nas.evaluation.evaluate import evaluating, evaluation_of
 from nas.studies.file.config import DEVICE, DEVICES
 from nas.studies.measure.measurement import Measurement
 from nas.studies.measure.pictures import DataLike, pictures
-from nas.studies.measure.subjects import NamedWeights, study_of, subject_of
+from nas.studies.measure.subjects import NamedWeights, run_of, subject_of
+from nas.studies.run.folder import RunFolder
+from nas.studies.run.results import PREPARE
 from nas.studies.stages.workshop import device_called
 from nas.system.memory import memory_for
 from nas.system.terminal import Terminal, Words
@@ -79,7 +82,8 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
     where = device_called(device)
     precision = Precision(_amp(amp), where)
     weights = NamedWeights(None if checkpoint is None else Path(checkpoint), pretrained)
-    said = pictures(data, study_of(model, trust=trust), overrides)
+    run = run_of(model, trust=trust) if data is None else None
+    said = pictures(data, None if run is None else read(run.study_file), overrides)
     subject = subject_of(model, weights, said.model_args, said.data.image_size)
     if said.data.image_size not in (None, subject.size):
         raise RunError(f"data.image_size: found {said.data.image_size}; {subject.title} takes {subject.size} pixels")
@@ -90,6 +94,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         image_size=subject.size,
         seed=said.seed,
         constants=subject.constants,
+        listing=list_images(said.data, None if run is None else _index(run)),
     )
     module = subject.model(looked_at)
     counts = _counted(module, (looked_at.channels, subject.size, subject.size))
@@ -118,6 +123,16 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         predictions=_table(looked_at, rows) if predictions else None,
         quantities=subject.task.detailed_metrics(len(looked_at.class_names)),
     )
+
+
+def _index(run: RunFolder) -> Path | None:
+    """What a run has listed of its images, which need not be looked for again where nothing has changed. Raises
+    `RunError` where that was changed.
+    """
+    if not run.done(PREPARE):
+        return None
+    run.verify(PREPARE)
+    return run.index
 
 
 def _amp(name: str | None) -> Amp:

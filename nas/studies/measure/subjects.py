@@ -14,9 +14,9 @@ from torch import nn
 
 from nas import tasks
 from nas.data import NamedSplit
-from nas.documents.document import Document, read
 from nas.errors import CheckpointError, ModelError
 from nas.preprocessing import Preprocessing
+from nas.studies.run.folder import RunFolder
 from nas.studies.run.record import Record
 from nas.studies.run.results import RETRAIN
 from nas.studies.run.rows import RETRAINED, WINNER
@@ -64,13 +64,11 @@ class Subject:
     task: Task = field(default_factory=lambda: tasks.find(tasks.DEFAULT)())
 
 
-def study_of(model: str | Path | nn.Module, *, trust: bool = False) -> Document | None:
-    """The study of a run, whose data are its winner's own; None where the model is no run. Raises `RunError` for a run
-    that is damaged.
-    """
+def run_of(model: str | Path | nn.Module, *, trust: bool = False) -> RunFolder | None:
+    """The run whose winner is asked for, None where the model is no run. Raises `RunError` for one that is damaged."""
     if isinstance(model, nn.Module) or not (Path(model) / STUDY).is_file():
         return None
-    return read(Record.open(model, trust=trust).folder.study_file)
+    return Record.open(model, trust=trust).folder
 
 
 def subject_of(

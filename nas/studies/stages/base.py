@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 
 from nas.errors import CheckpointError
-from nas.evaluation import Watch, evaluate
 from nas.studies.run.results import BASE, BaseResult, epochs_of
 from nas.studies.run.weights import WEIGHTS, save_weights
 from nas.studies.stages.workshop import CHECKPOINT, Workshop
@@ -20,10 +19,9 @@ def run(workshop: Workshop) -> BaseResult:
     """Trains with the task's own loss; the weights are kept in the stage's folder."""
     folder = workshop.folder.stage(BASE.name)
     model, notes = start(workshop)
-    split, task = workshop.data.validation, workshop.task
-    runtime = workshop.training("base", folder / CHECKPOINT, Watch(split, task))
+    runtime = workshop.training("base", folder / CHECKPOINT, workshop.watch())
     history = workshop.fit(BASE, model, PlainStep(), runtime)
-    evaluation = evaluate(model.to(workshop.device), split, task, device=workshop.device)
+    evaluation = workshop.evaluation(model.to(workshop.device))
     save_weights(workshop.place(BASE) / WEIGHTS, model)
     return BaseResult(
         history=epochs_of(history), validation=evaluation.metrics, notes=[f"base.checkpoint: {note}" for note in notes]

@@ -46,7 +46,8 @@ def begin(study: Resolved, folder: RunFolder, anew: Collection[Stage[StageResult
         timed = changed(settings, study.settings, "latency")
         if timed and folder.done(RETRAIN):
             folder.reopen(RETRAIN)  # what was retrained stays, and is timed again
-        if moved or timed or adjusted(settings, study.settings):
+        remeasured = changed(settings, study.settings, "eval_batch")
+        if moved or timed or remeasured or adjusted(settings, study.settings):
             _write_settings(study, folder, record.identity)
         return
     identity = Identity(

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from nas import search
-from nas.evaluation import Evaluator, Measure
+from nas.evaluation import Measure
 from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import COUNT, EXAMPLES, save_examples
@@ -100,7 +100,7 @@ def _search(
         workshop.activity.end(name, trial.number)
 
     def measured_on(supernet: Supernet) -> Measure:
-        return Measure(Evaluator(supernet, workshop.data.validation, workshop.task, device=workshop.device))
+        return Measure(workshop.evaluator(supernet))
 
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"

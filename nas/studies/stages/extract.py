@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from nas.data import Data
-from nas.evaluation import evaluate
 from nas.searchspaces import Architecture
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
@@ -51,7 +50,7 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
         costs=costs,
         kept=kept,
         full={axis: workshop.space.outline.axes[axis] for axis in kept},
-        validation=evaluate(module, data.validation, data.task, device=workshop.device).metrics,
+        validation=workshop.evaluation(module).metrics,
         difference=difference,
         images=images,
         slices_only=not any(is_rank(dimension(axis)) for axis in kept),

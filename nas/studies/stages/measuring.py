@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import nn
 
 from nas import quantities
-from nas.evaluation import evaluate, latency
+from nas.evaluation import latency
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts
 from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
@@ -73,9 +73,9 @@ def row_of(
     """
     config, data, metric = workshop.config, workshop.data, workshop.metric.name
     model = model.to(workshop.device)
-    validation = evaluate(model, data.validation, data.task, device=workshop.device)
+    validation = workshop.evaluation(model)
     detailed = data.task.detailed_tally(data.classes)
-    test = evaluate(model, data.test, data.task, device=workshop.device, tally=detailed)
+    test = workshop.evaluation(model, data.test, detailed)
     strategies = {BASE_MODEL: "", UNIFORM: UNIFORM}
     row = RowResult(
         study=config.name,

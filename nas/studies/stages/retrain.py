@@ -10,7 +10,6 @@ from pathlib import Path
 from torch import nn
 
 from nas.errors import RunError
-from nas.evaluation import Watch, evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import read_json, replaced_folder, write_json
@@ -68,16 +67,15 @@ def retrain(
         teacher=workshop.base_model,
         scorer=workshop.scorer(),
     )
-    split, task, device = workshop.data.validation, workshop.task, workshop.device
     checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
-    runtime = workshop.training(f"retrain {folder.name}", checkpoint, Watch(split, task, architecture))
+    runtime = workshop.training(f"retrain {folder.name}", checkpoint, workshop.watch(architecture))
     history = workshop.fit(RETRAIN, module, step, runtime)
     model = module.extract(architecture) if isinstance(module, Holder) else module
     workshop.check_lease()
     with replaced_folder(folder) as written:
         save(written, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
     # What is measured was read back: the file is the result.
-    evaluation = evaluate(load(folder).to(device), split, task, device=device)
+    evaluation = workshop.evaluation(load(folder).to(workshop.device))
     training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
     workshop.check_lease()
     write_json(finished, training)

@@ -28,7 +28,7 @@ def run(workshop: Workshop) -> SupernetResult:
     supernet = Supernet(workshop.base_model(), workshop.space)
     work = workshop.workplace(SUPERNET, "importance", folder / ORDERING)
     ordered = workshop.study.importance.apply(supernet, work)
-    ends = Ends(workshop.data.validation, workshop.task)
+    ends = Ends(workshop.data.validation, workshop.task, workshop.config.eval_batch)
     runtime = workshop.training("supernet", folder / CHECKPOINT, ends)
     step = workshop.study.rule.step(workshop.space, workshop.limit if config.supernet.within_limit else None)
     history = workshop.fit(SUPERNET, supernet, step, runtime)
@@ -44,12 +44,13 @@ class Ends:
 
     split: Split
     task: Task
+    batch: int
 
     def __call__(self, supernet: nn.Module) -> dict[str, float]:
         """For `nas.training.Runtime.evaluate`."""
         assert isinstance(supernet, Supernet)
         device = next(supernet.parameters()).device
-        evaluator = Evaluator(supernet, self.split, self.task, device=device, reuse=0)
+        evaluator = Evaluator(supernet, self.split, self.task, device=device, batch=self.batch, reuse=0)
         space, metric = supernet.space, self.task.metrics[0].name
         largest, smallest = (evaluator(end).metrics[metric] for end in (space.largest, space.smallest))
         return {metric: largest, SMALLEST: smallest}

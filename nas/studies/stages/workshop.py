@@ -15,8 +15,9 @@ from pydantic import JsonValue
 from torch import nn
 
 from nas import quantities, training
-from nas.data import Data, index, load_data
+from nas.data import Data, Split, index, load_data
 from nas.errors import RunError
+from nas.evaluation import Evaluation, Evaluator, Watch, evaluate
 from nas.importance import Anew
 from nas.preprocessing import MODEL, Preprocessing
 from nas.quantities import Quantity
@@ -46,7 +47,7 @@ from nas.supernets.model_input import ModelInput
 from nas.supernets.of_space import image_size_of
 from nas.supernets.timm_models import outlined
 from nas.system.database import sqlite_url
-from nas.tasks import Task
+from nas.tasks import Tally, Task
 from nas.training import FitCall, History, Step, Workplace
 from nas.training.objectives.gradual import Holder
 from nas.training.objectives.taught import Teacher
@@ -223,7 +224,7 @@ class Workshop:
         """What a strategy or a criterion may train on, at a stage: no test split, and a checkpoint of its own."""
         runtime = self.training(title, checkpoint, None)
         trainer = trainers.trainer(self.study, stage)
-        return Workplace(self.data.without_test(), self.config.seed, runtime, trainer)
+        return Workplace(self.data.without_test(), self.config.seed, runtime, trainer, self.config.eval_batch)
 
     def scorer(self) -> Anew | None:
         """By what a gradual retraining puts the units of each block in order anew; None where they stay as they are."""
@@ -262,6 +263,20 @@ class Workshop:
         facts = self.study.facts
         assert facts is not None, "a study runs with its data"
         return teacher(spec, self.task.model_args(facts), self.data.preprocessing)
+
+    def evaluation(self, model: nn.Module, split: Split | None = None, tally: Tally | None = None) -> Evaluation:
+        """A model measured on a split, without one on search-validation; see `nas.evaluation.evaluate`."""
+        split = self.data.validation if split is None else split
+        return evaluate(model, split, self.task, device=self.device, batch=self.config.eval_batch, tally=tally)
+
+    def evaluator(self, supernet: Supernet, split: Split | None = None) -> Evaluator:
+        """What measures sub-networks on a split, without one on search-validation."""
+        split = self.data.validation if split is None else split
+        return Evaluator(supernet, split, self.task, device=self.device, batch=self.config.eval_batch)
+
+    def watch(self, architecture: Architecture | None = None) -> Watch:
+        """What measures a module, or one of its sub-networks, on search-validation after each epoch."""
+        return Watch(self.data.validation, self.task, architecture, self.config.eval_batch)
 
     def training(
         self, title: str, checkpoint: Path, evaluate: Callable[[nn.Module], Mapping[str, float]] | None

@@ -10,7 +10,6 @@ import pandas as pd
 
 from nas import quantities
 from nas.data import Split
-from nas.evaluation import Evaluator
 from nas.quantities import Quantity
 from nas.studies.run.rank_results import RankingResult, RankNoise, Relearning, Statistic
 from nas.studies.run.results import TrainingResult
@@ -24,7 +23,7 @@ from nas.studies.tau.strata import Member, MetricsOf
 def measure_of(workshop: Workshop, split: Split) -> MetricsOf:
     """The metrics with shared weights on a split."""
     supernet = workshop.supernets.of(workshop.config.strategy_name)
-    evaluator = Evaluator(supernet, split, workshop.task, device=workshop.device)
+    evaluator = workshop.evaluator(supernet, split)
     return lambda architecture: evaluator(architecture).metrics
 
 

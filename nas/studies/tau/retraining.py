@@ -11,7 +11,7 @@ from torch import nn
 
 from nas import training
 from nas.data import Data
-from nas.evaluation import evaluate
+from nas.evaluation import EVAL_BATCH, evaluate
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.results import TrainingResult, epochs_of
@@ -36,6 +36,7 @@ class Retraining:
     teacher    of the distilled loss
     master     the recipe's own teacher, if it has one
     scorer     of the units of a block before a gradual retraining cuts it
+    batch      images that are measured together
     scratch    start from weights that are freshly initialised, the same for all architectures of a seed
     """
 
@@ -47,6 +48,7 @@ class Retraining:
     teacher: nn.Module | None = None
     master: Teacher | None = None
     scorer: Scorer | None = None
+    batch: int = EVAL_BATCH
     scratch: bool = False
 
     def __post_init__(self) -> None:
@@ -67,7 +69,7 @@ class Retraining:
         step = taught(step, self.spec.teacher, self.master)
         history = fit(FitCall(module, step, self.data, self.spec, self.seed), runtime)
         model = module.extract(architecture) if isinstance(module, Holder) else module
-        evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device)
+        evaluation = evaluate(model, self.data.validation, self.data.task, device=self.device, batch=self.batch)
         return TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
 
     def _supernet(self) -> Supernet:

@@ -185,6 +185,7 @@ def _work(workshop: Workshop, spec: RetrainSpec, how: Relearning) -> Retraining:
         teacher=workshop.base_model() if spec.loss == "distilled" else None,
         master=workshop.teacher_of(RETRAIN),
         scorer=workshop.scorer(),
+        batch=workshop.config.eval_batch,
         scratch=how.from_scratch,
     )
 
