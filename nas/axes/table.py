@@ -82,11 +82,20 @@ class Frame:
 
 @dataclass(frozen=True)
 class AxisTable:
-    """Every parameter of one model with its axes, and the products that belong to no parameter."""
+    """Every parameter of one model with its axes, and the products that belong to no parameter.
+
+    `body` is the path of the part that the axes are of, where the model has other parts; empty where it is the whole.
+    """
 
     frame: Frame
     entries: Mapping[str, Entry]
     products: tuple[Product, ...]
+    body: str = ""
+
+    def of_body(self) -> AxisTable:
+        """The table of the body alone: the whole one where the model has no other part."""
+        inside = {name: entry for name, entry in self.entries.items() if name.startswith(f"{self.body}.")}
+        return replace(self, entries=inside, body="") if self.body else self
 
     def choosing(self, chosen: Container[str]) -> AxisTable:
         """The table for a space that chooses the axes `chosen`.

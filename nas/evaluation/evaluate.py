@@ -49,7 +49,7 @@ def evaluate(
     The task's metrics are measured, or what an empty `tally` of the task measures. Raises `MemoryShortageError`.
     """
     with memory_for(f"measure in batches of {batch}", SMALLER), evaluating(model), torch.inference_mode():
-        return evaluation_of(tallied(model, split.batches(batch, device=device), tally or task.tally()))
+        return evaluation_of(tallied(model, split.batches(batch, device=device), task, tally or task.tally()))
 
 
 def evaluation_of(tally: Tally) -> Evaluation:
@@ -57,10 +57,10 @@ def evaluation_of(tally: Tally) -> Evaluation:
     return Evaluation(tally.metrics, tally.n, tally.confusion if isinstance(tally, Confusing) else None)
 
 
-def tallied(model: Callable[[Tensor], Outputs], batches: Iterable[Batch], tally: Tally) -> Tally:
+def tallied(model: Callable[[Tensor], Outputs], batches: Iterable[Batch], task: Task, tally: Tally) -> Tally:
     """`tally`, and after it what the model makes of the batches."""
     for batch in batches:
-        tally = tally.after(model(batch.inputs), batch.targets)
+        tally = tally.after(model(task.measured_inputs(batch)), batch.targets)
     return tally
 
 

@@ -66,7 +66,7 @@ class Evaluator:
             enough = memory_for(f"measure in batches of {self._batch}", SMALLER)
             with enough, evaluating(self._supernet), torch.inference_mode():
                 subnet = self.prefixes.runner(architecture, tally.n)
-                tally = tallied(subnet, self._part(tally.n, stop), tally)
+                tally = tallied(subnet, self._part(tally.n, stop), self._task, tally)
             yield Evaluation(tally.metrics, tally.n)
 
     def _part(self, start: int, stop: int) -> Iterator[Batch]:

@@ -92,8 +92,10 @@ class Prefixes:
         self.saved += first
         for depth in range(first, len(steps)):
             x = steps[depth].run(x)
+            if depth == len(steps) - 1:
+                break  # outputs, which need not be a tensor
             path += x.untyped_storage().nbytes() / share  # as if for all images
-            if depth < len(steps) - 1 and path <= self._budget:
+            if path <= self._budget:
                 self._keep(keys[depth], _Kept(x, path))
         self._touch(keys)
         return x

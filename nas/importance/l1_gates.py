@@ -133,7 +133,8 @@ class L1Step:
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
         gates = self.relaxation.arch_parameters
-        outputs = self.relaxation.supernet.relaxed(batch.inputs, gates, self.options.where)
+        inputs = context.task.learning_inputs(batch)
+        outputs = self.relaxation.supernet.relaxed(inputs, gates, self.options.where)
         # The gradient of |gate| is its sign: gamma pulls every gate alike, however large, and what a unit does for the
         # loss pulls back.
         size = torch.stack([gate.abs().sum() for gate in gates.values()]).sum()

@@ -15,7 +15,7 @@ from nas.importance._base import Importance, Scored
 from nas.importance._units import per_unit
 from nas.numbers import Count, ImageCount
 from nas.supernets import Supernet
-from nas.tasks import Batch, Criterion
+from nas.tasks import Batch, Task
 from nas.training.workplace import Workplace
 
 
@@ -40,17 +40,17 @@ class Taylor(Importance):
         with evaluating(supernet), torch.enable_grad():
             for batch in work.data.train.batches(self.batch, seed=seed, device=device):
                 # The square is taken per batch, before the mean: else changes of two batches could cancel.
-                for axis, change in self._changes(supernet, batch, work.data.task.criterion()).items():
+                for axis, change in self._changes(supernet, batch, work.data.task).items():
                     scores[axis] = scores.get(axis, torch.zeros_like(change)) + change.square()
                 seen += 1
                 if seen * self.batch >= min(self.images, len(work.data.train)):
                     break
         return Scored({axis: total / seen for axis, total in scores.items()})
 
-    def _changes(self, supernet: Supernet, batch: Batch, criterion: Criterion) -> dict[str, Tensor]:
+    def _changes(self, supernet: Supernet, batch: Batch, task: Task) -> dict[str, Tensor]:
         """First-order change of the batch's loss per unit. Its square shows no sign, and no scale of the batch."""
         own = dict(supernet.model.named_parameters())
-        loss = criterion(supernet.model(batch.inputs), batch.targets)
+        loss = task.criterion()(supernet.model(task.learning_inputs(batch)), batch.targets)
         gradients = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
         products = {
             name: (weight * gradient).detach()

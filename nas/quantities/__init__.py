@@ -28,6 +28,8 @@ __all__ = [
     "costs",
     "counted",
     "elements",
+    "every_cost",
+    "every_counted",
     "factoring_pays",
     "find",
     "in_words",
@@ -53,8 +55,14 @@ def find(name: str) -> Quantity:
 
 
 def counted() -> tuple[Counted, ...]:
-    """The quantities that are counted, each by itself: what trials record and what a limit is made of."""
-    return tuple(quantity for quantity in _every(tuple(sys.path)) if isinstance(quantity, Counted))
+    """The quantities that are counted of every model, each by itself: what trials record, and what limits bound."""
+    return tuple(quantity for quantity in every_counted() if not quantity.partial)
+
+
+def every_counted() -> tuple[Counted, ...]:
+    """The same, and behind them those of parts, which trials record of models that have such a part."""
+    every = [quantity for quantity in _every(tuple(sys.path)) if isinstance(quantity, Counted)]
+    return tuple(sorted(every, key=lambda quantity: quantity.partial))
 
 
 def multiples(name: str) -> tuple[Multiple, ...]:
@@ -64,9 +72,14 @@ def multiples(name: str) -> tuple[Multiple, ...]:
 
 
 def costs() -> tuple[Quantity, ...]:
-    """The columns of tables: the counted quantities, each with its multiples behind it."""
+    """The costs of every model: the counted quantities, each with its multiples behind it."""
+    return tuple(quantity for quantity in every_cost() if not quantity.partial)
+
+
+def every_cost() -> tuple[Quantity, ...]:
+    """The columns of tables: the costs of every model, and behind them those of parts."""
     shown: list[Quantity] = []
-    for quantity in counted():
+    for quantity in every_counted():
         shown += [quantity, *multiples(quantity.name)]
     return tuple(shown)
 
@@ -75,7 +88,7 @@ def with_multiples(counts: Mapping[str, int]) -> dict[str, int]:
     """Counted quantities of a model as tables show them: each with its multiples behind it, in the order of `costs`.
     A quantity that was not counted, since it came later, is left out.
     """
-    values = {quantity.name: quantity.among(counts) for quantity in costs()}
+    values = {quantity.name: quantity.among(counts) for quantity in every_cost()}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -83,7 +96,7 @@ def in_words(counts: Mapping[str, int]) -> str:
     """What a model costs, in a line: 3.28 M MACs (6.56 M FLOPs), 202 k parameters."""
     values = with_multiples(counts)
     parts = []
-    for quantity in counted():
+    for quantity in every_counted():
         if quantity.name in values:
             same = ", ".join(f"{m.show(values[m.name])} {m.in_text}" for m in multiples(quantity.name))
             parts.append(f"{quantity.show(values[quantity.name])} {quantity.in_text}" + (f" ({same})" if same else ""))

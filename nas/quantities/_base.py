@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from typing_extensions import override
 
@@ -85,6 +85,9 @@ class Quantity:
     short    what a narrow column calls it, and `noun`, what a sentence does; the title where they are empty
     about    what readers of a table must know, as a sentence without its full stop
     """
+
+    partial: ClassVar[bool] = False
+    """Whether it is of a part, such as the body of a detector, that most models are without."""
 
     name: str
     title: str
@@ -218,6 +221,10 @@ class Counted(Quantity, ABC):
 
     origin: Origin = "counted"
     shown: Style = "count"
+
+    def applies(self, table: AxisTable) -> bool:  # noqa: ARG002  (for partial ones)
+        """Whether a model with this axis table has any of it."""
+        return True
 
     @abstractmethod
     def terms(self, table: AxisTable) -> Sequence[Term]:

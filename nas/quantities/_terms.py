@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
-    from nas.axes import Entry
+    from nas.axes import AxisTable, Entry
 
 
 @final
@@ -56,3 +56,22 @@ def elements(entry: Entry, *times: str, factor: int = 1) -> Term:
     if entry.rank:
         return Term(entry.block, factor, times, Matrix(entry.rank, *entry.dims))
     return Term(entry.block, factor, (*times, *entry.atoms))
+
+
+def macs_of(table: AxisTable) -> list[Term]:
+    """The multiply-accumulates of a model, or of the part of it that a table is of."""
+    entries = table.entries.values()
+    matrices = [elements(entry, entry.at) for entry in entries if entry.at]
+    spared = [term for entry in entries if entry.queries for term in _spared(entry)]
+    products = [Term(product.block, product.factor, product.atoms) for product in table.products]
+    return [*matrices, *spared, *products]
+
+
+def _spared(entry: Entry) -> tuple[Term, Term]:
+    """A row of queries, keys and values counts all for every token; queries that are not computed are taken off."""
+    (_, *outputs), inputs = entry.dims
+    inner = Matrix(entry.rank, entry.dims[0], inputs)
+    return (
+        Term(entry.block, 1, (entry.queries, *outputs), inner=inner),
+        Term(entry.block, -1, (entry.at, *outputs), inner=inner),
+    )

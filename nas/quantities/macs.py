@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from nas.quantities._base import Counted
-from nas.quantities._terms import Matrix, Term, elements
+from nas.quantities._terms import Term, macs_of
 
 if TYPE_CHECKING:
-    from nas.axes import AxisTable, Entry
+    from nas.axes import AxisTable
 
 
 @final
@@ -32,18 +32,4 @@ class Macs(Counted):
 
     @override
     def terms(self, table: AxisTable) -> Sequence[Term]:
-        entries = table.entries.values()
-        matrices = [elements(entry, entry.at) for entry in entries if entry.at]
-        spared = [term for entry in entries if entry.queries for term in _spared(entry)]
-        products = [Term(product.block, product.factor, product.atoms) for product in table.products]
-        return [*matrices, *spared, *products]
-
-
-def _spared(entry: Entry) -> tuple[Term, Term]:
-    """A row of queries, keys and values counts all for every token; queries that are not computed are taken off."""
-    (_, *outputs), inputs = entry.dims
-    inner = Matrix(entry.rank, entry.dims[0], inputs)
-    return (
-        Term(entry.block, 1, (entry.queries, *outputs), inner=inner),
-        Term(entry.block, -1, (entry.at, *outputs), inner=inner),
-    )
+        return macs_of(table)

@@ -38,6 +38,9 @@ class Strategy(ABC):
     searches: ClassVar[bool] = True
     """Whether its trials differ; one that always proposes the same architecture is not asked for several."""
 
+    compares: ClassVar[bool] = False
+    """Whether it compares outputs of two networks: then the task must have a divergence."""
+
     needs_supernet: ClassVar[bool] = False
     """Whether `Search.supernet` and `Search.work` must be there: strategies by gradients or importance, which have a
     suite of their own.

@@ -85,7 +85,7 @@ class Limit:
 
     def __init__(self, cost: CostModel, **bounds: Bound) -> None:
         if not bounds:
-            raise LimitError(f"a limit bounds at least one of {', '.join(_boundable())}")
+            raise LimitError(f"a limit bounds at least one of {', '.join(q.name for q in quantities.costs())}")
         if not all(hasattr(cost, name) for name in ("space", "additive", "base")):
             hint = "; pass supernet.cost" if hasattr(cost, "cost") else ""
             raise LimitError(f"cost: found a {type(cost).__name__}; allowed: a cost model, as supernet.cost is{hint}")
@@ -110,7 +110,8 @@ class Limit:
         """Adds the bounds of one key, and what they bound; `keys` are what was bounded before, by counted quantity."""
         boundable = _boundable()
         if key not in boundable:
-            raise LimitError(f"unknown limit '{key}'; allowed: {', '.join(boundable)}{nearest(key, boundable)}")
+            usual = [quantity.name for quantity in quantities.costs()]
+            raise LimitError(f"unknown limit '{key}'; allowed: {', '.join(usual)}{nearest(key, boundable)}")
         quantity = boundable[key]
         counted, times = _counted(quantity)
         if counted in keys:
@@ -213,7 +214,7 @@ class _Reader:
 
 def _boundable() -> dict[str, Quantity]:
     """What can be bounded, by name."""
-    return {quantity.name: quantity for quantity in quantities.costs()}
+    return {quantity.name: quantity for quantity in quantities.every_cost()}
 
 
 def _counted(quantity: Quantity) -> tuple[str, int]:

@@ -34,6 +34,8 @@ class Outline:
     """Dimensions that may be chosen in this model; all of them when left out."""
     matrices: Mapping[str, Matrix] = field(default_factory=dict)
     """Axis of a rank -> the matrix that it factors. Of ranks that are left out nobody knows what they save."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Dimension that models of this kind may choose, and this one may not -> why not."""
 
     def __post_init__(self) -> None:
         if not self.elastic:

@@ -66,6 +66,7 @@ class Dan(Relaxed):
     detach: bool = False
     small_ce: bool = False
 
+    compares: ClassVar[bool] = True
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"training": SHORT, "target": "limit"},
         {"training": SHORT, "noise": "normal", "hard": True, "detach": True, "small_ce": True},
@@ -144,8 +145,8 @@ class DanStep:
             name: options.weights_at(eta, context, generator) for name, eta in self.relaxation.arch_parameters.items()
         }
         # p of the whole network, q of the mixture of all sub-networks; eq. 3.7 ties them by the divergence.
-        large = supernet.model(batch.inputs)
-        mixed = supernet.relaxed(batch.inputs, self.gates(weights))
+        inputs = context.task.learning_inputs(batch)
+        large, mixed = supernet.model(inputs), supernet.relaxed(inputs, self.gates(weights))
         loss = context.criterion(large, batch.targets)
         if options.small_ce:
             loss = loss + context.criterion(mixed, batch.targets)

@@ -6,6 +6,7 @@ loaded for it: what is asked before anything trains, such as `nas show`, then an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, final
 
 from nas.axes import AxisTable
+from nas.detectors import ARGUMENT
 from nas.errors import ModelError
 from nas.plugins import installed
 from nas.searchspaces import Outline
@@ -40,7 +42,7 @@ class Anatomy:
 
 def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
     """The anatomy of a timm model by name; nothing is allocated, whatever its size. Raises `ModelError`."""
-    if mappings := [key for key, value in model_args.items() if _holds_mapping(value)]:
+    if mappings := [key for key, value in model_args.items() if key != ARGUMENT and _holds_mapping(value)]:
         raise ModelError(
             f"model_args: '{mappings[0]}' is a mapping, or holds one; allowed: numbers, text, true or false, lists of "
             "these"
@@ -49,8 +51,9 @@ def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
 
 
 @lru_cache(maxsize=64)
-def _anatomy(model: str, model_args: tuple[tuple[str, Any], ...]) -> Anatomy:
-    about = {"model": model, "model_args": dict(model_args), **_made_by()}
+def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
+    model_args = {key: value.described() if isinstance(value, _Described) else value for key, value in hashable_args}
+    about = {"model": model, "model_args": model_args, **_made_by()}
     remembered = user_cache.recall(Anatomy, about)
     if remembered is not None:
         return remembered
@@ -58,10 +61,10 @@ def _anatomy(model: str, model_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     from nas.supernets import families
     from nas.supernets.timm_models import outline_of, outlined
 
-    shapes = outlined(model, dict(model_args))
+    shapes = outlined(model, model_args)
     family = families.family_of(shapes)
     table = family.table(shapes, family.frame(shapes).axes)  # every axis chosen: all that the family says
-    own = type(family).__module__.startswith(families.__name__)
+    own = type(getattr(family, "family", family)).__module__.startswith(families.__name__)
     whole = Anatomy(outline_of(shapes, model), table, own)
     if own:
         user_cache.remember(whole, about)
@@ -73,7 +76,10 @@ def _made_by() -> dict[str, Any]:
     """What else an anatomy depends on: versions, families of other packages, and our own code, whose version does not
     change while somebody works on it.
     """
-    folders = [Path(str(files(package))) for package in ("nas.supernets", "nas.searchspaces", "nas.quantities")]
+    folders = [
+        Path(str(files(package)))
+        for package in ("nas.supernets", "nas.detectors", "nas.searchspaces", "nas.quantities")
+    ]
     code = sha256()
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         code.update(path.read_bytes())
@@ -86,5 +92,18 @@ def _holds_mapping(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_mapping, value)))
 
 
+@final
+@dataclass(frozen=True)
+class _Described:
+    """A mapping that can be a key: its JSON text."""
+
+    text: str
+
+    def described(self) -> Any:
+        return json.loads(self.text)
+
+
 def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _Described(json.dumps(value, sort_keys=True, default=str))
     return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nas import quantities
 from nas.axes import AxisTable
+from nas.errors import LimitError
 from nas.quantities import Matrix, Multiple, Term, factoring_pays
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, axis_name
@@ -33,8 +34,10 @@ class Cost:
     def __init__(self, table: AxisTable, space: SearchSpace) -> None:
         self.space = space
         self.frame = table.frame
-        self._terms = {quantity.name: quantity.terms(table) for quantity in quantities.counted()}
-        self._multiples = {q.name: q for q in quantities.costs() if isinstance(q, Multiple)}
+        counted = [quantity for quantity in quantities.every_counted() if quantity.applies(table)]
+        self._terms = {quantity.name: quantity.terms(table) for quantity in counted}
+        multiples = (q for q in quantities.every_cost() if isinstance(q, Multiple))
+        self._multiples = {q.name: q for q in multiples if q.of in self._terms}
         for name in self._terms:
             # The base model has the greatest cost, in Python's own integers. `Additive` refuses one that is too large
             # to count, before int64 tables could overflow.
@@ -64,15 +67,25 @@ class Cost:
         return {name: int(additive(table)[0]) for name, additive in self._additive.items()}
 
     def additive(self, quantity: str) -> Additive:
-        """A cost as a constant and a sum of functions of few choices each."""
+        """A cost as a constant and a sum of functions of few choices each. Raises `LimitError` for that of a part which
+        the model is without.
+        """
         if quantity in self._multiples:
             multiple = self._multiples[quantity]
             return self._additive[multiple.of].times(multiple.times)
+        if quantity not in self._additive:
+            counted = ", ".join((*self._additive, *self._multiples))
+            raise LimitError(f"'{quantity}' is of a part that the model is without; allowed: {counted}")
         return self._additive[quantity]
 
     def base(self, quantity: str) -> int:
         """The cost of the whole model."""
         return int(self.of_sizes(quantity, {}))
+
+    @property
+    def bases(self) -> dict[str, int]:
+        """All counted quantities of the whole model."""
+        return {name: self.base(name) for name in self._terms}
 
     def per_block(self, x: Architectures, quantity: str) -> dict[str, NDArray[np.int64]]:
         """A cost split by block index, int64 (architectures,) each; the key "" holds what lies outside all blocks."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from nas.detectors import ARGUMENT
 from nas.errors import CheckpointError, ModelError, nearest
 from nas.quantities import Matrix
 from nas.searchspaces import Outline
@@ -46,7 +47,11 @@ PARAMETERS = 10**10
 
 
 def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
-    """A timm model by name. Raises ModelError for an unknown name, or arguments that its class does not take."""
+    """A timm model by name; where the arguments describe a detector, that one around it. Raises ModelError for an
+    unknown name, or arguments that its class does not take.
+    """
+    if ARGUMENT in model_args:
+        return _detector(model, model_args, pretrained=pretrained)
     if not timm.is_model(model):
         raise ModelError(f"timm {timm.__version__} has no model '{model}'{nearest(model, timm.list_models())}")
     if model_args.get("features_only"):
@@ -69,6 +74,16 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
             f"timm cannot build '{model}' with model_args {arguments or '(none)'}: {reason}"
         ) from wrong_args
     return built
+
+
+def _detector(model: str, model_args: Mapping[str, Any], *, pretrained: bool) -> nn.Module:
+    """A detector around a timm model, which has no head of its own then."""
+    from nas.detectors.building import around, body_args, spec_of
+
+    described = model_args[ARGUMENT]
+    own = {key: value for key, value in model_args.items() if key != ARGUMENT}
+    own |= body_args(spec_of(described))
+    return around(build(model, own, pretrained=pretrained), described)
 
 
 def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
@@ -122,7 +137,7 @@ def outline_of(model: nn.Module, name: str) -> Outline:
         return {axis: value for axis, value in mapping.items() if axis in chosen}
 
     parts = of_chosen(frame.axes), of_chosen(frame.protected), of_chosen(frame.within)
-    return Outline(name, *parts, elastic, matrices)
+    return Outline(name, *parts, elastic, matrices, family.fixed(model))
 
 
 def differs(model: nn.Module, name: str, model_args: Mapping[str, Any]) -> str:

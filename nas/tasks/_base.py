@@ -91,6 +91,8 @@ class Task(ABC):
 
     outputs: ClassVar[str] = "outputs"
     """What reports call the numbers that the model returns."""
+    no_divergence: ClassVar[str] = ""
+    """Why two outputs have no divergence, as a clause; empty where they have one."""
 
     @property
     @abstractmethod
@@ -111,16 +113,27 @@ class Task(ABC):
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
         """What the model shall learn of N inputs, from a data set's labels (N,); its first dimension is N."""
 
+    def learning_inputs(self, batch: Batch) -> Any:
+        """What the model is called with where it learns: the inputs; or whatever a model takes that computes its loss
+        itself, and must know the targets for it.
+        """
+        return batch.inputs
+
+    def measured_inputs(self, batch: Batch) -> Any:
+        """What the model is called with where it is measured."""
+        return batch.inputs
+
     @abstractmethod
     def criterion(self, smoothing: float = 0.0) -> Criterion:
         """The loss against the targets. Raises `TrainingError` for a `smoothing` that the task cannot do."""
 
-    @abstractmethod
-    def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:
+    def divergence(self, reference: Outputs, outputs: Outputs, temperature: float = 1.0) -> Tensor:  # noqa: ARG002
         """How far `outputs` are from those of a `reference` network: a mean over the batch, 0 where they agree.
 
         Adjoined and distilled losses pull by it. Gradients flow into both; detach the reference for a fixed teacher.
+        Raises `TaskError` where a task has `no_divergence`.
         """
+        raise TaskError(f"{type(self).__name__}: its outputs have no divergence: {self.no_divergence}")
 
     @abstractmethod
     def mixer(self, mixing: Mixing, classes: int) -> Mixer | None:

@@ -32,6 +32,8 @@ choices:
   depth: {depth: [1, 2]}
 """
 """A small space: 252 architectures, some with fewer blocks, some with matrices factored in two."""
+PARTS = SPACE.replace("num_classes: 5", "detector: {head: yolos, classes: 2, queries: 3}")
+"""The same as the body of a detector, for quantities of parts."""
 VALUES = (0.0, 0.0321, 1.0, 12.0, 345.0, 6789.0, 1.25e6, 3.75e9)
 """Values to be shown and read; those beyond 1 are left out where values are shares of one."""
 
@@ -84,7 +86,7 @@ class QuantitySuite:
         quantity = quantities.find(name)
         if not isinstance(quantity, Counted | Multiple):
             pytest.skip("only counted quantities are known before anything runs")
-        cost = _supernet().cost
+        cost = _supernet(PARTS if quantity.partial else SPACE).cost
         counts = cost.of(name, _rows(cost.space))
         assert counts.dtype == np.int64
         assert counts.min() >= 0
@@ -105,7 +107,7 @@ class QuantitySuite:
         quantity = quantities.find(name)
         if not isinstance(quantity, Counted | Multiple):
             pytest.skip("only counted quantities can be limits")
-        cost = _supernet().cost
+        cost = _supernet(PARTS if quantity.partial else SPACE).cost
         counts = cost.of(name, _rows(cost.space))
         most = int(np.median(counts))
         limit = Limit(cost, **{name: most})
@@ -116,14 +118,14 @@ class QuantitySuite:
 
 
 @cache
-def _model() -> torch.nn.Module:
-    space = SearchSpace.from_yaml(SPACE)
+def _model(text: str) -> torch.nn.Module:
+    space = SearchSpace.from_yaml(text)
     return build(space.model, space.model_args)
 
 
-def _supernet() -> Supernet:
+def _supernet(text: str) -> Supernet:
     """Made anew: its costs are of the quantities that are installed now."""
-    return Supernet(_model(), SearchSpace.from_yaml(SPACE))
+    return Supernet(_model(text), SearchSpace.from_yaml(text))
 
 
 def _rows(space: SearchSpace) -> Table:

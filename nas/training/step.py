@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from torch import Tensor, nn
 
-from nas.tasks import Batch, Criterion, Task
+from nas.tasks import Batch, Criterion, Outputs, Task
+
+if TYPE_CHECKING:
+    from nas.searchspaces import Architecture
 
 
 @final
@@ -44,6 +47,10 @@ class StepContext:
         """The task of the data, which must have one."""
         assert self.data_task is not None, "these data have no task: the step needs a loss of its own"
         return self.data_task
+
+    def outputs(self, batch: Batch, *architecture: Architecture) -> Outputs:
+        """Of the module for a batch; of a supernet, with the architecture that is wanted."""
+        return self.module(self.task.learning_inputs(batch), *architecture)
 
     @property
     def criterion(self) -> Criterion:

@@ -94,7 +94,9 @@ def elastic(dimensions: Sequence[str], key: str, outline: Outline, faults: Fault
         faults.fault(key, "an empty list", f"at least one of {', '.join(sorted(allowed))}")
     for i, name in enumerate(dimensions):
         item = f"{key}.{i}" if key else key
-        if name in outline.dimensions and name not in allowed:
+        if name in outline.fixed:
+            faults.fault(item, f"'{name}': {outline.fixed[name]}", f"one of {', '.join(sorted(allowed))}")
+        elif name in outline.dimensions and name not in allowed:
             faults.fault(item, f"'{name}', which is fixed in {outline.model}", f"one of {', '.join(sorted(allowed))}")
         elif name not in allowed:
             faults.fault(item, f"unknown axis '{name}'", f"one of {', '.join(sorted(allowed))}{nearest(name, allowed)}")

@@ -65,6 +65,9 @@ class Keep(ChoiceKind):
         if self.drop and dimensions != [QUERIES]:
             faults.fault("drop", "true", f"false, or {QUERIES}: {{keep: ...}}: the other tokens are gone at once")
             return []
+        if self.drop and TOKENS in outline.fixed:
+            faults.fault("drop", f"true: {outline.fixed[TOKENS]}", "false")
+            return []
         choices = [replace(choice, chain=name) for choice in scaled(name, self.keep, together, scale, outline, faults)]
         return [_dropping(choice, outline) for choice in choices] if self.drop else choices
 

@@ -172,7 +172,7 @@ def _fingerprint(topic: Topic) -> str:
 def _note(topic: Topic) -> str:
     ways = ", ".join(f"{o.metric} ({'more' if o.maximise else 'less'} is better)" for o in topic.objectives)
     costs = ", ".join(
-        f"{q.name} ({f'{q.times} x {q.of}' if isinstance(q, Multiple) else q.title})" for q in quantities.costs()
+        f"{q.name} ({f'{q.times} x {q.of}' if isinstance(q, Multiple) else q.title})" for q in quantities.every_cost()
     )
     return (
         f"Written by nas: {'several runs' if topic.study else f'run {topic.run}, strategy {topic.strategy}'}.\n\n"

@@ -54,8 +54,8 @@ def _none(amount: object) -> bool:
 
 def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> list[Fault]:
     """What is wrong with the mapping of counted quantities to bounds that lies at a path."""
-    counted = {quantity.name: quantity for quantity in quantities.costs()}
-    faults = _unknown(document, at, bounds, counted)
+    counted = {quantity.name: quantity for quantity in quantities.every_cost()}
+    faults = _unknown(document, at, (name for name in bounds if name not in counted), _usual())
     for name in filter(counted.__contains__, bounds):
         bound = document.get((*at, name))
         # A band is a list of two, each of which may be wrong.
@@ -66,8 +66,13 @@ def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> lis
 
 def _goals(task: Task) -> list[str]:
     """What can be an objective: the task's metrics, and all quantities, those that are counted first."""
-    metrics, costs = ([quantity.name for quantity in group] for group in (task.metrics, quantities.costs()))
+    metrics, costs = ([quantity.name for quantity in group] for group in (task.metrics, quantities.every_cost()))
     return list(dict.fromkeys([*metrics, *costs, *quantities.names()]))
+
+
+def _usual() -> list[str]:
+    """What can be bounded of every model."""
+    return [quantity.name for quantity in quantities.costs()]
 
 
 def _unknown(document: Document, at: KeyPath, names: Iterable[str], allowed: Iterable[str]) -> list[Fault]:

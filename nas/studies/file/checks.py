@@ -16,6 +16,7 @@ from nas.studies.file.amounts import amount_faults
 from nas.studies.file.config import BASELINE, RetrainSpec, StudyConfig
 from nas.tasks import Task
 from nas.training.objectives.gradual import stages
+from nas.training.rules import SupernetRule
 
 
 def misstated(document: Document, task: Task | None) -> list[Fault]:
@@ -69,6 +70,26 @@ def too_gradual(document: Document, spec: RetrainSpec, reordering: Importance, s
     except StrategyError as refusal:
         allowed = "a criterion that sees a block and those before it, and that scores the space: ffn_votes, given"
         faults.append(document.refused(("retrain", "importance"), refusal, allowed))
+    return faults
+
+
+def incomparable(
+    document: Document, config: StudyConfig, task: Task, rule: SupernetRule, strategy: Strategy
+) -> list[Fault]:
+    """What compares the outputs of two networks, where the task has no divergence of outputs."""
+    if not task.no_divergence:
+        return []
+    spec, faults = config.retrain, []
+    found = f"the outputs of two networks are compared, and of this task {task.no_divergence}"
+    if rule.compares and config.supernet.epochs:
+        faults.append(document.fault(("supernet", "rule"), found, "uniform"))
+    if spec.loss != "plain" and spec.epochs:
+        faults.append(document.fault(("retrain", "loss"), found, "plain"))
+    if strategy.compares:
+        faults.append(document.fault(("strategy",), found, "a strategy that compares none, such as evolution or sidt"))
+    for stage, recipe in {"base": config.base, "supernet": config.supernet, "retrain": spec}.items():
+        if recipe.teacher is not None:
+            faults.append(document.fault((stage, "teacher"), found, "no teacher"))
     return faults
 
 

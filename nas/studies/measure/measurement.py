@@ -70,7 +70,7 @@ class Measurement:
     def _lines(self) -> Iterator[tuple[str, str]]:
         for metric in self.quantities:
             yield metric.title, metric.show(self.metrics[metric.name])
-        for cost in quantities.costs():
+        for cost in quantities.every_cost():
             if cost.name in self.costs:
                 yield cost.title, cost.show(self.costs[cost.name])
         yield "images per second", f"{words.significant(self.images / self.seconds)}, reading included"

@@ -130,11 +130,11 @@ class Findings:
     @cached_property
     def costs(self) -> tuple[Counted, ...]:
         """The counted quantities that this run knows: those that came later it did not record."""
-        return tuple(quantity for quantity in quantities.counted() if quantity.name in self.rows[0].costs)
+        return tuple(quantity for quantity in quantities.every_counted() if quantity.name in self.rows[0].costs)
 
     def quantity(self, name: str) -> Quantity:
         """A metric of the run's task, or a cost, by its name."""
-        known = (*self.record.task.metrics, *quantities.costs())
+        known = (*self.record.task.metrics, *quantities.every_cost())
         return next(quantity for quantity in known if quantity.name == name)
 
     @cached_property
@@ -287,7 +287,7 @@ class Findings:
 
 def _counted(name: str) -> str:
     """The counted quantity that `name` is, or is a multiple of; empty for a metric."""
-    for cost in quantities.costs():
+    for cost in quantities.every_cost():
         if cost.name == name:
             return cost.of if isinstance(cost, Multiple) else cost.name
     return ""

@@ -57,12 +57,12 @@ def trials_frame(
     metrics = sorted({name for trial in trials for name in trial.metrics})
     frame = pd.DataFrame([_row(trial, study, choices, metrics) for trial in trials])
     types = {**HEAD, **dict.fromkeys(metrics, "float64"), **TAIL}
-    for quantity in quantities.costs():
+    for quantity in quantities.every_cost() if trials else quantities.costs():
         counts = [quantity.among(trial.costs) for trial in trials]
         if not trials or any(count is not None for count in counts):
             frame[quantity.name] = counts
             types[quantity.name] = "float64" if None in counts else "int64"
-    costs = [quantity.name for quantity in quantities.costs() if quantity.name in types]
+    costs = [quantity.name for quantity in quantities.every_cost() if quantity.name in types]
     frame["feasible"] = [_within(trial, bounds) for trial in trials]
     return frame.reindex(columns=[*HEAD, *choices, *metrics, *costs, *TAIL]).astype(types)
 

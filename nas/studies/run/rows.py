@@ -182,5 +182,5 @@ def _under(prefix: str, row: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _costs(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
     # Costs have no prefix: their columns are told by the quantities that there are.
-    names = [quantity.name for quantity in quantities.costs()]
+    names = [quantity.name for quantity in quantities.every_cost()]
     return {name: row[name] for name in names if name in row}

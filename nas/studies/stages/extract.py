@@ -61,6 +61,6 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
 def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data) -> tuple[float, int]:
     """Greatest difference between the outputs of both on validation images, and on how many images."""
     device = next(module.parameters()).device
-    images = next(data.validation.batches(IMAGES, device=device)).inputs
+    images = next(data.validation.batches(min(IMAGES, data.task.measured_together), device=device)).inputs
     searched, extracted = supernet.eval()(images, architecture), module.eval()(images)
     return data.task.difference(searched, extracted), len(images)

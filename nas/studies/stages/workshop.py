@@ -14,7 +14,7 @@ import torch
 from pydantic import JsonValue
 from torch import nn
 
-from nas import quantities, training
+from nas import training
 from nas.data import Data, Split, index, load_data
 from nas.errors import RunError
 from nas.evaluation import Evaluation, Evaluator, Watch, evaluate
@@ -165,7 +165,7 @@ class Workshop:
     @property
     def base_costs(self) -> dict[str, int]:
         """The counted quantities of the whole model."""
-        return {quantity.name: self.cost.base(quantity.name) for quantity in quantities.counted()}
+        return self.cost.bases
 
     @property
     def limit(self) -> Limit | None:

@@ -196,7 +196,7 @@ class Store:
 
 
 def _metrics(metrics: Numbers) -> Numbers:
-    taken = {*quantities.RESERVED, *(quantity.name for quantity in quantities.costs())}
+    taken = {*quantities.RESERVED, *(quantity.name for quantity in quantities.every_cost())}
     if wrong := taken & metrics.keys():
         raise ValueError(f"no metric is called '{min(wrong)}'")
     return metrics

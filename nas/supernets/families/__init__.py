@@ -32,7 +32,15 @@ def _empty(family: Family, model: nn.Module) -> str:
 
 
 def family_of(model: nn.Module) -> Family:
-    """The family whose class `model` is. Raises ModelError, with the reason, for a model that no family supports."""
+    """The family whose class `model` is, or whose class the body of a detector is. Raises ModelError, with the reason,
+    for a model that no family supports.
+    """
+    from nas.detectors._base import Detector
+
+    if isinstance(model, Detector):
+        from nas.supernets.families._within import Within
+
+        return Within(family_of(model.body))
     known = families()
     for family in known:
         if type(model) in family.classes:

@@ -39,11 +39,13 @@ class Readout:
     pooling   timm's name of it: "token" reads anchors; "avg", "max" and others pool
     prefix    tokens that belong to no patch (class, distillation and register tokens); they come first
     anchors   how many of the prefix the head reads, first ones: class and distillation tokens, never registers
+    unread    how many of these it does not read after all: a detector reads none but its own tokens
     """
 
     pooling: str
     prefix: int
     anchors: int
+    unread: int = 0
 
     @property
     def pooled(self) -> bool:
@@ -99,11 +101,11 @@ class Family(ABC):
     products: ClassVar[tuple[str, ...]]
     examples: ClassVar[tuple[tuple[str, Mapping[str, Any]], ...]]
     """Small models (timm name, model_args), one for each supported variant; the conformance suite tries them."""
-    feed_forward: ClassVar[tuple[str, str]]
+    feed_forward: tuple[str, str]
     """Paths, inside a block, of the two linear layers of its feed-forward network; the first one writes the hidden
     units, the second one reads them.
     """
-    after_blocks: ClassVar[str]
+    after_blocks: str
     """Path of the module that reads what the last block gives."""
 
     def foreign_part(self, model: nn.Module) -> str:
@@ -127,6 +129,10 @@ class Family(ABC):
     @abstractmethod
     def elastic(self, model: nn.Module) -> frozenset[str]:
         """Dimensions (axes without their index) that a search space may choose on `model`."""
+
+    def fixed(self, model: nn.Module) -> Mapping[str, str]:  # noqa: ARG002
+        """Dimensions that are elastic in other models of this class -> why not in this one, as a clause."""
+        return {}
 
     @abstractmethod
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:

@@ -29,7 +29,7 @@ class PlainStep:
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        yield context.criterion(context.module(batch.inputs), batch.targets)
+        yield context.criterion(context.outputs(batch), batch.targets)
 
 
 @final
@@ -51,7 +51,7 @@ class AdjoinedStep:
 
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss."""
-        large, small = context.module(batch.inputs, self.large), context.module(batch.inputs, self.small)
+        large, small = context.outputs(batch, self.large), context.outputs(batch, self.small)
         small_ce = self.small_ce or context.epoch < self.cutting
         yield adjoined_loss(large, small, batch.targets, context, detach=self.detach, small_ce=small_ce)
 
@@ -74,7 +74,7 @@ class DistilledStep:
             # the teacher may have come from another process, on the CPU
             taught = self.teacher.to(batch.inputs.device)(batch.inputs)
         yield distillation_loss(
-            context.module(batch.inputs),
+            context.outputs(batch),
             taught,
             batch.targets,
             context,

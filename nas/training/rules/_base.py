@@ -7,7 +7,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ class SupernetRule(ABC):
     be one of them.
     """
 
+    compares: ClassVar[bool] = False
+    """Whether it compares outputs of two networks: then the task must have a divergence."""
+
     @property
     @abstractmethod
     def draws(self) -> int:
@@ -37,7 +40,7 @@ class SupernetRule(ABC):
         self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
     ) -> Iterator[Tensor]:
         """Yields the loss in parts, as `Step` does. `architectures` are the random ones that were drawn for the batch;
-        `context.module(batch.inputs, architecture)` runs a sub-network.
+        `context.outputs(batch, architecture)` runs a sub-network.
         """
 
     @final

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
@@ -32,6 +32,7 @@ class Adjoined(SupernetRule):
     random: Annotated[int, whole(1, 1000)] = 1
     detach: bool = False
     small_ce: bool = False
+    compares: ClassVar[bool] = True
 
     @property
     @override
@@ -42,11 +43,11 @@ class Adjoined(SupernetRule):
     def losses(
         self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
     ) -> Iterator[Tensor]:
-        large = context.module(batch.inputs, space.largest)
+        large = context.outputs(batch, space.largest)
         loss = context.criterion(large, batch.targets)
         teacher = context.task.detached(large) if self.detach else large
         for architecture in architectures:
-            small = context.module(batch.inputs, architecture)
+            small = context.outputs(batch, architecture)
             part = ramp(context.progress) * context.task.divergence(teacher, small)
             part = part + context.criterion(small, batch.targets) if self.small_ce else part
             loss = loss + part / self.random

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
@@ -31,6 +31,7 @@ class Sandwich(SupernetRule):
     """
 
     random: Annotated[int, whole(0, 1000)] = 2
+    compares: ClassVar[bool] = True
 
     @property
     @override
@@ -41,9 +42,9 @@ class Sandwich(SupernetRule):
     def losses(
         self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
     ) -> Iterator[Tensor]:
-        outputs = context.module(batch.inputs, space.largest)
+        outputs = context.outputs(batch, space.largest)
         teacher = context.task.detached(outputs)
         yield context.criterion(outputs, batch.targets)
         del outputs  # and with them the largest's activations: they are not needed any more
         for architecture in (space.smallest, *architectures):
-            yield context.task.divergence(teacher, context.module(batch.inputs, architecture))
+            yield context.task.divergence(teacher, context.outputs(batch, architecture))

@@ -39,4 +39,4 @@ class UniformRule(SupernetRule):
         context: StepContext,
     ) -> Iterator[Tensor]:
         for architecture in architectures:
-            yield context.criterion(context.module(batch.inputs, architecture), batch.targets) / self.random
+            yield context.criterion(context.outputs(batch, architecture), batch.targets) / self.random

@@ -1,0 +1,22 @@
+"""FLOPs of the body alone, where a model has other parts: two for each MAC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from nas.quantities._base import Multiple
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class BodyFlops(Multiple):
+    """Floating-point operations per image, of the body."""
+
+    partial: ClassVar[bool] = True
+
+    name: str = "body_flops"
+    title: str = "body FLOPs"
+    noun: str = "FLOPs in the body"
+    of: str = "body_macs"
+    times: int = 2

@@ -1,0 +1,131 @@
+"""A body inside a detector: its family's axes, at the path of the body, and the rows of what is around it."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from typing import final
+
+import torch
+from torch import nn
+from typing_extensions import override
+
+from nas.axes import AxisTable, Entry, Frame
+from nas.detectors._base import BODY, Detector
+from nas.searchspaces.axis_names import EMBED
+from nas.supernets.families._base import AttentionParts, Family, Readout, SizeOf
+from nas.supernets.rows import parse
+
+
+@final
+class Within(Family):
+    """What is asked of the detector is asked of its body's `family`; names of parameters and paths get the body's path
+    before them.
+    """
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.feed_forward = family.feed_forward
+        self.after_blocks = f"{BODY}.{family.after_blocks}"
+
+    @override
+    def refusal(self, model: nn.Module) -> str:
+        return self.family.refusal(body_of(model))
+
+    @override
+    def frame(self, model: nn.Module) -> Frame:
+        frame = self.family.frame(body_of(model))
+        blocks = {index: f"{BODY}.{path}" for index, path in frame.blocks.items()}
+        # What a head reads must stay in every block.
+        first = self.readout(model).protected
+        return replace(frame, blocks=blocks, protected=dict.fromkeys(frame.protected, first))
+
+    @override
+    def elastic(self, model: nn.Module) -> frozenset[str]:
+        """What is elastic in the body, but for its own head, and for what the detector needs whole."""
+        detector = detector_of(model)
+        return frozenset(self.family.elastic(detector.body) - {"head_in"} - detector.inelastic.keys())
+
+    @override
+    def fixed(self, model: nn.Module) -> Mapping[str, str]:
+        return detector_of(model).inelastic
+
+    @override
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
+        detector = detector_of(model)
+        self.family.reshape(detector.body, blocks, size)
+        detector.without(frozenset(self.frame_blocks(detector)) - blocks.keys())
+        if detector.named:
+            detector.resized(size(EMBED))
+
+    def frame_blocks(self, detector: Detector) -> tuple[str, ...]:
+        """Indices of blocks that parameters outside the body belong to."""
+        indices = (detector.block_of(name) for name, _ in detector.own_parameters())
+        return tuple(index for index in indices if index)
+
+    @override
+    def image_size(self, model: nn.Module) -> tuple[int, int]:
+        return self.family.image_size(body_of(model))
+
+    @override
+    def grid(self, model: nn.Module) -> tuple[int, int]:
+        return self.family.grid(body_of(model))
+
+    @override
+    def readout(self, model: nn.Module) -> Readout:
+        prefix, tokens = self.family.readout(body_of(model)).prefix, detector_of(model).tokens
+        if not tokens:
+            return Readout("avg", prefix, anchors=0)
+        # The class token comes first, and nobody reads it.
+        return Readout("token", prefix, anchors=prefix, unread=prefix - tokens)
+
+    @override
+    def classifier(self, model: nn.Module) -> tuple[str, ...]:
+        return detector_of(model).classifier
+
+    @override
+    def attention(self, block: nn.Module) -> AttentionParts:
+        return self.family.attention(block)
+
+    @override
+    def token_order(self, model: nn.Module) -> list[int]:
+        return self.family.token_order(body_of(model))
+
+    @override
+    def partial(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        return self.family.partial(block, index, device)
+
+    @override
+    def fed(self, block: nn.Module, index: tuple[int, ...], device: torch.device) -> nn.Module:
+        return self.family.fed(block, index, device)
+
+    @override
+    def table(self, model: nn.Module, chosen: Container[str] = ()) -> AxisTable:
+        detector = detector_of(model)
+        table = self.family.table(detector.body, chosen)
+        entries = {
+            f"{BODY}.{name}": replace(entry, parameter=f"{BODY}.{name}") for name, entry in table.entries.items()
+        }
+        return AxisTable(self.frame(model), {**entries, **_entries(detector)}, table.products, body=BODY)
+
+
+def _entries(detector: Detector) -> dict[str, Entry]:
+    """The rows of what is outside the body: all of fixed size, but for what reads the body."""
+    applied, named = detector.applied(), detector.named
+    entries = {}
+    for name, parameter in detector.own_parameters():
+        axes = named.get(name) or " ".join(map(str, parameter.shape))
+        at = str(applied[name]) if name in applied else ""
+        entries[name] = Entry(name, parse(axes), detector.block_of(name), at)
+    return entries
+
+
+def detector_of(model: nn.Module) -> Detector:
+    """The detector that a model is."""
+    assert isinstance(model, Detector), f"{type(model).__name__} is no detector"
+    return model
+
+
+def body_of(model: nn.Module) -> nn.Module:
+    """The body of a detector."""
+    return detector_of(model).body
