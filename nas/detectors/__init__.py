@@ -9,10 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nas.detectors.options import DetectorOptions
-
 if TYPE_CHECKING:
     from nas.detectors._base import Detector
+    from nas.detectors.options import DetectorOptions
     from nas.detectors.outputs import Detections, DetectorOutputs, Supervised, Truth
 
 __all__ = ["ARGUMENT", "Detections", "Detector", "DetectorOptions", "DetectorOutputs", "Supervised", "Truth"]
@@ -20,10 +19,12 @@ __all__ = ["ARGUMENT", "Detections", "Detector", "DetectorOptions", "DetectorOut
 ARGUMENT = "detector"
 """The key of `model_args` under which a detector is described."""
 
-_HOMES = {"Detector": "_base"} | dict.fromkeys(("Detections", "DetectorOutputs", "Supervised", "Truth"), "outputs")
+_HOMES = {"Detector": "_base", "DetectorOptions": "options"} | dict.fromkeys(
+    ("Detections", "DetectorOutputs", "Supervised", "Truth"), "outputs"
+)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'; there are: {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)  # torch is loaded by whoever asks for these
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)  # all of them load much, most of them torch

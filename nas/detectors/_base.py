@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from nas.searchspaces.axis_names import POSITIONS
 from nas.detectors.options import DetectorSpec
 from nas.detectors.outputs import DetectorOutputs, Supervised, Truth
+from nas.searchspaces.axis_names import POSITIONS
 
 BODY = "body"
 """Path of the body in its detector."""

@@ -60,7 +60,7 @@ def evaluation_of(tally: Tally) -> Evaluation:
 def tallied(model: Callable[[Tensor], Outputs], batches: Iterable[Batch], task: Task, tally: Tally) -> Tally:
     """`tally`, and after it what the model makes of the batches."""
     for batch in batches:
-        tally = tally.after(model(task.measured_inputs(batch)), batch.targets)
+        tally = tally.after(model(task.measured_inputs(batch, tally)), batch.targets)
     return tally
 
 

@@ -93,6 +93,8 @@ class Task(ABC):
     """What reports call the numbers that the model returns."""
     no_divergence: ClassVar[str] = ""
     """Why two outputs have no divergence, as a clause; empty where they have one."""
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
+    """Sets of options with which `nas.testing.tasks.TaskSuite` tests this task."""
 
     @property
     @abstractmethod
@@ -113,14 +115,23 @@ class Task(ABC):
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
         """What the model shall learn of N inputs, from a data set's labels (N,); its first dimension is N."""
 
+    def example_targets(self, facts: Facts, n: int) -> Targets:
+        """Targets of n inputs, to try the task with."""
+        return self.targets(np.arange(n) % facts.classes, facts.classes)
+
+    @property
+    def draws(self) -> bool:
+        """Whether its loss is of samples that are drawn, and so no mean over inputs to the last digit."""
+        return False
+
     def learning_inputs(self, batch: Batch) -> Any:
         """What the model is called with where it learns: the inputs; or whatever a model takes that computes its loss
         itself, and must know the targets for it.
         """
         return batch.inputs
 
-    def measured_inputs(self, batch: Batch) -> Any:
-        """What the model is called with where it is measured."""
+    def measured_inputs(self, batch: Batch, tally: Tally) -> Any:  # noqa: ARG002  (for overriding ones)
+        """What the model is called with where a tally looks at its outputs."""
         return batch.inputs
 
     @abstractmethod

@@ -12,9 +12,8 @@ import json
 import math
 import pickle
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -43,7 +42,9 @@ class TaskSuite:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Makes each test one of each task."""
-        found = [tasks.find(name)() for name in tasks.names()] if self.tried is None else self.tried
+        kinds = [tasks.find(name) for name in tasks.names()]
+        made = [kind(**options) for kind in kinds for options in kind.examples]
+        found = made if self.tried is None else self.tried
         metafunc.parametrize("task", found, ids=[type(task).__name__ for task in found])
 
     def test_metrics_have_names_of_their_own(self, task: Task) -> None:
@@ -60,19 +61,19 @@ class TaskSuite:
     def test_targets_are_as_many_as_the_labels(self, task: Task) -> None:
         """The first dimension counts the inputs, of no inputs, too."""
         for n in (0, 1, INPUTS):
-            assert len(task.targets(np.arange(n) % len(CLASSES), len(CLASSES))) == n
+            assert len(task.example_targets(FACTS, n)) == n
 
     def test_the_criterion_is_a_mean_that_can_be_differentiated(self, task: Task) -> None:
         """A mean over inputs: only then is the sum over ranks, or over accumulated batches, the loss of the whole."""
         model, whole = network(task), batch(task)
-        loss = task.criterion()(model(whole.inputs), whole.targets)
+        loss = loss_of(task, model, whole)
         assert loss.shape == ()
         assert math.isfinite(float(loss.detach()))
         torch.autograd.backward(loss)
         assert reached(model)
         parts = [(whole.between(start, stop), (stop - start) / INPUTS) for start, stop in ((0, 4), (4, INPUTS))]
-        summed = sum(share * task.criterion()(model(part.inputs), part.targets) for part, share in parts)
-        torch.testing.assert_close(summed, loss)
+        summed = sum(share * float(loss_of(task, model, part).detach()) for part, share in parts)
+        assert summed == pytest.approx(float(loss.detach()), rel=0.5 if task.draws else 1e-5)
 
     def test_smoothing_is_done_or_refused(self, task: Task) -> None:
         """Refused with `TrainingError`, and not when it is first needed."""
@@ -81,7 +82,8 @@ class TaskSuite:
         except TrainingError:
             return
         whole = batch(task)
-        assert math.isfinite(float(criterion(network(task)(whole.inputs), whole.targets).detach()))
+        outputs = network(task)(task.learning_inputs(whole))
+        assert math.isfinite(float(criterion(outputs, whole.targets).detach()))
 
     def test_the_divergence_is_0_for_equal_outputs_and_pulls_both(self, task: Task) -> None:
         """Adjoined training pulls both networks; a detached reference is a fixed teacher."""
@@ -114,28 +116,28 @@ class TaskSuite:
             assert same(first, again)
             assert not same(first, other)
             assert same(whole, batch(task)), "the batch itself stays as it is"
-            loss = task.criterion()(network(task)(first.inputs), first.targets)
+            loss = loss_of(task, network(task), first)
             assert math.isfinite(float(loss.detach()))
 
     def test_a_tally_of_parts_is_that_of_the_whole(self, task: Task) -> None:
         """Racing looks at some images first, and goes on from that tally; so a tally must not change when used."""
         whole, model = batch(task), network(task)
         empty = task.tally()
-        part = tallied(empty, model, whole.between(0, 4))
+        part = tallied(task, empty, model, whole.between(0, 4))
         metrics = dict(part.metrics)
-        resumed = tallied(part, model, whole.between(4, INPUTS))
-        at_once = tallied(task.tally(), model, whole)
+        resumed = tallied(task, part, model, whole.between(4, INPUTS))
+        at_once = tallied(task, task.tally(), model, whole)
         assert (empty.n, part.n, resumed.n, at_once.n) == (0, 4, INPUTS, INPUTS)
         assert part.metrics == metrics
-        assert resumed.metrics == pytest.approx(at_once.metrics, rel=1e-5)
+        assert resumed.metrics == pytest.approx(at_once.metrics, rel=0.5 if task.draws else 1e-5)
         assert list(at_once.metrics) == [metric.name for metric in task.metrics]
         assert all(type(value) is float and math.isfinite(value) for value in at_once.metrics.values())
 
     def test_a_detailed_tally_measures_the_same_and_more(self, task: Task) -> None:
         """What searches go by is the same number at the end, to the last bit."""
         whole, model, classes = batch(task), network(task), len(CLASSES)
-        plain = tallied(task.tally(), model, whole)
-        detailed = tallied(task.detailed_tally(classes), model, whole)
+        plain = tallied(task, task.tally(), model, whole)
+        detailed = tallied(task, task.detailed_tally(classes), model, whole)
         assert list(detailed.metrics) == [metric.name for metric in task.detailed_metrics(classes)]
         assert detailed.metrics.items() >= plain.metrics.items()
         assert detailed.n == INPUTS
@@ -175,7 +177,12 @@ def batch(task: Task) -> Batch:
     """Random images, with targets of all classes; the same ones each time."""
     size, channels = FACTS.image_size, FACTS.channels
     images = torch.randn(INPUTS, channels, size, size, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
-    return Batch(images, task.targets(np.arange(INPUTS) % len(CLASSES), len(CLASSES)))
+    return Batch(images, task.example_targets(FACTS, INPUTS))
+
+
+def loss_of(task: Task, model: nn.Module, part: Batch) -> Tensor:
+    """The loss of a batch."""
+    return task.criterion()(model(task.learning_inputs(part)), part.targets)
 
 
 def columns(whole: Batch) -> dict[str, Tensor]:
@@ -200,12 +207,12 @@ def reached(model: nn.Module) -> bool:
     return any(bool(gradient.abs().max() > 0) for gradient in gradients)
 
 
-def outputs_of(model: nn.Module, inputs: Tensor) -> Outputs:
+def outputs_of(model: nn.Module, inputs: Any) -> Outputs:
     """Without gradients."""
     with torch.no_grad():
         return model(inputs)
 
 
-def tallied(tally: Tally, model: nn.Module, part: Batch) -> Tally:
+def tallied(task: Task, tally: Tally, model: nn.Module, part: Batch) -> Tally:
     """The tally after one batch."""
-    return tally.after(outputs_of(model, part.inputs), part.targets)
+    return tally.after(outputs_of(model, task.measured_inputs(part, tally)), part.targets)

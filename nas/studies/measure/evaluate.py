@@ -151,7 +151,7 @@ def _looked_at(
     tally, rows = split.task.detailed_tally(len(split.class_names)), list[dict[str, Any]]()
     for batch in batches:
         with precision.autocast():
-            outputs = module(split.task.measured_inputs(batch))
+            outputs = module(split.task.measured_inputs(batch, tally))
         tally = tally.after(outputs, batch.targets)
         if predictions:
             rows += split.task.predictions(outputs, batch.targets, split.class_names)

@@ -41,7 +41,7 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
         about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
     module, data = load(folder).to(workshop.device), workshop.data
-    difference, images = compare(supernet, architecture, module, data)
+    difference, images = compare(supernet, architecture, module, data, workshop.config.eval_batch)
     assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
     kept = workshop.space.sizes(architecture)
     return ExtractedResult(
@@ -58,9 +58,10 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
 
 
 @torch.inference_mode()
-def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data) -> tuple[float, int]:
-    """Greatest difference between the outputs of both on validation images, and on how many images."""
+def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data, batch: int
+) -> tuple[float, int]:
+    """Greatest difference between the outputs of both on validation images, at most `batch`, and on how many."""
     device = next(module.parameters()).device
-    images = next(data.validation.batches(min(IMAGES, data.task.measured_together), device=device)).inputs
+    images = next(data.validation.batches(min(IMAGES, batch), device=device)).inputs
     searched, extracted = supernet.eval()(images, architecture), module.eval()(images)
     return data.task.difference(searched, extracted), len(images)

@@ -35,12 +35,6 @@ def family_of(model: nn.Module) -> Family:
     """The family whose class `model` is, or whose class the body of a detector is. Raises ModelError, with the reason,
     for a model that no family supports.
     """
-    from nas.detectors._base import Detector
-
-    if isinstance(model, Detector):
-        from nas.supernets.families._within import Within
-
-        return Within(family_of(model.body))
     known = families()
     for family in known:
         if type(model) in family.classes:
@@ -48,6 +42,12 @@ def family_of(model: nn.Module) -> Family:
             if reason := family.foreign_part(model) or family.refusal(model) or _empty(family, model):
                 raise ModelError(f"{type(model).__name__} is supported, but not this variant: {reason}")
             return family
+    from nas.detectors import Detector  # loaded for what is no plain model
+
+    if isinstance(model, Detector):
+        from nas.supernets.families._within import Within
+
+        return Within(family_of(model.body))
     if _gives_features(model):
         raise ModelError(f"{type(model).__name__} cannot become a supernet: {NO_FEATURES}")
     supported = ", ".join(cls.__name__ for family in known for cls in family.classes)

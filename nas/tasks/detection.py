@@ -1,0 +1,225 @@
+"""Detection: which objects are in a picture, where, and, optionally, which of its pixels they are.
+
+The model is a detector (`nas.detectors`) around the study's model. Where it learns it is called with the objects, since
+it draws what its losses are of; targets are `Annotations`. Only what computes loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from nas.detectors import ARGUMENT
+from nas.detectors.options import RCNN, DetectorOptions
+from nas.errors import TaskError, TrainingError
+from nas.quantities import Quantity
+from nas.tasks._annotations import Annotations
+from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task
+from nas.tasks._batch import Batch, Targets
+from nas.tasks._rle import encoded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nas.detectors import DetectorOutputs, Supervised
+
+SMALL: Mapping[str, Any] = {"channels": 8, "candidates": 20, "detections": 5}
+BOXES: Mapping[str, Any] = {"proposals": 10, "samples": 8, "anchor_samples": 16, "box_width": 16, "canonical": 8}
+"""Options of small detectors, to try the task with."""
+Sought = Literal["boxes", "loss", "both"]
+LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
+"""Sum of the detector's losses; what they draw at random is the same for all models."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Detection(Task, DetectorOptions):
+    """Objects in pictures. The other options are those of the detector, see `nas.detectors.options.DetectorOptions`.
+
+    measured   what searches measure: the average precision of boxes (boxes), the loss alone, which looks for nothing
+               and so costs less (loss), or both
+    """
+
+    outputs: ClassVar[str] = "maps or tokens"
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"head": "yolos", "queries": 4, "measured": "loss"},
+        {**SMALL, "head": "retinanet", "octaves": 1, "anchors": [8, 12, 16], "measured": "both"},
+        {**SMALL, "head": "faster_rcnn", "anchors": [4, 8, 12, 16], **BOXES},
+        {**SMALL, "head": "cascade_mask_rcnn", "anchors": [4, 8, 12, 16], **BOXES},
+    )
+
+    measured: Sought = "loss"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of the detector."""
+        return {field.name: getattr(self, field.name) for field in fields(DetectorOptions)}
+
+    @override
+    def model_args(self, facts: Facts) -> dict[str, Any]:
+        return {"in_chans": facts.channels, ARGUMENT: {**self.options, "classes": facts.classes}}
+
+    @override
+    def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
+        raise TaskError("detection: found pictures with a class each; allowed: data with boxes, such as data.coco")
+
+    @override
+    def example_targets(self, facts: Facts, n: int) -> Targets:
+        """In each picture an object of one class, in its middle, with a mask if there are to be any."""
+        import torch
+
+        side = facts.image_size or 32
+        middle = torch.tensor([side // 4, side // 4, side - side // 4, side - side // 4])
+        mask = np.zeros((side, side), bool)
+        mask[side // 4 : side - side // 4, side // 4 : side - side // 4] = True
+        return Annotations(
+            boxes=middle.float().expand(n, 1, 4).clone(),
+            labels=torch.arange(n)[:, None] % facts.classes,
+            crowd=torch.zeros(n, 1, dtype=torch.bool),
+            areas=torch.full((n, 1), float(mask.sum())),
+            ids=torch.arange(n),
+            placement=torch.tensor([1.0, 1.0, 0.0, 0.0, side, side]).expand(n, 6).clone(),
+            size=(side, side),
+            masks=((encoded(mask),),) * n,
+        )
+
+    @property
+    @override
+    def draws(self) -> bool:
+        return self.head in RCNN
+
+    @override
+    def learning_inputs(self, batch: Batch) -> Supervised:
+        return self._supervised(batch, detect=False)
+
+    @override
+    def measured_inputs(self, batch: Batch, tally: Tally) -> Tensor | Supervised:
+        assert isinstance(tally, DetectionTally)
+        return batch.inputs if tally.of == "boxes" else self._supervised(batch, detect=tally.of == "both")
+
+    def _supervised(self, batch: Batch, *, detect: bool) -> Supervised:
+        """Pictures and their objects, as the detector takes them. Raises `TaskError` where masks are missing."""
+        from nas.detectors import Supervised, Truth
+
+        objects = objects_of(batch.targets)
+        if self.masked and objects.masks is None:
+            raise TaskError(f"head: found {self.head}, and the data have no masks; allowed: a head without masks")
+        masks = [objects.letterboxed_masks(picture) for picture in range(len(objects))] if self.masked else None
+        return Supervised(batch.inputs, Truth(objects.boxes, objects.labels, objects.crowd, masks), detect=detect)
+
+    @override
+    def criterion(self, smoothing: float = 0.0) -> Criterion:
+        """The sum of the losses that the detector has computed."""
+        if smoothing:
+            raise TrainingError(f"smoothing: found {smoothing:g}; allowed for detection: 0")
+        return _summed
+
+    @override
+    def divergence(self, reference: DetectorOutputs, outputs: DetectorOutputs, temperature: float = 1.0) -> Tensor:
+        """Of detection tokens, by their index: KL divergence of classes, and distance of boxes. Of maps: the squared
+        difference, as a share of what the reference's are, a mean over levels.
+        """
+        import torch
+
+        if "boxes" in reference.fixed:
+            return token_divergence(reference.fixed, outputs.fixed, temperature)
+        maps = [name for name in reference.fixed if name.startswith("map ")]
+        return torch.stack([map_divergence(reference.fixed[name], outputs.fixed[name]) for name in maps]).mean()
+
+    @override
+    def mixer(self, mixing: Mixing, classes: int) -> Mixer | None:
+        if mixing.mixup or mixing.cutmix:
+            raise TrainingError("mixup, cutmix: pictures with boxes are not mixed; allowed: 0")
+        return None
+
+    @property
+    @override
+    def metrics(self) -> tuple[Quantity, ...]:
+        return (LOSS,)
+
+    @override
+    def tally(self) -> Tally:
+        return DetectionTally(self.measured)
+
+    @override
+    def difference(self, first: DetectorOutputs, second: DetectorOutputs) -> float:
+        """Of maps and proposals, or of all tokens' classes and boxes."""
+        return max(float((first.fixed[name] - second.fixed[name]).abs().max()) for name in first.fixed)
+
+    @override
+    def detached(self, outputs: DetectorOutputs) -> DetectorOutputs:
+        from nas.detectors import DetectorOutputs
+
+        fixed, losses = ({name: t.detach() for name, t in of.items()} for of in (outputs.fixed, outputs.losses))
+        return DetectorOutputs(fixed, losses, outputs.detections)
+
+    @override
+    def predictions(self, outputs: DetectorOutputs, targets: Targets, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """Of each picture the objects that were found: boxes in its own pixels, names of their classes, scores."""
+        objects = objects_of(targets)
+        return [
+            {
+                "picture": int(objects.ids[number]),
+                "boxes": objects.restored(number, found.boxes).tolist(),
+                "classes": [classes[label] for label in found.labels.tolist()],
+                "scores": found.scores.tolist(),
+            }
+            for number, found in enumerate(outputs.detections)
+        ]
+
+    @override
+    def about(self, classes: Sequence[str]) -> Mapping[str, Any]:
+        return {"classes": list(classes), "outputs": "boxes (x1, y1, x2, y2), scores and labels per picture"}
+
+
+@final
+@dataclass(frozen=True)
+class DetectionTally:
+    """What was seen of a split so far; `of` says what is measured."""
+
+    of: Sought
+    loss: float = 0.0
+    n: int = 0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """See `nas.tasks.Tally`."""
+        return {LOSS.name: self.loss / self.n}
+
+    def after(self, outputs: DetectorOutputs, targets: Targets) -> DetectionTally:
+        """See `nas.tasks.Tally`."""
+        n = len(objects_of(targets))
+        return DetectionTally(self.of, self.loss + n * float(_summed(outputs, targets)), self.n + n)
+
+
+def objects_of(targets: Targets) -> Annotations:
+    """The targets of this task."""
+    assert isinstance(targets, Annotations), f"{type(targets).__name__} are no annotations"
+    return targets
+
+
+def token_divergence(reference: Mapping[str, Tensor], tokens: Mapping[str, Tensor], temperature: float) -> Tensor:
+    """Of the logits (B x Q x K + 1) and boxes (B x Q x 4) of detection tokens."""
+    from torch.nn import functional
+
+    log_p, log_q = (functional.log_softmax(of["logits"].float() / temperature, -1) for of in (reference, tokens))
+    of_classes = functional.kl_div(log_q, log_p, reduction="none", log_target=True).sum(-1).mean() * temperature**2
+    return of_classes + (reference["boxes"] - tokens["boxes"]).abs().sum(-1).mean()
+
+
+def map_divergence(reference: Tensor, features: Tensor) -> Tensor:
+    """Of two maps (B x C x H x W)."""
+    size = reference.detach().square().mean().clamp_min(1e-12)
+    return (reference - features).square().mean() / size
+
+
+def _summed(outputs: DetectorOutputs, targets: Targets) -> Tensor:  # noqa: ARG001  (the interface)
+    import torch
+
+    assert outputs.losses, "the detector was not told what is in the pictures"
+    return torch.stack(list(outputs.losses.values())).sum()
