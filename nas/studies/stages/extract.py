@@ -58,7 +58,8 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
 
 
 @torch.inference_mode()
-def compare(supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data, batch: int
+def compare(
+    supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data, batch: int
 ) -> tuple[float, int]:
     """Greatest difference between the outputs of both on validation images, at most `batch`, and on how many."""
     device = next(module.parameters()).device
