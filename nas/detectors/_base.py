@@ -69,6 +69,10 @@ class Detector(nn.Module, ABC):
         """Index of the block that a parameter outside the body belongs to; empty for most."""
         return ""
 
+    def completed(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights of the body, with what those of a plain one lack."""
+        return weights
+
     def resized(self, width: int) -> None:
         """Follow another width of the body."""
 

@@ -11,6 +11,7 @@ from typing import final
 
 import torch
 from scipy.optimize import linear_sum_assignment
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import checkpoint
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -110,6 +111,23 @@ class Yolos(Detector):
         distance = (ours - box_convert(theirs, "xyxy", "cxcywh")).abs().sum() / count
         overlap = generalized_box_iou_loss(box_convert(ours, "cxcywh", "xyxy"), theirs, reduction="sum") / count
         return {"class": CLASS * of_classes, "box": BOX * distance, "giou": GIOU * overlap}
+
+    @override
+    def completed(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A plain ViT has no detection tokens, and no positions for them: here they start anew."""
+        body, positions = self.body, weights.get("pos_embed")
+        if "reg_token" in weights or positions is None:
+            return weights
+        assert isinstance(body, VisionTransformer)
+        assert body.pos_embed is not None
+        assert body.reg_token is not None
+        first, grid = body.num_prefix_tokens - self.spec.queries, body.patch_embed.grid_size
+        patches = positions
+        if positions.shape[1] != first + body.patch_embed.num_patches:
+            patches = resample_abs_pos_embed(positions, list(grid), num_prefix_tokens=first)
+        tokens = body.pos_embed.detach()[:, first : body.num_prefix_tokens]
+        whole = torch.cat([patches[:, :first], tokens, patches[:, first:]], 1)
+        return {**weights, "reg_token": body.reg_token.detach(), "pos_embed": whole}
 
     @override
     def applied(self) -> dict[str, int]:

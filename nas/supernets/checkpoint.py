@@ -30,7 +30,7 @@ def load_weights(model: nn.Module, path: str | Path) -> tuple[str, ...]:
     """
     path, wanted = Path(path), model.state_dict()
     family = family_of(model)
-    weights = read_weights(path, wanted)
+    weights = read_weights(path, family.names(model))
     try:
         with warnings.catch_warnings(action="ignore"):
             adapted = family.adapted(model, weights.tensors)
@@ -39,6 +39,11 @@ def load_weights(model: nn.Module, path: str | Path) -> tuple[str, ...]:
         raise CheckpointError(f"{path}: not of this {type(model).__name__}: {reason}") from wrong
     notes = [*weights.notes, *_resampled(weights.tensors, adapted)]
 
+    # A file of a detector's body leaves the rest as it was initialised.
+    around = family.around(model)
+    if around and not any(name in adapted for name in around):
+        notes.append(f"weights of the body alone: {len(around)} entries around it start anew")
+        adapted |= {name: wanted[name] for name in around}
     # A classifier of other classes is of another task: the model's own stays.
     classifier = [name for name in family.classifier(model) if name in wanted]
     lacking = [name for name in classifier if name not in adapted]

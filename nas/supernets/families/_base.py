@@ -6,7 +6,7 @@ Nobody else reads attributes off a model: whoever must know its image size, or t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -157,6 +157,14 @@ class Family(ABC):
         heads = heads if isinstance(heads, tuple) else (heads,)
         paths = {path for path, module in model.named_modules() if any(module is head for head in heads)}
         return tuple(name for name in model.state_dict() if name.rpartition(".")[0] in paths)
+
+    def around(self, model: nn.Module) -> tuple[str, ...]:  # noqa: ARG002
+        """Names of what is around the part that has a family: a file of that part alone lacks all of it."""
+        return ()
+
+    def names(self, model: nn.Module) -> Collection[str]:
+        """Names that a checkpoint of `model` may have, behind any prefix."""
+        return model.state_dict()
 
     def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
         """`weights` of a checkpoint with the names and, where `model` takes images of another size, the shapes that

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import replace
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import AxisTable, Entry, Frame
 from nas.detectors._base import BODY, Detector
+from nas.detectors.published import LAYOUT, ours
 from nas.searchspaces.axis_names import EMBED
 from nas.supernets.families._base import AttentionParts, Family, Readout, SizeOf
 from nas.supernets.rows import parse
+
+HEADS = ("head.", "head_dist.")
+"""How names of a classifier begin, which a body is without."""
 
 
 @final
@@ -82,6 +86,28 @@ class Within(Family):
     @override
     def classifier(self, model: nn.Module) -> tuple[str, ...]:
         return detector_of(model).classifier
+
+    @override
+    def around(self, model: nn.Module) -> tuple[str, ...]:
+        return tuple(name for name in model.state_dict() if not name.startswith(f"{BODY}."))
+
+    @override
+    def names(self, model: nn.Module) -> Collection[str]:
+        """Also those of the body alone."""
+        return {*model.state_dict(), *body_of(model).state_dict()}
+
+    @override
+    def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of the detector, of one of the published layout, or of the body alone, with a head that is left out."""
+        detector, prefix = detector_of(model), f"{BODY}."
+        if any(LAYOUT.match(name) for name in weights):
+            weights = ours(weights, detector)
+        around = set(self.around(model))
+        own = {name: tensor for name, tensor in weights.items() if name in around}
+        inner = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name not in around}
+        headless = {name: tensor for name, tensor in inner.items() if not name.startswith(HEADS)}
+        adapted = self.family.adapted(detector.body, detector.completed(headless))
+        return {**{f"{prefix}{name}": tensor for name, tensor in adapted.items()}, **own}
 
     @override
     def attention(self, block: nn.Module) -> AttentionParts:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+import torch
 from timm.layers.mlp import Mlp
 from timm.layers.patch_embed import PatchEmbed
 from timm.models.swin_transformer import (
@@ -28,6 +29,7 @@ from nas.supernets.families._base import Family, Piece, Readout, SizeOf
 from nas.supernets.rows import Row
 
 POOLS = ("avg", "max", "avgmax")
+OWN_HEAD, FIRST_MERGING = "head.fc.weight", "layers.0.downsample.norm.weight"
 SMALL = {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 7}
 
 
@@ -172,7 +174,13 @@ class Swin(Family):
     @override
     def adapted(self, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """By timm: names of the published code, patches and tables of relative positions of another size."""
-        adapted: dict[str, Tensor] = checkpoint_filter_fn(dict(weights), model)
+        # timm tells the published layout by what its own head is called. A body alone has no head: there it is told by
+        # where a stage merges patches, at its end or at the next one's beginning.
+        headless = OWN_HEAD not in weights and FIRST_MERGING not in weights
+        marked = {**weights, OWN_HEAD: torch.empty(0)} if headless else dict(weights)
+        adapted: dict[str, Tensor] = checkpoint_filter_fn(marked, model)
+        if headless:
+            del adapted[OWN_HEAD]
         return adapted
 
     @override
