@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint types fuzz bench same studies constraints gpu clean
+.PHONY: setup demo test lint types fuzz bench peers same studies constraints gpu clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,11 @@ fuzz: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# make peers: our search beside other packages and simpler ways, about ten minutes of processor time; it goes on where it
+# was stopped. Torch-Pruning and whittle go into an environment of their own, runs/peers/environment.
+peers: setup
+	$(BIN)/python -m benchmarks.peers
 
 # make gpu: what only a GPU can show, in at most eight minutes; without a GPU, the same on tiny models, to try it. A
 # Python that has torch, timm and what else nas wants will do (PYTHON=python3), where there is no .venv: optuna, ray and

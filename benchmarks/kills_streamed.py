@@ -65,19 +65,20 @@ class Moment(NamedTuple):
 
 
 MOMENTS = (Moment("base", 1, 3), Moment("supernet", 2, 4), Moment("retrain winner", 0, 2))
-"""An epoch has seven batches."""
+"""An epoch has nine batches."""
+AS_RANK = "--as-rank"
+"""With a log, a moment and a command of `nas`: what torchrun starts."""
 
 
 def main() -> None:
+    if sys.argv[1:2] == [AS_RANK]:
+        log, moment, *command = sys.argv[2:]
+        watched(Path(log), None if moment == "-" else Moment(*_parsed(moment)))
+        raise SystemExit(cli.main(command))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, default=Path("runs") / "kills" / "streamed")
     parser.add_argument("--out", type=Path, default=RESULTS / "kills.csv")
-    parser.add_argument("--run", nargs=2, metavar=("LOG", "MOMENT"), help=argparse.SUPPRESS)
-    arguments, command = parser.parse_known_args()
-    if arguments.run:
-        log, moment = arguments.run
-        watched(Path(log), None if moment == "-" else Moment(*_parsed(moment)))
-        raise SystemExit(cli.main(command))
+    arguments = parser.parse_args()
     shutil.rmtree(arguments.folder, ignore_errors=True)
     pictures(arguments.folder / "pictures")
     row = compare(arguments.folder)
@@ -153,7 +154,7 @@ def run(folder: Path, name: str, moments: Sequence[Moment]) -> None:
     for number, moment in enumerate([*moments, None]):
         target = [str(folder / name)] if number else [str(folder / "study.yaml"), *settings(folder, name)]
         at = "-" if moment is None else ":".join(map(str, moment))
-        command = ["--run", str(folder / f"{name}.log"), at, "run", *target, "--quiet"]
+        command = [AS_RANK, str(folder / f"{name}.log"), at, "run", *target, "--quiet"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         ended = subprocess.run([sys.executable, *TORCHRUN, *command], env=environment, check=False)
         wanted = 0 if moment is None else -signal.SIGKILL

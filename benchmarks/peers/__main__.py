@@ -1,0 +1,78 @@
+"""Our search beside its peers, on the digits at half the MACs of their small ViT.
+
+    make peers                                    # three seeds, 30 seconds of processor time for each peer and seed
+    python -m benchmarks.peers --seconds 120 --seeds 5 --peer ours --peer smaller
+
+Each peer gets the same images, seeds, limit and processor seconds for all that it does; its winner is measured on the
+test split once. Rows are appended to `studies/results/peers.csv` when they are known, and not computed again; a peer
+that cannot take part has a row that says why. The summary over seeds is written at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.peers.environment import python_with
+from benchmarks.tables import RESULTS, over_seeds
+from nas.system.environment import commit
+
+PEERS = ("ours", "random_search", "autoformer", "smaller", "torch_pruning", "nni_supernet", "whittle")
+PACKAGES = {"torch_pruning": "torch-pruning==1.6.1", "whittle": "whittle==0.6.0"}
+"""Of peers that run in an environment of their own."""
+NEEDED = {"nni_supernet": ("nni", "pip install 'nas[nni]'")}
+COLUMNS = ("test_accuracy", "validation_accuracy", "macs", "processor_seconds", "lines_of_user_code")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peer", choices=PEERS, action="append")
+    parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = pd.read_csv(arguments.out).to_dict("records") if arguments.out.exists() else []
+    done = {(row["peer"], row["seed"], row["seconds_given"]) for row in rows}
+    for seed in range(arguments.seeds):
+        for peer in arguments.peer or PEERS:
+            if (peer, seed, arguments.seconds) in done:
+                continue
+            row = {"peer": peer, "seed": seed, "seconds_given": arguments.seconds}
+            rows.append({**row, **run(peer, seed, arguments.seconds), "cores": os.cpu_count(), "commit": commit()})
+            print(rows[-1], flush=True)
+            pd.DataFrame(rows).convert_dtypes().to_csv(arguments.out, index=False)
+    table = pd.DataFrame(rows).reindex(columns=[*rows[0], *COLUMNS, "note"]).loc[:, lambda t: ~t.columns.duplicated()]
+    summary = over_seeds(table, ["peer", "seconds_given"], COLUMNS)
+    summary["note"] = table.groupby(["peer", "seconds_given"], sort=False)["note"].first()
+    summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"))
+    print(summary.to_string())
+
+
+def run(peer: str, seed: int, seconds: float) -> dict[str, Any]:
+    """What came of one peer, or a note why nothing did."""
+    package, install = NEEDED.get(peer, ("nas", ""))
+    if find_spec(package) is None:
+        return {"note": f"not installed: {install}"}
+    try:
+        python = str(python_with(PACKAGES[peer])) if peer in PACKAGES else sys.executable
+    except (RuntimeError, OSError) as fault:
+        return {"note": f"cannot be installed: {fault}"}
+    command = [python, "-m", "benchmarks.peers.one", peer, str(seed), str(seconds)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if ended.returncode:
+        return {"note": f"failed: {(ended.stderr.strip().splitlines() or ['without a word'])[-1]}"}
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    main()
