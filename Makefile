@@ -36,8 +36,8 @@ fuzz: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# make peers: our search beside other packages and simpler ways, about ten minutes of processor time; it goes on where it
-# was stopped. Torch-Pruning and whittle go into an environment of their own, runs/peers/environment.
+# make peers: our search beside other packages and simpler ways, about twenty minutes of processor time; it goes on where
+# it was stopped. Torch-Pruning and whittle go into an environment of their own, runs/peers/environment.
 peers: setup
 	$(BIN)/python -m benchmarks.peers
 

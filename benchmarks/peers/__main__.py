@@ -1,6 +1,6 @@
 """Our search beside its peers, on the digits at half the MACs of their small ViT.
 
-    make peers                                    # three seeds, 30 seconds of processor time for each peer and seed
+    make peers                                    # three seeds, a minute of processor time for each peer and seed
     python -m benchmarks.peers --seconds 120 --seeds 5 --peer ours --peer smaller
 
 Each peer gets the same images, seeds, limit and processor seconds for all that it does; its winner is measured on the
@@ -34,7 +34,7 @@ COLUMNS = ("test_accuracy", "validation_accuracy", "macs", "processor_seconds", 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peer", choices=PEERS, action="append")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
@@ -49,7 +49,7 @@ def main() -> None:
             rows.append({**row, **run(peer, seed, arguments.seconds), "cores": os.cpu_count(), "commit": commit()})
             print(rows[-1], flush=True)
             pd.DataFrame(rows).convert_dtypes().to_csv(arguments.out, index=False)
-    table = pd.DataFrame(rows).reindex(columns=[*rows[0], *COLUMNS, "note"]).loc[:, lambda t: ~t.columns.duplicated()]
+    table = pd.DataFrame([{**dict.fromkeys((*COLUMNS, "note")), **row} for row in rows])
     summary = over_seeds(table, ["peer", "seconds_given"], COLUMNS)
     summary["note"] = table.groupby(["peer", "seconds_given"], sort=False)["note"].first()
     summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"))

@@ -1,4 +1,9 @@
-"""Pictures in Parquet files: they are compressed in groups of rows, and for one picture its whole group is read."""
+"""Pictures in Parquet files: they are compressed in groups of rows, and for one picture its whole group is read.
+
+In order that costs nothing, since neighbours share a group that is kept. Shuffled, every picture reads a group anew:
+with 100 rows in each, of 50 kB, it takes 3.7 times as long as from a file of its own, with 1,000 rows 13 times
+(`benchmarks/row_groups.py`). To keep more groups would help small sets alone, and those are held as a whole.
+"""
 
 from __future__ import annotations
 
