@@ -7,7 +7,7 @@ carry it along, and it is handed back to whoever prepares the next pictures.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, TypeAlias, final
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ Std = tuple[Annotated[float, Field(gt=0, le=1)], ...]
 CropShare = Annotated[float, Field(gt=0, le=1)]
 Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 CropMode = Literal["center", "squash"]
+
+ImageSize: TypeAlias = int | tuple[int, int]
+"""Pixels: the side of a square, or height and width of what is none."""
 
 DATA, MODEL, GIVEN = "data", "model", "given"
 """Sources: statistics of the training split, the model's own `pretrained_cfg`, the study's file."""
@@ -59,3 +62,18 @@ def _spread(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     if channels == 1 and values:
         return (sum(values) / len(values),)
     raise DataError(f"the model was trained with constants of {len(values)} channels, the images have {channels}")
+
+
+def sides(size: ImageSize) -> tuple[int, int]:
+    """Height and width of images of a size."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def size_of(height: int, width: int) -> ImageSize:
+    """The size of images of this height and width."""
+    return height if height == width else (height, width)
+
+
+def shown_size(size: ImageSize) -> str:
+    """As people read it: 224, or 96 x 128."""
+    return str(size) if isinstance(size, int) else " x ".join(map(str, size))

@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas.data.letterbox import Resizer
 from nas.data.loader import free_memory
-from nas.data.resizing import Resizing
 from nas.data.spec import Cache
 from nas.errors import DataError
+from nas.preprocessing import shown_size, size_of
 from nas.system.files import replacing
 
 IN_MEMORY = 2 * 2**30
@@ -51,7 +52,7 @@ class Shelf:
     folder: Path
     checksum: str
 
-    def file(self, split: str, indices: NDArray[np.int64], resizing: Resizing) -> Path:
+    def file(self, split: str, indices: NDArray[np.int64], resizing: Resizer) -> Path:
         """The file of a split. Its name is a checksum over all that decides its content: other images, or images that
         are resized otherwise, have another.
         """
@@ -126,4 +127,4 @@ def _tensor(file: IO[bytes], shape: Shape, mode: Any) -> Tensor:
 
 
 def _said(shape: Shape) -> str:
-    return f"{shape[0]} images at {shape[-1]} pixels take {math.prod(shape) / 2**30:.1f} GB"
+    return f"{shape[0]} images at {shown_size(size_of(*shape[-2:]))} pixels take {math.prod(shape) / 2**30:.1f} GB"

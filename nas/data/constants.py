@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from nas.data.images import CHUNK
+from nas.data.letterbox import Letterbox, Resizer
 from nas.data.resizing import Resizing
 from nas.data.spec import DataSpec
 from nas.errors import DataError
-from nas.preprocessing import DATA, GIVEN, MODEL, Preprocessing
+from nas.preprocessing import DATA, GIVEN, MODEL, ImageSize, Preprocessing, shown_size, sides
 
 
 def check_constants(spec: DataSpec, channels: int) -> None:
@@ -28,8 +29,17 @@ def check_constants(spec: DataSpec, channels: int) -> None:
             )
 
 
-def resizing(spec: DataSpec, model: Preprocessing | None, size: int) -> Resizing:
-    """How images become squares of `size` pixels."""
+def resizing(spec: DataSpec, model: Preprocessing | None, size: ImageSize, *, annotated: bool) -> Resizer:
+    """How images get their size. Raises `DataError` for what images with classes, or annotated ones, cannot have."""
+    if annotated:
+        unread = [name for name in ("crop_pct", "interpolation") if getattr(spec, name) is not None]
+        if unread:
+            raise DataError(f"data.{unread[0]}: not read with annotated pictures, of which nothing is cut off")
+        return Letterbox(*sides(size))
+    if not isinstance(size, int):
+        raise DataError(
+            f"data.image_size: {shown_size(size)} pixels; of images with classes: one number, the side of a square"
+        )
     known = {**_of_model(model), **spec.constants}
     names = ("crop_pct", "interpolation", "crop_mode")
     return Resizing(size, **{name: known[name] for name in names if name in known})

@@ -13,9 +13,9 @@ from typing_extensions import override
 from nas.data.order import order, picture_seeds
 from nas.data.parts import WHOLE, Part, rows_of
 from nas.data.split import Split
-from nas.data.transforms import UNCHANGED, Augmentation, Batchwise, training, varied
+from nas.data.transforms import UNCHANGED, Augmentation, Batchwise, Together, check, training, varied
 from nas.preprocessing import Preprocessing
-from nas.tasks import Batch, Targets
+from nas.tasks import Batch, Targets, joined
 
 
 @final
@@ -58,6 +58,7 @@ class HeldSplit(Split):
         augment: Augmentation = UNCHANGED,
         part: Part = WHOLE,
     ) -> Iterator[Batch]:
+        check(augment, self.targets)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         epoch = order(len(self), generator, augment.repeats)
         for places in torch.split(torch.arange(len(epoch)), size):
@@ -70,14 +71,23 @@ class HeldSplit(Split):
                 batch = replace(batch, inputs=augment.batch(batch.inputs, generator))
                 batch = batch if part.ranks == 1 else batch.at(rows)
             else:
-                batch = self._whole.at(epoch[places[rows]])
                 seeds = picture_seeds(seed, epoch[places[rows]], places[rows], augment.repeats)
-                batch = replace(batch, inputs=self._varied(batch.inputs, augment, seeds))
+                batch = self._varied(epoch[places[rows]], augment, seeds)
             batch = batch.to(device)  # as bytes, where they are: a quarter of what floats would take
             yield replace(batch, inputs=self.normalised(batch.inputs))
 
-    def _varied(self, images_BCHW: Tensor, augment: Augmentation, seeds: Sequence[int]) -> Tensor:
-        return varied(images_BCHW, training(augment, self.images.shape[-1], self.preprocessing), seeds)
+    def _varied(self, positions: Tensor, augment: Augmentation, seeds: Sequence[int]) -> Batch:
+        """The pictures at these positions, each varied by its own seed."""
+        if not len(positions):  # of a small batch, a rank may have none
+            return self._whole.at(positions)
+        if isinstance(augment, Together):
+            with_others = ([position, *augment.companions(seed, len(self))]
+                           for position, seed in zip(positions.tolist(), seeds, strict=True))  # fmt: skip
+            groups = (self._whole.at(torch.tensor(group)) for group in with_others)
+            return joined([augment.together(group, seed) for group, seed in zip(groups, seeds, strict=True)])
+        batch = self._whole.at(positions)
+        transform = training(augment, self.images.shape[-1], self.preprocessing)
+        return replace(batch, inputs=varied(batch.inputs, transform, seeds))
 
     @override
     def between(self, start: int, stop: int) -> HeldSplit:

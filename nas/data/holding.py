@@ -13,7 +13,7 @@ from torch import Tensor
 from nas.data import cache, skipped
 from nas.data.cache import Room, Shelf
 from nas.data.images import UnreadablePicturesError
-from nas.data.resizing import Resizing
+from nas.data.letterbox import Resizer
 from nas.data.set_aside import ImageIndices
 from nas.data.source import Labelled
 from nas.data.spec import DataSpec
@@ -42,7 +42,7 @@ class Held(NamedTuple):
     notes: tuple[str, ...]
 
 
-def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizing, shelf: Shelf | None = None) -> Held:
+def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizer, shelf: Shelf | None = None) -> Held:
     """Raises one `DataError` for all pictures of all splits that cannot be read, unless they are to be skipped; and
     where there is no room for them, before anything is read. `shelf`: where what is held on a disk stays.
     """
@@ -50,7 +50,7 @@ def hold(parts: Mapping[str, SplitImages], spec: DataSpec, resizing: Resizing, s
     with ExitStack() as stack:
         rooms: dict[str, Room] = {}
         for name, part in parts.items():
-            shape = (len(part.indices), part.of.images.channels, resizing.size, resizing.size)
+            shape = (len(part.indices), part.of.images.channels, *resizing.sides)
             if (place := cache.resolved(spec.cache, shape)) != "none":
                 file = None if shelf is None else shelf.file(name, part.indices, resizing)
                 rooms[name] = stack.enter_context(cache.room(place, shape, file))
@@ -82,13 +82,13 @@ def _mended(part: SplitImages, images: Tensor, unreadable: list[int]) -> SplitIm
     return SplitImages(part.of, indices)
 
 
-def sample(part: SplitImages, resizing: Resizing) -> Tensor:
+def sample(part: SplitImages, resizing: Resizer) -> Tensor:
     """At most `SAMPLE` images of a split, classes in proportion; always the same ones. What cannot be read is left
     out: it is named when it is trained on.
     """
     by_class = part.indices[np.argsort(part.of.labels[part.indices], kind="stable")]
     chosen = by_class[np.linspace(0, len(by_class) - 1, min(SAMPLE, len(by_class))).round().astype(np.int64)]
-    images = torch.empty(len(chosen), part.of.images.channels, resizing.size, resizing.size, dtype=torch.uint8)
+    images = torch.empty(len(chosen), part.of.images.channels, *resizing.sides, dtype=torch.uint8)
     unreadable = part.of.images.read(chosen, resizing, images)
     if len(unreadable) == len(chosen):
         raise UnreadablePicturesError([(part.of.images.name(int(chosen[row])), why) for row, why in unreadable.items()])

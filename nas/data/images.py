@@ -27,7 +27,7 @@ from torchvision.transforms.v2 import functional as vision
 from typing_extensions import override
 
 from nas.data.decoding import opened, rgb
-from nas.data.resizing import Resizing
+from nas.data.letterbox import Resizer
 from nas.errors import DataError
 
 CHUNK, PICTURES = 1024, 16  # images that are resized together, pictures that a thread decodes in one go
@@ -71,8 +71,8 @@ class Images(ABC):
         """One image, decoded, of mode L or RGB. On damaged files PIL's readers raise anything; see `reason`."""
 
     @abstractmethod
-    def read(self, indices: NDArray[np.int64], resizing: Resizing, into: Tensor) -> Mapping[int, str]:
-        """Writes the images at `indices`, resized, to `into` (uint8, N x C x size x size).
+    def read(self, indices: NDArray[np.int64], resizing: Resizer, into: Tensor) -> Mapping[int, str]:
+        """Writes the images at `indices`, resized, to `into` (uint8, N x C x height x width).
 
         Returns the rows of those that cannot be read, each with the reason.
         """
@@ -114,7 +114,7 @@ class Pixels(Images):
         return Image.fromarray(pixels[:, :, 0] if self.array.ndim == 4 and self.channels == 1 else pixels)
 
     @override
-    def read(self, indices: NDArray[np.int64], resizing: Resizing, into: Tensor) -> Mapping[int, str]:
+    def read(self, indices: NDArray[np.int64], resizing: Resizer, into: Tensor) -> Mapping[int, str]:
         for start in range(0, len(indices), CHUNK):
             chunk = self.array[indices[start : start + CHUNK]]
             chunk = chunk[:, None] if chunk.ndim == 3 else np.moveaxis(chunk, 3, 1)
@@ -150,7 +150,7 @@ class Encoded(Images):
             return rgb(picture)
 
     @override
-    def read(self, indices: NDArray[np.int64], resizing: Resizing, into: Tensor) -> Mapping[int, str]:
+    def read(self, indices: NDArray[np.int64], resizing: Resizer, into: Tensor) -> Mapping[int, str]:
         unreadable: dict[int, str] = {}
 
         def decode(start: int) -> None:
@@ -168,7 +168,7 @@ class Encoded(Images):
             pool.shutdown(cancel_futures=True)  # after Ctrl-C, what still waits is dropped
         return dict(sorted(unreadable.items()))
 
-    def _resized(self, index: int, resizing: Resizing) -> Tensor:
+    def _resized(self, index: int, resizing: Resizer) -> Tensor:
         with self.opened(index) as picture:
             big = picture.width * picture.height > BIG
             with _one_big_picture if big else contextlib.nullcontext():

@@ -48,10 +48,11 @@ class _About:
     version: Literal[1]
     kind: str
     name: str
-    classes: Annotated[tuple[str, ...], Field(min_length=2)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
     notes: tuple[str, ...]
     question: str
     checksum: str
+    objects: str = ""
 
 
 _ABOUT = TypeAdapter(_About)
@@ -59,7 +60,8 @@ _ABOUT = TypeAdapter(_About)
 
 def packed(listing: Listing) -> bytes:
     """The listing as the content of a file."""
-    about = _About(1, listing.kind, listing.name, listing.classes, listing.notes, listing.question, listing.checksum)
+    texts = (listing.kind, listing.name, listing.classes, listing.notes, listing.question)
+    about = _About(1, *texts, listing.checksum, listing.objects)
     splits = list(listing.splits.items())
     roles = np.array([ROLES.index(role) for role, _ in splits], np.int8)
     arrays: dict[str, NDArray[Any]] = {
@@ -107,7 +109,9 @@ def _listing(path: Path, about: _About, arrays: Mapping[str, NDArray[Any]]) -> L
             columns = {key: arrays[key][first:last] for key in COLUMNS}
             splits[role] = Entries(name=PackedNames(names.content[starts[first] : starts[last]]), **columns)
     containers = tuple(map(Container, paths.all(), arrays["changed"].tolist(), arrays["sizes"].tolist()))
-    return Listing(about.kind, about.name, about.classes, containers, splits, about.notes, about.question)
+    return Listing(
+        about.kind, about.name, about.classes, containers, splits, about.notes, about.question, about.objects
+    )
 
 
 def _misfit(containers: int, names: int, arrays: Mapping[str, NDArray[Any]]) -> str | None:

@@ -35,6 +35,14 @@ def container(root: Path, path: str) -> Container:
     return Container(path, status.st_mtime_ns, 0 if stat.S_ISDIR(status.st_mode) else status.st_size)
 
 
+def unchanged(root: Path, containers: Iterable[Container]) -> bool:
+    """Whether all of them are as they were, as far as times and sizes tell."""
+    try:
+        return all(container(root, known.path) == known for known in containers)
+    except OSError:
+        return False
+
+
 @final
 class PackedNames:
     """N names in one array of bytes, each ended by a zero: a million of them are no million objects, and processes that
@@ -98,6 +106,7 @@ class Listing:
     splits       role ("train", "validation", "test") -> its pictures
     notes        what a user should know of how it was read
     question     what was asked of the reader: its options, as text
+    objects      of annotated pictures: a checksum of what is in them; else empty
     """
 
     kind: str
@@ -107,13 +116,15 @@ class Listing:
     splits: Mapping[str, Entries]
     notes: tuple[str, ...]
     question: str
+    objects: str = ""
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over all that decides which pictures there are, hexadecimal: not where the set lies, nor when its
         files were written.
         """
-        digest = hashlib.sha256(json.dumps([self.kind, self.classes, list(self.splits)]).encode())
+        about = [self.kind, self.classes, list(self.splits), *([self.objects] if self.objects else [])]
+        digest = hashlib.sha256(json.dumps(about).encode())
         for entries in self.splits.values():
             used, position = np.unique(entries.container, return_inverse=True)
             containers = [self.containers[index] for index in used]
@@ -129,10 +140,7 @@ class Listing:
         """Whether nothing was changed below `root` since it was listed, as far as times and sizes of the containers
         tell. Of another copy of the set they do not tell.
         """
-        try:
-            return all(container(root, known.path) == known for known in self.containers)
-        except OSError:
-            return False
+        return unchanged(root, self.containers)
 
     def differences(self, later: Listing) -> str:
         """What is other in a later listing of the same set, in words; empty where nothing is."""
@@ -146,7 +154,7 @@ class Listing:
             if names
         ]
         if not parts and self.checksum != later.checksum:
-            parts = ["other classes, another order, or files of another size"]
+            parts = ["other classes or objects, another order, or files of another size"]
         return "; ".join(parts)
 
     def _pictures(self) -> dict[str, tuple[str, str, int]]:

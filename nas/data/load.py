@@ -12,6 +12,7 @@ from nas.data import constants as prepared_by
 from nas.data.cache import Shelf
 from nas.data.held import HeldSplit
 from nas.data.holding import Held, SplitImages, hold, sample
+from nas.data.letterbox import Letterbox, Resizer
 from nas.data.listing import Listing
 from nas.data.loader import Decoder, Loader, suitable_workers
 from nas.data.reading import read
@@ -23,8 +24,8 @@ from nas.data.spec import DataSpec
 from nas.data.split import Data, NamedSplit, Split
 from nas.data.streamed import StreamedSplit
 from nas.errors import DataError
-from nas.preprocessing import Preprocessing
-from nas.tasks import Facts, Task
+from nas.preprocessing import ImageSize, Preprocessing
+from nas.tasks import Facts, Targets, Task, TruthKind
 
 TEST_SHARE, TEST_SEED = 0.2, 0
 """A data set without a test split gets the same one in every study: it must never depend on the study's seed."""
@@ -41,22 +42,30 @@ def inspect_data(spec: DataSpec, listing: Listing | None = None) -> Facts:
     images = source.train.images
     prepared_by.check_constants(spec, images.channels)
     indices = source.train.indices
+    if (truth := _truth(source)) != "class":
+        return Facts(images.channels, len(source.classes), None, truth)
     first_of_each_class = indices[np.unique(source.train.labels[indices], return_index=True)[1]]
     return Facts(images.channels, len(source.classes), images.native_size(first_of_each_class))
+
+
+def _truth(source: Source) -> TruthKind:
+    """What is known of each picture."""
+    objects = source.train.objects
+    return "class" if objects is None else "boxes" if objects.outlines is None else "masks"
 
 
 def load_data(
     spec: DataSpec,
     *,
     task: Task | None = None,
-    image_size: int,
+    image_size: ImageSize,
     seed: int,
     constants: Preprocessing | None = None,
     listing: Listing | None = None,
     kept: Path | None = None,
 ) -> Data:
     """The data set at `image_size` pixels, in three splits, search-validation carved from train by `seed`, with the
-    targets of `task` (without one, of the default).
+    targets of `task` (without one, of the default). Those of annotated pictures are `nas.tasks.Annotations`.
 
     Images are prepared by the constants that the spec gives; by `constants`, those of a model that was trained before,
     where it gives none; without either, they are normalised by the statistics of the training split. `listing`: that
@@ -81,6 +90,7 @@ def load_data(
         task=loaded.task,
         preprocessing=loaded.preprocessing,
         notes=loaded.notes,
+        category_ids=source.category_ids,
     )
 
 
@@ -89,7 +99,7 @@ def load_split(
     split: str,
     *,
     task: Task | None = None,
-    image_size: int,
+    image_size: ImageSize,
     seed: int,
     constants: Preprocessing | None,
     listing: Listing | None = None,
@@ -123,6 +133,7 @@ def load_split(
         name=source.name,
         task=loaded.task,
         notes=notes,
+        category_ids=source.category_ids,
     )
 
 
@@ -130,7 +141,7 @@ class _Wanted(NamedTuple):
     """What is asked of images beside their data set, see `load_data`; `shelf`: where those that are held stay."""
 
     task: Task | None
-    image_size: int
+    image_size: ImageSize
     seed: int
     constants: Preprocessing | None
     shelf: Shelf | None = None
@@ -151,10 +162,15 @@ class _Loaded(NamedTuple):
 def _load(source: Source, spec: DataSpec, only: str | None, wanted: _Wanted) -> _Loaded:
     """The three splits, or one."""
     task = wanted.task or tasks.find(tasks.DEFAULT)()
+    truth = _truth(source)
+    if truth not in task.learns_from:
+        wanted = " or ".join(task.learns_from)
+        raise DataError(f"{source.name}: its pictures come with {truth}; this task learns from {wanted}")
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
     parts = _divide(source, spec, wanted.seed, only)
-    resizing = prepared_by.resizing(spec, wanted.constants, wanted.image_size)
+    annotated = source.train.objects is not None
+    resizing = prepared_by.resizing(spec, wanted.constants, wanted.image_size, annotated=annotated)
     held = hold(parts, spec, resizing, wanted.shelf)
     statistics_of = "train" if "train" in parts else ALL
     preprocessing = prepared_by.preprocessing(
@@ -163,20 +179,30 @@ def _load(source: Source, spec: DataSpec, only: str | None, wanted: _Wanted) -> 
         source.train.images.channels,
         lambda: held.images[statistics_of] if statistics_of in held.images else sample(parts[statistics_of], resizing),
     )
-    decoder = Decoder({name: part.of.images for name, part in parts.items()}, wanted.image_size, preprocessing)
+    decoder = Decoder({name: part.of for name, part in parts.items()}, resizing, preprocessing)
     loader = Loader(decoder, suitable_workers() if spec.workers is None else spec.workers)
     skipped = Skipped()
 
     def split(name: str) -> Split:
-        part = held.parts[name]
-        targets = task.targets(part.of.labels[part.indices], len(source.classes))
-        if name in held.images:
+        part, is_held = held.parts[name], name in held.images
+        targets = _targets(part, task, source, resizing, held=is_held)
+        if is_held:
+            assert targets is not None
             return HeldSplit(held.images[name], targets, preprocessing)
         return StreamedSplit(name, part.indices, targets, loader, spec.on_error, skipped)
 
     notes = [*notes, *held.notes, *notes_on_repeated(held.images)]
     splits = {name: split(name) for name in parts}
     return _Loaded(parts, held, splits, preprocessing, task, tuple(notes), skipped)
+
+
+def _targets(part: SplitImages, task: Task, source: Source, resizing: Resizer, *, held: bool) -> Targets | None:
+    """What is learnt of a split's pictures; None of annotated pictures that come one by one, with theirs."""
+    objects = part.of.objects
+    if objects is None:
+        return task.targets(part.of.labels[part.indices], len(source.classes))
+    assert isinstance(resizing, Letterbox)
+    return objects.placed(part.indices, resizing) if held else None
 
 
 def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict[str, SplitImages]:
@@ -220,8 +246,12 @@ def _divide(source: Source, spec: DataSpec, seed: int, only: str | None) -> dict
 
 
 def _check(source: Source) -> list[str]:
-    """Raises `DataError` where the splits do not fit together; returns notes on classes that are not measured."""
-    notes = []
+    """Raises `DataError` where the splits do not fit together; returns notes on classes that are not measured. Of
+    annotated pictures their reader has seen to that.
+    """
+    notes: list[str] = []
+    if source.train.objects is not None:
+        return notes
     check_range(source)
     for name, split in source.splits.items():
         if split.images.channels != source.train.images.channels:

@@ -18,15 +18,17 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from nas.data import transforms
-from nas.data.images import Images, reason
-from nas.data.transforms import Augmentation
+from nas.data.images import reason
+from nas.data.letterbox import Letterbox, Resizer
+from nas.data.source import Labelled
+from nas.data.transforms import Augmentation, Together
 from nas.errors import DataError
 from nas.preprocessing import Preprocessing
+from nas.tasks import Annotations, Batch, joined
 
 MOST_BY_DEFAULT = 16
 AHEAD = 2  # batches that each worker decodes before they are asked for
@@ -35,50 +37,82 @@ WORKER = 150 * 2**20  # bytes that a worker takes beside its pictures
 
 class PictureRequest(NamedTuple):
     """Pictures of one set of images, for one batch: prepared as for evaluation, or augmented, each by a seed of its
-    own.
+    own, and with the pictures of its own that go into it, `company` (N x K).
     """
 
     images: str
     indices: NDArray[np.int64]
     augment: Augmentation = transforms.UNCHANGED
     seeds: Sequence[int] | None = None
+    company: NDArray[np.int64] | None = None
 
 
 class Fetched(NamedTuple):
-    """The pictures that could be read (n x C x H x W, uint8 or normalised floats), in order, and the positions in the
-    request of those that could not, with the reasons.
+    """The pictures that could be read (n x C x H x W, uint8 or normalised floats), in order; the positions in the
+    request of those that could not, with the reasons; and what is annotated in annotated ones.
     """
 
     pixels: Tensor
     unreadable: list[tuple[int, str]]
+    annotations: Annotations | None = None
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """What a worker does. `images`: by name; all become squares of `size` pixels."""
+    """What a worker does. `pictures`: by name; all get the size that `resizer` gives them."""
 
-    images: Mapping[str, Images]
-    size: int
+    pictures: Mapping[str, Labelled]
+    resizer: Resizer
     preprocessing: Preprocessing
 
     def __getitem__(self, request: PictureRequest) -> Fetched:
         """What DataLoader calls."""
-        images = self.images[request.images]
-        pixels: list[Tensor] = []
+        pictures = self.pictures[request.images]
+        made: list[Batch | Tensor] = []
         unreadable: list[tuple[int, str]] = []
-        for position, index in enumerate(request.indices.tolist()):
+        for position in range(len(request.indices)):
             try:
-                pixels.append(self._prepared(images.picture(index), request, position))
+                made.append(self._made(pictures, request, position))
             except Exception as fault:  # on damaged files PIL's readers raise anything
                 unreadable.append((position, reason(fault)))
-        empty = torch.empty(0, images.channels, self.size, self.size, dtype=torch.uint8)
-        return Fetched(torch.stack(pixels) if pixels else empty, unreadable)
+        empty = torch.empty(0, pictures.images.channels, *self.resizer.sides, dtype=torch.uint8)
+        if pictures.objects is None:
+            pixels = [one for one in made if isinstance(one, Tensor)]
+            return Fetched(torch.stack(pixels) if pixels else empty, unreadable)
+        annotated = [one for one in made if isinstance(one, Batch)]
+        if not annotated:
+            return Fetched(empty, unreadable)
+        whole = joined(annotated)
+        assert isinstance(whole.targets, Annotations)
+        return Fetched(whole.inputs, unreadable, whole.targets)
 
-    def _prepared(self, picture: Image, request: PictureRequest, position: int) -> Tensor:
+    def _made(self, pictures: Labelled, request: PictureRequest, position: int) -> Batch | Tensor:
+        """An image; of an annotated picture a batch of one."""
+        if pictures.objects is not None:
+            return self._annotated(pictures, request, position)
+        picture = pictures.images.picture(int(request.indices[position]))
         if request.seeds is None:
-            return transforms.evaluation(self.size, self.preprocessing)(picture)
-        return transforms.training(request.augment, self.size, self.preprocessing)(picture, request.seeds[position])
+            return self.resizer.picture(picture)
+        transform = transforms.training(request.augment, self.resizer.sides[0], self.preprocessing)
+        return transform(picture, request.seeds[position])
+
+    def _annotated(self, pictures: Labelled, request: PictureRequest, position: int) -> Batch:
+        index = int(request.indices[position])
+        if request.seeds is None or not isinstance(request.augment, Together):
+            return self._letterboxed(pictures, [index])
+        company: list[int] = [] if request.company is None else request.company[position].tolist()
+        try:
+            group = self._letterboxed(pictures, [index, *company])
+        except Exception:  # see `__getitem__`; one of the company cannot be read, or this one, which is seen now
+            group = self._letterboxed(pictures, [index])
+        return request.augment.together(group, request.seeds[position])
+
+    def _letterboxed(self, pictures: Labelled, indices: Sequence[int]) -> Batch:
+        assert pictures.objects is not None
+        assert isinstance(self.resizer, Letterbox)
+        pixels = torch.stack([self.resizer.picture(pictures.images.picture(index)) for index in indices])
+        return Batch(pixels, pictures.objects.placed(np.array(indices, np.int64), self.resizer))
 
 
 @final
@@ -134,8 +168,8 @@ class Loader:
             self._requests.pending = iter(())  # what asked must not be kept alive by what answers
 
     def _started(self, pin: bool) -> DataLoader[Fetched]:
-        for images in self.decoder.images.values():
-            images.share()
+        for pictures in self.decoder.pictures.values():
+            pictures.images.share()
         dataset: Any = self.decoder  # it is asked for a batch at a time, which torch's types do not foresee
         options: Any = {"sampler": self._requests, "batch_size": None, "collate_fn": _as_it_is}
         with warnings.catch_warnings():
@@ -152,8 +186,8 @@ class Loader:
 
     def _check_memory(self, largest: int) -> None:
         """Raises `DataError` where that many workers would not fit into the memory that is left."""
-        channels = max(images.channels for images in self.decoder.images.values())
-        each = WORKER + AHEAD * largest * channels * self.decoder.size**2
+        channels = max(pictures.images.channels for pictures in self.decoder.pictures.values())
+        each = WORKER + AHEAD * largest * channels * math.prod(self.decoder.resizer.sides)
         free = free_memory()
         if self.workers * each > free:
             fit = max(0, math.floor(free / each))

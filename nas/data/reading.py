@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nas.data import index
+from nas.data.annotated import AnnotatedSet
 from nas.data.listed import source_of
-from nas.data.listing import Listing
-from nas.data.readers import _shards, digits, folder, npz, tar, vision
+from nas.data.listing import Listing, unchanged
+from nas.data.readers import _shards, coco, digits, folder, npz, tar, vision, voc
 from nas.data.readers._walk import File, Walk
 from nas.data.source import Source
 from nas.data.spec import DataSpec
@@ -38,7 +39,9 @@ def list_images(spec: DataSpec, kept: Path | None = None) -> Listing | None:
 
 
 def _listed(path: Path, spec: DataSpec) -> Listing:
-    """Shards where there are any, else class folders."""
+    """Annotated pictures, shards where there are any, else class folders."""
+    if (found := annotated(path, spec)) is not None:
+        return found.listing(spec.question)
     walk = Walk(_root(path))
     if not path.is_dir():
         ending, shards = path.suffix.lower(), {"train": [walk.file(path.name)]}
@@ -61,6 +64,33 @@ def _reader(ending: str) -> Callable[[Walk, DataSpec, Mapping[str, Sequence[File
     return hugging_face.arrow if ending == ".arrow" else hugging_face.parquet
 
 
+_READ: dict[tuple[Path, str], AnnotatedSet] = {}
+
+
+def annotated(path: Path, spec: DataSpec) -> AnnotatedSet | None:
+    """The annotated pictures below `path`, None where it holds others. What was read last is kept, as long as nothing
+    changes there: their files take their time. Raises `DataError` as the readers do.
+    """
+    if spec.name is not None or not path.is_dir():
+        return None
+    last = _READ.get((path, spec.question))
+    if last is not None and unchanged(path, last.containers):
+        return last
+    walk = Walk(path)
+    if files := coco.files(walk, spec.annotations):
+        found = coco.annotated(walk, files)
+    elif voc.is_one(walk):
+        found = voc.annotated(walk)
+    else:
+        return None
+    for key, unread in {"val_labels": spec.val_labels, "target_key": spec.target_key}.items():
+        if unread is not None:
+            raise DataError(f"data.{key}: not read with annotated pictures, and {path} has annotations")
+    _READ.clear()
+    _READ[path, spec.question] = found
+    return found
+
+
 def _root(path: Path) -> Path:
     """The folder below which a set lies: itself, or that of a single file."""
     return path if path.is_dir() else path.parent
@@ -79,6 +109,8 @@ def _read(spec: DataSpec, listing: Listing | None) -> Source:
         return digits.read()
     if spec.name is not None:
         return vision.read(spec.name, path)
+    if (listing is None or listing.objects) and (found := annotated(path, spec)) is not None:
+        return found.source(path)
     listing = listing or list_images(spec)
     return npz.read(path) if listing is None else source_of(listing, _root(path))
 

@@ -35,6 +35,11 @@ class Resizing:
     interpolation: Interpolation = "bilinear"
     crop_mode: CropMode = "center"
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.size, self.size
+
     def __call__(self, images_CHW: Tensor) -> Tensor:
         """Raises `DataError` for images so long and narrow that they would not fit into memory."""
         height, width = images_CHW.shape[-2:]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas.data.images import Images
+from nas.data.objects import Objects
 from nas.errors import DataError
 from nas.foreign import COMMANDS, LONGEST_FOLDER, is_name, printable
 
@@ -18,12 +19,15 @@ MOST_CLASSES = 2**31
 @final
 @dataclass(frozen=True)
 class Labelled:
-    """Images and their classes (N,), counted from 0; `LEFT_OUT` of images that are no part of the set."""
+    """Images and their classes (N,), counted from 0; `LEFT_OUT` of images that are no part of the set. Annotated
+    pictures have no classes, but objects: all labels are 0.
+    """
 
     LEFT_OUT: ClassVar[int] = -1
 
     images: Images
     labels: NDArray[np.int64]
+    objects: Objects | None = None
 
     @property
     def indices(self) -> NDArray[np.int64]:
@@ -35,7 +39,8 @@ class Labelled:
 @dataclass(frozen=True)
 class Source:
     """A data set as it lies there. `validation` and `test` are None where it has none: they are then carved from
-    `train`. `notes` say what a user should know of how it was read.
+    `train`. `notes` say what a user should know of how it was read, `category_ids` by which numbers the files of
+    annotated pictures call the classes.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Source:
     validation: Labelled | None = None
     test: Labelled | None = None
     notes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises `DataError` for a class that cannot be named in a table."""

@@ -17,6 +17,7 @@ from nas.preprocessing import CropShare, Interpolation, Mean, Std
 SplitFolders = Literal["auto", "none"]
 Cache = Literal["auto", "memory", "disk", "none"]
 OnError = Literal["stop", "skip"]
+_Side = Annotated[int, whole(1, 4096)]
 
 
 @final
@@ -27,8 +28,13 @@ class DataSpec:
     name           "digits" (embedded in scikit-learn), or one of torchvision's: see `nas.data.readers.vision.SETS`
     path           a folder of class folders, or of shards: WebDataset's (.tar), or Hugging Face's (.arrow, .parquet);
                    one such shard; or a .npz file in the MedMNIST layout; with a torchvision `name`: the folder that
-                   holds its files
-    image_size     pixels; images are resized to it (default: the model's input size)
+                   holds its files. Or a folder of annotated pictures: COCO's (annotations/instances_train.json ...),
+                   or Pascal VOC's (Annotations/, JPEGImages/, ImageSets/Main/)
+    train, val, test
+                   of annotated pictures in COCO's layout: the annotation files, below `path` (default: those that are
+                   found)
+    image_size     pixels; images are resized to it (default: the model's input size). Of annotated pictures also
+                   [height, width]: they are scaled until they fit, and the rest is grey
     validation     share of the training images that is set aside for the search before anything trains; stratified,
                    seeded. Unused where the data set brings its own validation split
     train_images   use only so many training images, a stratified draw by the study's seed, made before `validation` is
@@ -61,7 +67,10 @@ class DataSpec:
     path: Annotated[
         Annotated[str, FilePath(must_exist=False), MayChange()] | None, ReadWith(IsNot("name", "digits"))
     ] = None
-    image_size: Annotated[int, whole(1, 4096)] | None = None
+    train: Annotated[str | None, ReadWith(Absent("name"))] = None
+    val: Annotated[str | None, ReadWith(Absent("name"))] = None
+    test: Annotated[str | None, ReadWith(Absent("name"))] = None
+    image_size: _Side | tuple[_Side, _Side] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
     train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
     split_folders: SplitFolders = "auto"
@@ -89,8 +98,15 @@ class DataSpec:
             "classes": self.classes if self.classes in POLICIES else "train",
             "target_key": self.target_key,
             "val_labels": self.val_labels is not None,
+            **({"annotations": self.annotations} if self.annotations else {}),
         }
         return json.dumps(options)
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Split -> its annotation file, as far as they are named here."""
+        files = {"train": self.train, "validation": self.val, "test": self.test}
+        return {role: file for role, file in files.items() if file is not None}
 
     @property
     def constants(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from nas.data.parts import WHOLE, Part
 from nas.data.transforms import UNCHANGED, Augmentation
-from nas.preprocessing import Preprocessing
+from nas.preprocessing import ImageSize, Preprocessing
 from nas.tasks import Batch, Task
 
 
@@ -123,8 +123,8 @@ class Split(Batches):
 @dataclass(frozen=True, eq=False)
 class Data:
     """A data set in three splits, for one task. `validation` serves the search; `test` is looked at once, at the end,
-    by whoever reports. `preprocessing` says how the pictures became these images, and `notes` what a user should know
-    of how the data set was read.
+    by whoever reports. `preprocessing` says how the pictures became these images, `notes` what a user should know of
+    how the data set was read, and `category_ids` by which numbers the files of annotated pictures call the classes.
     """
 
     train: Split
@@ -132,11 +132,12 @@ class Data:
     test: Split
     class_names: tuple[str, ...]
     channels: int
-    image_size: int
+    image_size: ImageSize
     name: str
     task: Task
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -173,3 +174,4 @@ class NamedSplit:
     name: str
     task: Task
     notes: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()

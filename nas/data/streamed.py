@@ -13,16 +13,18 @@ from torch import Tensor
 from typing_extensions import override
 
 from nas.data.images import Images, UnreadablePicturesError
+from nas.data.letterbox import Letterbox
 from nas.data.loader import Fetched, Loader, PictureRequest
 from nas.data.order import order, picture_seeds
 from nas.data.parts import WHOLE, Part, rows_of
 from nas.data.skipped import Skipped
+from nas.data.source import Labelled
 from nas.data.spec import OnError
 from nas.data.split import Split
-from nas.data.transforms import UNCHANGED, Augmentation
+from nas.data.transforms import UNCHANGED, Augmentation, Together, check
 from nas.errors import DataError
 from nas.preprocessing import Preprocessing
-from nas.tasks import Batch, Targets, targets_at
+from nas.tasks import Batch, Targets, joined, targets_at
 
 NEIGHBOURS = 50
 """Pictures that are tried in the place of one that cannot be read: more in a row are no accident."""
@@ -32,12 +34,12 @@ NEIGHBOURS = 50
 @dataclass(frozen=True, eq=False)
 class StreamedSplit(Split):
     """Pictures `indices` (int64, N) of the loader's images called `source`, and their targets as the task wants them
-    (first dimension N).
+    (first dimension N); None of annotated pictures, whose targets come with them.
     """
 
     source: str
     indices: NDArray[np.int64]
-    targets: Targets
+    targets: Targets | None
     loader: Loader
     on_error: OnError
     skipped: Skipped
@@ -50,8 +52,7 @@ class StreamedSplit(Split):
     @property
     @override
     def shape(self) -> tuple[int, int, int, int]:
-        size = self.loader.decoder.size
-        return len(self.indices), self._images.channels, size, size
+        return len(self.indices), self._images.channels, *self.loader.decoder.resizer.sides
 
     @property
     @override
@@ -68,6 +69,7 @@ class StreamedSplit(Split):
         augment: Augmentation = UNCHANGED,
         part: Part = WHOLE,
     ) -> Iterator[Batch]:
+        check(augment, self._none.targets)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         epoch = order(len(self), generator, augment.repeats)
         # Places in the epoch's order, batch by batch; of a small batch, there may be none for this rank.
@@ -82,55 +84,83 @@ class StreamedSplit(Split):
         pin = torch.device(device).type == "cuda"
         answers = self.loader.fetch(map(request, filter(len, rows)), largest=size, pin=pin)
         for places in rows:
-            positions, pixels = epoch[places], torch.empty(0, *self.shape[1:], dtype=torch.uint8)
-            if len(places):
-                positions, pixels = self._mended(positions, next(answers), request(places))
-            inputs = self.normalised(pixels.to(device, non_blocking=pin))
-            yield Batch(inputs, targets_at(self.targets, positions)).to(device)
+            batch = self._mended(epoch[places], next(answers), request(places)) if len(places) else self._none
+            inputs = self.normalised(batch.inputs.to(device, non_blocking=pin))
+            yield Batch(inputs, batch.targets).to(device)
         self.skipped.tell()
 
     @override
     def between(self, start: int, stop: int) -> StreamedSplit:
-        positions = torch.arange(len(self))[start:stop]
-        return replace(self, indices=self.indices[start:stop], targets=targets_at(self.targets, positions))
+        targets = None if self.targets is None else targets_at(self.targets, torch.arange(len(self))[start:stop])
+        return replace(self, indices=self.indices[start:stop], targets=targets)
 
     @override
     def first(self, count: int) -> Tensor:
         positions = torch.arange(len(self))[:count]
         request = self._request(positions)
-        return self._mended(positions, self.loader.decoder[request], request)[1]
+        return self._mended(positions, self.loader.decoder[request], request).inputs
 
     @property
     def _images(self) -> Images:
-        return self.loader.decoder.images[self.source]
+        return self._pictures.images
+
+    @property
+    def _pictures(self) -> Labelled:
+        return self.loader.decoder.pictures[self.source]
+
+    @property
+    def _none(self) -> Batch:
+        """Of no pictures."""
+        nothing, resizer = np.zeros(0, np.int64), self.loader.decoder.resizer
+        empty = torch.empty(0, *self.shape[1:], dtype=torch.uint8)
+        if self.targets is not None:
+            return Batch(empty, targets_at(self.targets, torch.zeros(0, dtype=torch.int64)))
+        assert self._pictures.objects is not None
+        assert isinstance(resizer, Letterbox)
+        return Batch(empty, self._pictures.objects.placed(nothing, resizer))
 
     def _request(
         self, positions: Tensor, augment: Augmentation = UNCHANGED, seeds: Sequence[int] | None = None
     ) -> PictureRequest:
-        return PictureRequest(self.source, self.indices[positions.numpy()], augment, seeds)
+        company = None
+        if seeds is not None and isinstance(augment, Together):
+            others = [augment.companions(seed, len(self)) for seed in seeds]
+            company = self.indices[np.array(others, np.int64).reshape(len(others), -1)]
+        return PictureRequest(self.source, self.indices[positions.numpy()], augment, seeds, company)
 
-    def _mended(self, positions: Tensor, fetched: Fetched, request: PictureRequest) -> tuple[Tensor, Tensor]:
-        """Positions in the split and pixels of what was fetched, with the next readable pictures in the place of those
-        that cannot be read. Raises `UnreadablePicturesError` unless these are to be skipped.
+    def _mended(self, positions: Tensor, fetched: Fetched, request: PictureRequest) -> Batch:
+        """What was fetched for positions in the split, with the next readable pictures in the place of those that
+        cannot be read. Raises `UnreadablePicturesError` unless these are to be skipped.
         """
         if not fetched.unreadable:
-            return positions, fetched.pixels
+            return self._batch(positions, fetched)
         self._note(request, fetched)
-        positions, pixels = positions.clone(), list(fetched.pixels)
-        for row, _ in fetched.unreadable:  # ascending, so that those before it have their place
+        positions = positions.clone()
+        rows = dict.fromkeys(row for row, _ in fetched.unreadable)
+        readable = torch.tensor([row for row in range(len(positions)) if row not in rows], dtype=torch.int64)
+        parts = [self._batch(positions[readable], fetched)] if len(readable) else []
+        for row in rows:
             seeds = None if request.seeds is None else request.seeds[row : row + 1]
-            positions[row], neighbour = self._neighbour(int(positions[row]), request.augment, seeds)
-            pixels.insert(row, neighbour)
-        return positions, torch.stack(pixels)
+            parts.append(self._neighbour(int(positions[row]), request.augment, seeds))
+        # Those that were read come first, the others behind them: back to the order that was asked for.
+        asked = torch.cat([readable, torch.tensor(list(rows), dtype=torch.int64)]).argsort()
+        return joined(parts).at(asked)
 
-    def _neighbour(self, position: int, augment: Augmentation, seeds: Sequence[int] | None) -> tuple[int, Tensor]:
-        """The next position whose picture can be read, and its pixels; it is decoded in this process."""
+    def _batch(self, positions: Tensor, fetched: Fetched) -> Batch:
+        """All that was fetched, with its targets."""
+        if self.targets is not None:
+            return Batch(fetched.pixels, targets_at(self.targets, positions))
+        assert fetched.annotations is not None
+        return Batch(fetched.pixels, fetched.annotations)
+
+    def _neighbour(self, position: int, augment: Augmentation, seeds: Sequence[int] | None) -> Batch:
+        """The picture at the next position that can be read; it is decoded in this process."""
         for step in range(1, min(NEIGHBOURS, len(self))):
-            following = (position + step) % len(self)
-            request = self._request(torch.tensor([following]), augment, seeds)
+            following = torch.tensor([(position + step) % len(self)])
+            request = self._request(following, augment, seeds)
             fetched = self.loader.decoder[request]
             if not fetched.unreadable:
-                return following, fetched.pixels[0]
+                return self._batch(following, fetched)
             self._note(request, fetched)
         raise DataError(
             f"{min(NEIGHBOURS, len(self))} pictures one after the other cannot be read, the first of them "

@@ -52,6 +52,8 @@ def subset(source: Source, classes: str | Sequence[str | int]) -> Source:
     """
     if classes in POLICIES:
         return source
+    if source.train.objects is not None:
+        return _objects_of(source, _wanted(source.classes, classes))
     check_range(source)
     names = _wanted(source.classes, classes)
     numbers = np.full(len(source.classes), Labelled.LEFT_OUT)
@@ -61,6 +63,20 @@ def subset(source: Source, classes: str | Sequence[str | int]) -> Source:
         if not len(split.indices):
             raise DataError(f"{source.name}: {role} has no image of the classes that data.classes names")
     return Source(source.name, names, splits["train"], splits.get("validation"), splits.get("test"), source.notes)
+
+
+def _objects_of(source: Source, names: tuple[str, ...]) -> Source:
+    """All pictures, and of their objects those of these classes."""
+    numbers = [source.classes.index(name) for name in names]
+    renumbered = {old: new for new, old in enumerate(numbers)}
+    splits = {
+        role: replace(split, objects=None if split.objects is None else split.objects.of_classes(renumbered))
+        for role, split in source.splits.items()
+    }
+    return Source(
+        source.name, names, splits["train"], splits.get("validation"), splits.get("test"), source.notes,
+        tuple(source.category_ids[number] for number in numbers),
+    )  # fmt: skip
 
 
 def _wanted(there: Sequence[str], classes: str | Sequence[str | int]) -> tuple[str, ...]:

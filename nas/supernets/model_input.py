@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from nas.errors import CheckpointError, ModelError
-from nas.preprocessing import MODEL, Preprocessing
+from nas.preprocessing import MODEL, ImageSize, Preprocessing, sides, size_of
 
 USUAL_SIZE = 224
 CONFIG = "config.json"
@@ -34,21 +34,23 @@ class ModelInput:
     """The images of a saved model: channels, height and width in pixels, and the constants that made them."""
 
     channels: int
-    size: int
+    size: ImageSize
     preprocessing: Preprocessing
 
     def as_json(self) -> dict[str, Any]:
         """Plain data, all on one level."""
-        return {"channels": self.channels, "size": self.size, **asdict(self.preprocessing)}
+        size = self.size if isinstance(self.size, int) else list(self.size)
+        return {"channels": self.channels, "size": size, **asdict(self.preprocessing)}
 
     @classmethod
     def of_json(cls, data: Mapping[str, Any], where: Path) -> ModelInput:
         """What `as_json` gave. Raises `CheckpointError`, which names the file `where`, for anything else."""
-        sizes = (data.get("channels"), data.get("size"))
-        if not all(type(size) is int and size > 0 for size in sizes):
-            raise CheckpointError(f"{where}: damaged at 'about.input': channels and size are {sizes}")
+        channels, size = data.get("channels"), data.get("size")
+        both: list[Any] = size if isinstance(size, list) and len(size) == 2 else [size]
+        if not all(type(number) is int and number > 0 for number in (channels, *both)):
+            raise CheckpointError(f"{where}: damaged at 'about.input': channels and size are {(channels, size)}")
         constants = _preprocessing(data, f"{where}: damaged at 'about.input", str(data.get("source", "data")))
-        return cls(data["channels"], data["size"], constants)
+        return cls(data["channels"], size_of(both[0], both[-1]), constants)
 
     def give(self, model: nn.Module) -> None:
         """Let `timm.data.resolve_data_config(model=model)` say how pictures are prepared for `model`."""
@@ -57,7 +59,7 @@ class ModelInput:
         constants = {name: getattr(self.preprocessing, name) for name in sorted(_NAMES)}
         timm_model.pretrained_cfg = timm_model.default_cfg = {
             **{key: known[key] for key in KEPT if key in known},
-            "input_size": (self.channels, self.size, self.size),
+            "input_size": (self.channels, *sides(self.size)),
             "num_classes": getattr(timm_model, "num_classes", None),
             **constants,
         }

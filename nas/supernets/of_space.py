@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas.axes import AxisTable
-from nas.errors import ModelError
+from nas.preprocessing import ImageSize, size_of
 from nas.searchspaces import SearchSpace
 from nas.supernets.anatomy import anatomy
 from nas.supernets.cost import Cost
@@ -28,13 +28,10 @@ def cost_of(space: SearchSpace) -> Cost:
     return Cost(table_of(space), space)
 
 
-def image_size_of(space: SearchSpace) -> int:
-    """Height and width in pixels of the images that the model takes. Raises `ModelError` when it is not square."""
+def image_size_of(space: SearchSpace) -> ImageSize:
+    """Height and width in pixels of the images that the model takes."""
     family, model = _outlined(space)
-    height, width = family.image_size(model)
-    if height != width:
-        raise ModelError(f"{space.model}: its images are {height} x {width}; needed: a square, set model_args.img_size")
-    return height
+    return size_of(*family.image_size(model))
 
 
 def readout_of(space: SearchSpace) -> Readout:

@@ -130,9 +130,10 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     model = build(blueprint.model, blueprint.model_args)
     family = family_of(model)
     images, sides = blueprint.about.get("input"), family.image_size(model)
-    if isinstance(images, Mapping) and any(side != images.get("size") for side in sides):
+    size = images.get("size") if isinstance(images, Mapping) else None
+    if isinstance(images, Mapping) and list(sides) != (size if isinstance(size, list) else [size, size]):
         raise CheckpointError(
-            f"{folder / RECIPE}: damaged at 'about.input': size is {images.get('size')!r}, of a model for images of "
+            f"{folder / RECIPE}: damaged at 'about.input': size is {size!r}, of a model for images of "
             f"{' x '.join(map(str, sides))}; extract the model again"
         )
     table = family.table(model, blueprint.sizes)

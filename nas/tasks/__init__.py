@@ -8,8 +8,8 @@ from __future__ import annotations
 from nas import plugins
 from nas.errors import TaskError
 from nas.tasks._annotations import Annotations
-from nas.tasks._base import Confusing, Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task
-from nas.tasks._batch import Batch, TargetObject, Targets, targets_at
+from nas.tasks._base import Confusing, Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task, TruthKind
+from nas.tasks._batch import Batch, TargetObject, Targets, joined, targets_at
 from nas.tasks._rle import RunLengths, encoded
 
 __all__ = [
@@ -28,8 +28,10 @@ __all__ = [
     "TargetObject",
     "Targets",
     "Task",
+    "TruthKind",
     "encoded",
     "find",
+    "joined",
     "names",
     "targets_at",
 ]

@@ -23,17 +23,20 @@ Criterion: TypeAlias = "Callable[[Outputs, Targets], Tensor]"
 """(outputs, targets) -> mean loss over the batch, a scalar."""
 Mixer = Callable[[Batch, int], Batch]
 """(batch, seed) -> a batch of mixed inputs and targets; the same seed mixes alike."""
+TruthKind = Literal["class", "boxes", "masks"]
+"""What a data set says of each picture: its class; boxes of objects with their classes; masks of these, too."""
 MixupMode = Literal["batch", "pair", "elem"]
 
 
 class Facts(NamedTuple):
     """What a model must know of a data set before it is built. `image_size` (pixels, square) is None where sizes
-    differ.
+    differ; `truth` is what is known of each picture.
     """
 
     channels: int
     classes: int
     image_size: int | None
+    truth: TruthKind = "class"
 
 
 @final
@@ -95,6 +98,11 @@ class Task(ABC):
     """Why two outputs have no divergence, as a clause; empty where they have one."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Sets of options with which `nas.testing.tasks.TaskSuite` tests this task."""
+
+    @property
+    def learns_from(self) -> tuple[TruthKind, ...]:
+        """What a data set must say of its pictures: any of these will do."""
+        return ("class",)
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, final, runtime_checkable
 
@@ -29,6 +29,11 @@ class TargetObject(Protocol):
 
     def between(self, start: int, stop: int) -> Self:
         """Those of the inputs from `start` to `stop`; views."""
+        ...
+
+    @staticmethod
+    def joined(parts: Sequence[Any]) -> TargetObject:
+        """Those of several groups of inputs, one after the other; at least one group."""
         ...
 
 
@@ -75,6 +80,17 @@ def targets_at(targets: Targets, indices: Tensor) -> Targets:
 def targets_between(targets: Targets, start: int, stop: int) -> Targets:
     """The targets of the inputs from `start` to `stop`; views."""
     return _changed(targets, lambda one: one.between(start, stop) if isinstance(one, TargetObject) else one[start:stop])
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Several batches, one after the other; at least one."""
+    import torch
+
+    inputs, parts = torch.cat([batch.inputs for batch in batches]), [batch.targets for batch in batches]
+    first: Any = parts[0]
+    if isinstance(first, Mapping):
+        return Batch(inputs, {name: torch.cat([part[name] for part in parts]) for name in first})  # type: ignore[index]
+    return Batch(inputs, first.joined(parts) if isinstance(first, TargetObject) else torch.cat(parts))  # type: ignore[arg-type]
 
 
 def _changed(targets: Targets, change: Callable[[Any], Any]) -> Targets:

@@ -175,7 +175,7 @@ def test_no_bits_are_black(policy: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("diet", "found 'diet'; allowed: none, crop, crop.flip, timm, deit, deit3, light, swin; .*'deit'"),
+        ("diet", "found 'diet'; allowed: none, crop, crop.flip, timm, annotated, deit, deit3, light, swin; .*'deit'"),
         ({"use": "deit", "re_prob": 2}, "re_prob: found 2"),
         (
             {"use": "timm", "auto_augment": "rand-m9-mstdinf"},

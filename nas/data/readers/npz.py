@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from nas.data import archive
 from nas.data.images import Images, Pixels, square
-from nas.data.resizing import Resizing
+from nas.data.letterbox import Resizer
 from nas.data.source import Labelled, Source, class_names, labelled
 from nas.errors import DataError
 
@@ -56,7 +56,7 @@ class Archived(Images):
         return self._pixels.picture(index)
 
     @override
-    def read(self, indices: NDArray[np.int64], resizing: Resizing, into: Tensor) -> Mapping[int, str]:
+    def read(self, indices: NDArray[np.int64], resizing: Resizer, into: Tensor) -> Mapping[int, str]:
         try:
             return Pixels(archive.array(self.path, self.key)).read(indices, resizing, into)
         except DataError as refusal:

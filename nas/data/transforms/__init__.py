@@ -9,6 +9,7 @@ from nas.data.transforms.evaluation import evaluation
 from nas.data.transforms.held import varied
 from nas.data.transforms.options import AUGMENTATION, AugmentOptions, augmentation_of, presets
 from nas.data.transforms.seeded import generators_kept
+from nas.data.transforms.together import Together, check
 from nas.data.transforms.with_timm import WithTimm
 from nas.preprocessing import Preprocessing
 
@@ -20,9 +21,11 @@ __all__ = [
     "Batchwise",
     "Crop",
     "CropAndFlip",
+    "Together",
     "Transform",
     "WithTimm",
     "augmentation_of",
+    "check",
     "evaluation",
     "generators_kept",
     "presets",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from nas.data.transforms.annotated import AnnotatedAugmentation
 from nas.data.transforms.augmentation import Augmentation, Crop, CropAndFlip, Unchanged
 from nas.data.transforms.with_timm import WithTimm
 from nas.documents.markers import Plugged
@@ -19,6 +20,7 @@ KINDS: Mapping[str, type[Augmentation]] = {
     "crop": Crop,
     "crop+flip": CropAndFlip,
     "timm": WithTimm,
+    "annotated": AnnotatedAugmentation,
 }
 
 

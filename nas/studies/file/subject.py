@@ -11,11 +11,15 @@ from nas.documents.document import Document, attempt
 from nas.documents.mistakes import shown
 from nas.documents.text import KeyPath
 from nas.errors import ConfigError, DataError, Fault, LimitError
+from nas.preprocessing import ImageSize
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.config import Bounds
 from nas.supernets import Cost
 from nas.supernets.of_space import cost_of
-from nas.tasks import Facts, Task
+from nas.tasks import Facts, Task, TruthKind
+
+TRUTHS: dict[TruthKind, str] = {"class": "classes", "boxes": "boxes", "masks": "boxes and masks"}
+"""What is known of pictures, in words."""
 
 
 @final
@@ -43,6 +47,10 @@ def subject_of(
     spec, _ = attempt(document, DataSpec, ("data",))  # its own faults are named where the whole study is read
     nowhere = without_files and spec is not None and _nowhere(spec)
     facts, listing, faults = (None, None, []) if nowhere else _facts(document, spec, index)
+    if facts is not None and task is not None and facts.truth not in task.learns_from:
+        wanted = " or ".join(TRUTHS[truth] for truth in task.learns_from)
+        faults.append(document.fault(("data",), f"pictures with {TRUTHS[facts.truth]}", f"for this task: {wanted}"))
+        return None, faults
     space, wrong = _space(document, facts, task, None if spec is None else spec.image_size)
     faults += wrong
     if space is None or (facts is None and not nowhere):
@@ -75,7 +83,7 @@ def _facts(
 
 
 def _space(
-    document: Document, facts: Facts | None, task: Task | None, image_size: int | None
+    document: Document, facts: Facts | None, task: Task | None, image_size: ImageSize | None
 ) -> tuple[SearchSpace | None, list[Fault]]:
     """The search space for the data and the task: they say with what arguments the model is built; and for the image
     size that the study asks for.

@@ -19,6 +19,7 @@ from nas.data import NamedSplit, list_images, load_split
 from nas.documents.document import read
 from nas.errors import RunError, nearest
 from nas.evaluation.evaluate import evaluating, evaluation_of
+from nas.preprocessing import shown_size, sides
 from nas.studies.file.config import DEVICE, DEVICES
 from nas.studies.measure.measurement import Measurement
 from nas.studies.measure.pictures import DataLike, pictures
@@ -85,8 +86,10 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
     run = run_of(model, trust=trust) if data is None else None
     said = pictures(data, None if run is None else read(run.study_file), overrides)
     subject = subject_of(model, weights, said.model_args, said.data.image_size)
-    if said.data.image_size not in (None, subject.size):
-        raise RunError(f"data.image_size: found {said.data.image_size}; {subject.title} takes {subject.size} pixels")
+    asked = said.data.image_size
+    if asked is not None and sides(asked) != sides(subject.size):
+        takes = f"{subject.title} takes {shown_size(subject.size)} pixels"
+        raise RunError(f"data.image_size: found {shown_size(asked)}; {takes}")
     looked_at = load_split(
         said.data,
         SPLITS[split],
@@ -97,7 +100,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         listing=list_images(said.data, None if run is None else _index(run)),
     )
     module = subject.model(looked_at)
-    counts = _counted(module, (looked_at.channels, subject.size, subject.size))
+    counts = _counted(module, (looked_at.channels, *sides(subject.size)))
     started = time.perf_counter()
     enough = memory_for(f"measure in batches of {batch}", "set a smaller batch (--batch)")
     with enough, evaluating(module.to(where)), torch.inference_mode():

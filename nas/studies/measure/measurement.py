@@ -11,7 +11,7 @@ import pandas as pd
 
 from nas import quantities, words
 from nas.errors import TrainingError
-from nas.preprocessing import Preprocessing
+from nas.preprocessing import ImageSize, Preprocessing, shown_size
 from nas.quantities import Quantity
 from nas.system.terminal import Terminal
 
@@ -36,7 +36,7 @@ class Measurement:
     split: str
     classes: list[str]
     images: int
-    image_size: int
+    image_size: ImageSize
     prepared: Preprocessing
     metrics: dict[str, float]
     costs: dict[str, int]
@@ -59,7 +59,9 @@ class Measurement:
 
     def show(self, console: Terminal) -> None:
         """Prints a line for each number."""
-        console.say(f"{self.model} on {self.data}, {self.split}: {self.images:,} images at {self.image_size} pixels")
+        console.say(
+            f"{self.model} on {self.data}, {self.split}: {self.images:,} images at {shown_size(self.image_size)} pixels"
+        )
         lines = [*self._lines()]
         width = max(len(name) for name, _ in lines)
         for name, value in lines:

@@ -15,7 +15,7 @@ from torch import nn
 from nas import tasks
 from nas.data import NamedSplit
 from nas.errors import CheckpointError, ModelError
-from nas.preprocessing import Preprocessing
+from nas.preprocessing import ImageSize, Preprocessing, shown_size, size_of
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.record import Record
 from nas.studies.run.results import RETRAIN
@@ -49,7 +49,7 @@ class Subject:
     """A model that is to be measured.
 
     title       what reports call it
-    size        side in pixels of the images that it takes
+    size        of the images that it takes
     constants   by which its images are prepared; None where nobody knows
     model       the model for a split; raises `ModelError` where its channels or classes are others
     notes       what a user should know of the model on a split
@@ -57,7 +57,7 @@ class Subject:
     """
 
     title: str
-    size: int
+    size: ImageSize
     constants: Preprocessing | None
     model: Callable[[NamedSplit], nn.Module]
     notes: Callable[[NamedSplit], list[str]] = lambda _: []
@@ -72,7 +72,7 @@ def run_of(model: str | Path | nn.Module, *, trust: bool = False) -> RunFolder |
 
 
 def subject_of(
-    model: str | Path | nn.Module, weights: NamedWeights, model_args: Mapping[str, Any], size: int | None
+    model: str | Path | nn.Module, weights: NamedWeights, model_args: Mapping[str, Any], size: ImageSize | None
 ) -> Subject:
     """What a user calls a model. Raises `ModelError`, `CheckpointError` or `RunError` where there is none."""
     if isinstance(model, nn.Module):
@@ -96,7 +96,7 @@ def subject_of(
     )
 
 
-def _built(module: nn.Module, size: int | None) -> Subject:
+def _built(module: nn.Module, size: ImageSize | None) -> Subject:
     """A module that is there. `size`: of its images, where the module does not say."""
     timm_model: Any = module
     config = getattr(timm_model, "pretrained_cfg", None) or {}
@@ -129,7 +129,7 @@ def _saved(folder: Path) -> Subject:
         own, other = next(pair for pair in zip(names, split.class_names, strict=False) if pair[0] != pair[1])
         return [f"a class is called {own} by the model and {other} by {split.name}: they are compared by position"]
 
-    size = of.size if of else family_of(model).image_size(model)[0]
+    size = of.size if of else size_of(*family_of(model).image_size(model))
     constants = of.preprocessing if of else None
     return Subject(title=str(folder), size=size, constants=constants, model=checked, notes=notes)
 
@@ -146,7 +146,7 @@ def _winner(run: Path) -> Subject:
     )
 
 
-def _named(name: str, weights: NamedWeights, model_args: Mapping[str, Any], size: int | None) -> Subject:
+def _named(name: str, weights: NamedWeights, model_args: Mapping[str, Any], size: ImageSize | None) -> Subject:
     """One of timm's models, with weights of timm's or from a file. Raises `ModelError` without weights, or for what
     there is not, `CheckpointError` for a damaged configuration beside them.
     """
@@ -182,7 +182,7 @@ def _named(name: str, weights: NamedWeights, model_args: Mapping[str, Any], size
             load_all_weights(model, weights.checkpoint)
         except CheckpointError as fault:
             about = f"{split.name} has {len(split.class_names)} classes and {split.channels} channels"
-            raise CheckpointError(f"{fault}; {about}, and images are of {size} pixels") from fault
+            raise CheckpointError(f"{fault}; {about}, and images are of {shown_size(size)} pixels") from fault
         return model
 
     title = f"{name} ({weights.checkpoint or 'pretrained'})"

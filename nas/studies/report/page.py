@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from nas import quantities, words
 from nas.documents.text import Plain, dotted
+from nas.preprocessing import sides
 from nas.searchspaces.axis_names import QUERIES, axis_name
 from nas.studies.report import plots
 from nas.studies.report.confusion_plot import confusion
@@ -45,6 +46,7 @@ def page(findings: Findings) -> str:
         "statistic": statistic,
         "multiples": quantities.multiples,
         "in_words": quantities.in_words,
+        "sides": sides,
     }
     folder = files("nas.studies.report")
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))

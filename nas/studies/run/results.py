@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from nas import quantities, words
 from nas.errors import RunError, nearest
-from nas.preprocessing import Preprocessing
+from nas.preprocessing import ImageSize, Preprocessing
 from nas.quantities import Quantity
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts
 from nas.studies.run.rows import (
@@ -136,7 +136,7 @@ class DataFacts:
     name: str
     classes: int
     channels: int
-    image_size: int
+    image_size: ImageSize
     images: SplitSizes
 
 

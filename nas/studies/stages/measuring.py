@@ -9,6 +9,7 @@ from torch import nn
 
 from nas import quantities
 from nas.evaluation import latency
+from nas.preprocessing import sides
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts
 from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
@@ -40,7 +41,7 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
         source = WINNER if twins else role
         models[role] = load(folder / EXTRACT.name / role)
         models[f"{role}{RETRAINED}"] = load(folder / RETRAIN.name / source)
-    image = (workshop.data.channels, workshop.image_size, workshop.image_size)
+    image = (workshop.data.channels, *sides(workshop.image_size))
     # Retraining changes no shapes: one of the two models of an architecture is timed.
     timed = {name: model for name, model in models.items() if not name.endswith(RETRAINED)}
     times = latency.measure(

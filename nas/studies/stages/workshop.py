@@ -19,7 +19,7 @@ from nas.data import Data, Split, index, load_data
 from nas.errors import RunError
 from nas.evaluation import Evaluation, Evaluator, Watch, evaluate
 from nas.importance import Anew
-from nas.preprocessing import MODEL, Preprocessing
+from nas.preprocessing import MODEL, ImageSize, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
@@ -100,7 +100,7 @@ class Workshop:
         return self.task.metrics[0]
 
     @cached_property
-    def image_size(self) -> int:
+    def image_size(self) -> ImageSize:
         """Pixels to which images are resized: what the study says, else the model's own input."""
         return self.config.data.image_size or image_size_of(self.space)
 
