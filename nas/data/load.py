@@ -164,8 +164,8 @@ def _load(source: Source, spec: DataSpec, only: str | None, wanted: _Wanted) -> 
     task = wanted.task or tasks.find(tasks.DEFAULT)()
     truth = _truth(source)
     if truth not in task.learns_from:
-        wanted = " or ".join(task.learns_from)
-        raise DataError(f"{source.name}: its pictures come with {truth}; this task learns from {wanted}")
+        needed = " or ".join(task.learns_from)
+        raise DataError(f"{source.name}: its pictures come with {truth}; this task learns from {needed}")
     notes = [*source.notes, *_check(source)]
     prepared_by.check_constants(spec, source.train.images.channels)
     parts = _divide(source, spec, wanted.seed, only)
