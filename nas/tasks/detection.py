@@ -19,7 +19,7 @@ from nas.detectors.options import RCNN, DetectorOptions
 from nas.errors import TaskError, TrainingError
 from nas.quantities import Quantity
 from nas.tasks._annotations import Annotations
-from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task
+from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, Targets
 from nas.tasks._rle import encoded
 
@@ -60,13 +60,18 @@ class Detection(Task, DetectorOptions):
         """Those of the detector."""
         return {field.name: getattr(self, field.name) for field in fields(DetectorOptions)}
 
+    @property
+    @override
+    def learns_from(self) -> tuple[TruthKind, ...]:
+        return ("masks",) if self.masked else ("boxes", "masks")
+
     @override
     def model_args(self, facts: Facts) -> dict[str, Any]:
         return {"in_chans": facts.channels, ARGUMENT: {**self.options, "classes": facts.classes}}
 
     @override
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
-        raise TaskError("detection: found pictures with a class each; allowed: data with boxes, such as data.coco")
+        raise TaskError("detection: found pictures with a class each; allowed: annotated pictures")
 
     @override
     def example_targets(self, facts: Facts, n: int) -> Targets:
