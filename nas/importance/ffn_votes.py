@@ -2,9 +2,10 @@
 compression of feed-forward networks in vision transformers, Pattern Recognition Letters 2023).
 
 For every image, each product x_i W_oi of a feed-forward network that is far from 0 casts a vote for its weight; x is
-the class token (or the mean of all tokens, where there is none) that enters the layer. Inputs of a layer score by the
-votes in their column. Ours differs: one pass over the original model votes for all layers, and an input's votes are
-summed over the outputs, since columns of their own (the paper's first stage, `irregular`) are no dense product.
+the class token (or the mean of all tokens, where there is none) that enters the layer, or each detection token. Inputs
+of a layer score by the votes in their column. Ours differs: one pass over the original model votes for all layers, and
+an input's votes are summed over the outputs, since columns of their own (the paper's first stage, `irregular`) are no
+dense product.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from nas.detectors import ARGUMENT
 from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
 from nas.evaluation.evaluate import evaluating
@@ -25,6 +27,7 @@ from nas.numbers import Count, ImageCount, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
 from nas.supernets import Supernet
+from nas.supernets.families._base import Readout
 from nas.training.workplace import Workplace
 
 FIRST_IN, SECOND_IN = "fc1_in", "fc2_in"
@@ -63,6 +66,10 @@ class FfnVotes(Importance):
         chosen = sorted({dimension(axis) for axis in space.axes})
         if not set(chosen) & set(SCORED):
             raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(SCORED)}")
+        if ARGUMENT in space.model_args and self._asks_later_blocks:
+            raise StrategyError(
+                "ffn_votes: critical_by: top_class, and a detector names no class of an image; allowed: output"
+            )
 
     @property
     @override
@@ -98,13 +105,13 @@ class FfnVotes(Importance):
         layers = {path: _linear(supernet, path) for paths in _layers(supernet).values() for path in paths}
         votes = {path: torch.zeros_like(layer.weight) for path, layer in layers.items()}
         outputs = {path: torch.zeros_like(layer.weight[:, 0]) for path, layer in layers.items()}
-        pooled = supernet.family.readout(supernet.model).pooled
+        readout = supernet.family.readout(supernet.model)
         for inputs in inputs_of(layers.values(), supernet.model, work, self.images, self.batch):
             for path, layer in layers.items():
                 x = inputs[layer]
-                token = x.flatten(1, -2).mean(1) if pooled else x[:, 0]
-                votes[path] += self._cast(layer.weight, token)
-                outputs[path] += layer(token).abs().sum(0)
+                voters = _voters(x, readout)
+                votes[path] += self._cast(layer.weight, voters)
+                outputs[path] += layer(voters).abs().sum(0)
         return votes, outputs
 
     def decisive(self, supernet: Supernet, work: Workplace) -> dict[str, Tensor]:
@@ -142,6 +149,15 @@ class FfnVotes(Importance):
         ordered = token.abs().sort(dim=0).values.T.contiguous()
         below = torch.searchsorted(ordered, (least / sizes.clamp_min(1e-30)).T.contiguous())
         return (len(token) - below).T.to(weight)
+
+
+def _voters(x: Tensor, readout: Readout) -> Tensor:
+    """The tokens that vote (n x C) among the inputs of a layer: the class token of each image (or the mean of all
+    tokens, where there is none), and of a detector every token that finds something.
+    """
+    if readout.pooled:
+        return x.flatten(1, -2).mean(1)
+    return x[:, readout.unread : readout.anchors].flatten(0, 1) if readout.unread else x[:, 0]
 
 
 def _layers(supernet: Supernet) -> dict[str, tuple[str, str]]:

@@ -70,7 +70,8 @@ class PatchImpact(Importance):
         """In the last block only the anchors, what the head reads, are computed; in the others all tokens."""
         self.check(supernet.space)
         last = list(supernet.table.frame.blocks)[-1]
-        anchors = range(supernet.family.readout(supernet.model).anchors)
+        readout = supernet.family.readout(supernet.model)
+        anchors = range(readout.unread, readout.anchors)
         impacts = self.impacts(supernet, work, {last: anchors})
         return Scored({axis: _of_axis(axis, impacts) for axis in supernet.space.axes if is_position(axis)})
 

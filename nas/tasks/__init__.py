@@ -5,6 +5,10 @@ Whoever trains, searches or reports asks the task, and never looks at its name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
 from nas import plugins
 from nas.errors import TaskError
 from nas.tasks._annotations import Annotations
@@ -33,10 +37,17 @@ __all__ = [
     "find",
     "joined",
     "names",
+    "presets",
     "targets_at",
 ]
 
 DEFAULT = "classification"
+
+
+@cache
+def presets() -> Mapping[str, Path]:
+    """Options of tasks that have a name, and where their files lie."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "presets").glob("*.yaml"))}
 
 
 def names() -> list[str]:

@@ -71,7 +71,7 @@ Plugin = Name | Mapping[str, Any]
 STRATEGY = Plugged("strategy", search.names, search.find, titled=True)
 RULE = Plugged("rule", rules.names, rules.find)
 IMPORTANCE = Plugged("importance", importance.names, importance.find)
-TASK = Plugged("task", tasks.names, tasks.find)
+TASK = Plugged("task", tasks.names, tasks.find, presets=tasks.presets)
 RECIPES = ("base", "supernet", "retrain")
 """Keys whose mappings are recipes."""
 DEVICE, DEVICES = r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ..."
