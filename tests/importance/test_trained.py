@@ -96,7 +96,7 @@ def test_taylor_is_the_first_order_change_of_the_loss(kind: str) -> None:
     batch = next(bench.data.train.batches(16))
     x, y = batch.inputs.double(), batch.targets
     assert isinstance(y, torch.Tensor)
-    changes = Taylor()._changes(supernet, Batch(x, y), Classification().criterion())
+    changes = Taylor()._changes(supernet, Batch(x, y), Classification())
     axis = next(axis for axis in changes if axis.startswith("mlp"))
     block = supernet.table.frame.blocks[axis.partition(".")[2]]
     step = 1e-5
