@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -25,16 +26,21 @@ FILE = Path(__file__).with_name("results.csv")
 
 def main() -> None:
     torch.set_num_threads(1)
-    names = sys.argv[1:] or list(BENCHMARKS)
-    rows = []
-    for name in names:
+    rows: dict[str, list[dict[str, object]]] = {}
+    for name in sys.argv[1:] or list(BENCHMARKS):
         for row in import_module(f"benchmarks.{name}").measure():
-            rows.append({"benchmark": name, **row, "threads": 1, "cores": os.cpu_count(), "commit": commit()})
-            print({key: value for key, value in rows[-1].items() if key not in ("commit", "cores")}, flush=True)
-    table = pd.DataFrame(rows)
+            rows.setdefault(name, []).append(row)
+            print({"benchmark": name, **row}, flush=True)
+    keep(rows)
+
+
+def keep(rows: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+    """Writes the rows of some benchmarks in the place of those that they had."""
+    beside = {"threads": 1, "cores": os.cpu_count(), "commit": commit()}
+    table = pd.DataFrame([{"benchmark": name, **row, **beside} for name, some in rows.items() for row in some])
     if FILE.exists():
         before = pd.read_csv(FILE)
-        table = pd.concat([before[~before["benchmark"].isin(names)], table])
+        table = pd.concat([before[~before["benchmark"].isin(list(rows))], table])
     table.to_csv(FILE, index=False)
 
 

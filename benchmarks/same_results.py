@@ -70,8 +70,8 @@ def main() -> None:
     parser.add_argument("new", nargs="?", help="another one (default: the working tree)")
     parser.add_argument("--only", action="append", metavar="WORD", help="only the runs whose names have it")
     arguments = parser.parse_args()
-    old = _git("rev-parse", "--verify", f"{arguments.old}^{{commit}}")
-    new = arguments.new and _git("rev-parse", "--verify", f"{arguments.new}^{{commit}}")
+    old = git("rev-parse", "--verify", f"{arguments.old}^{{commit}}")
+    new = arguments.new and git("rev-parse", "--verify", f"{arguments.new}^{{commit}}")
     words = arguments.only or [""]
     wanted = [case for case in cases(presets(old)) if any(word in case.name for word in words)]
     before, after = found(old, wanted), found(new, wanted)
@@ -80,9 +80,9 @@ def main() -> None:
 
 def presets(commit: str) -> dict[str, Any]:
     """Those of a commit: name -> options."""
-    names = _git("ls-tree", "--name-only", commit, "strategies/").split()
+    names = git("ls-tree", "--name-only", commit, "strategies/").split()
     return {
-        Path(name).stem: YAML(typ="safe").load(_git("show", f"{commit}:{name}"))
+        Path(name).stem: YAML(typ="safe").load(git("show", f"{commit}:{name}"))
         for name in names
         if name.endswith(".yaml")
     }
@@ -95,7 +95,7 @@ def found(commit: str | None, wanted: Sequence[Case]) -> dict[str, Any]:
         known = _read(lines, wanted)
         missing = [case for case in wanted if case.name not in known]
         if missing:
-            with _tree(commit, Path(folder)) as tree:
+            with worktree(commit, Path(folder)) as tree:
                 for group, members in groupby(missing, lambda case: case.group):
                     if group == "golden":
                         _golden(tree, next(members), lines)
@@ -127,27 +127,27 @@ def _read(lines: Path, wanted: Sequence[Case], *, failed: bool = False) -> dict[
 
 
 @contextmanager
-def _tree(commit: str | None, folder: Path) -> Iterator[Path]:
+def worktree(commit: str | None, folder: Path) -> Iterator[Path]:
     """A worktree of a commit for as long as the block lasts, or the working tree."""
     if commit is None:
         yield ROOT
         return
     tree = folder / commit[:12]
-    _git("worktree", "add", "--detach", str(tree), commit)
+    git("worktree", "add", "--detach", str(tree), commit)
     try:
         yield tree
     finally:
-        _git("worktree", "remove", "--force", str(tree))
+        git("worktree", "remove", "--force", str(tree))
 
 
 def _golden(tree: Path, case: Case, lines: Path) -> None:
     """Runs the tests of golden losses: how many pass, and the files that they read."""
-    listed = _git("ls-files", "--cached", "--others", "--exclude-standard", tree=tree).splitlines()
+    listed = git("ls-files", "--cached", "--others", "--exclude-standard", tree=tree).splitlines()
     there = [name for name in listed if (tree / name).is_file()]
     tests = [name for name in there if Path(name).name == "test_golden_losses.py"]
     files = {name.rpartition("golden/")[2]: name for name in there if "golden" in Path(name).parts[:-1]}
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(tests or ["test_golden_losses.py"])]
-    said = subprocess.run(words, cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False)
+    said = subprocess.run(words, cwd=tree, env=environment(tree), capture_output=True, text=True, check=False)
     passed = re.search(r"(\d+) passed", said.stdout)
     outcome: dict[str, Any] = {"failed": said.stdout[-2000:] + said.stderr[-2000:]}
     if passed and not said.returncode:
@@ -162,15 +162,17 @@ def _probe(tree: Path, missing: Sequence[Case], lines: Path, file: Path) -> None
     """Runs cases in a process, with the code of a tree."""
     file.write_text(json.dumps([{**asdict(case), "key": _key(case)} for case in missing]))
     words = [sys.executable, "-P", str(PROBE), str(file), str(lines)]
-    if code := subprocess.run(words, cwd=tree, env=_environment(tree), check=False).returncode:
+    if code := subprocess.run(words, cwd=tree, env=environment(tree), check=False).returncode:
         sys.exit(f"the probe ended with code {code}; of a commit, what is known is kept: start again to continue")
 
 
-def _environment(tree: Path) -> dict[str, str]:
+def environment(tree: Path) -> dict[str, str]:
+    """In which the code of a tree runs, on one core."""
     return os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
 
 
-def _git(*words: str, tree: Path = ROOT) -> str:
+def git(*words: str, tree: Path = ROOT) -> str:
+    """What git says."""
     done = subprocess.run(["git", "-C", str(tree), *words], stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.strip()
 
