@@ -7,7 +7,7 @@ it draws what its losses are of; targets are `Annotations`. Only what computes l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
@@ -19,6 +19,7 @@ from nas.detectors.options import RCNN, DetectorOptions
 from nas.errors import TaskError, TrainingError
 from nas.quantities import Quantity
 from nas.tasks._annotations import Annotations
+from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, Targets
 from nas.tasks._rle import encoded
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 SMALL: Mapping[str, Any] = {"channels": 8, "candidates": 20, "detections": 5}
 BOXES: Mapping[str, Any] = {"proposals": 10, "samples": 8, "anchor_samples": 16, "box_width": 16, "canonical": 8}
 """Options of small detectors, to try the task with."""
+SEARCHED = 2
+"""How many of COCO's twelve numbers searches look at: the mean over overlaps, and that at 0.50."""
 Sought = Literal["boxes", "loss", "both"]
 LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
 """Sum of the detector's losses; what they draw at random is the same for all models."""
@@ -53,12 +56,12 @@ class Detection(Task, DetectorOptions):
         {**SMALL, "head": "cascade_mask_rcnn", "anchors": [4, 8, 12, 16], **BOXES},
     )
 
-    measured: Sought = "loss"
+    measured: Sought = "boxes"
 
     @property
     def options(self) -> dict[str, Any]:
         """Those of the detector."""
-        return {field.name: getattr(self, field.name) for field in fields(DetectorOptions)}
+        return {option.name: getattr(self, option.name) for option in fields(DetectorOptions)}
 
     @property
     @override
@@ -145,11 +148,29 @@ class Detection(Task, DetectorOptions):
     @property
     @override
     def metrics(self) -> tuple[Quantity, ...]:
-        return (LOSS,)
+        return measured_of(self.measured, NUMBERS["boxes"][:SEARCHED])
+
+    @override
+    def detailed_metrics(self, classes: int) -> tuple[Quantity, ...]:
+        return measured_of(self._in_detail, [quantity for kind in self._kinds for quantity in NUMBERS[kind]])
 
     @override
     def tally(self) -> Tally:
-        return DetectionTally(self.measured)
+        return DetectionTally(self.measured, self.metrics)
+
+    @override
+    def detailed_tally(self, classes: int) -> Tally:
+        return DetectionTally(
+            self._in_detail, self.detailed_metrics(classes), precision=PrecisionTally(kinds=self._kinds)
+        )
+
+    @property
+    def _in_detail(self) -> Sought:
+        return "boxes" if self.measured == "boxes" else "both"
+
+    @property
+    def _kinds(self) -> tuple[Kind, ...]:
+        return ("boxes", "masks") if self.masked else ("boxes",)
 
     @override
     def difference(self, first: DetectorOutputs, second: DetectorOutputs) -> float:
@@ -183,23 +204,35 @@ class Detection(Task, DetectorOptions):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DetectionTally:
-    """What was seen of a split so far; `of` says what is measured."""
+    """What was seen of a split so far; `of` says what is measured, and `quantities` which numbers of it are told."""
 
     of: Sought
+    quantities: tuple[Quantity, ...]
     loss: float = 0.0
     n: int = 0
+    precision: PrecisionTally = field(default_factory=PrecisionTally)
 
     @property
     def metrics(self) -> dict[str, float]:
         """See `nas.tasks.Tally`."""
-        return {LOSS.name: self.loss / self.n}
+        values = {LOSS.name: self.loss / self.n, **(self.precision.metrics if self.of != "loss" else {})}
+        return {quantity.name: values[quantity.name] for quantity in self.quantities}
 
     def after(self, outputs: DetectorOutputs, targets: Targets) -> DetectionTally:
         """See `nas.tasks.Tally`."""
-        n = len(objects_of(targets))
-        return DetectionTally(self.of, self.loss + n * float(_summed(outputs, targets)), self.n + n)
+        objects, loss, precision = objects_of(targets), self.loss, self.precision
+        if self.of != "boxes":
+            loss += len(objects) * float(_summed(outputs, targets))
+        if self.of != "loss":
+            precision = precision.after(objects, outputs.detections)
+        return replace(self, loss=loss, n=self.n + len(objects), precision=precision)
+
+
+def measured_of(sought: Sought, precisions: Sequence[Quantity]) -> tuple[Quantity, ...]:
+    """What is told where these are sought."""
+    return (*(precisions if sought != "loss" else ()), *((LOSS,) if sought != "boxes" else ()))
 
 
 def objects_of(targets: Targets) -> Annotations:

@@ -29,11 +29,13 @@ SIDE, COUNT = 32, 8
 SHORT = Recipe(epochs=1, lr=1e-3, warmup=0, batch=4)
 CUT = {"mlp": {"size": [0.5, 1.0]}, "head_dim": {"size": [4, 8], "per": "model"}}
 TASKS = {
-    "swin": Detection(**{**{k: v for k, v in RCNN.items() if k != "classes"}, "anchors": tuple(ANCHORS["swin"])}),
+    "swin": Detection(
+        **{**{k: v for k, v in RCNN.items() if k != "classes"}, "anchors": tuple(ANCHORS["swin"]), "measured": "both"}
+    ),
     "retinanet": Detection(
         head="retinanet", anchors=(16.0, 32.0, 64.0), **{k: v for k, v in PYRAMID.items() if k != "classes"}
     ),
-    "yolos": Detection(head="yolos", queries=5),
+    "yolos": Detection(head="yolos", queries=5, measured="both"),
 }
 
 
