@@ -149,6 +149,9 @@ def tau(  # noqa: PLR0913  (one per option)
     beside: Annotated[
         list[Path] | None, typer.Option(metavar="RUN", help="A run of the same study with another seed; repeatable.")
     ] = None,
+    proxies: Annotated[
+        str, typer.Option(metavar="NAMES", help="Cheap scores to judge beside it: all, or names with commas.")
+    ] = "",
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures to a CSV file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both rankings, as SVG.")] = None,
     trust: Trust = False,
@@ -169,6 +172,7 @@ def tau(  # noqa: PLR0913  (one per option)
             workers=workers,
             address=address,
             beside=beside or (),
+            proxies=[name.strip() for name in proxies.split(",") if name.strip()],
         )
     metric = study.record.task.metrics[0]
     _write_csv(truth.table, csv)

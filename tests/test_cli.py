@@ -30,7 +30,7 @@ retrain RUN --digest=DIGEST --trial=N --study=STUDY --weights=WEIGHTS --set=KEY=
 run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --trust
 show PATH --set=KEY=VALUE --trust
 tau RUN --architectures=N --seeds=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --beside=RUN \
---csv=FILE --plot=FILE --trust
+--proxies=NAMES --csv=FILE --plot=FILE --trust
 """
 STUDY = """
 space: {space}
@@ -203,6 +203,10 @@ def test_tau_prints_writes_and_draws_both_rankings(
         assert words in shown
     assert (tmp_path / "tau.svg").read_text().startswith("<svg")
     assert "found 2; allowed: 3 or more" in said(capsys, "tau", run, "--architectures", 2, code=2)
+    judged = said(capsys, "tau", run, *options, "--proxies", "macs, dss")
+    assert "aggregate: accuracy" in judged
+    assert "dss" in judged
+    assert "did you mean 'synflow'" in said(capsys, "tau", run, "--proxies", "macs,sinflow", code=2)
 
 
 def test_export_copies_the_trials(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:

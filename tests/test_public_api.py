@@ -35,7 +35,8 @@ SIGNATURES = {
     "Study.pareto": "(self) -> pd.DataFrame",
     "Study.tau": (
         "(self, *, architectures: int = 12, seeds: int = 3, epochs: int | None = None, loss: str | None = None,"
-        " from_scratch: bool = False, workers: int = 1, address: str = local, beside: Sequence[Path] = ()) -> RankTruth"
+        " from_scratch: bool = False, workers: int = 1, address: str = local, beside: Sequence[Path] = (),"
+        " proxies: Sequence[str] = ()) -> RankTruth"
     ),
     "Study.running": "(self) -> pd.DataFrame",
     "evaluate": (

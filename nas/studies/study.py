@@ -225,13 +225,15 @@ class Study:
         workers: int = 1,
         address: str = "local",
         beside: Sequence[Path] = (),
+        proxies: Sequence[str] = (),
     ) -> RankTruth:
         """Whether the ranking with shared weights holds after retraining: see `Question` of `nas.studies.tau` for what
         may be asked, and `RankTruth` for its frames.
 
         By default a stratified dozen of architectures is retrained by the study's recipe, as its winner was, with three
         seeds each. All is measured on the search-validation split, and stands in the report from then on. `beside` are
-        folders of runs of the same study with other seeds, see `nas.studies.tau.tau.rank_truth`.
+        folders of runs of the same study with other seeds, see `nas.studies.tau.tau.rank_truth`; `proxies` are names of
+        `nas.proxies`, or "all".
         """
         from nas.studies.tau.tau import Question, rank_truth
 
@@ -243,6 +245,7 @@ class Study:
             from_scratch=from_scratch,
             workers=workers,
             address=address,
+            proxies=proxies,
         )
         self.folder.need(EXPLORE)
         others = [Study.open(path, trust=self.trust)._workshop(show=False) for path in beside]

@@ -230,6 +230,19 @@ def test_seeds_and_other_supernets_tell_what_is_noise(run: Study, tmp_path: Path
     assert np.isfinite(truth.summary.set_index("statistic").loc["tau", "ceiling"])
 
 
+def test_proxies_are_judged_beside_the_metrics_and_kept(run: Study, tmp_path: Path) -> None:
+    study = copied(run, tmp_path / "run")
+    truth = study.tau(**FEW, proxies=["macs", "ridge", "macs"])
+    assert list(truth.scores["score"]) == ["accuracy", "loss", "macs", "ridge", "aggregate"]
+    assert list(truth.table["score_macs"]) == list(truth.table["macs"])
+    (kept,) = found_in(study.folder.path)
+    pd.testing.assert_frame_equal(kept.scores, truth.scores, check_exact=True)
+    assert "ridge" not in kept.result.aggregate
+    assert study.tau(**FEW).scores.empty, "asked again without, there are none"
+    with pytest.raises(NasError, match=r"no 'mac' in nas.proxies; .* did you mean 'macs'"):
+        study.tau(**FEW, proxies=["mac"])
+
+
 def test_runs_of_another_space_are_no_repeats(run: Study) -> None:
     other: Any = SimpleNamespace(choices={"depth": [1]}, folder="runs/other")
     with pytest.raises(RunError, match=r"beside: runs/other has other choices than .*; allowed: runs of its study"):

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from nas.quantities import Quantity
 from nas.studies.report.findings import Findings
-from nas.studies.report.tables import metrics_table, rank_table, results_table, statistic
+from nas.studies.report.tables import metrics_table, rank_table, results_table, scores_table, statistic
 from nas.studies.run.rank_truth import RankTruth
 from nas.system.terminal import Terminal
 
@@ -40,6 +40,8 @@ def rank_summary(console: Terminal, truth: RankTruth, metric: Quantity) -> None:
         unit = f" {metric.difference_unit}".rstrip() if row.statistic.startswith("regret") else ""
         ceiling = "" if row.ceiling is None else f"; ceiling {statistic(row.ceiling, row.statistic, metric)}"
         console.print(f"{row.statistic:21} {value:>6}{unit}, 95 % interval {low} to {high}{ceiling}")
+    if truth.result.scores:
+        console.print(scores_table(truth))
     console.say(truth.caption)
     if truth.verdict:
         console.say(truth.verdict)

@@ -15,7 +15,7 @@ from nas.quantities import Quantity
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 
-LEFT = ("study", "model", "strategy", "digest", "commit", "")
+LEFT = ("study", "model", "strategy", "digest", "commit", "score", "")
 """Columns of words; all others are of numbers."""
 
 
@@ -83,6 +83,23 @@ def rank_table(truth: RankTruth, metric: Quantity) -> Table:
     return table
 
 
+def scores_table(truth: RankTruth) -> Table:
+    """How well each score ranks, the best first."""
+    columns = ["score", "tau", "95 % interval", "of ceiling", "within bands", "of ceiling", "more than the first's"]
+    table = _table(columns, f"aggregate: {' + '.join(truth.result.aggregate)}")
+    for row in truth.scores.sort_values("tau", ascending=False).to_dict("records"):
+        table.add_row(
+            row["score"],
+            _number(row["tau"]),
+            f"{_number(row['low'])} to {_number(row['high'])}",
+            _number(row["of_ceiling"]),
+            _number(row["within"]),
+            _number(row["within_of_ceiling"]),
+            f"{_number(row['gain'])} ({_number(row['gain_low'])} to {_number(row['gain_high'])})",
+        )
+    return table
+
+
 def comparison_table(frame: pd.DataFrame, metric: Quantity) -> Table:
     """Results of several runs, one row per run and model, as `nas.studies.run.compare.compare` makes them."""
     costs = _known(frame.columns)
@@ -100,6 +117,10 @@ def comparison_table(frame: pd.DataFrame, metric: Quantity) -> Table:
             row["commit"],
         )
     return table
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"
 
 
 def statistic(value: float | None, name: str, metric: Quantity) -> str:

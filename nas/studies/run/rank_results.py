@@ -65,6 +65,25 @@ class Statistic:
 
 @final
 @dataclass(frozen=True)
+class JudgedScore:
+    """How well a score ranks: Kendall's tau, the same within bands of size, and what is gained over the tau of the
+    first score; each with its interval, None where it is not defined.
+    """
+
+    score: str
+    tau: float | None
+    low: float | None
+    high: float | None
+    within: float | None
+    within_low: float | None
+    within_high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+
+
+@final
+@dataclass(frozen=True)
 class Repeats:
     """Values of all architectures, measured `count` times. `signal` is the variance between architectures, `noise` that
     of one measurement; None where nothing was repeated.
@@ -93,7 +112,9 @@ class RankNoise:
 @final
 @dataclass(frozen=True, kw_only=True)
 class RankingResult:
-    """tau/LABEL-N.json: `nas.studies.run.rank_truth.RankTruth`."""
+    """tau/LABEL-N.json: `nas.studies.run.rank_truth.RankTruth`. `scores` are the metrics with shared weights, and the
+    proxies that were asked for; `aggregate` says which of them are in the mean of ranks.
+    """
 
     table: Annotated[list[RankedRow], Field(min_length=1)]
     summary: list[Statistic]
@@ -101,3 +122,5 @@ class RankingResult:
     images: Annotated[int, Field(ge=1)]
     ties: Sizes
     noise: RankNoise | None = None
+    scores: list[JudgedScore] = field(default_factory=list)
+    aggregate: list[str] = field(default_factory=list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -13,7 +13,7 @@ import pandas as pd
 
 from nas.studies.run.folder import TAU, read_json, write_json
 from nas.studies.run.rank_noise import Verdict
-from nas.studies.run.rank_results import RankingResult, Relearning
+from nas.studies.run.rank_results import JudgedScore, RankingResult, Relearning
 
 
 @final
@@ -38,6 +38,19 @@ class RankTruth:
         """
         frame = pd.DataFrame([asdict(row) for row in self.result.summary])
         return frame.astype(dict.fromkeys(frame.columns.difference(["statistic"]), "float64"))
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row per score that is judged: its tau, that within bands of size, both as a share of what a perfect score
+        would reach (`of_ceiling`, `within_of_ceiling`), and its gain over the first one's; empty where no proxies were
+        asked for. The intervals are of architectures, see `nas.studies.tau.judging.judged`.
+        """
+        frame = pd.DataFrame([asdict(row) for row in self.result.scores], columns=[f.name for f in fields(JudgedScore)])
+        frame = frame.astype(dict.fromkeys(frame.columns.difference(["score"]), "float64"))
+        ceilings = self.summary.set_index("statistic")["ceiling"]
+        # The first three statistics are those that have a ceiling: tau, tau within bands, Spearman's.
+        over_all, within = ceilings.iloc[:2]
+        return frame.assign(of_ceiling=frame["tau"] / over_all, within_of_ceiling=frame["within"] / within)
 
     @property
     def relearning(self) -> Relearning:

@@ -5,7 +5,7 @@ Both ways between the two are in this module, and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Self, final
 
 from pydantic import AfterValidator, Field, JsonValue, model_serializer, model_validator
@@ -144,7 +144,7 @@ class ExtractedResult:
 @dataclass(frozen=True, kw_only=True)
 class RankedRow:
     """One architecture that is ranked twice: by its metrics with `shared` weights, and `retrained`. `band` is that of
-    its size, smallest first.
+    its size, smallest first; `scores` are those of proxies, as far as they are defined.
     """
 
     digest: str
@@ -152,6 +152,7 @@ class RankedRow:
     costs: Costs
     shared: Metrics
     retrained: Metrics
+    scores: Numbers = field(default_factory=dict)
 
     @model_serializer
     def flat(self) -> dict[str, JsonValue]:
@@ -162,6 +163,7 @@ class RankedRow:
             **self.costs,
             **_prefixed("shared_", self.shared),
             **_prefixed("retrained_", self.retrained),
+            **_prefixed("score_", self.scores),
         }
 
     @model_validator(mode="before")
@@ -169,7 +171,12 @@ class RankedRow:
     def _folded(cls, row: object) -> object:
         if not isinstance(row, dict):
             return row
-        return {**row, "costs": _costs(row), "shared": _under("shared_", row), "retrained": _under("retrained_", row)}
+        mappings = {name: _under(f"{prefix}_", row) for name, prefix in _RANKED.items()}
+        return {**row, **mappings, "costs": _costs(row)}
+
+
+_RANKED = {"shared": "shared", "retrained": "retrained", "scores": "score"}
+"""Mapping of a `RankedRow` -> what its columns begin with."""
 
 
 def _prefixed(prefix: str, numbers: Numbers) -> Numbers:

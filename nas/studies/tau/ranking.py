@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from nas import quantities
 from nas.data import Split
-from nas.quantities import Quantity
 from nas.studies.run.rank_results import RankingResult, RankNoise, Relearning, Statistic
 from nas.studies.run.results import TrainingResult
 from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
+from nas.studies.tau.comparison import Comparison, signed
+from nas.studies.tau.judging import judged
 from nas.studies.tau.noise import Repeated
 from nas.studies.tau.statistics import TAU, Rankings, ranked, summary, ties
 from nas.studies.tau.strata import Member, MetricsOf
@@ -32,9 +34,13 @@ def ranking(
     members: Sequence[Member],
     trainings: Mapping[str, Sequence[TrainingResult]],
     how: Relearning,
-    others: Sequence[Workshop],
+    *,
+    proxies: Sequence[str] = (),
+    others: Sequence[Workshop] = (),
 ) -> RankingResult:
-    """The two rankings of the members, the best with shared weights first, and how well one predicts the other."""
+    """The two rankings of the members, the best with shared weights first, and how well one predicts the other; the
+    same of each proxy, and of what is aggregated of them. `others` have other supernets.
+    """
     metric = workshop.metric
     rows = {
         member.architecture.digest: RankedRow(
@@ -51,24 +57,28 @@ def ranking(
     inside = sorted(members, key=lambda member: order[member.architecture.digest])
     # A metric of which less is better: the greatest negative is the best.
     truth = Repeated(
-        _signed(metric, [[one.validation[metric.name] for one in trainings[digest]] for digest in table["digest"]])
+        signed(metric, [[one.validation[metric.name] for one in trainings[digest]] for digest in table["digest"]])
     )
     scores = {
-        TAU if other is metric else f"tau of {other.name}": _signed(other, table[f"shared_{other.name}"].to_list())
+        TAU if other is metric else f"tau of {other.name}": signed(other, table[f"shared_{other.name}"].to_list())
         for other in workshop.task.metrics
     }
-    found = summary(Rankings(scores, table[quantities.SIZE].to_numpy(np.float64), truth), workshop.config.seed)
+    sizes, seed = table[quantities.SIZE].to_numpy(np.float64), workshop.config.seed
+    found = summary(Rankings(scores, sizes, truth), seed)
+    compared = Comparison.of(workshop, inside, truth.mean, proxies)
     statistics = [
         Statistic(name, *(None if math.isnan(value) else float(value) for value in values))
         for name, *values in found.itertuples(index=False)
     ]
     return RankingResult(
-        table=[rows[digest] for digest in table["digest"]],
+        table=[replace(rows[digest], scores=compared.of_row(number)) for number, digest in enumerate(table["digest"])],
         summary=statistics,
         relearning=how,
         images=len(workshop.data.validation),
         ties=dict(ties(table, metric)),
         noise=_noise(workshop, inside, truth, others),
+        scores=judged(Rankings(compared.scores, sizes, truth), seed) if proxies else [],
+        aggregate=compared.helpful,
     )
 
 
@@ -85,11 +95,6 @@ def _noise(workshop: Workshop, members: Sequence[Member], truth: Repeated, other
         ]
         supernets = Repeated(np.array(by_supernet)).repeats
     return RankNoise(truth=truth.repeats, images=Repeated(np.array(parts)).repeats, supernets=supernets)
-
-
-def _signed(metric: Quantity, values: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:
-    """Values of which more is better."""
-    return np.array(values, np.float64) * (1 if metric.maximise else -1)
 
 
 def _mean(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

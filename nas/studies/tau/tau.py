@@ -13,7 +13,7 @@ from typing import final, get_args
 
 import numpy as np
 
-from nas import seeds
+from nas import proxies, seeds
 from nas.data import Split
 from nas.errors import RunError, nearest
 from nas.searchspaces import Architecture
@@ -34,6 +34,8 @@ LEAST = 3
 """Architectures; with fewer there is no ranking to speak of."""
 MOST = {"architectures": 1_000_000, "seeds": 100, "epochs": 1_000_000, "workers": 256}
 """As of the options of a study, see `nas.numbers`."""
+ALL = "all"
+"""Stands for the names of all proxies."""
 PARTS = 8
 """Of the images, on each of which shared weights are measured, so that the noise of few images is known."""
 LOSSES: Mapping[str, RetrainLoss] = {loss: loss for loss in get_args(RetrainLoss)}
@@ -45,7 +47,7 @@ Runner = Callable[[Retraining, Sequence[Architecture]], Iterable[TrainingResult]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is asked of a run. Raises `RunError` for what cannot be answered.
+    """What is asked of a run. Raises `RunError` for what cannot be answered, `StrategyError` for unknown proxies.
 
     architectures   how many are retrained
     seeds           how often each is, with the seed of the run first; more than one tells what is noise
@@ -54,6 +56,7 @@ class Question:
                     another is asked for
     workers         architectures retrained at the same time; more than one on Ray
     address         where Ray's workers are, see `nas.system.cluster.Cluster`
+    proxies         names of the cheap scores that are judged beside the supernet's (`nas.proxies`), or "all"
     """
 
     architectures: int = 12
@@ -63,8 +66,11 @@ class Question:
     from_scratch: bool = False
     workers: int = 1
     address: str = "local"
+    proxies: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        for name in self.proxy_names:
+            proxies.find(name)
         if self.architectures < LEAST:
             raise RunError(f"architectures: found {self.architectures}; allowed: {LEAST} or more")
         for name in ("seeds", "epochs", "workers"):
@@ -80,6 +86,11 @@ class Question:
                 "loss: found 'adjoined' from scratch, but it learns beside the trained supernet; allowed: plain, "
                 "distilled, or to start from the shared weights"
             )
+
+    @property
+    def proxy_names(self) -> list[str]:
+        """Each once, in their order."""
+        return proxies.names() if ALL in self.proxies else list(dict.fromkeys(self.proxies))
 
     def spec(self, study: RetrainSpec) -> RetrainSpec:
         """The recipe: the study's, but for what was asked."""
@@ -113,7 +124,7 @@ def rank_truth(workshop: Workshop, question: Question, console: Terminal, others
     with _runner(question) as run:
         members = _sample(workshop, question.architectures)
         trainings = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
-    truth = RankTruth(ranking(workshop, members, trainings, how, others))
+    truth = RankTruth(ranking(workshop, members, trainings, how, proxies=question.proxy_names, others=others))
     truth.save(workshop.folder.path)
     return truth
 

@@ -1,0 +1,114 @@
+"""What a proxy is: a score of architectures that costs less than training them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from typing_extensions import override
+
+from nas import seeds
+from nas.data import Data
+from nas.errors import StrategyError
+from nas.evaluation.evaluate import evaluating
+from nas.searchspaces import Architecture
+from nas.supernets import Supernet, build
+from nas.system.memory import memory_for
+from nas.tasks import Batch, Outputs
+
+IMAGES = 64
+"""Of the batch that scores look at; the papers take 32 to 128."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What proxies may look at.
+
+    supernet   with trained weights
+    data       without its test split; training images are what scores at initialisation look at
+    truth      digest -> what retrained architectures reach, more is better. For predictors, which are shown all but the
+               architecture that they predict
+    """
+
+    supernet: Supernet
+    data: Data
+    seed: int = 0
+    truth: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert not len(self.data.test), "no score may see the test split"
+
+    @cached_property
+    def untrained(self) -> Supernet:
+        """The same model with fresh weights, drawn by the seed; sub-networks have slices of them."""
+        space = self.supernet.space
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return Supernet(build(space.model, space.model_args), space).eval()
+
+    @cached_property
+    def batch(self) -> Batch:
+        """`IMAGES` training images with their targets, drawn by the seed."""
+        return next(self.data.train.batches(IMAGES, seed=seeds.derive(self.seed, seeds.SAMPLING)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy(ABC):
+    """Scores architectures. Subclasses are frozen dataclasses without options: a name says all."""
+
+    @abstractmethod
+    def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        """One score per architecture, the greater the better. NaN where a score is not defined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtStart(Proxy):
+    """Scores a sub-network by itself, as it is before any training."""
+
+    @abstractmethod
+    def score(self, network: nn.Module, evidence: Evidence) -> float:
+        """Of one extracted sub-network with fresh weights, in evaluation mode; it may be changed."""
+
+    @final
+    @override
+    def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        def of(architecture: Architecture) -> float:
+            network = evidence.untrained.extract(architecture)
+            with evaluating(network), torch.enable_grad():
+                return self.score(network, evidence)
+
+        with memory_for(f"score sub-networks on {IMAGES} images"):
+            return np.array([of(architecture) for architecture in architectures], np.float64)
+
+
+def summed(outputs: Outputs) -> Tensor:
+    """Of all outputs of a batch. Raises `StrategyError` for a model that puts out more than one tensor."""
+    if not isinstance(outputs, Tensor):
+        raise StrategyError(
+            "proxies: one that sums what a model puts out, and the study's models put out several tensors; allowed: "
+            "divergence, gradient_norm, macs, params, predictors"
+        )
+    return outputs.sum()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size(Proxy):
+    """A counted quantity: the larger, the better. What any other score must beat."""
+
+    @property
+    @abstractmethod
+    def quantity(self) -> str:
+        """Its name in `nas.quantities`."""
+
+    @final
+    @override
+    def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
+        return evidence.supernet.cost.of(self.quantity, architectures).astype(np.float64)
