@@ -3,10 +3,10 @@
     python -m benchmarks.vit_bench autoformer_tiny.csv
 
 Columns: `embed`, `depth`, `heads` and `mlp_ratio` (a number per block), accuracies after training from scratch
-(`*_base_acc`, of the first 100) or with distillation (`*_kd_acc`), and `imagenet_super_acc`, that with shared weights on
-ImageNet. No weights, so only scores that need none: sizes, the accuracy with shared weights, and predictors that were
-shown some of the architectures, drawn twenty times, and rank the others. `low` to `high` is a 95 % bootstrap interval
-over architectures, of predictors the middle 95 % of the draws.
+(`*_base_acc`, of the first 100) or with distillation (`*_kd_acc`), and `imagenet_super_acc`, that with shared weights
+on ImageNet. No weights, so only scores that need none: sizes, the accuracy with shared weights, and predictors that
+were shown some of the architectures, drawn twenty times, and rank the others. `low` to `high` is a 95 % bootstrap
+interval over architectures, of predictors the middle 95 % of the draws.
 """
 
 from __future__ import annotations

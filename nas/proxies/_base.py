@@ -100,7 +100,7 @@ def summed(outputs: Outputs) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size(Proxy):
+class CountedProxy(Proxy):
     """A counted quantity: the larger, the better. What any other score must beat."""
 
     @property

@@ -16,8 +16,8 @@ from nas.proxies._base import Evidence, Proxy
 from nas.searchspaces import Architecture
 from nas.supernets import Cost
 
-Values = NDArray[np.float64]
-Fit = Callable[[Values, Values, Values], Values]
+Reals = NDArray[np.float64]
+Fit = Callable[[Reals, Reals, Reals], Reals]
 """(rows that are known, what they reach, other rows) -> what the others reach."""
 
 
@@ -26,20 +26,20 @@ class Predictor(Proxy):
     """Learns from the truth of the other architectures, and never sees the one that it predicts."""
 
     @abstractmethod
-    def predict(self, known: Values, values: Values, unknown: Values) -> Values:
+    def predict(self, known: Reals, values: Reals, unknown: Reals) -> Reals:
         """What architectures `unknown` (m, features) reach, learned from those `known` (n, features) and what they
         reach, `values` (n,). Features and values have means of 0 over the known ones, features variances of 1.
         """
 
     @final
     @override
-    def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> Values:
+    def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> Reals:
         """Raises `KeyError` where the truth of one is not in the evidence."""
         truth = np.array([evidence.truth[architecture.digest] for architecture in architectures], np.float64)
         return left_out(self.predict, encoded(evidence.supernet.cost, architectures), truth)
 
 
-def encoded(cost: Cost, architectures: Sequence[Architecture]) -> Values:
+def encoded(cost: Cost, architectures: Sequence[Architecture]) -> Reals:
     """A row for each architecture: for each choice, where its value stands among all (0 to 1), then the counted
     quantities, as shares of the whole model's.
     """
@@ -49,7 +49,7 @@ def encoded(cost: Cost, architectures: Sequence[Architecture]) -> Values:
     return np.column_stack([positions, *sizes]).astype(np.float64)
 
 
-def left_out(fit: Fit, rows: Values, truth: Values) -> Values:
+def left_out(fit: Fit, rows: Reals, truth: Reals) -> Reals:
     """For each row, by how much it is predicted to exceed the others, learned from these alone.
 
     Not what it is predicted to reach: the mean of the others is low where its own truth is high, so a prediction that

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from nas.proxies._predictor import Predictor, Values
+from nas.proxies._predictor import Predictor, Reals
 
 
 @final
@@ -20,7 +20,7 @@ class GaussianProcess(Predictor):
     """
 
     @override
-    def predict(self, known: Values, values: Values, unknown: Values) -> Values:
+    def predict(self, known: Reals, values: Reals, unknown: Reals) -> Reals:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel

@@ -7,12 +7,12 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.proxies._base import Size
+from nas.proxies._base import CountedProxy
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MacsProxy(Size):
+class MacsProxy(CountedProxy):
     """Multiply-accumulates of one image."""
 
     @property

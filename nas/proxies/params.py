@@ -7,12 +7,12 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.proxies._base import Size
+from nas.proxies._base import CountedProxy
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ParamsProxy(Size):
+class ParamsProxy(CountedProxy):
     """How many parameters the extracted model has."""
 
     @property

@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 from typing_extensions import override
 
-from nas.proxies._predictor import Predictor, Values
+from nas.proxies._predictor import Predictor, Reals
 
 PENALTIES = np.logspace(-1, 4, 16)
 
@@ -23,7 +23,7 @@ class Ridge(Predictor):
     """
 
     @override
-    def predict(self, known: Values, values: Values, unknown: Values) -> Values:
+    def predict(self, known: Reals, values: Reals, unknown: Reals) -> Reals:
         from sklearn.linear_model import RidgeCV  # half a second
 
         model = RidgeCV(alphas=PENALTIES, fit_intercept=False).fit(known, values)

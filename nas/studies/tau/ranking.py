@@ -15,7 +15,7 @@ from nas.studies.run.rank_results import RankingResult, RankNoise, Relearning, S
 from nas.studies.run.results import TrainingResult
 from nas.studies.run.rows import RankedRow
 from nas.studies.stages.workshop import Workshop
-from nas.studies.tau.comparison import Comparison, signed
+from nas.studies.tau.contenders import Contenders, signed
 from nas.studies.tau.judging import judged
 from nas.studies.tau.noise import Repeated
 from nas.studies.tau.statistics import TAU, Rankings, ranked, summary, ties
@@ -65,20 +65,22 @@ def ranking(
     }
     sizes, seed = table[quantities.SIZE].to_numpy(np.float64), workshop.config.seed
     found = summary(Rankings(scores, sizes, truth), seed)
-    compared = Comparison.of(workshop, inside, truth.mean, proxies)
+    contenders = Contenders.of(workshop, inside, truth.mean, proxies)
     statistics = [
         Statistic(name, *(None if math.isnan(value) else float(value) for value in values))
         for name, *values in found.itertuples(index=False)
     ]
     return RankingResult(
-        table=[replace(rows[digest], scores=compared.of_row(number)) for number, digest in enumerate(table["digest"])],
+        table=[
+            replace(rows[digest], scores=contenders.of_row(number)) for number, digest in enumerate(table["digest"])
+        ],
         summary=statistics,
         relearning=how,
         images=len(workshop.data.validation),
         ties=dict(ties(table, metric)),
         noise=_noise(workshop, inside, truth, others),
-        scores=judged(Rankings(compared.scores, sizes, truth), seed) if proxies else [],
-        aggregate=compared.helpful,
+        scores=judged(Rankings(contenders.scores, sizes, truth), seed) if proxies else [],
+        aggregate=contenders.helpful,
     )
 
 

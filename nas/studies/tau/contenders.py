@@ -22,7 +22,7 @@ AGGREGATE = "aggregate"
 
 @final
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Contenders:
     """Scores of the same architectures, more is better; the task's first metric comes first.
 
     proxies   name -> values
