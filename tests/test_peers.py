@@ -45,6 +45,16 @@ def test_a_peer_that_takes_no_part_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     assert peers.run("ours", 0, 1) == {"note": "failed: ValueError: too small"}
 
 
+def test_the_summary_has_the_spread_over_seeds_and_what_is_missing() -> None:
+    common = {"peer": "ours", "seconds_given": 5, "macs": 10, "processor_seconds": 5.0, "lines_of_user_code": 8}
+    rows = [{**common, "seed": seed, "test_accuracy": 0.9 + seed / 50, "commit": "abc"} for seed in (0, 1)]
+    missing = {"peer": "whittle", "seconds_given": 5, "seed": 0, "note": "none", "commit": "abc"}
+    summary = peers.summarised([*rows, missing])
+    ours, whittle = summary.loc[("ours", 5)], summary.loc[("whittle", 5)]
+    assert ours["test_accuracy_mean"] == pytest.approx(0.91)
+    assert (ours["seeds"], ours["lines_of_user_code"], whittle["note"]) == (2, 8, "none")
+
+
 def test_the_smaller_model_is_the_largest_within_the_limit() -> None:
     terms = Terms(0, 1.0, 0.0)
     chosen = smaller.smaller(terms)

@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ PEERS = ("ours", "random_search", "autoformer", "smaller", "torch_pruning", "nni
 PACKAGES = {"torch_pruning": "torch-pruning==1.6.1", "whittle": "whittle==0.6.0"}
 """Of peers that run in an environment of their own."""
 NEEDED = {"nni_supernet": ("nni", "pip install 'nas[nni]'")}
-COLUMNS = ("test_accuracy", "validation_accuracy", "macs", "processor_seconds", "lines_of_user_code")
+MEASURED = ("test_accuracy", "validation_accuracy", "macs", "processor_seconds")
+SAID = ("lines_of_user_code", "note")
+"""Columns: of a winner, and of a peer."""
 
 
 def main() -> None:
@@ -49,11 +52,16 @@ def main() -> None:
             rows.append({**row, **run(peer, seed, arguments.seconds), "cores": os.cpu_count(), "commit": commit()})
             print(rows[-1], flush=True)
             pd.DataFrame(rows).convert_dtypes().to_csv(arguments.out, index=False)
-    table = pd.DataFrame([{**dict.fromkeys((*COLUMNS, "note")), **row} for row in rows])
-    summary = over_seeds(table, ["peer", "seconds_given"], COLUMNS)
-    summary["note"] = table.groupby(["peer", "seconds_given"], sort=False)["note"].first()
+    summary = summarised(rows)
     summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"))
     print(summary.to_string())
+
+
+def summarised(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per peer and budget: mean and spread over seeds, what its user writes, why it is missing."""
+    table, by = pd.DataFrame([{**dict.fromkeys((*MEASURED, *SAID)), **row} for row in rows]), ["peer", "seconds_given"]
+    numbers = table.astype(dict.fromkeys(MEASURED, float))
+    return over_seeds(numbers, by, MEASURED).join(table.groupby(by, sort=False)[list(SAID)].first())
 
 
 def run(peer: str, seed: int, seconds: float) -> dict[str, Any]:
