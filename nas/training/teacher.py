@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, final
 
+import torch
 from pydantic import Field
 
 from nas.documents.conditions import Absent, Is, ReadWith
 from nas.documents.markers import FilePath
-from nas.errors import TrainingError
+from nas.errors import ModelError, TrainingError
 from nas.numbers import Positive, Share, whole
 from nas.preprocessing import Preprocessing
 from nas.supernets import build, model_input
 from nas.supernets.checkpoint import load_all_weights
+from nas.system.memory import lacks_memory
 from nas.training.objectives.taught import Answers, TaughtStep, Teacher
 from nas.training.step import Step
 
@@ -48,7 +50,7 @@ class TeacherSpec:
 def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessing) -> Teacher:
     """The teacher for a student whose inputs were prepared as `given` says; `model_args` are what data and task ask of
     a model (channels, classes). Raises `TrainingError` for weights of other classes or for none, `ModelError` for a
-    model that there is not, or for images that are no squares, `CheckpointError` for weights that do not fit.
+    model that there is not, or for images that it does not take, `CheckpointError` for weights that do not fit.
     """
     if not spec.pretrained and spec.checkpoint is None:
         raise TrainingError(f"teacher: found {spec.model} without weights; allowed: pretrained: true, or a checkpoint")
@@ -68,7 +70,23 @@ def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessi
         own = model_input.of_pretrained(model)
     # timm says what images its own weights want; of others, who built them.
     built = model_input.side(spec.model_args.get("img_size"), "teacher.model_args.img_size")
-    return Teacher(model, spec.image_size or built or model_input.usual_side(config), given, own)
+    teaching = Teacher(model, spec.image_size or built or model_input.usual_side(config), given, own)
+    _try(teaching, spec.model, model_args.get("in_chans", 3))
+    return teaching
+
+
+def _try(teaching: Teacher, name: str, channels: int) -> None:
+    """Raises `ModelError` for a model that does not take such images: before anything trains, not in its first step."""
+    try:
+        teaching(torch.zeros(1, channels, teaching.size, teaching.size))
+    except (AssertionError, RuntimeError, ValueError) as fault:
+        if lacks_memory(fault):
+            raise
+        reason = (str(fault).splitlines() or [""])[0][:120].rstrip(".")
+        raise ModelError(
+            f"teacher: {name} takes no images of {channels} x {teaching.size} x {teaching.size} ({reason}); allowed: "
+            "what its model_args say (in_chans, img_size), or another image_size"
+        ) from fault
 
 
 def taught(step: Step, spec: TeacherSpec | None, teaching: Teacher | None) -> Step:

@@ -155,7 +155,9 @@ def test_it_is_made_of_a_checkpoint(tmp_path: Path) -> None:
     assert made.size == 8
     assert made.same
     spec = replace(VIT, checkpoint=str(path), image_size=16)
-    assert teacher(spec, ASKED, BY).size == 16
+    with pytest.raises(ModelError, match="deit_tiny_patch16_224 takes no images of 1 x 16 x 16 "):
+        teacher(spec, ASKED, BY)
+    assert teacher(replace(spec, model_args={**VIT.model_args, "dynamic_img_size": True}), ASKED, BY).size == 16
     by_two = replace(VIT, checkpoint=str(path), model_args={**VIT.model_args, "img_size": [8, 8]})
     assert teacher(by_two, ASKED, BY).size == 8
     assert teacher(by_two, ASKED, BY)(torch.zeros(1, 1, 4, 4)).shape == (1, 3)
