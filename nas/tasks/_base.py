@@ -119,6 +119,10 @@ class Task(ABC):
     def model_args(self, facts: Facts) -> dict[str, Any]:
         """Arguments with which the model is built so that it fits the data, such as its number of outputs."""
 
+    def usual_args(self) -> dict[str, Any]:
+        """The same where the data are not here, as far as they matter for what kind of model it is."""
+        return {}
+
     @abstractmethod
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
         """What the model shall learn of N inputs, from a data set's labels (N,); its first dimension is N."""
@@ -169,6 +173,12 @@ class Task(ABC):
     @abstractmethod
     def difference(self, first: Outputs, second: Outputs) -> float:
         """The greatest absolute difference of two outputs: 0 proves that an extracted model is what was searched."""
+
+    def same_objects(self, first: Outputs, second: Outputs) -> bool | None:  # noqa: ARG002  (for overriding ones)
+        """Whether two outputs find the same objects, to the last bit: what is sorted and selected may differ though
+        the `difference` is 0, by ties. None for a task that finds none.
+        """
+        return None
 
     @abstractmethod
     def detached(self, outputs: Outputs) -> Outputs:

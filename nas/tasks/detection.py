@@ -34,6 +34,8 @@ BOXES: Mapping[str, Any] = {"proposals": 10, "samples": 8, "anchor_samples": 16,
 """Options of small detectors, to try the task with."""
 SEARCHED = 2
 """How many of COCO's twelve numbers searches look at: the mean over overlaps, and that at 0.50."""
+USUAL = 80
+"""Classes of COCO: as many are assumed where the data are not here."""
 Sought = Literal["boxes", "loss", "both"]
 LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
 """Sum of the detector's losses; what they draw at random is the same for all models."""
@@ -71,6 +73,11 @@ class Detection(Task, DetectorOptions):
     @override
     def model_args(self, facts: Facts) -> dict[str, Any]:
         return {"in_chans": facts.channels, ARGUMENT: {**self.options, "classes": facts.classes}}
+
+    @override
+    def usual_args(self) -> dict[str, Any]:
+        """As for COCO."""
+        return {ARGUMENT: {**self.options, "classes": USUAL}}
 
     @override
     def targets(self, labels: NDArray[np.int64], classes: int) -> Tensor:
@@ -176,6 +183,14 @@ class Detection(Task, DetectorOptions):
     def difference(self, first: DetectorOutputs, second: DetectorOutputs) -> float:
         """Of maps and proposals, or of all tokens' classes and boxes."""
         return max(float((first.fixed[name] - second.fixed[name]).abs().max()) for name in first.fixed)
+
+    @override
+    def same_objects(self, first: DetectorOutputs, second: DetectorOutputs) -> bool:
+        import torch
+
+        pairs = zip(first.detections, second.detections, strict=True)
+        parts = ((getattr(a, name), getattr(b, name)) for a, b in pairs for name in ("boxes", "scores", "labels"))
+        return all(torch.equal(*both) for both in parts)
 
     @override
     def detached(self, outputs: DetectorOutputs) -> DetectorOutputs:

@@ -91,10 +91,10 @@ def _space(
     if not isinstance(document.get(("space",)), dict):
         return None, []
     model_args: dict[str, Any] = {}
-    if facts is not None and task is not None:
-        model_args = task.model_args(facts)
+    if task is not None:
+        model_args = task.usual_args() if facts is None else task.model_args(facts)
     if image_size is not None:
-        model_args["img_size"] = image_size
+        model_args["img_size"] = list(image_size) if isinstance(image_size, tuple) else image_size
     try:
         return SearchSpace.from_document(document, ("space",), model_args=model_args), []
     except ConfigError as refusal:

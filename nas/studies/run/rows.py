@@ -101,6 +101,7 @@ class ExtractedResult:
     validation    metrics of the model as it was read back
     difference    greatest one between its outputs and those of the supernet, on `images` images
     slices_only   whether that must be 0: its weights are slices, and none are factors of a matrix
+    same_objects  whether both find the same objects, to the last bit; None where a model finds none
     """
 
     digest: str
@@ -112,6 +113,7 @@ class ExtractedResult:
     difference: StoredFloat
     images: int
     slices_only: bool
+    same_objects: bool | None = None
 
     @model_serializer
     def flat(self) -> dict[str, JsonValue]:
@@ -126,6 +128,7 @@ class ExtractedResult:
             "difference": self.difference,
             "images": self.images,
             "slices_only": self.slices_only,
+            **({} if self.same_objects is None else {"same_objects": self.same_objects}),
         }
 
     @model_validator(mode="before")

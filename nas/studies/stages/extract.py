@@ -5,6 +5,7 @@ searched.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -41,7 +42,8 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
         about = {**costs, "retrained": False}
         save(partial, supernet.extract(architecture), workshop.blueprint(supernet, architecture, about))
     module, data = load(folder).to(workshop.device), workshop.data
-    difference, images = compare(supernet, architecture, module, data, workshop.config.eval_batch)
+    compared = compare(supernet, architecture, module, data, workshop.config.eval_batch)
+    difference = compared.difference
     assert difference <= TOLERANCE, f"extracted model and supernet differ by {difference}"
     kept = workshop.space.sizes(architecture)
     return ExtractedResult(
@@ -52,17 +54,27 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
         full={axis: workshop.space.outline.axes[axis] for axis in kept},
         validation=workshop.evaluation(module).metrics,
         difference=difference,
-        images=images,
+        images=compared.images,
         slices_only=not any(is_rank(dimension(axis)) for axis in kept),
+        same_objects=compared.same_objects,
     )
+
+
+class Comparison(NamedTuple):
+    """Of two models: the greatest difference of their outputs, whether they find the same objects, on how many images."""
+
+    difference: float
+    same_objects: bool | None
+    images: int
 
 
 @torch.inference_mode()
 def compare(
     supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data, batch: int
-) -> tuple[float, int]:
-    """Greatest difference between the outputs of both on validation images, at most `batch`, and on how many."""
+) -> Comparison:
+    """A sub-network and its extracted model on validation images, at most `batch` of them."""
     device = next(module.parameters()).device
     images = next(data.validation.batches(min(IMAGES, batch), device=device)).inputs
     searched, extracted = supernet.eval()(images, architecture), module.eval()(images)
-    return data.task.difference(searched, extracted), len(images)
+    task = data.task
+    return Comparison(task.difference(searched, extracted), task.same_objects(searched, extracted), len(images))
