@@ -61,7 +61,7 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
 
 
 class Comparison(NamedTuple):
-    """Of two models: the greatest difference of their outputs, whether they find the same objects, on how many images."""
+    """Of two models: the greatest difference of outputs, whether the same objects are found, and on how many images."""
 
     difference: float
     same_objects: bool | None
