@@ -62,8 +62,9 @@ class Detection(Task, DetectorOptions):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those of the detector."""
-        return {option.name: getattr(self, option.name) for option in fields(DetectorOptions)}
+        """Those of the detector, as plain data."""
+        options = {option.name: getattr(self, option.name) for option in fields(DetectorOptions)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
     @property
     @override
