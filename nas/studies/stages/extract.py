@@ -60,7 +60,7 @@ def extract(workshop: Workshop, supernet: Supernet, architecture: Architecture, 
     )
 
 
-class Comparison(NamedTuple):
+class Likeness(NamedTuple):
     """Of two models: the greatest difference of outputs, whether the same objects are found, and on how many images."""
 
     difference: float
@@ -71,10 +71,10 @@ class Comparison(NamedTuple):
 @torch.inference_mode()
 def compare(
     supernet: Supernet, architecture: Architecture, module: torch.nn.Module, data: Data, batch: int
-) -> Comparison:
+) -> Likeness:
     """A sub-network and its extracted model on validation images, at most `batch` of them."""
     device = next(module.parameters()).device
     images = next(data.validation.batches(min(IMAGES, batch), device=device)).inputs
     searched, extracted = supernet.eval()(images, architecture), module.eval()(images)
     task = data.task
-    return Comparison(task.difference(searched, extracted), task.same_objects(searched, extracted), len(images))
+    return Likeness(task.difference(searched, extracted), task.same_objects(searched, extracted), len(images))
