@@ -84,6 +84,7 @@ class Quantity:
     label    what an axis of a plot says, and `scale`, by what values are multiplied there
     short    what a narrow column calls it, and `noun`, what a sentence does; the title where they are empty
     about    what readers of a table must know, as a sentence without its full stop
+    counts_inputs   whether it is the share of inputs of which something is true
     """
 
     partial: ClassVar[bool] = False
@@ -102,6 +103,7 @@ class Quantity:
     short: str = ""
     noun: str = ""
     about: str = ""
+    counts_inputs: bool = False
 
     def __post_init__(self) -> None:
         assert self.name not in RESERVED, (
@@ -148,6 +150,10 @@ class Quantity:
     def difference_unit(self) -> str:
         """What stands behind `show_difference` in a sentence."""
         return "points" if self.shown == "percent" else ""
+
+    def standard_error(self, value: float, inputs: int) -> float | None:
+        """Of a value over so many inputs, drawn at random; None where the value does not tell how inputs differ."""
+        return math.sqrt(max(0.0, value * (1 - value)) / inputs) if self.counts_inputs else None
 
     def among(self, counts: Mapping[str, int]) -> int | None:
         """How much of it a model has whose counted quantities are `counts`; None when it is not one of them."""

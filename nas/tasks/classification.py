@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ACCURACY = Quantity(
     name="accuracy", title="accuracy", short="acc.", origin="measured", better="more", worst=0.0, ideal=1.0,
-    shown="percent",
+    shown="percent", counts_inputs=True,
 )  # fmt: skip
 """Top-1: the share of images whose greatest logit is that of their class."""
 LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)

@@ -26,6 +26,7 @@ def summary(console: Terminal, findings: Findings) -> None:
         lines.append(
             f"{role}: extracted model = supernet on {model.images} validation images, greatest difference {difference}"
         )
+    lines += [findings.precision] if findings.precision else []
     for line in lines:
         console.say(line)
     for warning in findings.warnings:
@@ -42,6 +43,6 @@ def rank_summary(console: Terminal, truth: RankTruth, metric: Quantity) -> None:
         console.print(f"{row.statistic:21} {value:>6}{unit}, 95 % interval {low} to {high}{ceiling}")
     if truth.result.scores:
         console.print(scores_table(truth))
-    console.say(truth.caption)
+    console.say(f"{truth.caption} {truth.precision(metric)}".rstrip())
     if truth.verdict:
         console.say(truth.verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import final
 import numpy as np
 import pandas as pd
 
+from nas.quantities import Quantity
 from nas.studies.run.folder import TAU, read_json, write_json
 from nas.studies.run.rank_noise import Verdict
 from nas.studies.run.rank_results import JudgedScore, RankingResult, Relearning
@@ -110,6 +112,24 @@ class RankTruth:
             f"of them. Of {pairs} pairs, {self.ties['tied_shared']} are tied with shared weights and "
             f"{self.ties['tied_retrained']} retrained."
         )
+
+    def precision(self, metric: Quantity) -> str:
+        """One standard error of a value of the `metric` with shared weights, and of the difference of two, which are
+        measured on the same images, in a sentence; empty for a metric that does not tell.
+        """
+        error = metric.standard_error(float(self.table[f"shared_{metric.name}"].mean()), self.images)
+        if error is None:
+            return ""
+
+        def said(value: float) -> str:
+            return f"{metric.show_difference(value).removeprefix('+')} {metric.difference_unit}".rstrip()
+
+        sentence = f"One standard error of {metric.in_text} with shared weights is {said(error)}"
+        parts = self.result.noise.images if self.result.noise else None
+        if parts is None or parts.noise is None:
+            return f"{sentence}."
+        # The noise is of one part; a value is their mean, and a difference has that of two values.
+        return f"{sentence}, of a difference on the same images {said(math.sqrt(2 * parts.noise / parts.count))}."
 
     def save(self, run: Path) -> None:
         """Writes its file into a run's folder."""
