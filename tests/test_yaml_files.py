@@ -95,9 +95,15 @@ def digits_npz(folder: Path) -> Path:
 SMALL_CELLS = ["supernet.epochs=0", "baseline=4", "data.image_size=[32, 64]", "strategy.importance.training.batch=4"]
 
 
-def cells(folder: Path) -> Path:
-    """A stand-in for blood cells: a few pictures of three classes, in the same layout."""
-    things = [thing(100 + 10 * k, (1 + k % 3, 2, 5, 6), 3 + k % 3) for k in range(4)]
+SMALL_PHOTOS = ["baseline=4", "data.image_size=[32, 64]", "data.validation=0.25", "task.channels=8",
+                "task.candidates=20", "task.detections=5", "task.proposals=10", "task.box_width=16"]  # fmt: skip
+EVOLUTION = ["strategy.trials=4", "strategy.population=3", "strategy.sample=2"]
+
+
+def cells(folder: Path, *, masks: bool = False) -> Path:
+    """A stand-in for blood cells: a few pictures of three classes, in the same layout; or for photos with masks."""
+    outline = {"segmentation": [[1, 2, 6, 2, 6, 8, 1, 8]]} if masks else {}
+    things = [thing(100 + 10 * k, (1 + k % 3, 2, 5, 6), 3 + k % 3, **outline) for k in range(4)]
     kinds = [{"id": 3 + k, "name": name} for k, name in enumerate(("red", "white", "platelet"))]
     content_of = {"categories": kinds}
     splits = {split: {**content(things, 4), **content_of} for split in ("train", "val", "test")}
@@ -120,6 +126,8 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     trials = ["strategy.trials=4"]
     if path.stem == "bccd":
         data, trials = [f"data.path={cells(tmp_path)}", *SMALL_CELLS], ONE_TRIAL["sidt"]
+    elif path.stem == "coco_mini":
+        data, trials = [f"data.path={cells(tmp_path, masks=True)}", *SMALL_PHOTOS], EVOLUTION
     else:
         data = [f"data.path={digits_npz(tmp_path)}", "data.train_images=500"] if path.stem != "digits" else []
     shrunken = [text for text in SHRUNKEN if not text.startswith("strategy.trials")]
@@ -159,5 +167,5 @@ def test_every_file_was_seen() -> None:
     assert {folder: len(paths) for folder, paths in FILES.items()} == {
         "searchspaces": 18,
         "strategies": 19,
-        "studies": 3,
+        "studies": 4,
     }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nas.data import Split
 from nas.system.memory import memory_for
-from nas.tasks import Batch, Confusing, Outputs, Tally, Task
+from nas.tasks import Batch, Confusing, Locating, Outputs, Tally, Task
 
 if TYPE_CHECKING:
     from nas.searchspaces import Architecture
@@ -28,11 +28,14 @@ SMALLER = "set a smaller eval_batch, or take a smaller model or smaller images (
 @final
 @dataclass(frozen=True)
 class Evaluation:
-    """A task's metrics by name, over `n` inputs. `confusion` is that of a `nas.tasks.Confusing` tally."""
+    """A task's metrics by name, over `n` inputs. `confusion` is that of a `nas.tasks.Confusing` tally, `locating` the
+    tally itself where it is a `nas.tasks.Locating` one.
+    """
 
     metrics: dict[str, float]
     n: int
     confusion: NDArray[np.int64] | None = None
+    locating: Locating | None = None
 
 
 def evaluate(
@@ -54,7 +57,8 @@ def evaluate(
 
 def evaluation_of(tally: Tally) -> Evaluation:
     """What a tally says."""
-    return Evaluation(tally.metrics, tally.n, tally.confusion if isinstance(tally, Confusing) else None)
+    confusion = tally.confusion if isinstance(tally, Confusing) else None
+    return Evaluation(tally.metrics, tally.n, confusion, tally if isinstance(tally, Locating) else None)
 
 
 def tallied(model: Callable[[Tensor], Outputs], batches: Iterable[Batch], task: Task, tally: Tally) -> Tally:

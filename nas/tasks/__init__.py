@@ -14,6 +14,7 @@ from nas.errors import TaskError
 from nas.tasks._annotations import Annotations
 from nas.tasks._base import Confusing, Criterion, Facts, Mixer, Mixing, MixupMode, Outputs, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, TargetObject, Targets, joined, targets_at
+from nas.tasks._located import Locating, SeenObject, SeenPicture
 from nas.tasks._rle import RunLengths, encoded
 
 __all__ = [
@@ -23,11 +24,14 @@ __all__ = [
     "Confusing",
     "Criterion",
     "Facts",
+    "Locating",
     "Mixer",
     "Mixing",
     "MixupMode",
     "Outputs",
     "RunLengths",
+    "SeenObject",
+    "SeenPicture",
     "Tally",
     "TargetObject",
     "Targets",

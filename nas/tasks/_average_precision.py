@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nas.errors import TaskError
 from nas.quantities import Quantity
 from nas.tasks._annotations import Annotations
+from nas.tasks._located import SeenObject, SeenPicture
 from nas.tasks._rle import RunLengths, encoded
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Kind = Literal["boxes", "masks"]
 COMPARED: Mapping[Kind, str] = {"boxes": "bbox", "masks": "segm"}
 """What is compared -> what COCO's evaluation calls it."""
 NEEDED = "average precision needs the package faster-coco-eval: pip install 'nas[detection]'"
+SURE = 0.5
+"""How probable an object must be to be shown."""
 MASK_FROM = 0.5
 """How probable a pixel of a mask must be."""
 RECALLS = np.linspace(0, 1, 101)
@@ -176,6 +179,23 @@ class PrecisionTally:
     @cached_property
     def _evaluations(self) -> dict[Kind, Any]:
         return {kind: _evaluated(self.pictures, self._labels, kind) for kind in self.kinds}
+
+
+def seen(picture: Compared) -> SeenPicture:
+    """A picture with what is in it and what was found, as far as a model is rather sure of it."""
+    true, found = (
+        [
+            SeenObject(int(of.labels[k]), (left, top, right, bottom), score, of.masks[k] if of.masks else None)
+            for k, (score, (left, top, right, bottom)) in enumerate(zip(_scores(of), of.boxes.tolist(), strict=True))
+            if score >= SURE
+        ]
+        for of in (picture.truth, picture.found)
+    )
+    return SeenPicture(picture.height, picture.width, true, found)
+
+
+def _scores(objects: FoundIn) -> list[float]:
+    return [1.0] * len(objects.labels) if objects.scores is None else objects.scores.tolist()
 
 
 def results(pictures: Sequence[Compared], category_ids: Sequence[int]) -> list[dict[str, Any]]:

@@ -19,9 +19,10 @@ from nas.detectors.options import RCNN, DetectorOptions
 from nas.errors import TaskError, TrainingError
 from nas.quantities import Quantity
 from nas.tasks._annotations import Annotations
-from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally
+from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally, seen
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, Targets
+from nas.tasks._located import SeenPicture
 from nas.tasks._rle import encoded
 
 if TYPE_CHECKING:
@@ -235,6 +236,14 @@ class DetectionTally:
         """See `nas.tasks.Tally`."""
         values = {LOSS.name: self.loss / self.n, **(self.precision.metrics if self.of != "loss" else {})}
         return {quantity.name: values[quantity.name] for quantity in self.quantities}
+
+    def precision_curves(self) -> dict[int, list[float]]:
+        """See `nas.tasks.Locating`."""
+        return {label: of.curve.tolist() for label, of in self.precision.by_class().items()}
+
+    def seen(self, pictures: int) -> list[SeenPicture]:
+        """See `nas.tasks.Locating`."""
+        return [seen(picture) for picture in self.precision.pictures[:pictures]]
 
     def after(self, outputs: DetectorOutputs, targets: Targets) -> DetectionTally:
         """See `nas.tasks.Tally`."""

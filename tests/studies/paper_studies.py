@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from annotated_sets import usual
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "studies" / "papers"
@@ -18,16 +19,24 @@ TRAINED_GATES = ("epochs=1", "batch=16")
 FEW_TOKENS = ("space.choices.queries.keep=[0.0, 0.5, 1.0]", "strategy.importance.images=16",
               "strategy.training.steps=2", "strategy.grow=2")  # fmt: skip
 
+TINY = "channels: 8, candidates: 20, detections: 5, proposals: 10, samples: 8, anchor_samples: 16, box_width: 16"
+
 SHRUNKEN: Mapping[str, Sequence[str]] = {
     "an_swin_base_imagenet": (f"space.model_args={SWIN}",),
     "dan_swin_base_imagenet100_to_imagenet": (f"space.model_args={SWIN}", "strategy.training.epochs=1"),
     "dan_t2t_14": (f"space.model_args={T2T}", "strategy.training.epochs=1"),
     "mcf_deit_small_imagenet": (f"space.model_args={VIT}", "strategy.importance.images=16",
                                 "retrain.importance.images=16", "retrain.epochs=2"),
+    "mcf_yolos_small_coco": (f"space.model_args={VIT}", "task.queries=5", "strategy.importance.images=8",
+                             "retrain.importance.images=8", "retrain.epochs=2"),
     "patch_slimming_deit_base_imagenet": (f"space.model_args={VIT}", *FEW_TOKENS),
     "patch_slimming_deit_small_imagenet": (f"space.model_args={VIT}", *FEW_TOKENS),
     "patch_slimming_deit_tiny_imagenet": (f"space.model_args={VIT}", *FEW_TOKENS),
     "patch_slimming_t2t_14_imagenet": (f"space.model_args={T2T}", *FEW_TOKENS),
+    "sidt_cascade_mask_rcnn_swin_tiny_coco": (
+        f"space.model_args={SWIN}", "space.choices.head_dim.size.to=4",
+        f"task={{use: detection, head: cascade_mask_rcnn, anchors: [4, 8], canonical: 8, {TINY}}}",
+        *(f"strategy.importance.training.{text}" for text in TRAINED_GATES)),
     "sidt_deit_tiny_cifar100": (f"space.model_args={VIT}", "space.choices.head_dim.size.to=8",
                                 *(f"strategy.importance.training.{text}" for text in TRAINED_GATES)),
     "sidt_swin_tiny_cifar100": (f"space.model_args={SWIN}", "space.choices.head_dim.size.to=4",
@@ -42,9 +51,10 @@ SHRUNKEN: Mapping[str, Sequence[str]] = {
 
 def shrunken(name: str, folder: Path) -> list[str]:
     """Settings that make a study short; its images are written into a folder."""
+    path = usual(folder / "coco") if "coco" in name else images(folder)
     return [
         *SHRUNKEN[name],
-        f"data={{path: {images(folder)}, validation: 0.25, image_size: 32}}",
+        f"data={{path: {path}, validation: 0.25, image_size: 32}}",
         "base={epochs: 1, batch: 16}",
         *([] if name.startswith("mcf") else ["retrain.epochs=1"]),
         "retrain.batch=16",

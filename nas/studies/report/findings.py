@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, final
@@ -17,7 +17,7 @@ from nas.preprocessing import DATA, GIVEN, MODEL
 from nas.quantities import Counted, Multiple, Quantity
 from nas.search import Objective
 from nas.studies.run.frames import front_objectives, pareto_frame
-from nas.studies.run.measured import ConfusionFacts
+from nas.studies.run.measured import ConfusionFacts, LocatedFacts
 from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.run.record import Record
 from nas.studies.run.results import (
@@ -118,6 +118,12 @@ class Findings:
         metrics = task.detailed_metrics(self.prepared.data.classes)
         known = [metric for metric in metrics if all(metric.name in row.test for row in self.rows)]
         return known if len(known) > len(task.metrics) else ()
+
+    @cached_property
+    def located(self) -> Mapping[str, LocatedFacts]:
+        """What the whole model, and what the study ends with, found where; nothing of other tasks."""
+        facts = self.retrained.located or {}
+        return {model: facts[model] for model in (BASE_MODEL, f"{WINNER}{RETRAINED}") if model in facts}
 
     @cached_property
     def confusion(self) -> ConfusionFacts | None:

@@ -13,14 +13,14 @@ from nas import quantities, words
 from nas.documents.text import Plain, dotted
 from nas.preprocessing import sides
 from nas.searchspaces.axis_names import QUERIES, axis_name
-from nas.studies.report import plots
+from nas.studies.report import found_plot, plots
 from nas.studies.report.confusion_plot import confusion
 from nas.studies.report.findings import Findings, TokenNotes
 from nas.studies.report.rank_plot import rank_plot
 from nas.studies.report.tables import statistic
 from nas.studies.report.tokens import tokens
 from nas.studies.report.trajectories import trajectories
-from nas.studies.run.examples import EXAMPLES, load_examples
+from nas.studies.run.examples import EXAMPLES, FOUND, load_examples
 from nas.studies.run.rates import scaled_rates
 from nas.studies.run.rows import BASE_MODEL
 from nas.system.environment import describe
@@ -84,6 +84,11 @@ def _figures(findings: Findings) -> Iterator[tuple[str, Figure]]:
         yield "tokens", _tokens(findings, findings.tokens)
     for truth in findings.ranks:
         yield truth.name, rank_plot(truth, findings.metric)
+    if findings.located:
+        images = load_examples(findings.record.folder.path / "retrain" / FOUND)
+        if images is not None:
+            yield "found", found_plot.found(images, findings.located)
+        yield "precision", found_plot.precision(findings.located)
     if findings.confusion:
         yield "confusion", confusion(findings.confusion.classes, findings.confusion.models)
     if findings.histories:

@@ -1,4 +1,4 @@
-"""A few validation images in the run's folder, for reports that draw over real images."""
+"""A few validation images, or of the test split, in the run's folder, for reports that draw over real images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nas.studies.run.folder import write_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-EXAMPLES = "examples.npy"
+EXAMPLES, FOUND = "examples.npy", "found.npy"
 COUNT = 4
 """How many are kept."""
 

@@ -16,7 +16,7 @@ from nas import quantities, words
 from nas.errors import RunError, nearest
 from nas.preprocessing import ImageSize, Preprocessing
 from nas.quantities import Quantity
-from nas.studies.run.measured import ConfusionFacts, LatencyFacts
+from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
 from nas.studies.run.rows import (
     BASE_MODEL,
     RETRAINED,
@@ -321,7 +321,7 @@ def _complete(rows: list[RowResult]) -> list[RowResult]:
 @dataclass(frozen=True, kw_only=True)
 class RetrainResult(StageResult):
     """Role -> its retraining, and the results table. `twins`: strategy and baseline chose the same architecture on the
-    same supernet, which was retrained once. `confusion` is that of each row's model.
+    same supernet, which was retrained once. `confusion` is that of each row's model, `located` what each found.
     """
 
     trainings: dict[str, TrainingResult]
@@ -329,6 +329,7 @@ class RetrainResult(StageResult):
     latency: LatencyFacts
     twins: bool
     confusion: Annotated[ConfusionFacts | None, Field(exclude_if=absent)] = None
+    located: Annotated[dict[str, LocatedFacts] | None, Field(exclude_if=absent)] = None
 
     def row(self, model: str) -> RowResult:
         """The row of one model."""

@@ -10,7 +10,8 @@ from torch import nn
 from nas import quantities
 from nas.evaluation import latency
 from nas.preprocessing import sides
-from nas.studies.run.measured import ConfusionFacts, LatencyFacts
+from nas.studies.run.examples import COUNT, FOUND, save_examples
+from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
 from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
@@ -23,14 +24,16 @@ class MeasuredRow(NamedTuple):
 
     row: RowResult
     confusion: list[list[int]] | None
+    located: LocatedFacts | None
 
 
 class MeasuredRows(NamedTuple):
-    """The rows, how latency was measured, and the confusion of classes."""
+    """The rows, how latency was measured, the confusion of classes, and what was found where."""
 
     rows: list[RowResult]
     latency: LatencyFacts
     confusion: ConfusionFacts | None
+    located: dict[str, LocatedFacts] | None
 
 
 def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool) -> MeasuredRows:
@@ -63,7 +66,10 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     )
     confused = {name: of.confusion for name, of in zip(models, measured, strict=True) if of.confusion is not None}
     confusion = ConfusionFacts(classes=list(workshop.data.class_names), models=confused) if confused else None
-    return MeasuredRows([of.row for of in measured], facts, confusion)
+    located = {name: of.located for name, of in zip(models, measured, strict=True) if of.located is not None}
+    if located:
+        save_examples(workshop.place(RETRAIN) / FOUND, workshop.data.test.first(COUNT))
+    return MeasuredRows([of.row for of in measured], facts, confusion, located or None)
 
 
 def row_of(
@@ -91,4 +97,6 @@ def row_of(
         latency=dict(times),
         commit=commit(),
     )
-    return MeasuredRow(row, None if test.confusion is None else test.confusion.tolist())
+    confusion = None if test.confusion is None else test.confusion.tolist()
+    located = None if test.locating is None else LocatedFacts.of(test.locating, data.class_names, COUNT)
+    return MeasuredRow(row, confusion, located)
