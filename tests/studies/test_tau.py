@@ -238,6 +238,10 @@ def test_proxies_are_judged_beside_the_metrics_and_kept(run: Study, tmp_path: Pa
     truth = study.tau(**FEW, proxies=["macs", "ridge", "macs"])
     assert list(truth.scores["score"]) == ["accuracy", "loss", "macs", "ridge", "aggregate"]
     assert list(truth.table["score_macs"]) == list(truth.table["macs"])
+    study.run(quiet=True)
+    page = (study.folder.path / "report" / "report.html").read_text()
+    assert "<td>ridge</td>" in page
+    assert "mean rank over accuracy" in page
     (kept,) = found_in(study.folder.path)
     pd.testing.assert_frame_equal(kept.scores, truth.scores, check_exact=True)
     assert "ridge" not in kept.result.aggregate

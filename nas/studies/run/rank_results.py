@@ -81,6 +81,11 @@ class JudgedScore:
     gain_low: float | None
     gain_high: float | None
 
+    @property
+    def rank(self) -> float:
+        """By which tables are sorted: the best first, those that are not defined last."""
+        return 2.0 if self.tau is None else -self.tau
+
 
 @final
 @dataclass(frozen=True)
