@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self, final
+from typing import TYPE_CHECKING, Annotated, Self, final
 
 from pydantic import Field, model_validator
 
 from nas.studies.run.rows import Numbers, Sizes, StoredCount
-from nas.tasks import Locating, SeenPicture
+
+if TYPE_CHECKING:
+    from nas.tasks import Locating, SeenPicture
 
 
 @final
