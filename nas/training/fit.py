@@ -40,7 +40,7 @@ from nas.training.ranks import Ranks
 from nas.training.schedule import LearningRate
 from nas.training.step import StepContext
 from nas.training.synchronised import BatchNorms
-from nas.training.wrapped import channels_last, checkpointing
+from nas.training.wrapped import channels_last, checkpointing, dropping
 
 SMALLER = "set a smaller batch (times accumulate, the same images make an optimiser step), or grad_checkpointing: true"
 """What helps where a training does not fit."""
@@ -173,6 +173,7 @@ class _Run:
             _deterministic(self.device),
             checkpointing(self.module, on=recipe.grad_checkpointing),
             channels_last(self.module, on=recipe.channels_last),
+            dropping(self.module, recipe.drop_path),
         ):
             yield
 

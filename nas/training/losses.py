@@ -50,3 +50,13 @@ def distillation_loss(
     """
     loss = (1 - weight) * context.criterion(student, targets)
     return loss + weight * context.task.divergence(context.task.detached(teacher), student, temperature)
+
+
+def in_place_loss(student: Outputs, largest: Outputs, targets: Targets, context: StepContext, share: float) -> Tensor:
+    """Share criterion(student) + (1 - share) divergence(largest, student), where `largest` are the outputs of the
+    largest sub-network on the same batch, held fixed. What weighs nothing is not computed.
+    """
+    if share == 1:
+        return context.criterion(student, targets)
+    lesson = context.task.divergence(largest, student)
+    return share * context.criterion(student, targets) + (1 - share) * lesson if share else lesson

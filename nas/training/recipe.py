@@ -55,6 +55,8 @@ class Recipe:
                         letters); a paper's (deit, deit3, swin, light: nas/data/transforms/presets), as it is or
                         changed, `{use: deit, re_prob: 0}`; or timm's transforms, `{use: timm, ...}`, see
                         `nas.data.transforms.with_timm`
+    drop_path           rate at which the last block's branches are left out while it trains, image by image; it grows
+                        from 0 evenly with the depth (stochastic depth, arXiv 1603.09382); 0 = as the model was built
     ema                 decay of an exponential moving average of the weights, which then is the result; None = off
     ema_warmup          whether that decay grows from 0 in the first steps (timm.utils.ModelEmaV3)
     clip                greatest norm of all gradients together; None = no clipping
@@ -84,6 +86,7 @@ class Recipe:
     mixup: Annotated[float, number(0, 1000), TRAINED, Agrees("augment", "mixup")] = 0.0
     cutmix: Annotated[float, number(0, 1000), TRAINED, Agrees("augment", "cutmix")] = 0.0
     augment: Annotated[AugmentOptions, TRAINED] = "none"
+    drop_path: Annotated[float, below(0, 1), TRAINED] = 0.0
     ema: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, TRAINED] = None
     ema_warmup: Annotated[bool, ReadWith(Present("ema"))] = True
     clip: Positive | None = 1.0

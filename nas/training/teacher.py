@@ -10,7 +10,7 @@ from typing import Annotated, Any, final
 import torch
 from pydantic import Field
 
-from nas.documents.conditions import Absent, Is, ReadWith
+from nas.documents.conditions import Absent, Is, IsNot, ReadWith
 from nas.documents.markers import FilePath
 from nas.errors import ModelError, TrainingError
 from nas.numbers import Positive, Share, whole
@@ -21,13 +21,17 @@ from nas.system.memory import lacks_memory
 from nas.training.objectives.taught import Answers, TaughtStep, Teacher
 from nas.training.step import Step
 
+OWN = "base"
+"""What the study's own base model is called, as a teacher."""
+OF_TIMM = ReadWith(IsNot("model", OWN))
+
 
 @final
 @dataclass(frozen=True)
 class TeacherSpec:
     """Which model teaches, and how much its word weighs.
 
-    model        timm's name
+    model        timm's name; or base: the study's own base model, as its stage left it
     model_args   with which it is built
     pretrained   with timm's weights, of as many classes as the data have
     checkpoint   with this file of weights; timm's config.json beside it says how its images are prepared
@@ -38,13 +42,18 @@ class TeacherSpec:
     """
 
     model: Annotated[str, Field(min_length=1)]
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    pretrained: Annotated[bool, ReadWith(Absent("checkpoint"))] = False
-    checkpoint: Annotated[str, FilePath()] | None = None
-    image_size: Annotated[int, whole(1, 4096)] | None = None
+    model_args: Annotated[Mapping[str, Any], OF_TIMM] = field(default_factory=dict)
+    pretrained: Annotated[bool, ReadWith(Absent("checkpoint")), OF_TIMM] = False
+    checkpoint: Annotated[Annotated[str, FilePath()] | None, OF_TIMM] = None
+    image_size: Annotated[Annotated[int, whole(1, 4096)] | None, OF_TIMM] = None
     answers: Answers = "soft"
     weight: Share = 0.5
     temperature: Annotated[Positive, ReadWith(Is("answers", "soft"))] = 1.0
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the study's own base model."""
+        return self.model == OWN
 
 
 def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessing) -> Teacher:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from timm.layers.drop import DropPath
 from torch import nn
 
 from nas.errors import TrainingError
@@ -51,6 +52,34 @@ def checkpointing(module: nn.Module, *, on: bool) -> Iterator[None]:
         yield
     finally:
         model.set_grad_checkpointing(False)
+
+
+@contextmanager
+def dropping(module: nn.Module, rate: float) -> Iterator[None]:
+    """Branches of blocks are left out in training, image by image: in the last block at this rate, and before it at
+    rates that grow evenly from 0. Sub-networks of a supernet do as its model does. Raises `TrainingError` for a module
+    whose blocks have no place for it.
+    """
+    if not rate:
+        yield
+        return
+    # timm's blocks have a layer for each branch: one that drops, or, where the model was built without, an identity.
+    blocks = [
+        (block, [name for name, _ in block.named_children() if name.startswith("drop_path")])
+        for block in module.modules()
+    ]
+    blocks = [(block, names) for block, names in blocks if names]
+    if not blocks:
+        raise TrainingError(f"drop_path: found {rate:g}, which {type(module).__name__} does not offer; allowed: 0")
+    before = [(block, name, block.get_submodule(name)) for block, names in blocks for name in names]
+    for depth, (block, names) in enumerate(blocks):
+        for name in names:
+            block.set_submodule(name, DropPath(rate * depth / max(1, len(blocks) - 1)).train(block.training))
+    try:
+        yield
+    finally:
+        for block, name, own in before:
+            block.set_submodule(name, own.train(block.training))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from studies_fakes import TINY
 
 from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit
+from nas.searchspaces.bands import bands
 from nas.studies.file.resolve import resolve
-from nas.studies.tau.strata import POOL, bands, stratified
+from nas.studies.tau.strata import POOL, stratified
 
 STUDY = resolve(TINY)
 COST = STUDY.cost

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from studies_fakes import TINY
 from torch import Tensor
 
@@ -53,6 +54,26 @@ def test_every_training_of_a_study_may_have_a_teacher(tmp_path: Path, monkeypatc
     truth = again.tau(architectures=3, seeds=1, epochs=1, loss="plain")
     assert set(heard) == {"PlainStep"}, "what is retrained to rank it has the study's teacher"
     assert len(truth.table) == 3
+
+
+def test_the_base_model_of_a_study_teaches_what_comes_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, seen = "{epochs: 1, teacher: {model: base, weight: 1.0}}", []
+    study = TINY.replace("trials: 12", "trials: 4").replace("retrain: {epochs: 2}", f"retrain: {own}")
+    study = study.replace("supernet: {epochs: 2}", f"supernet: {own}")
+    lesson = TaughtStep._lesson
+
+    def listened(self: TaughtStep, outputs: Any, answers: Any, context: StepContext) -> Tensor:
+        seen.append((type(self.step).__name__, copy.deepcopy(self.teacher.state_dict())))
+        return lesson(self, outputs, answers, context)
+
+    monkeypatch.setattr(TaughtStep, "_lesson", listened)
+    record = Study.from_yaml(study, folder=tmp_path / "run").run(quiet=True)
+    assert {name for name, _ in seen} == {"SupernetStep", "AdjoinedStep"}
+    base = load_file(record.folder.path / "base" / "weights.safetensors")
+    for _, weights in seen:
+        assert all((weights[f"model.{name}"] == value).all() for name, value in base.items()), "it stays as it was"
+    with pytest.raises(ConfigError, match=r"base\.teacher.*the base model cannot teach itself"):
+        Study.from_yaml(TINY.replace("base: {epochs: 2}", f"base: {own}"), folder=tmp_path / "other")
 
 
 def test_a_teacher_that_does_not_fit_is_said_before_anything_trains(tmp_path: Path) -> None:

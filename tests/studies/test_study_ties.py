@@ -54,6 +54,11 @@ REFUSED = [
     (["supernet={epochs: 0, rule: uniform}"], "supernet.rule"),
     (["strategy={use: dan, training: {epochs: 0, mixup: 0.2}, gamma: 0.5}"], "strategy.training.mixup"),
     (["base={pretrained: true, checkpoint: a.pth}"], "base.pretrained: found true, which is not read with checkpoint"),
+    (["supernet={drop_path: 0.1, epochs: 0}"], "supernet.drop_path"),
+    (["limit={macs: 50%}", "supernet={within_limit: true, rule: {use: sandwich, sampling: fair}}"],
+     "only with a sampling that keeps to a limit, such as uniform"),
+    (["supernet={teacher: {model: base, checkpoint: a.pth}}"], "supernet.teacher.checkpoint: found 'a.pth', which is "
+     "not read with model: base"),
     (["supernet={within_limit: true}"], "supernet.within_limit: found true, which is not read with limit"),
     (["baseline=20"], "baseline: found 20, which is not read with strategy: uniform"),
     (["warm_start=[runs/a]"], "allowed: only with a strategy that learns from earlier runs"),

@@ -47,6 +47,7 @@ from nas.training.objectives.taught import TaughtStep
 from nas.training.parallel import torchrun
 from nas.training.ranks import Ranks
 from nas.training.rules import find
+from nas.training.rules.sandwich import Sandwich
 
 RECIPE = Recipe(epochs=2, lr=1e-2, batch=8, accumulate=2, warmup=1, mixup=0.4, cutmix=0.3, augment="crop", clip=None)
 IMAGES = 25
@@ -102,6 +103,9 @@ def trainee(kind: str) -> tuple[nn.Module, Step]:
     small, large = supernet.space.smallest, supernet.space.largest
     if kind in ("uniform", "sandwich", "adjoined"):
         return supernet, find(kind)().step(supernet.space)
+    if kind == "sized":
+        rule = Sandwich(targets=0.5, sampling="sized", opening=0.5)
+        return supernet, rule.step(supernet.space, None, supernet.cost)
     if kind == "gradual":
         return Gradual(SeparateNorms(supernet), small), AdjoinedStep(small, large, small_ce=True)
     if kind == "distilled":
@@ -130,7 +134,7 @@ def relaxed(kind: str) -> tuple[Relaxation, Step]:
 
 
 KINDS = (
-    *("uniform", "sandwich", "adjoined", "gradual", "reordered", "distilled", "taught", "plain"),
+    *("uniform", "sandwich", "adjoined", "sized", "gradual", "reordered", "distilled", "taught", "plain"),
     *("dan", "sidt", "vtp"),
 )
 GATED = (
@@ -192,7 +196,7 @@ def sampled(ranks: Ranks) -> list[str]:
     supernet = make_supernet()
     seen: list[str] = []
     supernet.register_forward_pre_hook(lambda _, given: seen.append(given[1].digest))
-    step = find("sandwich")().step(supernet.space)
+    step = Sandwich(sampling="fair", opening=0.5, gradients="projected").step(supernet.space)
     fit(FitCall(supernet, step, make_data(48), RECIPE, 0), Runtime(ranks=ranks, progress=False))
     return seen
 

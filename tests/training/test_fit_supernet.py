@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import torch
 from torch import nn
 from training_fakes import make_data, same_weights
 
+from nas.errors import TrainingError
 from nas.evaluation import Evaluator, evaluate
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build, outline
 from nas.training import AdjoinedStep, FitCall, History, Recipe, Runtime, fit
-from nas.training.rules import find
+from nas.training.rules import SupernetRule, find
+from nas.training.rules.sandwich import Sandwich
+from nas.training.wrapped import dropping
 
 NAME = "vit_tiny_patch16_224"
 ARGUMENTS: dict[str, Any] = {
@@ -44,7 +48,11 @@ def smallest_accuracy(module: nn.Module) -> dict[str, float]:
 
 
 def train(
-    rule: str, path: Path | None, stop_after: int | None = None, recipe: Recipe = RECIPE, images: int = 45
+    rule: str | SupernetRule,
+    path: Path | None,
+    stop_after: int | None = None,
+    recipe: Recipe = RECIPE,
+    images: int = 45,
 ) -> tuple[Supernet, History]:
     net = make_supernet()
 
@@ -59,16 +67,21 @@ def train(
         on_epoch=stop,
         progress=False,
     )
-    return net, fit(FitCall(net, find(rule)().step(net.space), make_data(images), recipe, 0), runtime)
+    step = (find(rule)() if isinstance(rule, str) else rule).step(net.space, None, net.cost)
+    return net, fit(FitCall(net, step, make_data(images), recipe, 0), runtime)
 
 
-@pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined"])
-def test_an_interrupted_supernet_ends_with_the_same_bits(tmp_path: Path, rule: str) -> None:
-    path = tmp_path / "supernet.safetensors"
+EVERYTHING = Sandwich(random=2, targets=0.5, sampling={"use": "sized", "bands": 3}, opening=0.8, gradients="projected")
+"""All that is not the default."""
+
+
+@pytest.mark.parametrize("rule", ["uniform", "sandwich", "adjoined", "inplace", EVERYTHING])
+def test_an_interrupted_supernet_ends_with_the_same_bits(tmp_path: Path, rule: str | SupernetRule) -> None:
+    path, recipe = tmp_path / "supernet.safetensors", replace(RECIPE, drop_path=0.3)
     with pytest.raises(KeyboardInterrupt):
-        train(rule, path, stop_after=1)
-    resumed, history = train(rule, path)
-    undisturbed, whole = train(rule, None)
+        train(rule, path, stop_after=1, recipe=recipe)
+    resumed, history = train(rule, path, recipe=recipe)
+    undisturbed, whole = train(rule, None, recipe=recipe)
     assert same_weights(resumed, undisturbed)
     assert [(row.loss, row.metrics) for row in history] == [(row.loss, row.metrics) for row in whole]
 
@@ -87,3 +100,24 @@ def test_the_sandwich_trains_largest_and_smallest_and_the_winner_is_retrained() 
     after = measure(net.space.smallest)
     assert after.metrics["loss"] < before.metrics["loss"]
     assert after == evaluate(net.extract(net.space.smallest), test, task)
+
+
+def test_blocks_drop_their_branches_the_more_the_deeper_they_lie() -> None:
+    net = make_supernet()
+    blocks: Any = net.model.get_submodule("blocks")
+    before = [type(block.drop_path1) for block in blocks]
+    with dropping(net, 0.4):
+        assert [[block.drop_path1.drop_prob, block.drop_path2.drop_prob] for block in blocks] == [[0, 0], [0.4, 0.4]]
+        small, images = net.subnet(net.space.largest), torch.randn(64, 1, 4, 4)
+        assert not torch.equal(small.train()(images), small.eval()(images))
+    assert [type(block.drop_path1) for block in blocks] == before
+    refused = pytest.raises(TrainingError, match=r"found 0\.1, which Linear does not offer")
+    with refused, dropping(nn.Linear(2, 2), 0.1):
+        pass
+
+
+def test_what_is_left_out_is_random_in_training_and_seeded() -> None:
+    dropped, plain = replace(RECIPE, drop_path=0.5), RECIPE
+    first, again, without = (train("sandwich", None, recipe=recipe)[0] for recipe in (dropped, dropped, plain))
+    assert same_weights(first, again)
+    assert not same_weights(first, without)

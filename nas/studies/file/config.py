@@ -54,6 +54,12 @@ def _filled(allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _another(teacher: TeacherSpec | None) -> TeacherSpec | None:
+    if teacher is not None and teacher.own:
+        raise ValueError("a model of timm's: the base model cannot teach itself")
+    return teacher
+
+
 def _seed(value: int) -> int:
     if not 0 <= value < 2**31:
         raise ValueError("a whole number from 0 to 2147483647")
@@ -111,6 +117,7 @@ class BaseSpec(StageRecipe):
 
     pretrained: Annotated[bool, ReadWith(Absent("checkpoint"))] = False
     checkpoint: Annotated[str, FilePath()] | None = None
+    teacher: Annotated[TeacherSpec | None, TRAINED, AfterValidator(_another)] = None
 
 
 @final
@@ -118,13 +125,18 @@ class BaseSpec(StageRecipe):
 class SupernetSpec(StageRecipe):
     """`supernet:` how the sub-networks learn to be good with shared weights.
 
-    rule           which sub-networks run in a step: a name (uniform, sandwich, adjoined), or a mapping with `use:` and
-                   its options
+    rule           what sub-networks learn from: a name (uniform, sandwich, inplace, adjoined), or a mapping with `use:`
+                   and its options; among them, which run in a step, see `nas.training.rules.SupernetRule`
     within_limit   draw random sub-networks only from those within the study's limit
     """
 
     rule: Annotated[Plugin, RULE, TRAINED] = "sandwich"
-    within_limit: Annotated[bool, TRAINED, ReadWith(Present("/limit"))] = False
+    within_limit: Annotated[
+        bool,
+        TRAINED,
+        ReadWith(Present("/limit")),
+        ReadWith(Offers("rule", "bounded", "a sampling that keeps to a limit, such as uniform")),
+    ] = False
     # Sub-networks change from step to step: each would be compiled anew.
     torchcompile: Annotated[bool, ReadWith()] = False
 

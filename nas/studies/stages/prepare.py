@@ -15,7 +15,8 @@ def run(workshop: Workshop) -> PrepareResult:
     workshop.keep_listing()
     # What is wrong with weights is said before anything trains, and while the study may still be changed.
     for stage in TRAINING:
-        workshop.teacher_of(stage)
+        if (spec := recipe(workshop.config, stage).teacher) is not None and not spec.own:
+            workshop.teacher_of(stage)
     if workshop.config.base.checkpoint:
         start(workshop)
     with workshop.store() as store:

@@ -30,7 +30,8 @@ def run(workshop: Workshop) -> SupernetResult:
     ordered = workshop.study.importance.apply(supernet, work)
     ends = Ends(workshop.data.validation, workshop.task, workshop.config.eval_batch)
     runtime = workshop.training("supernet", folder / CHECKPOINT, ends)
-    step = workshop.study.rule.step(workshop.space, workshop.limit if config.supernet.within_limit else None)
+    limit = workshop.limit if config.supernet.within_limit else None
+    step = workshop.study.rule.step(workshop.space, limit, workshop.cost)
     history = workshop.fit(SUPERNET, supernet, step, runtime)
     validation = ends(supernet)
     workshop.supernets.keep(SUPERNET, supernet)

@@ -260,6 +260,8 @@ class Workshop:
         spec = trainers.recipe(self.config, stage).teacher
         if spec is None:
             return None
+        if spec.own:
+            return Teacher(self.base_model(), self.image_size, self.data.preprocessing)
         facts = self.study.facts
         assert facts is not None, "a study runs with its data"
         return teacher(spec, self.task.model_args(facts), self.data.preprocessing)

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import final
 
 import numpy as np
 
 from nas import quantities
-from nas.errors import LimitError, RunError
+from nas.errors import RunError
 from nas.searchspaces import Architecture, Limit
+from nas.searchspaces.bands import bands, bound
 from nas.supernets import Cost
 
 POOL = 8
@@ -69,30 +68,6 @@ def stratified(cost: Cost, limit: Limit | None, count: int, measure: MetricsOf, 
     return members
 
 
-def bands(cost: Cost, limit: Limit | None, number: int) -> list[Limit]:
-    """The limit, cut into bands of sizes of equal width, the least first; bands without an architecture are left
-    out.
-    """
-    size = quantities.SIZE
-    bounds = dict(limit.bounds) if limit else {}
-    low, high = bounds.pop(size, (-math.inf, math.inf))
-    # The bands end where architectures end: at the least and the most that there are, or that the limit allows.
-    ((least, most),) = Limit(cost, **{size: (1, None)}).lattice.reachable
-    edges = np.linspace(max(least, low), min(most, high), number + 1)
-    edges[0] = math.ceil(edges[0]) - 1  # the lower edge of a band is not in it
-    others = {name: (_open(least), _open(most)) for name, (least, most) in bounds.items()}
-    limits = []
-    for below, last in pairwise(edges):
-        with suppress(LimitError):
-            limits.append(Limit(cost, **{size: (math.floor(below) + 1, math.floor(last))}, **others))
-    return limits
-
-
-def _open(bound: float) -> float | None:
-    """How `Limit` takes a bound: None where there is none."""
-    return None if math.isinf(bound) else bound
-
-
 @final
 @dataclass(frozen=True)
 class _Pool:
@@ -108,7 +83,7 @@ class _Pool:
 def _pool(cost: Cost, band: Limit, count: int, rng: np.random.Generator) -> _Pool:
     everywhere = _drawn(cost, band, count, rng)
     middle = cost.counts(everywhere[0])[quantities.SIZE]
-    bounds = {name: (_open(least), _open(most)) for name, (least, most) in band.bounds.items()}
+    bounds = {name: (bound(least), bound(most)) for name, (least, most) in band.bounds.items()}
     low, high = band.bounds[quantities.SIZE]
     bounds[quantities.SIZE] = (
         max(low, math.ceil(middle * (1 - WIDTH / 2))),

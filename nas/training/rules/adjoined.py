@@ -4,9 +4,9 @@ loss (Goel 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, final
+from typing import Annotated, ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
@@ -14,11 +14,8 @@ from typing_extensions import override
 from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.losses import ramp
-from nas.training.rules._base import SupernetRule
+from nas.training.rules._base import Subnets, SupernetRule
 from nas.training.step import StepContext
-
-if TYPE_CHECKING:
-    from nas.searchspaces import Architecture, SearchSpace
 
 
 @final
@@ -29,24 +26,28 @@ class Adjoined(SupernetRule):
     `detach` and `small_ce` as in `nas.training.losses.adjoined_loss`.
     """
 
+    compares: ClassVar[bool] = True
+
     random: Annotated[int, whole(1, 1000)] = 1
     detach: bool = False
     small_ce: bool = False
-    compares: ClassVar[bool] = True
 
     @property
     @override
     def draws(self) -> int:
         return self.random
 
+    @property
     @override
-    def losses(
-        self, batch: Batch, architectures: Sequence[Architecture], space: SearchSpace, context: StepContext
-    ) -> Iterator[Tensor]:
-        large = context.outputs(batch, space.largest)
+    def parts(self) -> int:
+        return 1
+
+    @override
+    def losses(self, batch: Batch, subnets: Subnets, context: StepContext) -> Iterator[Tensor]:
+        large = context.outputs(batch, subnets.largest)
         loss = context.criterion(large, batch.targets)
         teacher = context.task.detached(large) if self.detach else large
-        for architecture in architectures:
+        for architecture in subnets.random:
             small = context.outputs(batch, architecture)
             part = ramp(context.progress) * context.task.divergence(teacher, small)
             part = part + context.criterion(small, batch.targets) if self.small_ce else part

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, final
+from typing import Annotated, final
 
 from torch import Tensor
 from typing_extensions import override
 
 from nas.numbers import whole
 from nas.tasks import Batch
-from nas.training.rules._base import SupernetRule
+from nas.training.rules._base import Subnets, SupernetRule
 from nas.training.step import StepContext
-
-if TYPE_CHECKING:
-    from nas.searchspaces import Architecture, SearchSpace
 
 
 @final
@@ -30,13 +27,12 @@ class UniformRule(SupernetRule):
     def draws(self) -> int:
         return self.random
 
+    @property
     @override
-    def losses(
-        self,
-        batch: Batch,
-        architectures: Sequence[Architecture],
-        space: SearchSpace,
-        context: StepContext,
-    ) -> Iterator[Tensor]:
-        for architecture in architectures:
+    def parts(self) -> int:
+        return self.random
+
+    @override
+    def losses(self, batch: Batch, subnets: Subnets, context: StepContext) -> Iterator[Tensor]:
+        for architecture in subnets.random:
             yield context.criterion(context.outputs(batch, architecture), batch.targets) / self.random
