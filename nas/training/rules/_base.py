@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from nas import seeds
-from nas.documents.plugged import checked, plugin_of
+from nas.documents.plugged import checked, plugin_of, spelt
 from nas.numbers import Share
 from nas.tasks import Batch
 from nas.training.projection import projected
@@ -65,6 +65,9 @@ class SupernetRule(ABC):
     gradients: Literal["summed", "projected"] = "summed"
 
     def __post_init__(self) -> None:
+        """Writes the sampling in one way: by its name where it has no options."""
+        sampling = spelt(self.sampling, SAMPLING)
+        object.__setattr__(self, "sampling", sampling["use"] if len(sampling) == 1 else sampling)
         if self.gradients == "projected" and self.parts < 2:
             raise ValueError("gradients: projected only where a step's loss has several parts, which may conflict")
 
