@@ -4,10 +4,13 @@ distribution.
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 
 import numpy as np
 import pytest
+from torch import nn
+from training_fakes import context
 
 from nas.documents.plugged import plugin_of
 from nas.errors import ConfigError, TrainingError
@@ -66,6 +69,17 @@ def test_bands_of_sizes_are_equally_frequent() -> None:
     macs = COST.macs(drawn(SizedSampling(bands=2), 400))
     middle = (COST.counts(SPACE.smallest)["macs"] + COST.counts(SPACE.largest)["macs"]) / 2
     assert 160 < Counter((macs > middle).tolist())[True] < 240
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_step_that_has_drawn_can_be_sent_to_other_processes(name: str) -> None:
+    rule = Sandwich(sampling=name)
+    step = rule.step(SPACE, LIMIT if rule.bounded else None, COST)
+    first = step.subnets(context(nn.Identity()))
+    elsewhere = pickle.loads(pickle.dumps(step))  # our own
+    later = context(nn.Identity(), epoch=1)
+    assert elsewhere.subnets(context(nn.Identity())) == first
+    assert elsewhere.subnets(later) == step.subnets(later) != first
 
 
 def test_a_wrong_name_or_option_is_helped() -> None:

@@ -114,6 +114,10 @@ class SupernetStep:
         self._draw: Draw | None = None  # made when first asked for: on whatever machine trains
         self._drawn: tuple[tuple[int, int, int], NDArray[np.int64]] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes, which make anew what draws."""
+        return {**self.__dict__, "_draw": None}
+
     def __call__(self, batch: Batch, context: StepContext) -> Iterator[Tensor]:
         """Yields the parts of the loss, as `Step` does."""
         parts = self.rule.losses(batch, self.subnets(context), context)
