@@ -23,13 +23,15 @@ class Teacher(nn.Module):
     """A frozen model that sees the student's inputs as its own: of its image size, and normalised by its constants.
 
     `given` are the constants of the student's inputs, `own` those of the teacher's (None: the same), `size` is the side
-    of its images in pixels.
+    of its images in pixels, or their height and width.
     """
 
-    def __init__(self, model: nn.Module, size: int, given: Preprocessing, own: Preprocessing | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, size: int | tuple[int, int], given: Preprocessing, own: Preprocessing | None = None
+    ) -> None:
         super().__init__()
         self.model = model.eval().requires_grad_(False)
-        self.size = size
+        self.size = (size, size) if isinstance(size, int) else size
         self.same = own is None
         for name, constants in (("given", given), ("own", own or given)):
             for key in ("mean", "std"):
@@ -44,8 +46,8 @@ class Teacher(nn.Module):
     def forward(self, inputs: Tensor) -> Outputs:
         """Outputs for the student's inputs (B x C x H x W)."""
         images = inputs
-        if images.shape[-2:] != (self.size, self.size):
-            images = functional.interpolate(images, size=(self.size, self.size), mode="bicubic", antialias=True)
+        if tuple(images.shape[-2:]) != self.size:
+            images = functional.interpolate(images, size=self.size, mode="bicubic", antialias=True)
         if not self.same:
             pixels = images * self.get_buffer("given_std") + self.get_buffer("given_mean")
             images = (pixels - self.get_buffer("own_mean")) / self.get_buffer("own_std")
