@@ -87,13 +87,13 @@ def teacher(spec: TeacherSpec, model_args: Mapping[str, Any], given: Preprocessi
 def _try(teaching: Teacher, name: str, channels: int) -> None:
     """Raises `ModelError` for a model that does not take such images: before anything trains, not in its first step."""
     try:
-        teaching(torch.zeros(1, channels, teaching.size, teaching.size))
+        teaching(torch.zeros(1, channels, *teaching.size))
     except (AssertionError, RuntimeError, ValueError) as fault:
         if lacks_memory(fault):
             raise
-        reason = (str(fault).splitlines() or [""])[0][:120].rstrip(".")
+        reason, (height, width) = (str(fault).splitlines() or [""])[0][:120].rstrip("."), teaching.size
         raise ModelError(
-            f"teacher: {name} takes no images of {channels} x {teaching.size} x {teaching.size} ({reason}); allowed: "
+            f"teacher: {name} takes no images of {channels} x {height} x {width} ({reason}); allowed: "
             "what its model_args say (in_chans, img_size), or another image_size"
         ) from fault
 

@@ -152,14 +152,14 @@ def test_it_is_made_of_a_checkpoint(tmp_path: Path) -> None:
     save_file(model.state_dict(), path)
     made = teacher(replace(VIT, checkpoint=str(path)), ASKED, BY)
     assert same_weights(made.model, model)
-    assert made.size == 8
+    assert made.size == (8, 8)
     assert made.same
     spec = replace(VIT, checkpoint=str(path), image_size=16)
     with pytest.raises(ModelError, match="deit_tiny_patch16_224 takes no images of 1 x 16 x 16 "):
         teacher(spec, ASKED, BY)
-    assert teacher(replace(spec, model_args={**VIT.model_args, "dynamic_img_size": True}), ASKED, BY).size == 16
+    assert teacher(replace(spec, model_args={**VIT.model_args, "dynamic_img_size": True}), ASKED, BY).size == (16, 16)
     by_two = replace(VIT, checkpoint=str(path), model_args={**VIT.model_args, "img_size": [8, 8]})
-    assert teacher(by_two, ASKED, BY).size == 8
+    assert teacher(by_two, ASKED, BY).size == (8, 8)
     assert teacher(by_two, ASKED, BY)(torch.zeros(1, 1, 4, 4)).shape == (1, 3)
 
 
