@@ -81,9 +81,18 @@ def _detector(model: str, model_args: Mapping[str, Any], *, pretrained: bool) ->
     from nas.detectors.building import around, body_args, spec_of
 
     described = model_args[ARGUMENT]
-    own = {key: value for key, value in model_args.items() if key != ARGUMENT}
-    own |= body_args(spec_of(described))
-    return around(build(model, own, pretrained=pretrained), described)
+    spec = spec_of(described)
+    own = {key: value for key, value in model_args.items() if key != ARGUMENT} | body_args(spec)
+    try:
+        body = build(model, own, pretrained=pretrained)
+    except ModelError as refused:
+        if "reg_tokens" in own and "reg_tokens" in str(refused).rpartition(":")[2]:
+            raise ModelError(
+                f"{ARGUMENT}.head: found {spec.head}, and {model} takes no detection tokens; allowed: ViT and DeiT, or "
+                "a head on maps"
+            ) from refused
+        raise
+    return around(body, described)
 
 
 def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detector_spaces import HEADS, SWIN, VIT, known, on_pyramid, on_tokens, pictures, space_of, supernet_of
+from detector_spaces import HEADS, SWIN, VIT, YOLOS, known, on_pyramid, on_tokens, pictures, space_of, supernet_of
 from torch.utils.flop_counter import FlopCounterMode
 
 import nas
@@ -127,6 +127,11 @@ def test_what_cannot_be_built_is_said(options: dict[str, object], said: str) -> 
         space_of(SWIN[0], {**SWIN[1], "detector": detector}, {"mlp": {"size": [0.5, 1.0]}})
 
 
+def test_detection_tokens_are_for_plain_transformers() -> None:
+    with pytest.raises(ConfigError, match="takes no detection tokens; allowed: ViT and DeiT"):
+        space_of(SWIN[0], {**SWIN[1], "detector": YOLOS}, {"mlp": {"size": [0.5, 1.0]}})
+
+
 def test_the_body_can_be_bounded_by_itself() -> None:
     cost = supernet_of(on_pyramid("swin", "faster_rcnn")).cost
     limit = nas.Limit(cost, body_macs="70%")
@@ -135,3 +140,15 @@ def test_the_body_can_be_bounded_by_itself() -> None:
     plain = SearchSpace.from_yaml("model: vit_tiny_patch16_224\nchoices: {mlp: {size: [0.5, 1.0]}}\n")
     with pytest.raises(LimitError, match="'body_macs' is of a part that the model is without"):
         nas.Limit(nas.Supernet(nas.supernets.build(plain.model, {}), plain).cost, body_macs="70%")
+
+
+def test_a_classifier_has_no_body_to_be_searched_by() -> None:
+    study = (
+        "data: {name: digits}\nstrategy: uniform\nobjectives: {accuracy: max, body_macs: min}\n"
+        "space: {model: vit_tiny_patch16_224, model_args: {img_size: 8, patch_size: 4, embed_dim: 16, depth: 1, "
+        "num_heads: 2}, choices: {mlp: {size: [0.5, 1.0]}}}\n"
+    )
+    with pytest.raises(
+        ConfigError, match=r"objectives\.body_macs: found 'body_macs', of a part that the model is without"
+    ):
+        nas.Study.from_yaml(study)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nas import quantities
 from nas.documents.document import Document
 from nas.documents.mistakes import shown
 from nas.errors import ClusterError, Fault, StoreError, StrategyError
 from nas.foreign import ALLOWED as NAMES
 from nas.foreign import is_name
 from nas.importance import Importance
+from nas.quantities import Multiple
 from nas.search import Objective, Problem, Strategy
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import amount_faults
 from nas.studies.file.config import BASELINE, RetrainSpec, StudyConfig
+from nas.supernets import Cost
 from nas.tasks import Task
 from nas.training.objectives.gradual import stages
 from nas.training.rules import SupernetRule
@@ -90,6 +93,17 @@ def incomparable(
     for stage, recipe in {"base": config.base, "supernet": config.supernet, "retrain": spec}.items():
         if recipe.teacher is not None:
             faults.append(document.fault((stage, "teacher"), found, "no teacher"))
+    return faults
+
+
+def of_no_part(document: Document, config: StudyConfig, cost: Cost) -> list[Fault]:
+    """Objectives that are costs of a part, such as a detector's body, which the model is without."""
+    faults, counted = [], cost.bases
+    for quantity in quantities.every_cost():
+        name = quantity.of if isinstance(quantity, Multiple) else quantity.name
+        if quantity.name in config.objectives and name not in counted:
+            found = f"'{quantity.name}', of a part that the model is without"
+            faults.append(document.fault(("objectives", quantity.name), found, ", ".join(counted)))
     return faults
 
 

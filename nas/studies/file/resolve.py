@@ -25,7 +25,7 @@ from nas.importance import Importance
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import idle_bounds
-from nas.studies.file.checks import incomparable, misstated, too_gradual, unfit
+from nas.studies.file.checks import incomparable, misstated, of_no_part, too_gradual, unfit
 from nas.studies.file.config import IMPORTANCE, RECIPES, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
@@ -130,6 +130,8 @@ def resolve(
         faults += idle_bounds(document)
         if config and reordering and subject:
             faults += too_gradual(document, config.retrain, reordering, subject.space)
+        if config and subject:
+            faults += of_no_part(document, config, subject.cost)
         if config and task and rule and strategy:
             faults += incomparable(document, config, task, rule, strategy)
 
