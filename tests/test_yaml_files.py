@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from annotated_sets import coco_set, content, thing
 from ruamel.yaml import YAML
 
 from nas import SearchSpace, Study, Supernet, search
+from nas.cli import main
 from nas.errors import StrategyError
 
 ROOT = Path(__file__).parents[1]
@@ -136,6 +138,12 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     own = 1 if path.stem == "bccd" else 4
     assert len(study.trials()) == own + 4, "trials of the strategy and 4 of the uniform baseline"
     assert (tmp_path / "run" / "report" / "report.html").is_file()
+    if path.stem == "coco_mini":
+        found = tmp_path / "found.json"
+        assert main(["evaluate", str(tmp_path / "run"), "--predictions", str(found), "--device", "cpu"]) == 0
+        of_pictures = json.loads(found.read_text())
+        assert {type(entry["segmentation"]["counts"]) for entry in of_pictures} <= {str}
+        assert all(entry["category_id"] in (3, 4, 5) for entry in of_pictures)
 
 
 @pytest.mark.parametrize("path", FILES["strategies"], ids=name)

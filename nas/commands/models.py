@@ -72,11 +72,18 @@ def evaluate(  # noqa: PLR0913  (one per option)
     device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...; auto: a GPU if any.")] = "auto",
     amp: Annotated[str | None, typer.Option(metavar="TYPE", help="bfloat16 or float16 (default: float32).")] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", help="Processes that decode pictures.")] = None,
-    predictions: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a row per image, as CSV.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a row per image, as CSV; of a detector, FILE.json: COCO's file of results."
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
     trust: Trust = False,
 ) -> None:
     """Measure any model: accuracies, calibration, loss, MACs, parameters. Images are prepared as it wants them."""
+    from json import dumps
+
     from nas.studies.measure.evaluate import evaluate as evaluated
     from nas.studies.report.spreadsheet import write_csv
     from nas.system.files import replace_file
@@ -96,7 +103,9 @@ def evaluate(  # noqa: PLR0913  (one per option)
         progress=True,
         trust=trust,
     )
-    if measured.predictions is not None and predictions is not None:
+    if predictions is not None and measured.results is not None and predictions.suffix.lower() == ".json":
+        replace_file(predictions, dumps(measured.results).encode())
+    elif measured.predictions is not None and predictions is not None:
         write_csv(measured.predictions, predictions)
     if json is not None:
         replace_file(json, measured.to_json().encode())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, final, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 from nas.tasks._rle import RunLengths
 
@@ -41,4 +42,8 @@ class Locating(Protocol):
 
     def seen(self, pictures: int) -> list[SeenPicture]:
         """The first pictures."""
+        ...
+
+    def results(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """All that was found, as COCO's files of results have it. `category_ids`: what the set calls the classes."""
         ...

@@ -19,7 +19,7 @@ from nas.detectors.options import RCNN, DetectorOptions
 from nas.errors import TaskError, TrainingError
 from nas.quantities import Quantity
 from nas.tasks._annotations import Annotations
-from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally, seen
+from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally, results, seen
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, Targets
 from nas.tasks._located import SeenPicture
@@ -244,6 +244,10 @@ class DetectionTally:
     def seen(self, pictures: int) -> list[SeenPicture]:
         """See `nas.tasks.Locating`."""
         return [seen(picture) for picture in self.precision.pictures[:pictures]]
+
+    def results(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """See `nas.tasks.Locating`."""
+        return results(self.precision.pictures, category_ids)
 
     def after(self, outputs: DetectorOutputs, targets: Targets) -> DetectionTally:
         """See `nas.tasks.Tally`."""

@@ -125,6 +125,7 @@ def evaluate(  # noqa: PLR0913  (one per option of the command)
         notes=[*looked_at.notes, *subject.notes(looked_at)],
         predictions=_table(looked_at, rows) if predictions else None,
         quantities=subject.task.detailed_metrics(len(looked_at.class_names)),
+        results=evaluation.locating.results(looked_at.category_ids) if predictions and evaluation.locating else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from typing import final
+from typing import Any, final
 
 import pandas as pd
 
@@ -29,6 +29,7 @@ class Measurement:
     seconds       of the whole, reading included
     predictions   a row per image that could be read (image, label, prediction, probability, correct), if asked for
     quantities    what the metrics are
+    results       of a detector: what was found, an entry for each object, as COCO's files of results have it, if asked
     """
 
     model: str
@@ -47,10 +48,11 @@ class Measurement:
     notes: list[str]
     predictions: pd.DataFrame | None = field(default=None, compare=False, repr=False)
     quantities: tuple[Quantity, ...] = field(default=(), repr=False)
+    results: list[dict[str, Any]] | None = field(default=None, compare=False, repr=False)
 
     def to_json(self) -> str:
-        """All but the last two. Raises `TrainingError` for numbers that JSON does not know."""
-        names = [each.name for each in fields(self) if each.name not in ("predictions", "quantities")]
+        """All but the last three. Raises `TrainingError` for numbers that JSON does not know."""
+        names = [each.name for each in fields(self) if each.name not in ("predictions", "quantities", "results")]
         content = {name: getattr(self, name) for name in names} | {"prepared": asdict(self.prepared)}
         try:
             return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -118,7 +118,7 @@ def _saved(folder: Path) -> Subject:
     of = ModelInput.of_json(known, folder / RECIPE) if isinstance(known, Mapping) else None
 
     def checked(split: NamedSplit) -> nn.Module:
-        _check_classes(str(folder), timm_model.num_classes, split)
+        _check_classes(str(folder), getattr(timm_model, "num_classes", None), split)
         if of is not None and of.channels != split.channels:
             raise ModelError(f"{folder}: found a model for {of.channels} channels; {split.name} has {split.channels}")
         return model
