@@ -37,6 +37,12 @@ import os, sys
 import psutil, ray
 from nas.system.cluster import Cluster, connected
 
+def opened(process):
+    try:
+        return process.net_connections("inet")
+    except psutil.NoSuchProcess:  # it has ended since it was listed
+        return []
+
 def work():
     import pydantic
     return sys.path, os.getcwd()
@@ -44,7 +50,7 @@ def work():
 with connected(Cluster(), 1):
     path, folder = ray.get(ray.remote(work).remote())
     mine = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    sockets = [s for p in mine for s in p.net_connections("inet") if s.status == psutil.CONN_LISTEN]
+    sockets = [s for p in mine for s in opened(p) if s.status == psutil.CONN_LISTEN]
     print(({s.laddr.ip for s in sockets}, path, folder, os.environ.get("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")))
 """
 
