@@ -70,6 +70,7 @@ def _run(preset: str, data: Path, seed: int, base: Mapping[str, Any], name: str 
                 "data": {"path": str(data), "image_size": 16, "train_images": 3000},
                 "limit": {"macs": "50%"},
                 "baseline": 1,
+                "finalists": 1,
                 "importance": "magnitude" if searches else "given",
                 "base": base,
                 "supernet": RECIPE if searches else {"epochs": 0},

@@ -40,6 +40,7 @@ limit: {{macs: 50%}}
 base: {{epochs: 1}}
 supernet: {{epochs: 1}}
 retrain: {{epochs: 1}}
+finalists: 2
 latency: {{batches: [1], seconds: 0.01}}
 threads: 1
 name: small

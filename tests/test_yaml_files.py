@@ -28,6 +28,7 @@ SHRUNKEN = [
     "base.epochs=1",
     "supernet.epochs=1",
     "retrain.epochs=1",
+    "finalists=1",
     "latency.batches=[1]",
     "latency.seconds=0.01",
     "threads=1",

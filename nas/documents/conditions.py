@@ -89,10 +89,12 @@ class Agrees(Tie):
 
 @final
 class ReadWith(Tie):
-    """The key is read where one of the conditions holds; without any, never."""
+    """The key is read where one of the conditions holds; without any, never. The value that turns it `off`, if there is
+    one, may stand anywhere.
+    """
 
-    def __init__(self, *conditions: Condition) -> None:
-        self.conditions = conditions
+    def __init__(self, *conditions: Condition, off: Plain = None) -> None:
+        self.conditions, self.off = conditions, off
 
     @property
     @override
@@ -101,7 +103,7 @@ class ReadWith(Tie):
 
     @override
     def refusal(self, value: Plain, default: Plain, beside: Beside) -> tuple[str, str] | None:
-        if any(condition.holds(beside) for condition in self.conditions):
+        if (value == self.off and self.off is not None) or any(one.holds(beside) for one in self.conditions):
             return None
         otherwise = f"to leave it out, or its default {_said(default)}"
         if not self.conditions:

@@ -50,6 +50,16 @@ class MayChangeBefore(Marker):
 
 @final
 @dataclass(frozen=True)
+class Formerly(Marker):
+    """The key came later, and its default is no more what was done without it: a run that was begun before goes on with
+    this value.
+    """
+
+    value: Plain
+
+
+@final
+@dataclass(frozen=True)
 class FileOrMapping(Marker):
     """A mapping, or the path of a YAML file that holds it."""
 

@@ -56,6 +56,11 @@ class Strategy(ABC):
         return False
 
     @property
+    def competes(self) -> bool:
+        """Whether it measures several architectures with the same weights, the best of which may compete."""
+        return self.searches and not self.needs_supernet
+
+    @property
     def trains_on_workers(self) -> bool:
         """Whether several workers on Ray train what it trains: see `nas.search.adopting`."""
         return False

@@ -17,7 +17,7 @@ from nas.documents.document import pairs, read
 from nas.errors import ConfigError, Fault
 from nas.searchspaces.axis_names import dimension
 from nas.studies.run.describe import describe_limit, describe_space
-from nas.studies.run.results import LimitFacts, SpaceFacts
+from nas.studies.run.described import LimitFacts, SpaceFacts
 from nas.system.terminal import Terminal
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A study, start to end: seven stages, each skipped when its result is in the folder, so that a killed run goes on
+"""A study, start to end: eight stages, each skipped when its result is in the folder, so that a killed run goes on
 where it was.
 """
 
@@ -153,6 +153,10 @@ class Study:
         """The front over the study's objectives (a single one: and over the size), cheapest first, with its knee."""
         return self.record.pareto()
 
+    def finalists(self) -> pd.DataFrame:
+        """What the rounds decided in which finalists were trained: see `nas.studies.run.frames.finalists_frame`."""
+        return self.record.finalists()
+
     def extract(
         self, *, digest: str | None = None, number: int | None = None, to: str | Path | None = None
     ) -> nn.Module:
@@ -275,8 +279,8 @@ class Study:
             require_trust(self.folder.path, places)
 
     def _role(self, architecture: Architecture) -> str:
-        explored = self.folder.result(EXPLORE)
-        return WINNER if explored and architecture.digest == explored.winner.digest else architecture.digest
+        wins = self.folder.decided and architecture.digest == self.folder.roles()[WINNER].digest
+        return WINNER if wins else architecture.digest
 
     def _named(self, digest: str | None, number: int | None) -> tuple[Architecture, str]:
         """An architecture, and the strategy that found it."""

@@ -287,7 +287,7 @@ def test_a_stage_is_made_anew_where_that_is_asked_for(
 
 def test_a_gap_in_the_trials_of_a_search_that_goes_on(finished: Study, tmp_path: Path) -> None:
     run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
-    for stage in ("explore", "extract", "retrain", "report"):
+    for stage in ("explore", "finalists", "extract", "retrain", "report"):
         shutil.rmtree(run / stage)
     sql("DELETE FROM nas_trials WHERE number = 3")(run)
     with pytest.raises(NasError, match=r"trial 3 by evolution is missing .*--from explore"):

@@ -267,4 +267,4 @@ def test_the_study_trains_its_own_supernet_for_a_file(found: Path, tmp_path: Pat
     assert elsewhere.stage_before(study.resolved.config, "supernet", None).name == "supernet"
     study.retrain_found(architecture, weights="supernet", quiet=True)
     assert study.record.finished == ("prepare", "base", "supernet")
-    assert [stage.name for stage in remaining(study.folder)] == ["explore", "extract", "retrain", "report"]
+    assert [stage.name for stage in remaining(study.folder)] == ["explore", "finalists", "extract", "retrain", "report"]

@@ -178,7 +178,7 @@ def test_a_run_that_would_go_elsewhere_asks_first(
         if "use: with_" in text:
             text = "\n".join(line for line in text.splitlines() if not line.startswith(f"  {option}:")) + "\n"
     (run / "study.yaml").write_text(text)
-    for stage in ("explore", "extract", "retrain", "report"):
+    for stage in ("explore", "finalists", "extract", "retrain", "report"):
         (run / stage / "result.json").unlink()
     assert f"was named by it: {asked}; allowed with --trust" in said("run", run, code=2)
     assert no_network == []

@@ -17,6 +17,7 @@ from nas.documents.markers import (
     DatabaseUrl,
     FileOrMapping,
     FilePath,
+    Formerly,
     MayChange,
     OnCluster,
     Plugged,
@@ -195,6 +196,9 @@ class StudyConfig:
                  "50%" of the whole base model, or [least, most]; several at once
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only); 0: none, and nothing to retrain beside the winner
+    finalists    how many of the search's architectures are trained for a while before a winner is named, see
+                 `nas.studies.stages.finalists`; 1: the best trial wins. Read where there is a limit, a retraining, and
+                 a strategy that measures several architectures; elsewhere the best trial wins
     objectives   what the search measures, the one that picks the winner first: metrics of the task and quantities, and
                  whether more (max) or less (min) of each is wanted (default: the task's first metric)
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping
@@ -219,6 +223,13 @@ class StudyConfig:
     task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
     baseline: Annotated[Annotated[int, whole(0, 1_000_000)] | None, ReadWith(IsNot("strategy", BASELINE))] = None
+    finalists: Annotated[
+        Annotated[int, whole(1, 64)],
+        Formerly(1),
+        ReadWith(Present("limit"), off=1),
+        ReadWith(Above("/retrain.epochs", 0), off=1),
+        ReadWith(Offers("strategy", "competes", "a strategy that measures several architectures"), off=1),
+    ] = 5
     objectives: Annotated[
         Mapping[str, Literal["max", "min"]],
         _filled("at least one objective, such as {accuracy: max}"),

@@ -16,8 +16,9 @@ from typing import Any, Literal, final
 from nas.data import Listing
 from nas.data.transforms import AUGMENTATION
 from nas.documents.document import TEXT, Document, attempt, in_order, pairs, read
+from nas.documents.fields import marked
 from nas.documents.lookup import Lookup
-from nas.documents.markers import Plugged
+from nas.documents.markers import Formerly, Plugged
 from nas.documents.plugged import deepened, read_plugin
 from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
@@ -101,6 +102,8 @@ def resolve(
     document = read(path_or_text)
     lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
+    if finished is not None:
+        document = _as_begun(document)
     document, faults = absolute(_titled(document), lookup, RECIPES if without_files else finished or ())
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
@@ -183,6 +186,14 @@ def _told_once(faults: Sequence[Fault]) -> list[Fault]:
         if not same and not any(other.key.startswith(f"{fault.key}.") for other in kept):
             kept.append(fault)
     return kept
+
+
+def _as_begun(document: Document) -> Document:
+    """A run's own settings, with what it was begun without as it formerly was."""
+    for path, marker in marked(StudyConfig, document.data):
+        if isinstance(marker, Formerly) and isinstance(document.data, dict) and path[0] not in document.data:
+            document = document.replaced(path, marker.value)
+    return document
 
 
 def _titled(document: Document) -> Document:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from nas.documents.defaults import completed
 from nas.documents.fields import marked
-from nas.documents.markers import MayChange, MayChangeBefore
+from nas.documents.markers import Formerly, MayChange, MayChangeBefore
 from nas.documents.text import KeyPath, Plain, dotted
 from nas.importance import Importance
 from nas.passwords import hidden
@@ -47,13 +47,16 @@ def differences(stored: Mapping[str, Any], now: Mapping[str, Any], untouched: Co
     are `untouched` also what may change before them.
 
     A setting that one of them lacks counts as its default: a run is continued by later versions, which have more keys.
+    One that says what it formerly was is not compared with what the run lacks.
     """
     # Both are completed, also what is asked now: then it does not matter which of the two wrote a default out.
     before, after = (dict(_leaves(completed(StudyConfig, plain))) for plain in (stored, now))
     free = [
         path
         for path, marker in marked(StudyConfig, dict(now))
-        if isinstance(marker, MayChange) or (isinstance(marker, MayChangeBefore) and path[0] in untouched)
+        if isinstance(marker, MayChange)
+        or (isinstance(marker, MayChangeBefore) and path[0] in untouched)
+        or (isinstance(marker, Formerly) and path[0] not in stored)
     ]
     return [
         f"{dotted(path)} (there {_shown(before.get(path))}, now {_shown(after.get(path))})"

@@ -16,6 +16,7 @@ from nas.errors import RunError
 from nas.preprocessing import DATA, GIVEN, MODEL
 from nas.quantities import Counted, Multiple, Quantity
 from nas.search import Objective
+from nas.studies.report import belief
 from nas.studies.run.frames import front_objectives, pareto_frame
 from nas.studies.run.measured import ConfusionFacts, LocatedFacts
 from nas.studies.run.rank_truth import RankTruth, found_in
@@ -24,6 +25,7 @@ from nas.studies.run.results import (
     BASE,
     EXPLORE,
     EXTRACT,
+    FINALISTS,
     PREPARE,
     RETRAIN,
     SUPERNET,
@@ -35,7 +37,9 @@ from nas.studies.run.results import (
     Stage,
     StageResult,
     SupernetResult,
+    WinnerResult,
 )
+from nas.studies.run.rounds import RoundResult
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, WINNER, RowResult
 from nas.studies.run.typed_json import parsed, said
 
@@ -97,6 +101,17 @@ class Findings:
         return self.record.result(EXPLORE)
 
     @cached_property
+    def roles(self) -> dict[str, WinnerResult]:
+        """Role -> its trial: the winner, and what the uniform baseline chose."""
+        return self.record.folder.roles()
+
+    @cached_property
+    def rounds(self) -> list[RoundResult]:
+        """In which the winner was decided; none where the best trial won, and in runs of earlier versions."""
+        decided = self.record.folder.result(FINALISTS)
+        return decided.rounds if decided else []
+
+    @cached_property
     def extracted(self) -> ExtractResult:
         """The winners as plain modules."""
         return self.record.result(EXTRACT)
@@ -151,9 +166,9 @@ class Findings:
     @cached_property
     def tokens(self) -> TokenNotes | None:
         """Which tokens the winner computes, where its strategy chose them one by one."""
-        digest = self.explored.winner.digest
-        trials = self.record.stored(self.record.strategy)
-        notes = next(trial.notes for trial in trials if trial.architecture.digest == digest)
+        winner = self.roles[WINNER]
+        trials = self.record.stored(winner.strategy)
+        notes = next(trial.notes for trial in trials if trial.architecture.digest == winner.digest)
         if "positions" not in notes:
             return None
         try:
@@ -274,6 +289,24 @@ class Findings:
         return found_in(self.record.folder.path)
 
     @cached_property
+    def belief(self) -> list[str]:
+        """Whether the run can be believed: three sentences."""
+        metric, images = self.metric, self.prepared.data.images
+        known = self.trials[self.trials["feasible"] & (self.trials["state"] == "done")]
+        return [
+            belief.of_scores(
+                metric,
+                known.drop_duplicates("digest")[metric.name],
+                images.validation,
+                self.ranks[0] if self.ranks else None,
+            ),
+            belief.of_finalists(self.rounds),
+            belief.of_distance(
+                self.record.task.metrics, self.retrained.against_uniform, images.test, twins=self.retrained.twins
+            ),
+        ]
+
+    @cached_property
     def warnings(self) -> list[str]:
         """What a reader must know before believing the table."""
         warnings = [f"search space: {note}" for note in self.prepared.space.notes]
@@ -284,7 +317,7 @@ class Findings:
                 f"{failed} of {self.explored.trials} trials failed; their errors are in the table of trials"
             )
         if self.retrained.twins:
-            warnings.append("the strategy and the uniform baseline chose the same architecture: it was retrained once")
+            warnings.append("the winner is the architecture that the uniform baseline chose: it was retrained once")
         warnings += [
             f"{role}: extracted model and supernet differ by {model.difference:.1e}, expected 0"
             for role, model in self.extracted.roles.items()

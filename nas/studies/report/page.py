@@ -96,10 +96,8 @@ def _figures(findings: Findings) -> Iterator[tuple[str, Figure]]:
 
 
 def _front(findings: Findings) -> Figure:
-    record, explored, extracted = findings.record, findings.explored.roles, findings.extracted.roles
-    marks = {
-        word: (explored[role].strategy, extracted[role].digest) for role, word in MARKS.items() if role in extracted
-    }
+    record, roles, extracted = findings.record, findings.roles, findings.extracted.roles
+    marks = {word: (roles[role].strategy, extracted[role].digest) for role, word in MARKS.items() if role in extracted}
     cost = findings.drawn_cost
     return plots.front(
         findings.trials,

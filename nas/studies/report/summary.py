@@ -6,7 +6,7 @@ from rich.text import Text
 
 from nas.quantities import Quantity
 from nas.studies.report.findings import Findings
-from nas.studies.report.tables import metrics_table, rank_table, results_table, scores_table, statistic
+from nas.studies.report.tables import finalists_table, metrics_table, rank_table, results_table, scores_table, statistic
 from nas.studies.run.rank_truth import RankTruth
 from nas.system.terminal import Terminal
 
@@ -18,6 +18,8 @@ def summary(console: Terminal, findings: Findings) -> None:
     if findings.detailed:
         tested = {row.model: row.test for row in findings.rows}
         console.print(metrics_table(tested, findings.detailed, "test split in detail"))
+    if findings.rounds:
+        console.print(finalists_table(findings.rounds, findings.metric))
     console.say("winner, retrained: ", Text(findings.headline, style="bold"))
     volumes = ", ".join(f"{name} {volume:.4f}" for name, volume in findings.hypervolumes.items())
     lines = [f"search: {findings.search}; limit {findings.prepared.limit.text}; hypervolume {volumes}"]
@@ -27,7 +29,7 @@ def summary(console: Terminal, findings: Findings) -> None:
             f"{role}: extracted model = supernet on {model.images} validation images, greatest difference {difference}"
         )
     lines += [findings.precision] if findings.precision else []
-    for line in lines:
+    for line in (*lines, *findings.belief):
         console.say(line)
     for warning in findings.warnings:
         console.say(Text("note", style="yellow"), f" {warning}")

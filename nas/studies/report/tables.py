@@ -13,6 +13,7 @@ from rich.table import Table
 from nas import quantities
 from nas.quantities import Quantity
 from nas.studies.run.rank_truth import RankTruth
+from nas.studies.run.rounds import RoundResult
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 
 LEFT = ("study", "model", "strategy", "digest", "commit", "score", "")
@@ -43,6 +44,27 @@ def metrics_table(values: Mapping[str, Mapping[str, float]], metrics: Sequence[Q
     table = _table(["model", *(metric.heading for metric in metrics)], title)
     for model, measured in values.items():
         table.add_row(model, *(metric.show(measured[metric.name]) for metric in metrics))
+    return table
+
+
+def finalists_table(rounds: Sequence[RoundResult], metric: Quantity) -> Table:
+    """What each round decided, by the loss after its training."""
+    costs = _known(rounds[0].finalists[0].costs)
+    measured = [f"shared {metric.heading}", f"trained {metric.heading}", "loss", "behind, 95 % interval"]
+    table = _table(["round", "strategy", "digest", *(cost.title for cost in costs), *measured, ""], "finalists")
+    for number, one in enumerate(rounds, 1):
+        for finalist in one.finalists:
+            gap = finalist.behind
+            table.add_row(
+                str(number),
+                finalist.strategy,
+                finalist.digest,
+                *(cost.show(finalist.costs[cost.name]) for cost in costs),
+                *(metric.show(values[metric.name]) for values in (finalist.shared, finalist.validation)),
+                f"{finalist.loss:.4f}",
+                "" if finalist is one.finalists[0] else f"{gap.mean:.4f} ({gap.low:.4f} to {gap.high:.4f})",
+                "stays" if finalist.kept else "leaves",
+            )
     return table
 
 

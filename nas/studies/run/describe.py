@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.studies.run.results import LimitFacts, SpaceFacts
+from nas.studies.run.described import LimitFacts, SpaceFacts
 
 if TYPE_CHECKING:
     from nas.searchspaces import Limit, SearchSpace

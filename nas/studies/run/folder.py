@@ -22,7 +22,19 @@ from safetensors import SafetensorError
 
 from nas.errors import RunError
 from nas.studies.run import seals
-from nas.studies.run.results import EXTRACT, PREPARE, REPORT, STAGES, Stage, StageResult, Stamp
+from nas.studies.run.results import (
+    EXPLORE,
+    EXTRACT,
+    FINALISTS,
+    PREPARE,
+    REPORT,
+    STAGES,
+    Stage,
+    StageResult,
+    Stamp,
+    WinnerResult,
+)
+from nas.studies.run.rows import WINNER
 from nas.studies.run.typed_json import parsed, plain, said
 from nas.system.files import EVERYBODY, drop_partial, first_link, open_lock, replace_file, replacing_folder
 
@@ -143,6 +155,23 @@ class RunFolder:
             )
         return result
 
+    def roles(self) -> dict[str, WinnerResult]:
+        """Role -> the trial that has it, the winner first. Raises `RunError` while it is not decided."""
+        explored = self.need(EXPLORE)
+        decided = self.need(FINALISTS) if explored.finalists else self.result(FINALISTS)
+        return explored.roles | ({WINNER: decided.winner} if decided else {})
+
+    @property
+    def decided(self) -> bool:
+        """Whether the winner is known."""
+        explored = self.result(EXPLORE)
+        return explored is not None and (not explored.finalists or self.done(FINALISTS))
+
+    def spared(self, stage: Stage[StageResult]) -> bool:
+        """Whether a stage without a result is none that is missing: earlier versions had no finalists."""
+        explored = self.result(EXPLORE) if stage is FINALISTS and self.done(EXTRACT) else None
+        return explored is not None and not explored.finalists
+
     def stamp(self, stage: Stage[StageResult]) -> Stamp:
         """How long a finished stage took, and which commit ran it. Raises `RunError` when it is not finished."""
         self.need(stage)
@@ -163,12 +192,12 @@ class RunFolder:
     def after(self, stage: Stage[StageResult]) -> list[str]:
         """Names of the folders, of those that are there, of what was made from what this stage leaves, in order.
 
-        Answers of `nas tau` are about the supernet and the search: stages from `extract` on leave them alone.
+        Answers of `nas tau` are about the supernet and the search: stages from `finalists` on leave them alone.
         """
         later = STAGES[STAGES.index(stage) + 1 :]
         names = [other.name for other in later]
-        if EXTRACT in later:
-            names.insert(names.index(EXTRACT.name), TAU)
+        if FINALISTS in later:
+            names.insert(names.index(FINALISTS.name), TAU)
         return [name for name in names if (self.path / name).exists()]
 
     def found_after(self, stage: Stage[StageResult]) -> list[str]:

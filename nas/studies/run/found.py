@@ -13,10 +13,11 @@ from pydantic import JsonValue, model_validator
 from nas.documents.document import Document
 from nas.errors import RunError
 from nas.searchspaces.architecture import Architecture
+from nas.studies.run.described import DataFacts
 from nas.studies.run.folder import read_json, write_json
 from nas.studies.run.record import Record
-from nas.studies.run.results import EXPLORE, PREPARE, DataFacts
-from nas.studies.run.rows import ChosenValues, Costs
+from nas.studies.run.results import PREPARE
+from nas.studies.run.rows import WINNER, ChosenValues, Costs
 
 if TYPE_CHECKING:
     from nas.searchspaces import SearchSpace
@@ -97,7 +98,7 @@ def found_by(record: Record, *, digest: str | None = None, number: int | None = 
     if digest is not None and number is not None:
         raise RunError("name an architecture by its digest or by its trial's number, not by both")
     if digest is None and number is None:
-        best = record.result(EXPLORE).winner
+        best = record.folder.roles()[WINNER]
         architecture, strategy, costs = Architecture(best.architecture), best.strategy, best.costs
     else:
         trial = record.find(digest=digest, number=number)

@@ -17,6 +17,7 @@ from nas import quantities
 from nas.errors import RunError
 from nas.quantities import Quantity
 from nas.search import Objective, Trial
+from nas.studies.run.rounds import RoundResult
 from nas.studies.store.drivers import Driver
 
 HEAD = {"study": "str", "strategy": "str", "seed": "int64", "number": "int64"}
@@ -79,6 +80,38 @@ def running_frame(driver: Driver | None) -> pd.DataFrame:
         trials = [asdict(one) | {"seconds": one.seconds + driver.age} for one in driver.under_way]
         rows = [shared | {"seen": driver.age} | trial for trial in trials or [{}]]
     return pd.DataFrame(rows, columns=list(RUNNING)).astype(RUNNING)
+
+
+FINALISTS_HEAD = ("round", "epochs", "place", "strategy", "number", "digest")
+
+
+def finalists_frame(rounds: Sequence[RoundResult]) -> pd.DataFrame:
+    """One row per round and finalist, the leader of each round first: round, epochs, place (by score, 1 for the best),
+    strategy, number, digest, costs (macs, params ...), its metrics with shared weights (shared_accuracy ...) and after
+    the round's training (trained_accuracy ...), loss, behind (how much greater its losses are than the leader's,
+    picture by picture), behind_low to behind_high (95 % interval) and kept. No rounds give no rows.
+    """
+    rows = [
+        {
+            "round": number,
+            "epochs": one.epochs,
+            "place": finalist.place,
+            "strategy": finalist.strategy,
+            "number": finalist.number,
+            "digest": finalist.digest,
+            **finalist.costs,
+            **{f"shared_{name}": value for name, value in finalist.shared.items()},
+            **{f"trained_{name}": value for name, value in finalist.validation.items()},
+            "loss": finalist.loss,
+            "behind": finalist.behind.mean,
+            "behind_low": finalist.behind.low,
+            "behind_high": finalist.behind.high,
+            "kept": finalist.kept,
+        }
+        for number, one in enumerate(rounds, 1)
+        for finalist in one.finalists
+    ]
+    return pd.DataFrame(rows, columns=None if rows else list(FINALISTS_HEAD))
 
 
 def _within(trial: Trial, bounds: Mapping[str, tuple[float, float]]) -> bool:

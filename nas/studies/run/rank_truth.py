@@ -80,14 +80,18 @@ class RankTruth:
         if self.result.noise is None:
             return ""
         _, _, high = self.value("tau")
-        (ceiling,) = self.summary.loc[self.summary["statistic"] == "tau", "ceiling"].to_numpy(np.float64)
-        return str(Verdict(high, float(ceiling), self.result.noise, self.images))
+        return str(Verdict(high, self.ceiling("tau"), self.result.noise, self.images))
 
     def value(self, statistic: str) -> tuple[float, float, float]:
         """A statistic, and the ends of its interval."""
         row = self.summary[self.summary["statistic"] == statistic]
         value, low, high = row[["value", "low", "high"]].to_numpy(np.float64)[0]
         return float(value), float(low), float(high)
+
+    def ceiling(self, statistic: str) -> float:
+        """What a perfect score would reach; NaN where that is not known."""
+        (ceiling,) = self.summary.loc[self.summary["statistic"] == statistic, "ceiling"].to_numpy(np.float64)
+        return float(ceiling)
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from nas.errors import RunError, StoreError
 from nas.search import Objective, Trial
 from nas.studies.run.folder import TRIALS, RunFolder, read_json
 from nas.studies.run.frames import (
+    finalists_frame,
     front_objectives,
     hypervolume,
     ideal_and_worst,
@@ -27,7 +28,7 @@ from nas.studies.run.frames import (
     trials_frame,
 )
 from nas.studies.run.identity import Identity, StudyFacts
-from nas.studies.run.results import EXPLORE, PREPARE, STAGES, ExploreResult, Stage, StageResult
+from nas.studies.run.results import EXPLORE, FINALISTS, PREPARE, STAGES, ExploreResult, Stage, StageResult
 from nas.studies.run.seals import of_bytes, of_data, of_trials
 from nas.studies.run.trust import require_trust
 from nas.studies.run.typed_json import parsed, parsed_plain, said
@@ -169,6 +170,11 @@ class Record:
     def trials(self) -> pd.DataFrame:
         """See `nas.studies.run.frames.trials_frame`."""
         return trials_frame(self.stored(), study=self.name, choices=list(self.choices), bounds=self.bounds)
+
+    def finalists(self) -> pd.DataFrame:
+        """See `nas.studies.run.frames.finalists_frame`."""
+        decided = self.folder.result(FINALISTS)
+        return finalists_frame(decided.rounds if decided else [])
 
     def driver(self) -> Driver | None:
         """Who runs the study, as far as the store knows; None when nobody does."""

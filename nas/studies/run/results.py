@@ -7,16 +7,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Generic, Self, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Generic, TypeVar, final
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue
 from typing_extensions import override
 
 from nas import quantities, words
 from nas.errors import RunError, nearest
-from nas.preprocessing import ImageSize, Preprocessing
+from nas.preprocessing import Preprocessing
 from nas.quantities import Quantity
+from nas.studies.run.described import DataFacts, LimitFacts, SpaceFacts
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
+from nas.studies.run.paired import PairedDifference
+from nas.studies.run.rounds import RoundResult
 from nas.studies.run.rows import (
     BASE_MODEL,
     RETRAINED,
@@ -28,11 +31,9 @@ from nas.studies.run.rows import (
     Metrics,
     Numbers,
     RowResult,
-    StoredFloat,
-    StoredInt,
 )
 from nas.studies.run.seals import Seal
-from nas.studies.run.typed_json import absent
+from nas.studies.run.typed_json import absent, empty
 
 if TYPE_CHECKING:
     from nas.training.history import Epoch
@@ -79,65 +80,6 @@ def epochs_of(history: Iterable[Epoch]) -> list[EpochResult]:
         EpochResult(epoch=epoch.epoch, loss=epoch.loss, lr=epoch.lr, seconds=epoch.seconds, metrics=dict(epoch.metrics))
         for epoch in history
     ]
-
-
-MOST_DIGITS = 4000
-"""Of the number of architectures: Python reads no more than 4,300 digits."""
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class SpaceFacts:
-    """The search space: its choices and their values, of which kind each is, how many architectures (in digits: the
-    number may be greater than JSON's readers bear), and the costs of the least and of the greatest.
-    """
-
-    model: str
-    model_args: dict[str, JsonValue]
-    choices: dict[str, Annotated[list[StoredInt | StoredFloat], Field(min_length=1)]]
-    kinds: dict[str, str]
-    architectures: Annotated[str, Field(pattern=r"^\d+$", max_length=MOST_DIGITS)]
-    least: Costs
-    greatest: Costs
-    notes: list[str]
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if not self.kinds.keys() >= self.choices.keys():
-            raise ValueError("the kind of each choice")
-        return self
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class LimitFacts:
-    """The limit: cost -> least and most, None for an open end; in words; and the share of the space within it."""
-
-    bounds: dict[str, tuple[float | None, float | None]]
-    text: str
-    share: float
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class SplitSizes:
-    """Images per split."""
-
-    train: int
-    validation: int
-    test: int
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """The images: what must not change while a run lasts. `image_size` is in pixels."""
-
-    name: str
-    classes: int
-    channels: int
-    image_size: ImageSize
-    images: SplitSizes
 
 
 @final
@@ -247,6 +189,7 @@ class ExploreResult(StageResult):
 
     winner, uniform       the best trials of the study's strategy and of the baseline, which is left out where it is the
                           strategy itself
+    finalists             trials that compete before a winner is named; none where the best trial wins
     trials                how many were recorded; of those `measured` did not repeat an architecture, `failed` have an
                           error, and `stopped` saw a part of the images only
     candidates_per_hour   strategy -> architectures that one worker measures in an hour
@@ -263,6 +206,7 @@ class ExploreResult(StageResult):
     candidates_per_hour: Numbers = field(default_factory=dict)
     adopted: bool = False
     relaxation: list[EpochResult] = field(default_factory=list)
+    finalists: Annotated[list[WinnerResult], Field(exclude_if=empty)] = field(default_factory=list)
 
     @property
     def roles(self) -> dict[str, WinnerResult]:
@@ -275,6 +219,25 @@ class ExploreResult(StageResult):
         return (
             f"winner {self.winner.digest}, {size.show(self.winner.costs[size.name])} {size.title}, {self.measured} "
             "architectures measured"
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FinalistsResult(StageResult):
+    """The winner, and the rounds that decided it; without rounds, it is the best trial."""
+
+    winner: WinnerResult
+    rounds: list[RoundResult]
+
+    @override
+    def outcome(self, metric: Quantity) -> str:
+        if not self.rounds:
+            return "the best trial wins"
+        value = self.rounds[-1].finalists[0].validation[metric.name]
+        return (
+            f"winner {self.winner.digest} of {len(self.rounds[0].finalists)}, {len(self.rounds)} rounds, validation "
+            f"{metric.title} {metric.show(value)}"
         )
 
 
@@ -322,6 +285,8 @@ def _complete(rows: list[RowResult]) -> list[RowResult]:
 class RetrainResult(StageResult):
     """Role -> its retraining, and the results table. `twins`: strategy and baseline chose the same architecture on the
     same supernet, which was retrained once. `confusion` is that of each row's model, `located` what each found.
+    `against_uniform`: metric -> the retrained winner minus uniform's on the test split, picture by picture; absent
+    where they are the same.
     """
 
     trainings: dict[str, TrainingResult]
@@ -330,6 +295,7 @@ class RetrainResult(StageResult):
     twins: bool
     confusion: Annotated[ConfusionFacts | None, Field(exclude_if=absent)] = None
     located: Annotated[dict[str, LocatedFacts] | None, Field(exclude_if=absent)] = None
+    against_uniform: Annotated[dict[str, PairedDifference] | None, Field(exclude_if=absent)] = None
 
     def row(self, model: str) -> RowResult:
         """The row of one model."""
@@ -376,10 +342,11 @@ PREPARE = Stage("prepare", PrepareResult)
 BASE = Stage("base", BaseResult)
 SUPERNET = Stage("supernet", SupernetResult)
 EXPLORE = Stage("explore", ExploreResult)
+FINALISTS = Stage("finalists", FinalistsResult)
 EXTRACT = Stage("extract", ExtractResult)
 RETRAIN = Stage("retrain", RetrainResult)
 REPORT = Stage("report", ReportResult)
-STAGES: tuple[Stage[StageResult], ...] = (PREPARE, BASE, SUPERNET, EXPLORE, EXTRACT, RETRAIN, REPORT)
+STAGES: tuple[Stage[StageResult], ...] = (PREPARE, BASE, SUPERNET, EXPLORE, FINALISTS, EXTRACT, RETRAIN, REPORT)
 """In their order."""
 
 

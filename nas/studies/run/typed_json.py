@@ -41,6 +41,11 @@ def absent(value: object) -> bool:
     return value is None
 
 
+def empty(value: object) -> bool:
+    """The same for lists."""
+    return value == []
+
+
 _ADAPTERS: dict[object, object] = {}
 """Adapters by what they adapt to: to make one takes longer than to read a file with it."""
 

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from nas import search
 from nas.evaluation import Measure
 from nas.search import Objective, Problem, Search, Strategy, Trial, winner
+from nas.search.finalists import finalists
 from nas.studies.file.config import BASELINE
 from nas.studies.run.examples import COUNT, EXAMPLES, save_examples
 from nas.studies.run.frames import candidates_per_hour, trials_frame
@@ -61,7 +62,24 @@ def run(workshop: Workshop) -> ExploreResult:
         candidates_per_hour=candidates_per_hour(frame),
         adopted=workshop.supernets.source(config.strategy_name) is EXPLORE,
         relaxation=workshop.supernets.relaxation(),
+        finalists=[_result(trial) for trial in _finalists(workshop, trials, objectives[0])],
     )
+
+
+def _finalists(workshop: Workshop, trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+    """The architectures that compete before a winner is named, see `StudyConfig`; none where the best trial wins.
+
+    The baseline's trials may be among them where the same weights have measured them: its best one has no place for
+    being that.
+    """
+    config, limit, strategy = workshop.config, workshop.limit, workshop.study.strategy
+    measured = objective.metric in {metric.name for metric in workshop.task.metrics}
+    if limit is None or not config.retrain.epochs or not strategy.competes or not measured:
+        return []
+    comparable = [trial for trial in trials if trial.strategy == config.strategy_name or not strategy.measures]
+    chosen = finalists(comparable, objective, limit, config.finalists)
+    by_score = sorted(chosen, key=lambda trial: trial.value(objective.metric), reverse=objective.maximise)
+    return by_score if len(by_score) > 1 else []
 
 
 def baseline_trials(workshop: Workshop) -> int:

@@ -13,7 +13,7 @@ from nas.data import Data
 from nas.searchspaces import Architecture
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.studies.run.folder import replaced_folder
-from nas.studies.run.results import EXPLORE, EXTRACT, ExtractResult
+from nas.studies.run.results import EXTRACT, ExtractResult
 from nas.studies.run.rows import UNIFORM, WINNER, ExtractedResult
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
@@ -29,7 +29,7 @@ def run(workshop: Workshop) -> ExtractResult:
     folder = workshop.folder.stage(EXTRACT.name)
     models = {
         role: extract(workshop, workshop.supernets.of(best.strategy), Architecture(best.architecture), folder / role)
-        for role, best in workshop.folder.need(EXPLORE).roles.items()
+        for role, best in workshop.folder.roles().items()
     }
     return ExtractResult(winner=models[WINNER], uniform=models.get(UNIFORM))
 

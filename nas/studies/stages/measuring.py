@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isclose
+from statistics import fmean
 from typing import NamedTuple
 
 from torch import nn
 
 from nas import quantities
 from nas.evaluation import latency
+from nas.evaluation.per_input import metrics_of_each
 from nas.preprocessing import sides
 from nas.studies.run.examples import COUNT, FOUND, save_examples
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
+from nas.studies.run.paired import PairedDifference, paired
 from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
 from nas.studies.stages.workshop import Workshop
@@ -28,12 +32,15 @@ class MeasuredRow(NamedTuple):
 
 
 class MeasuredRows(NamedTuple):
-    """The rows, how latency was measured, the confusion of classes, and what was found where."""
+    """The rows, how latency was measured, the confusion of classes, what was found where, how far the winner is from
+    uniform's.
+    """
 
     rows: list[RowResult]
     latency: LatencyFacts
     confusion: ConfusionFacts | None
     located: dict[str, LocatedFacts] | None
+    against_uniform: dict[str, PairedDifference] | None
 
 
 def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool) -> MeasuredRows:
@@ -69,7 +76,21 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     located = {name: of.located for name, of in zip(models, measured, strict=True) if of.located is not None}
     if located:
         save_examples(workshop.place(RETRAIN) / FOUND, workshop.data.test.first(COUNT))
-    return MeasuredRows([of.row for of in measured], facts, confusion, located or None)
+    ends = [models.get(f"{role}{RETRAINED}") for role in (WINNER, UNIFORM)]
+    against = None if twins or None in ends else against_uniform(workshop, *filter(None, ends))
+    return MeasuredRows([of.row for of in measured], facts, confusion, located or None, against)
+
+
+def against_uniform(workshop: Workshop, winner: nn.Module, uniform: nn.Module) -> dict[str, PairedDifference]:
+    """Metric -> the winner's values minus those of uniform's, on the pictures of the test split, one by one.
+
+    A metric that is no mean over pictures, such as one of ranks, has no such difference.
+    """
+    test, task, device = workshop.data.test, workshop.task, workshop.device
+    ours, theirs = (metrics_of_each(model, test, task, device=device) for model in (winner, uniform))
+    whole = workshop.evaluation(winner, test).metrics
+    means = [name for name in whole if isclose(fmean(ours[name]), whole[name], rel_tol=1e-3, abs_tol=1e-6)]
+    return {name: paired(ours[name], theirs[name]) for name in means}
 
 
 def row_of(

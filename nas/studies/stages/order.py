@@ -12,6 +12,7 @@ from nas.studies.run.results import (
     BASE,
     EXPLORE,
     EXTRACT,
+    FINALISTS,
     PREPARE,
     REPORT,
     RETRAIN,
@@ -22,7 +23,7 @@ from nas.studies.run.results import (
 )
 from nas.studies.run.rows import UNIFORM, WINNER
 from nas.studies.run.weights import WEIGHTS
-from nas.studies.stages import base, explore, extract, prepare, report, retrain, supernet
+from nas.studies.stages import base, explore, extract, finalists, prepare, report, retrain, supernet
 from nas.studies.stages.supernets import FACTORING, RELAXATION, SELECTION
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import saved
@@ -32,6 +33,7 @@ RUN: Mapping[Stage[StageResult], Callable[[Workshop], StageResult]] = {
     BASE: base.run,
     SUPERNET: supernet.run,
     EXPLORE: explore.run,
+    FINALISTS: finalists.run,
     EXTRACT: extract.run,
     RETRAIN: retrain.run,
     REPORT: report.run,
@@ -44,6 +46,7 @@ KEPT: Mapping[Stage[StageResult], Sequence[str]] = {
     BASE: [WEIGHTS],
     SUPERNET: [WEIGHTS, SELECTION, FACTORING],
     EXPLORE: [WEIGHTS, SELECTION, FACTORING, RELAXATION, EXAMPLES],
+    FINALISTS: [],  # what its trainings left is in its result
     EXTRACT: _MODELS,
     RETRAIN: [*_MODELS, *(f"{role}.json" for role in (WINNER, UNIFORM))],
     REPORT: [],  # made anew at any time

@@ -13,12 +13,12 @@ from nas.errors import RunError
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import read_json, replaced_folder, write_json
-from nas.studies.run.results import EXPLORE, EXTRACT, RETRAIN, RetrainResult, TrainingResult, epochs_of
+from nas.studies.run.results import EXTRACT, RETRAIN, RetrainResult, TrainingResult, epochs_of
 from nas.studies.run.rows import UNIFORM, WINNER
 from nas.studies.stages.measuring import measure_rows
 from nas.studies.stages.workshop import Workshop
 from nas.supernets import Supernet, load, save
-from nas.training import AdjoinedStep, DistilledStep, PlainStep, Step
+from nas.training import AdjoinedStep, DistilledStep, History, PlainStep, Runtime, Step
 from nas.training.objectives.gradual import Gradual, Holder, Scorer
 from nas.training.objectives.separate_norms import SeparateNorms
 
@@ -27,7 +27,7 @@ def run(workshop: Workshop) -> RetrainResult:
     """Retrains, measures base, winners before and after; a winner that is finished is not trained again."""
     workshop.folder.verify(EXTRACT)
     folder = workshop.folder.stage(RETRAIN.name)
-    models, trials = workshop.folder.need(EXTRACT).roles, workshop.folder.need(EXPLORE).roles
+    models, trials = workshop.folder.need(EXTRACT).roles, workshop.folder.roles()
     # The same architecture is retrained once, unless the two start from the weights of different supernets.
     starts = {(model.digest, workshop.supernets.source(trials[role].strategy)) for role, model in models.items()}
     twins = len(starts) < len(models)
@@ -57,23 +57,19 @@ def retrain(
     if finished.exists():
         workshop.folder.verify(RETRAIN)
         return _kept(finished, architecture)
-    config = workshop.config
-    supernet = shared()
-    module, step = start(
-        config.retrain,
+    supernet, device = shared(), workshop.device
+    checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
+    model, history = learnt(
+        workshop,
+        workshop.config.retrain,
         supernet,
         architecture,
-        extracted=lambda: load(extracted).to(workshop.device) if extracted else supernet.extract(architecture),
-        teacher=workshop.base_model,
-        scorer=workshop.scorer(),
+        runtime=runtime_of(workshop, f"retrain {folder.name}", checkpoint, architecture),
+        extracted=lambda: load(extracted).to(device) if extracted else supernet.extract(architecture),
     )
-    checkpoint = folder.with_name(f"{folder.name}-training.safetensors")
-    runtime = workshop.training(f"retrain {folder.name}", checkpoint, workshop.watch(architecture))
-    history = workshop.fit(RETRAIN, module, step, runtime)
-    model = module.extract(architecture) if isinstance(module, Holder) else module
     workshop.check_lease()
     with replaced_folder(folder) as written:
-        save(written, model, workshop.blueprint(supernet, architecture, {"retrained": config.retrain.loss}))
+        save(written, model, workshop.blueprint(supernet, architecture, {"retrained": workshop.config.retrain.loss}))
     # What is measured was read back: the file is the result.
     evaluation = workshop.evaluation(load(folder).to(workshop.device))
     training = TrainingResult(digest=architecture.digest, history=epochs_of(history), validation=evaluation.metrics)
@@ -81,6 +77,29 @@ def retrain(
     write_json(finished, training)
     checkpoint.unlink(missing_ok=True)
     return training
+
+
+def runtime_of(workshop: Workshop, title: str, checkpoint: Path, architecture: Architecture) -> Runtime:
+    """Where a retraining takes place, watched on the search-validation split."""
+    return workshop.training(title, checkpoint, workshop.watch(architecture))
+
+
+def learnt(
+    workshop: Workshop,
+    spec: RetrainSpec,
+    supernet: Supernet,
+    architecture: Architecture,
+    *,
+    runtime: Runtime,
+    extracted: Callable[[], nn.Module],
+) -> tuple[nn.Module, History]:
+    """An architecture as a module that was trained by the recipe `spec`, from its weights in the supernet, which may
+    change with it; `extracted` makes a module with these weights.
+    """
+    scorer = workshop.scorer() if spec.gradual else None
+    module, step = start(spec, supernet, architecture, extracted=extracted, teacher=workshop.base_model, scorer=scorer)
+    history = workshop.fit(RETRAIN, module, step, runtime, spec)
+    return module.extract(architecture) if isinstance(module, Holder) else module, history
 
 
 def _kept(path: Path, architecture: Architecture) -> TrainingResult:

@@ -30,7 +30,7 @@ def remaining(folder: RunFolder, start: Stage[StageResult] | None = None) -> lis
     which is asked for by `start`, and never done because a file is gone.
     """
     before = STAGES if start is None else STAGES[: STAGES.index(start)]
-    missing = [stage for stage in before if folder.result(stage) is None]
+    missing = [stage for stage in before if folder.result(stage) is None and not folder.spared(stage)]
     anew = [] if start is None else STAGES[STAGES.index(start) :]
     if missing and (lost := folder.found_after(missing[0])):
         raise RunError(

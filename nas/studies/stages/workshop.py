@@ -23,16 +23,15 @@ from nas.preprocessing import MODEL, ImageSize, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
-from nas.studies.file.config import RetrainSpec
+from nas.studies.file.config import RetrainSpec, StageRecipe
 from nas.studies.file.resolve import Resolved
+from nas.studies.run.described import DataFacts, SplitSizes
 from nas.studies.run.folder import TRIALS, RunFolder, write_bytes
 from nas.studies.run.identity import Identity
 from nas.studies.run.prior import read_prior
 from nas.studies.run.results import (
     BASE,
     PREPARE,
-    DataFacts,
-    SplitSizes,
     Stage,
     StageResult,
 )
@@ -245,12 +244,19 @@ class Workshop:
         }
         return supernet.blueprint(architecture, {**known, **about})
 
-    def fit(self, stage: Stage[StageResult], module: nn.Module, step: Step, runtime: training.Runtime) -> History:
-        """Trains by the recipe of a stage, on as many workers as it says.
+    def fit(
+        self,
+        stage: Stage[StageResult],
+        module: nn.Module,
+        step: Step,
+        runtime: training.Runtime,
+        recipe: StageRecipe | None = None,
+    ) -> History:
+        """Trains by the recipe of a stage, or by another, on as many workers as that of the stage says.
 
         Their number is no part of the recipe that a checkpoint belongs to: a training can go on with another one.
         """
-        recipe = replace(trainers.recipe(self.config, stage), workers=1)
+        recipe = replace(recipe or trainers.recipe(self.config, stage), workers=1)
         step = taught(step, recipe.teacher, self.teacher_of(stage))
         call = FitCall(module, step, self.data, recipe, self.config.seed)
         return trainers.trainer(self.study, stage)(call, runtime)
