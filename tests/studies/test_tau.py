@@ -108,7 +108,7 @@ def test_the_report_shows_the_answers_that_there_are(run: Study, finished: Study
     assert "4 architectures, retrained 1 epochs (adjoined) from the shared weights" in page
     assert "Of 6 pairs" in page
     assert "regret@3 (points)" in page
-    assert re.search(r"One standard error of the winner&#39;s validation accuracy is [\d.]+ points \(45 images\)", page)
+    assert re.search(r"accuracy on 45 images, of whose best, [\d.]+ %, one standard error is [\d.]+ points", page)
     assert re.search(r"with shared weights is [\d.]+ points, of a difference on the same images [\d.]+ points", page)
     assert title not in (finished.folder.path / "report" / "report.html").read_text()
     assert Findings(finished.record).ranks == []

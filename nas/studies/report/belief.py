@@ -21,8 +21,8 @@ def of_scores(metric: Quantity, values: pd.Series, images: int, truth: RankTruth
     """
     best = float(values.max() if metric.maximise else values.min())
     said = f"A score is the {metric.title} on {images} images"
-    if metric.shown == "percent":
-        error = math.sqrt(best * (1 - best) / images)
+    error = metric.standard_error(best, images)
+    if error is not None:
         near = int(((values - best).abs() <= error).sum())
         said += (
             f", of whose best, {metric.show(best)}, one standard error is {metric.show_difference(error)[1:]} "

@@ -269,16 +269,6 @@ class Findings:
         return f"{explored.trials} trials, {explored.measured} measured{part}{hourly}"
 
     @cached_property
-    def precision(self) -> str:
-        """How far the winner's value in the search is to be trusted, in a sentence; empty where it does not tell."""
-        images = self.prepared.data.images.validation
-        error = self.metric.standard_error(self.explored.winner.metrics[self.metric.name], images)
-        if error is None:
-            return ""
-        said = f"{self.metric.show_difference(error).removeprefix('+')} {self.metric.difference_unit}".rstrip()
-        return f"One standard error of the winner's validation {self.metric.in_text} is {said} ({images} images)."
-
-    @cached_property
     def baseline_trials(self) -> int:
         """Trials of the uniform baseline."""
         return int((self.trials["strategy"] == "uniform").sum())

@@ -28,7 +28,6 @@ def summary(console: Terminal, findings: Findings) -> None:
         lines.append(
             f"{role}: extracted model = supernet on {model.images} validation images, greatest difference {difference}"
         )
-    lines += [findings.precision] if findings.precision else []
     for line in (*lines, *findings.belief):
         console.say(line)
     for warning in findings.warnings:
