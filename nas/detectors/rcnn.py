@@ -12,22 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from nas.detectors._base import Detector, applied_to
+from nas.detectors._base import applied_to
+from nas.detectors._on_pyramid import OnPyramid, maps
 from nas.detectors.box_stage import BoxStage
 from nas.detectors.options import DetectorSpec
 from nas.detectors.outputs import Detections, DetectorOutputs, Truth
 from nas.detectors.proposals import Proposals
-from nas.detectors.pyramid import level_sizes, pyramid_of
 from nas.detectors.selecting import selected
 
 
 @final
-class RCNN(Detector):
+class RCNN(OnPyramid):
     """Proposals from all levels; boxes, and masks, from features of the levels that stages give."""
 
     def __init__(self, body: nn.Module, spec: DetectorSpec) -> None:
         super().__init__(body, spec)
-        self.pyramid = pyramid_of(body, spec)
         self.rpn = Proposals(spec)
         # Levels that are made from the last stage's are for proposals only.
         self.read = len(self.pyramid.stage_sizes(body))
@@ -42,7 +41,7 @@ class RCNN(Detector):
         if truth is not None:
             losses = {**losses, **self._losses(read, proposals, truth, size)}
         detections = self._detected(read, proposals, size) if detect else []
-        fixed = {f"map {level}": features for level, features in enumerate(levels)}
+        fixed = maps(levels)
         if not self.training:
             fixed["proposals"] = _padded(proposals, self.spec.proposals)
         return DetectorOutputs(fixed, losses, detections)
@@ -92,18 +91,10 @@ class RCNN(Detector):
 
     @override
     def applied(self) -> dict[str, int]:
-        sizes = level_sizes(self.pyramid, self.body, len(self.spec.anchors))
-        positions = sum(height * width for height, width in sizes)
-        applied = {f"pyramid.{name}": n for name, n in self.pyramid.applied(self.body).items()}
-        applied |= applied_to(self.rpn.head, "rpn.head", positions)
+        applied = self.applied_in_pyramid() | applied_to(self.rpn.head, "rpn.head", self.positions())
         for number, stage in enumerate(self.stages):
             applied |= _stage(stage).applied(f"stages.{number}")
         return applied
-
-    @property
-    @override
-    def named(self) -> Mapping[str, str]:
-        return {f"pyramid.{name}": axes for name, axes in self.pyramid.named.items()}
 
     @property
     @override
@@ -112,10 +103,6 @@ class RCNN(Detector):
         names = (f"stages.{number}.{part}." for number in range(len(self.stages)) for part in parts)
         ends = tuple(names)
         return tuple(name for name, _ in self.own_parameters() if name.startswith(ends))
-
-    @override
-    def resized(self, width: int) -> None:
-        self.pyramid.resized(width)
 
 
 def _stage(module: nn.Module) -> BoxStage:

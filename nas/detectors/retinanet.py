@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -12,11 +11,11 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops import box_iou
 from typing_extensions import override
 
-from nas.detectors._base import Detector, applied_to
+from nas.detectors._base import applied_to
+from nas.detectors._on_pyramid import OnPyramid, maps
 from nas.detectors.options import DetectorSpec
 from nas.detectors.outputs import Detections, DetectorOutputs, Truth
 from nas.detectors.proposals import anchors_of, pictures
-from nas.detectors.pyramid import level_sizes, pyramid_of
 from nas.detectors.selecting import selected
 
 OBJECT, BACKGROUND = 0.5, 0.4
@@ -24,12 +23,11 @@ OBJECT, BACKGROUND = 0.5, 0.4
 
 
 @final
-class RetinaNet(Detector):
+class RetinaNet(OnPyramid):
     """One head on all levels of a pyramid."""
 
     def __init__(self, body: nn.Module, spec: DetectorSpec) -> None:
         super().__init__(body, spec)
-        self.pyramid = pyramid_of(body, spec)
         self.anchors = anchors_of(spec)
         self.head = RetinaNetHead(spec.channels, self.anchors.num_anchors_per_location()[0], spec.classes)
         self.matcher = Matcher(OBJECT, BACKGROUND, allow_low_quality_matches=True)
@@ -45,7 +43,7 @@ class RetinaNet(Detector):
             objects = [truth.of(picture) for picture in range(len(truth))]
             matched = [self._matched(of["boxes"], at) for of, at in zip(objects, anchors, strict=True)]
             losses = self.head.compute_loss(objects, outputs, anchors, matched)
-        fixed = {f"map {level}": features for level, features in enumerate(levels)}
+        fixed = maps(levels)
         size = (int(images.shape[-2]), int(images.shape[-1]))
         detections: list[Detections] = []
         if detect:
@@ -83,22 +81,10 @@ class RetinaNet(Detector):
 
     @override
     def applied(self) -> dict[str, int]:
-        sizes = level_sizes(self.pyramid, self.body, len(self.spec.anchors))
-        positions = sum(height * width for height, width in sizes)
-        of_pyramid = {f"pyramid.{name}": n for name, n in self.pyramid.applied(self.body).items()}
-        return of_pyramid | applied_to(self.head, "head", positions)
-
-    @property
-    @override
-    def named(self) -> Mapping[str, str]:
-        return {f"pyramid.{name}": axes for name, axes in self.pyramid.named.items()}
+        return self.applied_in_pyramid() | applied_to(self.head, "head", self.positions())
 
     @property
     @override
     def classifier(self) -> tuple[str, ...]:
         path = "head.classification_head.cls_logits."
         return tuple(name for name, _ in self.own_parameters() if name.startswith(path))
-
-    @override
-    def resized(self, width: int) -> None:
-        self.pyramid.resized(width)

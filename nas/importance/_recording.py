@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from nas import seeds
 from nas.evaluation.evaluate import evaluating
+from nas.evaluation.hooks import hooked
 from nas.training.workplace import Workplace
 
 
@@ -36,7 +36,7 @@ def recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen[module] = inputs[0]
 
-    with _hooked([module.register_forward_pre_hook(keep) for module in modules]):
+    with hooked([module.register_forward_pre_hook(keep) for module in modules]):
         yield seen
 
 
@@ -48,18 +48,8 @@ def outputs_recorded(modules: Iterable[nn.Module]) -> Iterator[dict[nn.Module, T
     def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         seen[module] = output
 
-    with _hooked([module.register_forward_hook(keep) for module in modules]):
+    with hooked([module.register_forward_hook(keep) for module in modules]):
         yield seen
-
-
-@contextmanager
-def _hooked(hooks: Sequence[RemovableHandle]) -> Iterator[None]:
-    """Removes the hooks afterwards."""
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def calibration(work: Workplace, images: int, batch: int) -> Iterator[Tensor]:

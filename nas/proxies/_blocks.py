@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nas import seeds
+from nas.evaluation.hooks import hooked
 from nas.proxies._base import Evidence
 from nas.supernets import Supernet
 
@@ -44,19 +43,11 @@ def noise_flows(network: nn.Module, evidence: Evidence) -> list[Flow]:
     shape = evidence.batch.inputs.shape
     generator = torch.Generator().manual_seed(seeds.derive(evidence.seed, seeds.NOISE))
     recorded: list[Flow] = []
-    with _recording(list(blocks(evidence.supernet, network).values()), recorded):
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        recorded.append(Flow(inputs[0], output))
+
+    modules = blocks(evidence.supernet, network).values()
+    with hooked(module.register_forward_hook(keep) for module in modules):
         network(torch.randn(shape, generator=generator))
     return recorded
-
-
-@contextmanager
-def _recording(modules: list[nn.Module], into: list[Flow]) -> Iterator[None]:
-    def keep(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        into.append(Flow(inputs[0], output))
-
-    hooks = [module.register_forward_hook(keep) for module in modules]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

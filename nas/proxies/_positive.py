@@ -4,13 +4,13 @@ say how much runs through a weight (SynFlow, arXiv 2006.05467).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from nas.evaluation.hooks import hooked
 from nas.proxies._base import summed
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
@@ -27,7 +27,8 @@ def flows(network: nn.Module, image: Iterable[int]) -> dict[str, tuple[Tensor, T
         for parameter in network.parameters():
             parameter.abs_()
     own = dict(network.named_parameters())
-    with _without_norms(network):
+    norms = [module for module in network.modules() if isinstance(module, NORMS)]
+    with hooked(norm.register_forward_hook(lambda _, inputs, __: inputs[0]) for norm in norms):
         total = summed(network(torch.ones(1, *image, dtype=torch.float64)))
     gradients = torch.autograd.grad(total, list(own.values()), allow_unused=True)
     return {
@@ -35,14 +36,3 @@ def flows(network: nn.Module, image: Iterable[int]) -> dict[str, tuple[Tensor, T
         for (name, weight), gradient in zip(own.items(), gradients, strict=True)
         if gradient is not None
     }
-
-
-@contextmanager
-def _without_norms(network: nn.Module) -> Iterator[None]:
-    norms = [module for module in network.modules() if isinstance(module, NORMS)]
-    hooks = [norm.register_forward_hook(lambda _, inputs, __: inputs[0]) for norm in norms]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -58,6 +58,11 @@ def elements(entry: Entry, *times: str, factor: int = 1) -> Term:
     return Term(entry.block, factor, (*times, *entry.atoms))
 
 
+def params_of(table: AxisTable) -> list[Term]:
+    """The parameters of a model, or of the part of it that a table is of."""
+    return [elements(entry) for entry in table.entries.values()]
+
+
 def macs_of(table: AxisTable) -> list[Term]:
     """The multiply-accumulates of a model, or of the part of it that a table is of."""
     entries = table.entries.values()

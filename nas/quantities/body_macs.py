@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from nas.quantities._base import Counted
+from nas.quantities._of_body import OfBody
 from nas.quantities._terms import Term, macs_of
 
 if TYPE_CHECKING:
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class BodyMacs(Counted):
+class BodyMacs(OfBody):
     """Multiply-accumulates per image, of the body."""
-
-    partial: ClassVar[bool] = True
 
     name: str = "body_macs"
     title: str = "body MACs"
@@ -29,9 +27,5 @@ class BodyMacs(Counted):
     noun: str = "MACs in the body"
 
     @override
-    def applies(self, table: AxisTable) -> bool:
-        return bool(table.body)
-
-    @override
-    def terms(self, table: AxisTable) -> Sequence[Term]:
-        return macs_of(table.of_body())
+    def formula(self, table: AxisTable) -> Sequence[Term]:
+        return macs_of(table)

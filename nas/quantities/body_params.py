@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from nas.quantities._base import Counted
-from nas.quantities._terms import Term, elements
+from nas.quantities._of_body import OfBody
+from nas.quantities._terms import Term, params_of
 
 if TYPE_CHECKING:
     from nas.axes import AxisTable
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class BodyParams(Counted):
+class BodyParams(OfBody):
     """Parameters of the extracted body."""
-
-    partial: ClassVar[bool] = True
 
     name: str = "body_params"
     title: str = "body params"
@@ -29,9 +27,5 @@ class BodyParams(Counted):
     noun: str = "parameters in the body"
 
     @override
-    def applies(self, table: AxisTable) -> bool:
-        return bool(table.body)
-
-    @override
-    def terms(self, table: AxisTable) -> Sequence[Term]:
-        return [elements(entry) for entry in table.of_body().entries.values()]
+    def formula(self, table: AxisTable) -> Sequence[Term]:
+        return params_of(table)

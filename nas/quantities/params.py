@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from nas.quantities._base import Counted
-from nas.quantities._terms import Term, elements
+from nas.quantities._terms import Term, params_of
 
 if TYPE_CHECKING:
     from nas.axes import AxisTable
@@ -28,4 +28,4 @@ class Params(Counted):
 
     @override
     def terms(self, table: AxisTable) -> Sequence[Term]:
-        return [elements(entry) for entry in table.entries.values()]
+        return params_of(table)

@@ -94,6 +94,10 @@ class Task(ABC):
 
     outputs: ClassVar[str] = "outputs"
     """What reports call the numbers that the model returns."""
+    row_by_row: ClassVar[bool] = False
+    """Whether outputs are one tensor with a row for each input, which can be judged one by one. Where they are not, and
+    each input counts by itself, a model is asked for one at a time.
+    """
     no_divergence: ClassVar[str] = ""
     """Why two outputs have no divergence, as a clause; empty where they have one."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)

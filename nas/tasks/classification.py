@@ -39,6 +39,7 @@ class Classification(Task):
     """One class per image."""
 
     outputs: ClassVar[str] = "logits"
+    row_by_row: ClassVar[bool] = True
 
     @property
     @override

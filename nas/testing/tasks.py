@@ -58,6 +58,13 @@ class TaskSuite:
         """Searches measure in other processes."""
         assert pickle.loads(pickle.dumps(task)) == task
 
+    def test_rows_are_told_apart_only_where_there_are_any(self, task: Task) -> None:
+        """Each row of the outputs is what the model says of that input alone."""
+        if task.row_by_row:
+            model, whole = network(task).eval(), batch(task)
+            alone = torch.cat([model(whole.between(row, row + 1).inputs) for row in range(len(whole))])
+            torch.testing.assert_close(model(whole.inputs), alone, rtol=1e-4, atol=1e-5)
+
     def test_targets_are_as_many_as_the_labels(self, task: Task) -> None:
         """The first dimension counts the inputs, of no inputs, too."""
         for n in (0, 1, INPUTS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -25,3 +26,13 @@ def test_means_are_those_of_the_whole_split() -> None:
     assert losses == metrics["loss"]
     assert len(set(losses)) > 1
     assert net.training
+
+
+def test_the_model_sees_many_together_where_rows_can_be_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, test, net = Classification(), make_data().test, make_net().eval()
+    together, counted = Mock(side_effect=net), Mock(side_effect=net)
+    losses = losses_of_each(together, test, task, device="cpu", batch=len(test) - 1)
+    assert together.call_count == 2
+    monkeypatch.setattr(Classification, "row_by_row", False)
+    assert losses_of_each(counted, test, task, device="cpu") == pytest.approx(losses, rel=1e-5)
+    assert counted.call_count == len(test)

@@ -104,7 +104,7 @@ def _training(workshop: Workshop, finalist: WinnerResult, epochs: int, place: Pa
     training = FinalistTraining(
         digest=finalist.digest,
         validation=workshop.evaluation(model).metrics,
-        losses=losses_of_each(model, split, task, device=device),
+        losses=losses_of_each(model, split, task, device=device, batch=workshop.config.eval_batch),
     )
     workshop.check_lease()
     write_json(path, training)

@@ -57,13 +57,13 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     times = latency.measure(
         timed, image, device=workshop.device, batches=config.latency.batches, seconds=config.latency.seconds
     )
-    measured = []
+    measured: dict[str, MeasuredRow] = {}
     for name, model in models.items():
         role = name.removesuffix(RETRAINED)
         digest, costs = (
             ("", workshop.base_costs) if role == BASE_MODEL else (extracted[role].digest, extracted[role].costs)
         )
-        measured.append(row_of(workshop, name, model, digest, costs, times.milliseconds[role]))
+        measured[name] = row_of(workshop, name, model, digest, costs, times.milliseconds[role])
     facts = LatencyFacts(
         milliseconds={model: dict(by_batch) for model, by_batch in times.milliseconds.items()},
         rounds=dict(times.rounds),
@@ -71,25 +71,29 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
         device=times.device,
         note=times.note,
     )
-    confused = {name: of.confusion for name, of in zip(models, measured, strict=True) if of.confusion is not None}
+    confused = {name: of.confusion for name, of in measured.items() if of.confusion is not None}
     confusion = ConfusionFacts(classes=list(workshop.data.class_names), models=confused) if confused else None
-    located = {name: of.located for name, of in zip(models, measured, strict=True) if of.located is not None}
+    located = {name: of.located for name, of in measured.items() if of.located is not None}
     if located:
         save_examples(workshop.place(RETRAIN) / FOUND, workshop.data.test.first(COUNT))
-    ends = [models.get(f"{role}{RETRAINED}") for role in (WINNER, UNIFORM)]
-    against = None if twins or None in ends else against_uniform(workshop, *filter(None, ends))
-    return MeasuredRows([of.row for of in measured], facts, confusion, located or None, against)
+    winner, uniform = (f"{role}{RETRAINED}" for role in (WINNER, UNIFORM))
+    against = None
+    if not twins and uniform in models:
+        against = against_uniform(workshop, models[winner], models[uniform], measured[winner].row.test)
+    return MeasuredRows([of.row for of in measured.values()], facts, confusion, located or None, against)
 
 
-def against_uniform(workshop: Workshop, winner: nn.Module, uniform: nn.Module) -> dict[str, PairedDifference]:
-    """Metric -> the winner's values minus those of uniform's, on the pictures of the test split, one by one.
+def against_uniform(
+    workshop: Workshop, winner: nn.Module, uniform: nn.Module, whole: Mapping[str, float]
+) -> dict[str, PairedDifference]:
+    """Metric -> the winner's values minus those of uniform's, on the pictures of the test split, one by one; `whole`
+    are the winner's of all of them.
 
     A metric that is no mean over pictures, such as one of ranks, has no such difference.
     """
-    test, task, device = workshop.data.test, workshop.task, workshop.device
-    ours, theirs = (metrics_of_each(model, test, task, device=device) for model in (winner, uniform))
-    whole = workshop.evaluation(winner, test).metrics
-    means = [name for name in whole if isclose(fmean(ours[name]), whole[name], rel_tol=1e-3, abs_tol=1e-6)]
+    test, task, device, batch = workshop.data.test, workshop.task, workshop.device, workshop.config.eval_batch
+    ours, theirs = (metrics_of_each(model, test, task, device=device, batch=batch) for model in (winner, uniform))
+    means = [name for name in ours if isclose(fmean(ours[name]), whole[name], rel_tol=1e-3, abs_tol=1e-6)]
     return {name: paired(ours[name], theirs[name]) for name in means}
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nas import seeds
 from nas.documents.plugged import checked, plugin_of, spelt
-from nas.numbers import Share
+from nas.numbers import Share, whole
 from nas.tasks import Batch
 from nas.training.projection import projected
 from nas.training.sampling import SAMPLING, Domain, Draw, SubnetSampling
@@ -42,9 +42,9 @@ class Subnets:
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetRule(ABC):
-    """Subclass as a frozen dataclass; its fields are the options in YAML. `random` (random sub-networks per step) must
-    be one of them. All rules have these:
+    """Subclass as a frozen dataclass; its fields are the options in YAML. All rules have these:
 
+    random      random sub-networks per step
     sampling    how the random ones are drawn: a name (uniform, fair, sized), or a mapping with `use:` and its options,
                 see `nas.training.sampling`
     opening     share of the training in which the ranges of the choices open, value by value, from the two largest to
@@ -56,6 +56,7 @@ class SupernetRule(ABC):
     compares: ClassVar[bool] = False
     """Whether it compares outputs of two networks: then the task must have a divergence."""
 
+    random: Annotated[int, whole(1, 1000)] = 1
     sampling: Annotated[
         Annotated[str, Field(min_length=1)] | Mapping[str, Any],
         SAMPLING,
@@ -70,11 +71,6 @@ class SupernetRule(ABC):
         object.__setattr__(self, "sampling", sampling["use"] if len(sampling) == 1 else sampling)
         if self.gradients == "projected" and self.parts < 2:
             raise ValueError("gradients: projected only where a step's loss has several parts, which may conflict")
-
-    @property
-    @abstractmethod
-    def draws(self) -> int:
-        """How many random architectures `losses` needs per batch."""
 
     @property
     @abstractmethod
@@ -144,9 +140,9 @@ class SupernetStep:
         if self._drawn is None or self._drawn[0] != key:
             rng = np.random.default_rng(seeds.derive(context.seed, seeds.SAMPLING, context.epoch))
             self._draw = self._draw or self.rule.sampler.drawer(self.domain)
-            self._drawn = key, self._draw(rng, context.steps * self.rule.draws)
-        first = context.step * self.rule.draws  # this step's rows of the epoch's table
-        return self._drawn[1][first : first + self.rule.draws]
+            self._drawn = key, self._draw(rng, context.steps * self.rule.random)
+        first = context.step * self.rule.random  # this step's rows of the epoch's table
+        return self._drawn[1][first : first + self.rule.random]
 
     def _least(self, progress: float) -> NDArray[np.int64] | None:
         """For each choice the index of the least value that is open; None where all are.

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, final
+from typing import ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
 
-from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.losses import ramp
 from nas.training.rules._base import Subnets, SupernetRule
@@ -28,14 +27,8 @@ class Adjoined(SupernetRule):
 
     compares: ClassVar[bool] = True
 
-    random: Annotated[int, whole(1, 1000)] = 1
     detach: bool = False
     small_ce: bool = False
-
-    @property
-    @override
-    def draws(self) -> int:
-        return self.random
 
     @property
     @override

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, final
+from typing import final
 
 from torch import Tensor
 from typing_extensions import override
 
-from nas.numbers import whole
 from nas.tasks import Batch
 from nas.training.rules._base import Subnets, SupernetRule
 from nas.training.step import StepContext
@@ -19,13 +18,6 @@ from nas.training.step import StepContext
 @dataclass(frozen=True)
 class UniformRule(SupernetRule):
     """The task's criterion for `random` random sub-networks per step, their mean."""
-
-    random: Annotated[int, whole(1, 1000)] = 1
-
-    @property
-    @override
-    def draws(self) -> int:
-        return self.random
 
     @property
     @override
