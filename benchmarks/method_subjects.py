@@ -16,6 +16,7 @@ SANDWICH_RUNS = 4
 """Sub-networks that the sandwich rule trains per step."""
 BASE = Recipe(epochs=20, lr=2e-3, batch=64, warmup=2)
 SEARCH = Recipe(epochs=6, lr=1e-3, batch=64, warmup=1)
+GPU_SEARCH = Recipe(epochs=3, lr=1e-3, batch=512, warmup=0.5, augment="crop+flip")
 CIFAR_SEARCH = Recipe(epochs=2, lr=1e-3, batch=128, warmup=0.5, augment="crop+flip")
 
 EIGHTHS = {"size": {"from": 0.125, "to": 1.0, "step": 0.125}, "per": "block"}
@@ -109,20 +110,24 @@ MATRICES: Mapping[str, Method] = {
     "svd, energy": Method("ranks", "threshold", {"ranking": "energy"}, {"use": "directions"}, limits=LIMITS[1:2]),
     "svd, knapsack": Method("ranks", "knapsack", {}, {"use": "directions"}, limits=LIMITS[1:2]),
 }
-CIFAR: Mapping[str, Method] = {
-    "an": Method("factor", "an"),
-    # Feed-forward networks are under half of this model: cutting them alone does not reach 50 %.
-    "mcf": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, limits=(75,)),
-    "sidt": Method("dimensions", "threshold", {}, _gates("produced", CIFAR_SEARCH)),
-    "vtp, svd": Method("inputs and ranks", "threshold", {"ranking": "global_per_kind"},
-                       [_gates("consumed", CIFAR_SEARCH), {"use": "directions", "method": "svd"}]),
-    "patch slimming": Method("dropped", "tolerance", {
-        "tolerance": 0.005, "grow": 4, "importance": {"use": "patch_impact", "images": 512},
-        "training": Tuning(epochs=3, lr=3e-4, batch=64, warmup=0)}),
-    "uniform": Method("widths", "uniform", {"trials": 60}, trained=True),
-    "evolution": Method("widths", "evolution", {"trials": 60, "population": 20, "sample": 5}, trained=True),
-    "dan": Method("widths", "dan", {"training": CIFAR_SEARCH, "target": "limit", "arch_lr": 2e-2, "small_ce": True}),
-}  # fmt: skip
+
+
+def _cifar_methods(training: Recipe) -> Mapping[str, Method]:
+    """`training` is that of what learns in a search: gates, distributions over architectures."""
+    return {
+        "an": Method("factor", "an"),
+        # Feed-forward networks are under half of this model: cutting them alone does not reach 50 %.
+        "mcf": Method("networks", "threshold", ALIKE, {"use": "ffn_votes"}, limits=(75,)),
+        "sidt": Method("dimensions", "threshold", {}, _gates("produced", training)),
+        "vtp, svd": Method("inputs and ranks", "threshold", {"ranking": "global_per_kind"},
+                           [_gates("consumed", training), {"use": "directions", "method": "svd"}]),
+        "patch slimming": Method("dropped", "tolerance", {
+            "tolerance": 0.005, "grow": 4, "importance": {"use": "patch_impact", "images": 512},
+            "training": Tuning(epochs=3, lr=3e-4, batch=64, warmup=0)}),
+        "uniform": Method("widths", "uniform", {"trials": 60}, trained=True),
+        "evolution": Method("widths", "evolution", {"trials": 60, "population": 20, "sample": 5}, trained=True),
+        "dan": Method("widths", "dan", {"training": training, "target": "limit", "arch_lr": 2e-2, "small_ce": True}),
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,15 +175,27 @@ CONVOLUTIONS = {
     "img_size": 32, "embed_dim": 128, "depth": 4, "num_heads": 8, "mlp_ratio": 2.0,
     "stem_channels": [32, 64, 96], "stem_strides": [1, 2, 2],
 }  # fmt: skip
+WIDER = CONVOLUTIONS | {"embed_dim": 256, "depth": 6, "num_heads": 16, "stem_channels": [64, 128, 192]}
 
 
 def _cifar(epochs: int) -> Subject:
     """Pictures of 32 x 32, of which 15 % of the training split are kept for the search."""
     learning = {"batch": 128, "augment": "crop+flip", "smoothing": 0.1}
     return Subject(
-        "vit_c_1gf", CONVOLUTIONS, CIFAR, image_size=32, train_images=None, limits=(50,),
+        "vit_c_1gf", CONVOLUTIONS, _cifar_methods(CIFAR_SEARCH), image_size=32, train_images=None, limits=(50,),
         base=Recipe(epochs=epochs, lr=2e-3, warmup=1, ema=0.998, **learning),
         search=CIFAR_SEARCH, retrain=Recipe(epochs=3, lr=1e-3, warmup=0.5, **learning),
+        adjoined=False, one_base=True,
+    )  # fmt: skip
+
+
+def _wide() -> Subject:
+    """The same question where a GPU is at hand: twelve times the MACs, and epochs that take seconds."""
+    learning = {"batch": 512, "augment": "crop+flip", "smoothing": 0.1}
+    return Subject(
+        "vit_c_1gf", WIDER, _cifar_methods(GPU_SEARCH), image_size=32, train_images=None, limits=(50,),
+        base=Recipe(epochs=100, lr=2e-3, warmup=5, ema=0.999, mixup=0.2, cutmix=1.0, drop_path=0.1, **learning),
+        search=GPU_SEARCH, retrain=Recipe(epochs=6, lr=1e-3, warmup=0.5, **learning),
         adjoined=False, one_base=True,
     )  # fmt: skip
 
@@ -190,4 +207,6 @@ SUBJECTS: Mapping[str, Subject] = {
     "vit_matrices": Subject("vit_tiny_patch16_224", SMALL, MATRICES),
     "cifar10": _cifar(30),
     "cifar100": _cifar(30),
+    "cifar10_wide": _wide(),
+    "cifar100_wide": _wide(),
 }

@@ -2,13 +2,15 @@
 
     python -m benchmarks.methods fashion_mnist.npz --model vit --model swin --seeds 3
     python -m benchmarks.methods cifar10.npz --model cifar10 --seeds 3      # hours; continues where it was killed
+    python -m benchmarks.methods cifar10.npz --model cifar10_wide --device cuda --seed 1 --to runs/seed-1
 
 `vit_tokens` and `vit_matrices` are one ViT with a class token, for the methods on tokens (Patch Slimming) and on inputs
 and ranks of matrices (MCF, decompositions).
 
 All start from the same trained base, and all winners are retrained by the same recipe. What differs is how they are
 found. One row per (model, seed, method, limit) is appended to `studies/results/methods-MODEL.csv`
-when it is known; rows that are there are not computed again. The summary over seeds is written at the end.
+when it is known; rows that are there are not computed again. The summary over seeds is written at the end. Seeds may be
+computed side by side, each `--to` a folder of its own, once `--base` has trained what they start from.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from benchmarks.method_subjects import SANDWICH_RUNS, SPACES, SUBJECTS, Method, 
 from benchmarks.pairs import ratio
 from benchmarks.tables import RESULTS, over_seeds
 from nas.data import Data, DataSpec, Split, load_data
-from nas.evaluation import Evaluator, evaluate
+from nas.evaluation import Evaluator, Watch, evaluate
 from nas.search import Objective, Problem, Search, find, winner
 from nas.search.sizing import Sizing, criterion_of
 from nas.searchspaces import Architecture, Limit, SearchSpace
@@ -51,6 +53,7 @@ class Bench:
     seed: int
     data: Data
     folder: Path
+    device: str = "cpu"
     supernets: dict[Any, Any] = field(default_factory=dict)
     winners: dict[tuple[str, int], Architecture] = field(default_factory=dict)
     """Of (method, limit), as far as they are known."""
@@ -62,7 +65,8 @@ class Bench:
 
     def runtime(self, title: str) -> Runtime:
         """A training that continues where it was killed."""
-        return Runtime(checkpoint=self.folder / f"{title}.safetensors", title=title, progress=False)
+        checkpoint = self.folder / f"{title}.safetensors"
+        return Runtime(device=self.device, checkpoint=checkpoint, title=title, progress=False)
 
     def space(self, name: str) -> SearchSpace:
         """One of SPACES on this model."""
@@ -79,7 +83,7 @@ class Bench:
         runtime = replace(
             self.runtime("base"),
             checkpoint=folder_of(self.name, seed) / "base.safetensors",
-            evaluate=lambda module: {"validation_accuracy": accuracy(module, self.data.validation)},
+            evaluate=Watch(self.data.validation, self.data.task),
             on_epoch=lambda epoch: print(self.name, "base", epoch, flush=True),
         )
         history = fit(FitCall(model, PlainStep(), self.data, self.subject.base, seed), runtime)
@@ -95,7 +99,7 @@ class Bench:
         return copy.deepcopy(supernet), scores, passes
 
     def _prepare(self, method: Method) -> tuple[Supernet, Mapping[str, Any], float]:
-        supernet = Supernet(self.base(), self.space(method.space))
+        supernet = Supernet(self.base(), self.space(method.space)).to(self.device)
         scores: Mapping[str, Any] = {}
         passes = 0.0
         for options in criteria(method):
@@ -116,7 +120,7 @@ class Bench:
 
 def accuracy(model: nn.Module, split: Split) -> float:
     """Top-1, in [0, 1]."""
-    return evaluate(model, split, Classification()).metrics["accuracy"]
+    return evaluate(model, split, Classification(), device=next(model.parameters()).device).metrics["accuracy"]
 
 
 def criteria(method: Method) -> Sequence[Mapping[str, Any]]:
@@ -157,7 +161,7 @@ def search(bench: Bench, name: str, limit_percent: int) -> tuple[Supernet, Archi
     options = dict(method.options)
     strategy = find(method.strategy)(**options)
     holder = {"supernet": supernet}
-    evaluator = Evaluator(supernet.eval(), bench.data.validation, bench.data.task)
+    evaluator = Evaluator(supernet.eval(), bench.data.validation, bench.data.task, device=bench.device)
     problem = Problem(
         space=supernet.space,
         objectives=(Objective("accuracy", maximise=True),),
@@ -201,10 +205,6 @@ def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
     before = accuracy(supernet.extract(architecture), bench.data.test)
     module = Gradual(supernet, architecture) if bench.subject.methods[name].gradual else supernet
     small = retrained(bench, name, module, architecture)
-    base = bench.base().eval()
-    images = next(bench.data.test.batches(64)).inputs
-    with torch.inference_mode():
-        speed = ratio(lambda: base(images), lambda: small(images), 15)["ratio"]
     cost, counts = supernet.cost, supernet.cost.counts(architecture)
     return {
         "method": name,
@@ -215,11 +215,20 @@ def row_of(bench: Bench, name: str, limit_percent: int) -> dict[str, Any]:
         "macs": counts["macs"],
         "macs_share": counts["macs"] / cost.base("macs"),
         "params_share": counts["params"] / cost.base("params"),
-        "speedup_batch_64": speed,
+        "speedup_batch_64": speedup(bench, small),
         "search_passes": round(passes, 2),
         "search_seconds": round(seconds, 1),
         "architecture": str(architecture),
     }
+
+
+def speedup(bench: Bench, small: nn.Module) -> float:
+    """Of a forward pass of 64 images over that of the base; not measured on a GPU, which other seeds may share."""
+    if bench.device != "cpu":
+        return float("nan")
+    base, images = bench.base().eval(), next(bench.data.test.batches(64)).inputs
+    with torch.inference_mode():
+        return ratio(lambda: base(images), lambda: small(images), 15)["ratio"]
 
 
 def retrained(bench: Bench, name: str, module: Supernet | Gradual, architecture: Architecture) -> nn.Module:
@@ -227,7 +236,7 @@ def retrained(bench: Bench, name: str, module: Supernet | Gradual, architecture:
     recipe = bench.subject.retrain
     if bench.subject.adjoined:
         step = AdjoinedStep(architecture, module.space.largest, small_ce=True)
-        fit(FitCall(module, step, bench.data, recipe, bench.seed), Runtime(progress=False))
+        fit(FitCall(module, step, bench.data, recipe, bench.seed), Runtime(device=bench.device, progress=False))
         return module.extract(architecture).eval()
     small = module.extract(architecture)
     runtime = bench.runtime(f"{name}-retrained".replace(", ", "-").replace(" ", "-"))
@@ -253,37 +262,37 @@ def cells(bench: Bench, methods: Sequence[str], done: set[tuple[Any, ...]]) -> I
                 yield row_of(bench, name, limit)
 
 
-def bench_of(name: str, path: Path, seed: int) -> Bench:
+def bench_of(name: str, path: Path, seed: int, device: str) -> Bench:
     """A subject with its data; where seeds share a base, they share what it was trained on."""
     subject = SUBJECTS[name]
     spec = DataSpec(path=str(path), image_size=subject.image_size, train_images=subject.train_images)
     data = load_data(spec, image_size=subject.image_size, seed=subject.seed_of_base(seed))
-    return Bench(name, seed, data, folder_of(name, seed))
+    return Bench(name, seed, data, folder_of(name, seed), device)
 
 
-def run(name: str, path: Path, seeds: Sequence[int], methods: Sequence[str]) -> pd.DataFrame:
-    file = RESULTS / f"methods-{name}.csv"
+def run(name: str, seeds: Sequence[int], options: argparse.Namespace) -> None:
+    """Computes what is missing of the table of a subject."""
+    file: Path = options.to / f"methods-{name}.csv"
     rows: list[dict[str, Any]] = pd.read_csv(file).to_dict("records") if file.exists() else []
     for seed in seeds:
-        bench = bench_of(name, path, seed)
+        bench = bench_of(name, options.data, seed, options.device)
         done = {(row["seed"], row["method"], row["limit"]) for row in rows}
         known = [row for row in rows if row["seed"] == seed and isinstance(row.get("architecture"), str)]
         bench.winners = {(r["method"], r["limit"]): Architecture.from_json(r["architecture"]) for r in known}
+        methods = () if options.base else options.method or tuple(bench.subject.methods)
         for found in cells(bench, methods, done):
             if "architecture" in found:
                 bench.winners[found["method"], found["limit"]] = Architecture.from_json(found["architecture"])
-            rows.append({"model": name, "seed": seed, **found, "commit": commit()})
+            rows.append({"model": name, "seed": seed, **found, "device": options.device, "commit": commit()})
             pd.DataFrame(rows).to_csv(file, index=False)
             print(name, seed, found["method"], found["limit"], f"{found['test_accuracy']:.4f}", flush=True)
-    table = pd.DataFrame(rows)
-    summary(table).to_csv(RESULTS / f"methods-{name}_summary.csv")
-    return table
+    summary(pd.DataFrame(rows)).to_csv(options.to / f"methods-{name}_summary.csv")
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds, their number, and the commits."""
     columns = ["test_accuracy", "before_retraining", "macs_share", "params_share", "speedup_batch_64", "search_passes"]
-    return over_seeds(table, ["model", "method", "limit"], columns)
+    return over_seeds(table, ["model", "method", "limit"], [column for column in columns if column in table])
 
 
 def main() -> None:
@@ -291,11 +300,16 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the images as .npz in the MedMNIST layout")
     parser.add_argument("--model", choices=tuple(SUBJECTS), action="append")
     parser.add_argument("--method", action="append")
+    parser.add_argument("--base", action="store_true", help="only the base, and the base trained longer")
     parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+    parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--to", type=Path, default=RESULTS, metavar="FOLDER", help="where the table lies")
+    options = parser.parse_args()
+    options.to.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    for name in arguments.model or SUBJECTS:
-        run(name, arguments.data, range(arguments.seeds), arguments.method or tuple(SUBJECTS[name].methods))
+    for name in options.model or SUBJECTS:
+        run(name, range(options.seeds) if options.seed is None else [options.seed], options)
 
 
 if __name__ == "__main__":
