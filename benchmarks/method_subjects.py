@@ -194,7 +194,7 @@ def _wide() -> Subject:
     learning = {"batch": 512, "augment": "crop+flip", "smoothing": 0.1}
     return Subject(
         "vit_c_1gf", WIDER, _cifar_methods(GPU_SEARCH), image_size=32, train_images=None, limits=(50,),
-        base=Recipe(epochs=100, lr=2e-3, warmup=5, ema=0.999, mixup=0.2, cutmix=1.0, drop_path=0.1, **learning),
+        base=Recipe(epochs=80, lr=2e-3, warmup=5, ema=0.999, mixup=0.2, cutmix=1.0, drop_path=0.1, **learning),
         search=GPU_SEARCH, retrain=Recipe(epochs=6, lr=1e-3, warmup=0.5, **learning),
         adjoined=False, one_base=True,
     )  # fmt: skip
