@@ -29,11 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.tables import RESULTS, over_seeds
+from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas import Study
 from nas.data import Data, load_data
 from nas.documents.plugged import plugin_of
@@ -63,7 +62,9 @@ PAIRS, STEPS = 3, 5
 """How often costs of steps are compared, and over how many."""
 SANDWICH: Mapping[str, Any] = {"use": "sandwich"}
 STANDARD = "sandwich"
-KEYS = ["study", "recipe", "seed"]
+KEYS = ("study", "recipe", "seed")
+TRAINED = Rows(RESULTS / "recipes.csv", KEYS)
+WINNERS = Rows(RESULTS / "recipes_winners.csv", KEYS)
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,14 @@ def main() -> None:
     parser.add_argument("--winners", action="store_true", help="retrain the winners of recipes that are done")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    table, work = ("recipes_winners", Bench.winner) if arguments.winners else ("recipes", Bench.row)
+    rows, work = (WINNERS, Bench.winner) if arguments.winners else (TRAINED, Bench.row)
     for seed in range(arguments.seeds):
         bench = Bench(arguments.study, seed, arguments.truth, arguments.data)
         for name in arguments.recipe or RECIPES:
-            if not _done(table, arguments.study, name, seed):
-                row = {"study": arguments.study, "recipe": name, "seed": seed, **work(bench, name), "commit": commit()}
-                _append(table, row)
+            keys = {"study": arguments.study, "recipe": name, "seed": seed}
+            if not rows.has(**keys):
+                row = {**keys, **work(bench, name), "commit": commit()}
+                rows.append(row)
                 print({key: value for key, value in row.items() if key != "commit"}, flush=True)
     _summarise()
 
@@ -282,33 +284,17 @@ class Bench:
         }
 
 
-def _file(table: str) -> Path:
-    return RESULTS / f"{table}.csv"
-
-
-def _done(table: str, study: str, recipe: str, seed: int) -> bool:
-    if not _file(table).exists():
-        return False
-    rows = pd.read_csv(_file(table))
-    return bool(((rows["study"] == study) & (rows["recipe"] == recipe) & (rows["seed"] == seed)).any())
-
-
-def _append(table: str, row: Mapping[str, Any]) -> None:
-    before = [pd.read_csv(_file(table))] if _file(table).exists() else []
-    pd.concat([*before, pd.DataFrame([row])]).to_csv(_file(table), index=False)
-
-
 def _summarise() -> None:
     """Mean and standard deviation over seeds of every recipe, with tau as a share of its ceiling."""
-    table = pd.read_csv(_file("recipes"))
+    table = TRAINED.frame
     table["tau_of_ceiling"] = table["tau"] / table["ceiling"]
     table["by_loss_of_ceiling"] = table["tau_by_loss"] / table["ceiling"]
     columns = [
         *("tau", "tau_of_ceiling", "by_loss_of_ceiling", "tau_in_bands", "tau_in_bands_by_loss", "tau_of_macs"),
         *("largest", "largest_least", "smallest", "mean_accuracy", "epochs", "seconds"),
     ]
-    if _file("recipes_winners").exists():
-        table = table.merge(pd.read_csv(_file("recipes_winners"))[[*KEYS, "test"]], on=KEYS, how="left")
+    if WINNERS.path.exists():
+        table = table.merge(WINNERS.frame[[*KEYS, "test"]], on=list(KEYS), how="left")
         columns.append("test")
     summary = over_seeds(table, ["study", "recipe"], columns)
     summary.to_csv(RESULTS / "recipes_summary.csv")

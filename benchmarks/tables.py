@@ -1,13 +1,42 @@
-"""Tables of results: where they lie, and what they say over seeds."""
+"""Tables of results: where they lie, how rows come in one by one, and what they say over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, final
 
 import pandas as pd
 
 RESULTS = Path(__file__).parents[1] / "studies" / "results"
+
+
+@final
+@dataclass(frozen=True)
+class Rows:
+    """A table that grows by a row whenever one is known: what was killed goes on after the last one. Rows differ by
+    their `keys`.
+    """
+
+    path: Path
+    keys: Sequence[str]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows so far."""
+        return pd.read_csv(self.path) if self.path.exists() else pd.DataFrame(columns=list(self.keys))
+
+    def has(self, **values: Any) -> bool:
+        """Whether the row is there that has these values of the keys."""
+        frame = self.frame
+        return bool((frame[list(self.keys)] == [values[key] for key in self.keys]).all(axis=1).any())
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Puts a row behind the others."""
+        one = pd.DataFrame([row])
+        rows = pd.concat([self.frame, one]) if self.path.exists() else one
+        rows.convert_dtypes(convert_string=False).to_csv(self.path, index=False)
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:

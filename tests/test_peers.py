@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.peers import smaller, torch_pruning
 from benchmarks.peers.one import lines
 from benchmarks.peers.terms import Terms, macs
+from benchmarks.tables import Rows
 
 
 def example(x: int) -> int:
@@ -49,10 +52,21 @@ def test_the_summary_has_the_spread_over_seeds_and_what_is_missing() -> None:
     common = {"peer": "ours", "seconds_given": 5, "macs": 10, "processor_seconds": 5.0, "lines_of_user_code": 8}
     rows = [{**common, "seed": seed, "test_accuracy": 0.9 + seed / 50, "commit": "abc"} for seed in (0, 1)]
     missing = {"peer": "whittle", "seconds_given": 5, "seed": 0, "note": "none", "commit": "abc"}
-    summary = peers.summarised([*rows, missing])
+    summary = peers.summarised(pd.DataFrame([*rows, missing]))
     ours, whittle = summary.loc[("ours", 5)], summary.loc[("whittle", 5)]
     assert ours["test_accuracy_mean"] == pytest.approx(0.91)
     assert (ours["seeds"], ours["lines_of_user_code"], whittle["note"]) == (2, 8, "none")
+
+
+def test_a_table_goes_on_after_its_last_row(tmp_path: Path) -> None:
+    rows = Rows(tmp_path / "rows.csv", ("peer", "seconds_given"))
+    assert not rows.has(peer="ours", seconds_given=30.0)
+    rows.append({"peer": "ours", "seconds_given": 30.0, "macs": 10})
+    rows.append({"peer": "whittle", "seconds_given": 30.0, "note": "not installed"})
+    assert rows.has(peer="ours", seconds_given=30.0)
+    assert not rows.has(peer="ours", seconds_given=60.0)
+    lines = ["peer,seconds_given,macs,note", "ours,30,10,", "whittle,30,,not installed"]
+    assert rows.path.read_text().splitlines() == lines
 
 
 def test_the_smaller_model_is_the_largest_within_the_limit() -> None:

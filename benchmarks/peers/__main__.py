@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.peers.environment import python_with
-from benchmarks.tables import RESULTS, over_seeds
+from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas.system.environment import commit
 
 PEERS = ("ours", "random_search", "autoformer", "smaller", "torch_pruning", "nni_supernet", "whittle")
@@ -42,24 +41,22 @@ def main() -> None:
     parser.add_argument("--peer", choices=PEERS, action="append")
     parser.add_argument("--out", type=Path, default=RESULTS / "peers.csv")
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = pd.read_csv(arguments.out).to_dict("records") if arguments.out.exists() else []
-    done = {(row["peer"], row["seed"], row["seconds_given"]) for row in rows}
+    rows = Rows(arguments.out, ("peer", "seed", "seconds_given"))
     for seed in range(arguments.seeds):
         for peer in arguments.peer or PEERS:
-            if (peer, seed, arguments.seconds) in done:
-                continue
-            row = {"peer": peer, "seed": seed, "seconds_given": arguments.seconds}
-            rows.append({**row, **run(peer, seed, arguments.seconds), "cores": os.cpu_count(), "commit": commit()})
-            print(rows[-1], flush=True)
-            pd.DataFrame(rows).convert_dtypes().to_csv(arguments.out, index=False)
-    summary = summarised(rows)
+            keys = {"peer": peer, "seed": seed, "seconds_given": arguments.seconds}
+            if not rows.has(**keys):
+                row = {**keys, **run(peer, seed, arguments.seconds), "cores": os.cpu_count(), "commit": commit()}
+                rows.append(row)
+                print(row, flush=True)
+    summary = summarised(rows.frame)
     summary.to_csv(arguments.out.with_name(f"{arguments.out.stem}_summary.csv"))
     print(summary.to_string())
 
 
-def summarised(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def summarised(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per peer and budget: mean and spread over seeds, what its user writes, why it is missing."""
-    table, by = pd.DataFrame([{**dict.fromkeys((*MEASURED, *SAID)), **row} for row in rows]), ["peer", "seconds_given"]
+    table, by = rows.reindex(columns=list(dict.fromkeys((*rows, *MEASURED, *SAID)))), ["peer", "seconds_given"]
     numbers = table.astype(dict.fromkeys(MEASURED, float))
     return over_seeds(numbers, by, MEASURED).join(table.groupby(by, sort=False)[list(SAID)].first())
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Origin = Literal["counted", "measured", "timed"]
 Style = Literal["count", "percent", "plain"]
+OverInputs = Literal["share", "mean", "together"]
 
 UNITS: Mapping[str, Mapping[str, float]] = {
     "": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
@@ -84,7 +85,8 @@ class Quantity:
     label    what an axis of a plot says, and `scale`, by what values are multiplied there
     short    what a narrow column calls it, and `noun`, what a sentence does; the title where they are empty
     about    what readers of a table must know, as a sentence without its full stop
-    counts_inputs   whether it is the share of inputs of which something is true
+    over_inputs   how its value of several inputs comes from those of each: the share of those of which something is
+                  true, their mean, or not at all (together: one alone says nothing)
     """
 
     partial: ClassVar[bool] = False
@@ -103,7 +105,7 @@ class Quantity:
     short: str = ""
     noun: str = ""
     about: str = ""
-    counts_inputs: bool = False
+    over_inputs: OverInputs = "together"
 
     def __post_init__(self) -> None:
         assert self.name not in RESERVED, (
@@ -151,9 +153,14 @@ class Quantity:
         """What stands behind `show_difference` in a sentence."""
         return "points" if self.shown == "percent" else ""
 
+    @property
+    def averaged(self) -> bool:
+        """Whether it is a mean over inputs, so that models can be compared input by input, and part by part."""
+        return self.over_inputs != "together"
+
     def standard_error(self, value: float, inputs: int) -> float | None:
         """Of a value over so many inputs, drawn at random; None where the value does not tell how inputs differ."""
-        return math.sqrt(max(0.0, value * (1 - value)) / inputs) if self.counts_inputs else None
+        return math.sqrt(max(0.0, value * (1 - value)) / inputs) if self.over_inputs == "share" else None
 
     def among(self, counts: Mapping[str, int]) -> int | None:
         """How much of it a model has whose counted quantities are `counts`; None when it is not one of them."""

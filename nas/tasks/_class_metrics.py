@@ -25,7 +25,7 @@ FEW_CLASSES = 20
 
 TOP5 = Quantity(
     name="top5", title="top-5 accuracy", short="top-5", origin="measured", better="more", worst=0.0, ideal=1.0,
-    shown="percent",
+    shown="percent", over_inputs="share",
     about=f"Top-5 accuracy is the share of images whose class is among the {BEST} with the greatest logits",
 )  # fmt: skip
 CLASS_ACCURACY = Quantity(

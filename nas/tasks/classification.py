@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 ACCURACY = Quantity(
     name="accuracy", title="accuracy", short="acc.", origin="measured", better="more", worst=0.0, ideal=1.0,
-    shown="percent", counts_inputs=True,
+    shown="percent", over_inputs="share",
 )  # fmt: skip
 """Top-1: the share of images whose greatest logit is that of their class."""
-LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
+LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0, over_inputs="mean")
 """Mean cross-entropy in nats."""
 
 

@@ -38,7 +38,7 @@ SEARCHED = 2
 USUAL = 80
 """Classes of COCO: as many are assumed where the data are not here."""
 Sought = Literal["boxes", "loss", "both"]
-LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
+LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0, over_inputs="mean")
 """Sum of the detector's losses; what they draw at random is the same for all models."""
 
 

@@ -140,6 +140,16 @@ class TaskSuite:
         assert list(at_once.metrics) == [metric.name for metric in task.metrics]
         assert all(type(value) is float and math.isfinite(value) for value in at_once.metrics.values())
 
+    def test_a_metric_is_a_mean_over_inputs_where_it_says_so(self, task: Task) -> None:
+        """Two models are then compared input by input, and candidates of a race part by part."""
+        model, whole, classes = network(task), batch(task), len(CLASSES)
+        at_once = tallied(task, task.detailed_tally(classes), model, whole).metrics
+        ones = [whole.between(row, row + 1) for row in range(INPUTS)]
+        alone = [tallied(task, task.detailed_tally(classes), model, one).metrics for one in ones]
+        for metric in (metric for metric in task.detailed_metrics(classes) if metric.averaged):
+            mean = sum(values[metric.name] for values in alone) / INPUTS
+            assert at_once[metric.name] == pytest.approx(mean, rel=0.5 if task.draws else 1e-4)
+
     def test_a_detailed_tally_measures_the_same_and_more(self, task: Task) -> None:
         """What searches go by is the same number at the end, to the last bit."""
         whole, model, classes = batch(task), network(task), len(CLASSES)

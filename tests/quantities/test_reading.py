@@ -90,7 +90,7 @@ def test_shown_with_the_digits_that_are_asked_for() -> None:
 
 
 def test_a_share_of_inputs_has_a_standard_error_and_others_tell_none() -> None:
-    share = Quantity(name="accuracy", title="accuracy", origin="measured", shown="percent", counts_inputs=True)
+    share = Quantity(name="accuracy", title="accuracy", origin="measured", shown="percent", over_inputs="share")
     assert share.standard_error(0.5, 100) == pytest.approx(0.05)
     assert share.standard_error(1.0, 100) == 0
     assert Quantity(name="loss", title="loss", origin="measured").standard_error(0.5, 100) is None

@@ -17,8 +17,10 @@ from nas.errors import TrainingError
 from nas.quantities import Quantity
 from nas.tasks import Criterion, Facts, Mixer, Mixing, Targets, Task
 
-DEVIATION = Quantity(name="deviation", title="mean deviation", origin="measured", better="less", ideal=0.0)
-LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0)
+DEVIATION = Quantity(
+    name="deviation", title="mean deviation", origin="measured", better="less", ideal=0.0, over_inputs="mean"
+)
+LOSS = Quantity(name="loss", title="loss", origin="measured", better="less", ideal=0.0, over_inputs="mean")
 
 
 @final

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isclose
-from statistics import fmean
 from typing import NamedTuple
 
 from torch import nn
@@ -79,21 +77,19 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     winner, uniform = (f"{role}{RETRAINED}" for role in (WINNER, UNIFORM))
     against = None
     if not twins and uniform in models:
-        against = against_uniform(workshop, models[winner], models[uniform], measured[winner].row.test)
+        against = against_uniform(workshop, models[winner], models[uniform])
     return MeasuredRows([of.row for of in measured.values()], facts, confusion, located or None, against)
 
 
-def against_uniform(
-    workshop: Workshop, winner: nn.Module, uniform: nn.Module, whole: Mapping[str, float]
-) -> dict[str, PairedDifference]:
-    """Metric -> the winner's values minus those of uniform's, on the pictures of the test split, one by one; `whole`
-    are the winner's of all of them.
-
-    A metric that is no mean over pictures, such as one of ranks, has no such difference.
+def against_uniform(workshop: Workshop, winner: nn.Module, uniform: nn.Module) -> dict[str, PairedDifference]:
+    """Metric -> the winner's values minus those of uniform's, on the pictures of the test split, one by one. A metric
+    that is no mean over pictures, such as one of ranks, has no such difference.
     """
     test, task, device, batch = workshop.data.test, workshop.task, workshop.device, workshop.config.eval_batch
+    means = [metric.name for metric in task.metrics if metric.averaged]
+    if not means:
+        return {}
     ours, theirs = (metrics_of_each(model, test, task, device=device, batch=batch) for model in (winner, uniform))
-    means = [name for name in ours if isclose(fmean(ours[name]), whole[name], rel_tol=1e-3, abs_tol=1e-6)]
     return {name: paired(ours[name], theirs[name]) for name in means}
 
 
