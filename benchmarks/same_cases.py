@@ -15,7 +15,7 @@ GROUPS = ("golden", "alone", "ray")
 """Processes that the cases are shared out to: pytest's, and Ray's, which must not end with the others'."""
 SMALL = {"trials": 24, "population": 6, "sample": 2, "startup": 6, "round": 9, "images": 64, "epochs": 2, "grow": 4}
 """Options of presets, wherever they stand in it, and what they become."""
-ONE_OBJECTIVE = ("halving", "nni")
+ONE_OBJECTIVE = ("halving", "nni", "racing")
 
 VIT = {
     "model": "vit_tiny_patch16_224",

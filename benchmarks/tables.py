@@ -36,7 +36,7 @@ class Rows:
         """Puts a row behind the others."""
         one = pd.DataFrame([row])
         rows = pd.concat([self.frame, one]) if self.path.exists() else one
-        rows.convert_dtypes(convert_string=False).to_csv(self.path, index=False)
+        rows.convert_dtypes().to_csv(self.path, index=False)
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:

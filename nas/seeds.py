@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SHUFFLE, MODULE, MIXING, SAMPLING, SPLITTING, NOISE, PICTURE, RETRAINING, CONFLICTS = range(9)
+SHUFFLE, MODULE, MIXING, SAMPLING, SPLITTING, NOISE, PICTURE, RETRAINING, CONFLICTS, PARTS = range(10)
 """What a seed is for; the first number after the study's seed, so that two uses in the same epoch never share a
 stream.
 """

@@ -158,7 +158,7 @@ def test_strategies_search_the_digits(path: Path, tmp_path: Path, monkeypatch: p
         overrides.append("objectives={accuracy: max}")
     if path.stem in ("evolution", "autoformer"):
         overrides += ["strategy.population=3", "strategy.sample=2"]
-    if path.stem == "halving":
+    if path.stem in ("halving", "racing"):
         overrides += ["objectives={accuracy: max}"]
     if path.stem in ONE_TRIAL:
         overrides = [text.replace("strategy.trials=4", "seed=0") for text in overrides] + ONE_TRIAL[path.stem]

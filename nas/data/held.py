@@ -95,6 +95,11 @@ class HeldSplit(Split):
         return replace(self, images=part.inputs, targets=part.targets)
 
     @override
+    def shuffled(self, seed: int) -> HeldSplit:
+        mixed = self._whole.at(order(len(self), torch.Generator().manual_seed(seed)))
+        return replace(self, images=mixed.inputs, targets=mixed.targets)
+
+    @override
     def first(self, count: int) -> Tensor:
         return self.images[:count]
 

@@ -98,6 +98,10 @@ class Split(Batches):
         """The images from `start` to `stop`, normalised as here."""
 
     @abstractmethod
+    def shuffled(self, seed: int) -> Split:
+        """The same images in an order by chance."""
+
+    @abstractmethod
     def first(self, count: int) -> Tensor:
         """The first `count` images before they are normalised: uint8, count x C x H x W."""
 

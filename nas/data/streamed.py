@@ -95,6 +95,12 @@ class StreamedSplit(Split):
         return replace(self, indices=self.indices[start:stop], targets=targets)
 
     @override
+    def shuffled(self, seed: int) -> StreamedSplit:
+        places = order(len(self), torch.Generator().manual_seed(seed))
+        targets = None if self.targets is None else targets_at(self.targets, places)
+        return replace(self, indices=self.indices[places.numpy()], targets=targets)
+
+    @override
     def first(self, count: int) -> Tensor:
         positions = torch.arange(len(self))[:count]
         request = self._request(positions)

@@ -41,6 +41,7 @@ RESERVED = frozenset(
         "band",
         "feasible",
         "seconds",
+        "standard_error",
         "state",
         "share",
         "cached",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from nas.errors import StrategyError
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
 
@@ -56,6 +57,15 @@ class Problem:
     def allows(self, architecture: Architecture) -> bool:
         """Whether the architecture is within the limit, if there is one."""
         return self.limit is None or bool(self.limit.allows(architecture))
+
+    def require_one_objective(self, reason: str) -> None:
+        """Raise `StrategyError` where there are several, for which there is a `reason`."""
+        if len(self.objectives) > 1:
+            names = ", ".join(objective.metric for objective in self.objectives)
+            raise StrategyError(
+                f"{self.strategy}: found {len(self.objectives)} objectives ({names}); {reason}, such as objectives: "
+                "{accuracy: max}"
+            )
 
     def rng(self, number: int) -> np.random.Generator:
         """The random generator of trial `number`: the same in every process, whatever was drawn before."""

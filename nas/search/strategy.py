@@ -41,6 +41,11 @@ class Strategy(ABC):
     compares: ClassVar[bool] = False
     """Whether it compares outputs of two networks: then the task must have a divergence."""
 
+    by_parts: ClassVar[bool] = False
+    """Whether it compares candidates on parts of the images: then these are put in an order by chance, and the first
+    objective must be a mean over images.
+    """
+
     needs_supernet: ClassVar[bool] = False
     """Whether `Search.supernet` and `Search.work` must be there: strategies by gradients or importance, which have a
     suite of their own.

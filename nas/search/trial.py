@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import stdev
 from typing import Any, Literal, final
 
 from nas import quantities
@@ -16,6 +17,8 @@ State = Literal["done", "stopped", "failed"]
 
 SHARE = "share"
 """The note of a trial that saw a part of the images only."""
+PARTS = "parts"
+"""The note of a trial that was measured part by part: the first objective's value on each."""
 
 
 @final
@@ -93,6 +96,17 @@ class Trial:
     def share(self) -> float:
         """The share of the images that it was measured on."""
         return float(self.notes.get(SHARE, 1.0))
+
+    @property
+    def parts(self) -> tuple[float, ...]:
+        """The first objective's value on each part of the images, where it was measured part by part."""
+        return tuple(self.notes.get(PARTS, ()))
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the first objective, from how its parts differ; None where there are none."""
+        parts = self.parts
+        return stdev(parts) / math.sqrt(len(parts)) if len(parts) > 1 else None
 
     @property
     def multiples(self) -> dict[str, int]:

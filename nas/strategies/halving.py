@@ -52,12 +52,7 @@ class Halving(Strategy):
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` for several objectives, and for what the searcher refuses."""
-        if len(problem.objectives) > 1:
-            names = ", ".join(objective.metric for objective in problem.objectives)
-            raise StrategyError(
-                f"{problem.strategy}: found {len(problem.objectives)} objectives ({names}); one decides who goes on, "
-                "such as objectives: {accuracy: max}"
-            )
+        problem.require_one_objective("one decides who goes on")
         proposing(self.searcher).check(problem)
 
     @override

@@ -41,6 +41,17 @@ def test_shuffling_is_a_permutation_that_the_seed_decides() -> None:
     assert torch.equal(orders[0].flatten(1).sum(1).sort().values, plain.flatten(1).sum(1).sort().values)
 
 
+def test_a_shuffled_split_holds_the_same_images_with_their_targets() -> None:
+    split = make_split(30, 0)
+    whole = Batch(split.images, split.targets)
+    mixed, again = split.shuffled(1), split.shuffled(1)
+    assert torch.equal(mixed.images, again.images)
+    assert not torch.equal(mixed.images, split.images)
+    places = [int((split.images == image).flatten(1).all(1).nonzero()[0, 0]) for image in mixed.images]
+    assert sorted(places) == list(range(30))
+    assert torch.equal(parts(Batch(mixed.images, mixed.targets))[1], parts(whole.at(torch.tensor(places)))[1])
+
+
 @pytest.mark.parametrize("augment", [Crop(), CropAndFlip()])
 def test_augmented_batches_follow_from_the_seed(augment: Augmentation) -> None:
     split = make_split(30, 0)

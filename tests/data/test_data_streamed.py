@@ -67,6 +67,7 @@ def test_a_streamed_set_is_the_held_one(pictures: Path, workers: int) -> None:
         assert equal(seen(one), seen(other))
         assert equal(seen(one, seed=5), seen(other, seed=5))
         assert equal(seen(one.between(1, 4)), seen(other.between(1, 4)))
+        assert equal(seen(one.shuffled(3)), seen(other.shuffled(3)))
         assert torch.equal(one.first(4), other.first(4))
     assert len(streamed.without_test().test) == 0
 

@@ -18,7 +18,7 @@ def loads_torch(module: str) -> bool:
     return done.stdout.strip() == "True"
 
 
-@pytest.mark.parametrize("module", ["uniform", "evolution", "halving", "with_optuna", "an"])
+@pytest.mark.parametrize("module", ["uniform", "evolution", "halving", "racing", "with_optuna", "an"])
 def test_black_box_strategies_load_no_torch(module: str) -> None:
     if module == "with_optuna":
         pytest.importorskip("optuna", reason="Optuna is an extra: pip install 'nas[optuna]'")

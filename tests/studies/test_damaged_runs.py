@@ -105,6 +105,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str, str]] = {
     ),
     "notes of another shape": (sql("UPDATE nas_trials SET notes = :notes", notes=NOTES), "report", "notes of the win"),
     "notes that are a list": (sql("UPDATE nas_trials SET notes = '[1]'"), "report", "'notes'"),
+    "a part that is text": (sql("UPDATE nas_trials SET notes = '{\"parts\": [0.5, \"1\"]}'"), "pareto", "'notes.1'"),
     "a share that is text": (sql("UPDATE nas_trials SET notes = '{\"share\": \"x\"}'"), "pareto", "'notes'"),
     "deep notes": (sql("UPDATE nas_trials SET notes = :notes", notes="[" * 9999), "pareto", "damaged"),
     "a value of 5,000 digits": (

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from studies_fakes import trial
 
 from nas import quantities
@@ -13,6 +14,7 @@ from nas.errors import RunError
 from nas.quantities import RESERVED, Quantity
 from nas.search import Objective, Trial
 from nas.searchspaces import Architecture
+from nas.studies.report.tables import trials_table
 from nas.studies.run.frames import (
     best_so_far,
     candidates_per_hour,
@@ -61,6 +63,18 @@ def test_candidates_per_hour_count_what_was_measured_and_the_time_it_took() -> N
     assert candidates_per_hour(found) == {"mine": 1200.0, "halved": 7200.0}
     assert found["share"].tolist() == [1, 1, 1, 0.25, 1]
     assert candidates_per_hour(found[:0]) == {}
+
+
+def test_trials_that_were_measured_part_by_part_have_a_standard_error() -> None:
+    raced = replace(trial(1), notes={"parts": [0.5, 0.75, 0.5, 0.25]})
+    found = trials_frame([trial(0), raced], study="s", choices=CHOICES, bounds={})
+    assert found.columns[-1] == "standard_error"
+    assert found["standard_error"].tolist() == pytest.approx([np.nan, 0.2041 / 2], abs=1e-4, nan_ok=True)
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(trials_table(found, "trials", Classification().metrics))
+    assert "standard error" in shown.get()
+    assert "0.1021" in shown.get()
 
 
 def test_a_frame_of_nothing_has_the_same_types() -> None:

@@ -254,3 +254,13 @@ def test_how_latency_is_measured_may_change_while_a_run_is_continued(monkeypatch
 
 def test_a_recipe_of_python_is_the_callers_own_matter() -> None:
     assert Recipe(epochs=0, mixup=0.2).mixup == 0.2
+
+
+def test_a_race_by_parts_wants_a_mean_over_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = STUDY.replace("uniform", "racing")
+    assert resolve(study).strategy.by_parts
+    with pytest.raises(
+        ConfigError, match=r"objectives.macs: found 'macs', which is no mean .* allowed: accuracy, loss$"
+    ):
+        resolve(study + "objectives: {macs: min}\n")

@@ -96,6 +96,17 @@ def incomparable(
     return faults
 
 
+def in_no_parts(document: Document, config: StudyConfig, task: Task, strategy: Strategy) -> list[Fault]:
+    """A first objective that is no mean over images, where the strategy compares parts of them."""
+    first = next(iter(config.objectives), task.metrics[0].name)
+    means = [metric.name for metric in task.metrics if metric.averaged]
+    if not strategy.by_parts or first in means:
+        return []
+    found = f"'{first}', which is no mean over images, and the strategy compares candidates on parts of them"
+    allowed = ", ".join(means) or "another strategy, such as evolution"
+    return [document.fault(("objectives", first), found, allowed)]
+
+
 def of_no_part(document: Document, config: StudyConfig, cost: Cost) -> list[Fault]:
     """Objectives that are costs of a part, such as a detector's body, which the model is without."""
     faults, counted = [], cost.bases

@@ -4,6 +4,7 @@ counted, and the metrics of the run's task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from nas import quantities
 from nas.quantities import Quantity
+from nas.studies.run.frames import STANDARD_ERROR
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.rounds import RoundResult
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
@@ -72,13 +74,15 @@ def trials_table(frame: pd.DataFrame, title: str, metrics: Sequence[Quantity]) -
     """Trials, or a front of them, as `nas.studies.run.frames` makes them, with the `metrics` of the run's task."""
     costs = _known(frame.columns)
     names = [quantity.title for quantity in (*metrics, *costs)]
-    table = _table(["strategy", "trial", *names, "digest", ""], title)
+    errors = [STANDARD_ERROR] if STANDARD_ERROR in frame else []
+    table = _table(["strategy", "trial", *names, *(["standard error"] if errors else []), "digest", ""], title)
     for row in frame.to_dict("records"):
         table.add_row(
             row["strategy"],
             str(row["number"]),
             *(f"{row[metric.name]:.4f}" if metric.name in row else "" for metric in metrics),
             *(cost.show(row[cost.name]) for cost in costs),
+            *("" if math.isnan(row[error]) else f"{row[error]:.4f}" for error in errors),
             row["digest"],
             "knee" if row.get("knee") else row["error"] or ("" if row["feasible"] else "over the limit"),
         )

@@ -31,6 +31,8 @@ TAIL = {
     "error": "str",
 }
 """Columns before those of choices, metrics and costs, and behind them, in order, with their types."""
+STANDARD_ERROR = "standard_error"
+"""The column of how far the first objective may be off; there is one where trials were measured part by part."""
 RUNNING = {
     "host": "str",
     "pid": "int64",
@@ -50,7 +52,7 @@ def trials_frame(
 ) -> pd.DataFrame:
     """One row per trial: study, strategy, seed, number, a column per choice, metrics, costs (macs, flops, params ...),
     feasible (within `bounds`, cost -> (least, most)), seconds, state, share (of the images that the metrics are of),
-    digest, cached, error.
+    digest, cached, error; and `standard_error` (of the first objective) where trials were measured part by part.
 
     A metric that a failed trial lacks is NaN. A cost that no trial has, since its quantity came later, has no column;
     one that only some have is NaN for the others. No trials give the same columns with no rows.
@@ -65,7 +67,12 @@ def trials_frame(
             types[quantity.name] = "float64" if None in counts else "int64"
     costs = [quantity.name for quantity in quantities.every_cost() if quantity.name in types]
     frame["feasible"] = [_within(trial, bounds) for trial in trials]
-    return frame.reindex(columns=[*HEAD, *choices, *metrics, *costs, *TAIL]).astype(types)
+    columns = [*HEAD, *choices, *metrics, *costs, *TAIL]
+    errors = [trial.standard_error for trial in trials]
+    if any(error is not None for error in errors):
+        columns.append(STANDARD_ERROR)
+        frame[STANDARD_ERROR], types[STANDARD_ERROR] = errors, "float64"
+    return frame.reindex(columns=columns).astype(types)
 
 
 def running_frame(driver: Driver | None) -> pd.DataFrame:

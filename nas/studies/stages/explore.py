@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from nas import search
+from nas import search, seeds
 from nas.evaluation import Measure
 from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.search.finalists import finalists
@@ -117,8 +117,12 @@ def _search(
         store.record(workshop.run_id, trial)
         workshop.activity.end(name, trial.number)
 
+    split = workshop.data.validation
+    if strategy.by_parts:
+        split = split.shuffled(seeds.derive(workshop.config.seed, seeds.PARTS))
+
     def measured_on(supernet: Supernet) -> Measure:
-        return Measure(workshop.evaluator(supernet))
+        return Measure(workshop.evaluator(supernet, split))
 
     def adopt(adopted: Supernet, rows: Sequence[Mapping[str, object]]) -> None:
         assert name == workshop.config.strategy_name, "the baseline trains nothing"

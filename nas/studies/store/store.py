@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from nas import quantities
 from nas.errors import SpaceError, StoreError
-from nas.search.trial import SHARE, State, Trial
+from nas.search.trial import PARTS, SHARE, State, Trial
 from nas.searchspaces.architecture import Architecture, Value
 from nas.studies.run.rows import Costs, Numbers, StoredFloat, StoredInt
 from nas.studies.run.typed_json import said
@@ -206,7 +206,11 @@ def _notes(notes: dict[str, JsonValue]) -> dict[str, JsonValue]:
     share = notes.get(SHARE, 1.0)
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
         raise ValueError("the share of the images")
+    _PARTS.validate_python(notes.get(PARTS, []), strict=True)
     return notes
+
+
+_PARTS = TypeAdapter(Annotated[list[StoredFloat], Field(max_length=1000)])
 
 
 @final
