@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint types fuzz bench peers same studies constraints gpu clean
+.PHONY: setup demo test long lint types fuzz bench peers same studies constraints gpu clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[detection,optuna,ray,nni,dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[detection,optuna,ray,nni,dev]'
 	touch $@
 
 demo: setup
@@ -18,6 +18,10 @@ demo: setup
 
 test: lint types
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# The tests that `make test` leaves out, since CI has a quarter of an hour.
+long: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
 
 lint: setup
 	$(BIN)/ruff check .

@@ -70,6 +70,7 @@ def test_servers_of_node_listen_on_this_machine_only_and_end_with_their_parent(t
     until("node left", lambda: not processes(script))
 
 
+@pytest.mark.long
 def test_an_experiment_measures_and_leaves_nothing_behind_when_its_driver_is_killed(tmp_path: Path) -> None:
     home, scratch = tmp_path / "home", tmp_path / "scratch"
     home.mkdir()

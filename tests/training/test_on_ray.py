@@ -70,6 +70,7 @@ def test_two_workers_train_as_one_whatever_befalls_them(tmp_path: Path) -> None:
     assert distance(list(alone.parameters()), list(there.parameters())) < 1e-4
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_workers")
 def test_a_gradient_strategy_finds_on_two_workers_what_it_finds_here() -> None:
     """Its trajectory, too, which the first worker tells."""
@@ -82,6 +83,7 @@ def test_a_gradient_strategy_finds_on_two_workers_what_it_finds_here() -> None:
     assert distance(list(here.adopted.parameters()), list(there.adopted.parameters())) < 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_workers")
 def test_a_driver_that_loses_its_run_keeps_nothing_of_what_workers_train(tmp_path: Path) -> None:
     def permit() -> None:
