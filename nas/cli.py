@@ -17,6 +17,7 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 
 import typer
 
+from nas.commands.axes import axes
 from nas.commands.models import evaluate, extract, retrain
 from nas.commands.options import Digest, Run, Settings, TrialNumber, Trust, study_at
 from nas.commands.stopping import again, stoppable
@@ -185,6 +186,9 @@ def tau(  # noqa: PLR0913  (one per option)
 
 
 app.command()(evaluate)
+
+
+app.command()(axes)
 
 
 @app.command()

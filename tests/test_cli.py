@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version
+axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 compare RUN... --csv=FILE --plot=FILE --trust
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust

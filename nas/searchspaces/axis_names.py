@@ -12,6 +12,8 @@ from __future__ import annotations
 EMBED = "embed"
 HEADS = "heads"
 HEAD_DIM = "head_dim"
+VALUE_DIM = "value_dim"
+"""Dimensions of a head's values, where its queries and keys have others."""
 MLP = "mlp"
 DEPTH = "depth"
 """Of one unit: 1 while the block is there, 0 when it is skipped."""

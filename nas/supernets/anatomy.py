@@ -53,7 +53,7 @@ def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
 @lru_cache(maxsize=64)
 def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     model_args = {key: value.described() if isinstance(value, _Described) else value for key, value in hashable_args}
-    about = {"model": model, "model_args": model_args, **_made_by()}
+    about = {"model": model, "model_args": model_args, **made_by()}
     remembered = user_cache.recall(Anatomy, about)
     if remembered is not None:
         return remembered
@@ -72,9 +72,9 @@ def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
 
 
 @cache
-def _made_by() -> dict[str, Any]:
-    """What else an anatomy depends on: versions, families of other packages, and our own code, whose version does not
-    change while somebody works on it.
+def made_by() -> dict[str, Any]:
+    """What else than a model's name and arguments an anatomy depends on: versions, families of other packages, and our
+    own code, whose version does not change while somebody works on it.
     """
     folders = [
         Path(str(files(package)))

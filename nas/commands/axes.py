@@ -1,0 +1,85 @@
+"""The axes of any model, as a tree by block."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+    from nas.supernets.derived.derivation import Derivation
+
+
+def axes(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name of timm's, torchvision/NAME, hf/CLASS or hf/FOLDER, or package.module:function, which is run.",
+        ),
+    ],
+    model_args: Annotated[
+        list[str] | None,
+        typer.Option("--model-args", metavar="KEY=VALUE", help="Such as depth=2. May be repeated."),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Pixels of an image's side (default: the model's own).")
+    ] = None,
+    seconds: Annotated[float, typer.Option(metavar="N", help="Most time it may take.")] = 600,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them to a JSON file.")] = None,
+) -> None:
+    """Derive the axes of any model: what may shrink, which parameters it runs through, and what stays, and why."""
+    from nas.documents.document import pairs, read
+    from nas.supernets.derived.asked import derivation_by
+    from nas.system.files import replace_file
+    from nas.system.terminal import Terminal
+
+    settings = {f"model_args.{key}": value for key, value in pairs(model_args or ()).items()}
+    arguments: Any = read("model_args: {}\n").override(settings).get(("model_args",))
+    channels = arguments.get("in_chans", 3)
+    image = None if image_size is None else (channels, image_size, image_size)
+    derivation = derivation_by(model, arguments, image, seconds)
+    if json is not None:
+        replace_file(json, _json(derivation).encode())
+    console = Terminal()
+    console.print(_tree(model, derivation))
+
+
+def _tree(name: str, derivation: Derivation) -> Tree:
+    """Axes under their block, those of the whole model or of a stage first."""
+    from rich.tree import Tree
+
+    from nas.searchspaces.axis_names import index
+
+    tree = Tree(f"{name} ({derivation.model}): {len(derivation.axes)} axes, {len(derivation.blocks)} blocks")
+    for axis in derivation.axes:
+        if index(axis) not in derivation.blocks:
+            tree.add(_line(axis, derivation))
+    for place, path in derivation.blocks.items():
+        skipped = ", may be left out" if place in derivation.skippable else ""
+        branch = tree.add(f"block {place} ({path}){skipped}")
+        for axis in derivation.axes:
+            if index(axis) == place:
+                branch.add(_line(axis, derivation))
+    stays = tree.add("what stays")
+    for reason, places in derivation.fixed.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        stays.add(f"{reason}: {places[0]}{more}")
+    return tree
+
+
+def _line(axis: str, derivation: Derivation) -> str:
+    through = derivation.through(axis)
+    names = ", ".join(through) if len(through) < 4 else f"{through[0]}, {through[1]} and {len(through) - 2} more"
+    return f"{axis}  {derivation.axes[axis]}  {names}"
+
+
+def _json(derivation: Derivation) -> str:
+    from dataclasses import asdict
+    from json import dumps
+
+    through = {axis: derivation.through(axis) for axis in derivation.axes}
+    return dumps({**asdict(derivation), "through": through}, indent=1) + "\n"

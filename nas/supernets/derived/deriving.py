@@ -1,0 +1,91 @@
+"""The axes of a model: its program is captured, labelled, and what the labels say is written down by name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import final
+
+from torch import nn
+
+from nas.axes import Dim
+from nas.searchspaces.axis_names import axis_name
+from nas.supernets.derived.algebra import Axis, Dims, flat
+from nas.supernets.derived.blocks import block_of, blocks_of
+from nas.supernets.derived.derivation import Derivation
+from nas.supernets.derived.labels import Labels, label
+from nas.supernets.derived.program import Program, capture
+from nas.supernets.derived.roles import Roles
+
+JOINED = "joined"
+"""Dimension of what is a concatenation: it has no size of its own."""
+
+
+def derive(model: nn.Module, image: tuple[int, int, int]) -> Derivation:
+    """The axes of a model on images of this shape (channels, height, width), found without values in a few seconds.
+    Raises `ModelError` for a forward that cannot be captured.
+    """
+    program = capture(model, image)
+    return derivation_of(model, program, label(program))
+
+
+def derivation_of(model: nn.Module, program: Program, labels: Labels) -> Derivation:
+    """What a labelled program says of the model that it was captured from."""
+    own = [name for name, _ in model.named_parameters()]
+    blocks = blocks_of(model)
+    names = Roles(program, labels, blocks, [name for name in own if name in labels.state]).names()
+    spelled = _Spelling(names)
+    parameters = {name: tuple(map(spelled.dim, dims)) for name, dims in labels.state.items()}
+    fixed: dict[str, list[str]] = defaultdict(list)
+    for name in own:
+        for place, dim in enumerate(labels.state.get(name, [])):
+            for reason in dict.fromkeys(axis.reason for axis in flat(dim) if axis.reason):
+                fixed[reason].append(f"{name} dimension {place}")
+    return Derivation(
+        model=type(model).__name__,
+        axes={name: axis.size for axis, name in names.items()},
+        parameters=parameters,
+        joined=spelled.joined,
+        fixed={reason: tuple(places) for reason, places in fixed.items()},
+        blocks=blocks,
+        skippable=tuple(index for index in blocks if _gives_what_it_is_given(index, blocks, program, labels)),
+    )
+
+
+@final
+class _Spelling:
+    """Dimensions as names and numbers."""
+
+    def __init__(self, names: Mapping[Axis, str]) -> None:
+        self.joined: dict[str, tuple[Dim, ...]] = {}
+        self._names = dict(names)
+
+    def dim(self, dims: Dims) -> Dim:
+        """One dimension; "1" for one of a single unit."""
+        return tuple(self._atom(axis) for axis in flat(dims)) or ("1",)
+
+    def _atom(self, axis: Axis) -> str:
+        if axis in self._names:
+            return self._names[axis]
+        parts = tuple(map(self.dim, axis.parts)) if axis.kind == "joined" and not axis.reason else ()
+        if all(atom.isdecimal() for part in parts for atom in part):
+            return str(axis.size)
+        name = self._names[axis] = axis_name(JOINED, str(len(self.joined)))
+        self.joined[name] = parts
+        return name
+
+
+def _gives_what_it_is_given(index: str, blocks: Mapping[str, str], program: Program, labels: Labels) -> bool:
+    """Whether a block gives one activation that has the axes of one that it is given."""
+    inside = [node for node in program.nodes() if block_of(node, blocks) == index]
+    names = {node.name for node in inside}
+    given = {node.name for inner in inside for node in inner.all_input_nodes} - names
+    gives = [node for node in inside if any(user.name not in names for user in node.users)]
+    if len(gives) != 1:
+        return False
+    wanted = _flat(labels.values[gives[0].name])
+    return any(_flat(labels.values[name]) == wanted for name in given & labels.images)
+
+
+def _flat(dims: list[Dims]) -> list[Dims]:
+    return [flat(dim) for dim in dims]

@@ -1,0 +1,104 @@
+"""The forward of a model as a program: a graph of torch's operations, captured without values.
+
+It is captured by `torch.export`, for a batch of so many images that their number stands for nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export.graph_signature import InputKind
+
+from nas.errors import ModelError
+
+BATCH = 1009
+"""Images of the captured batch: a prime that is no width, so that dimensions which hold it are told by it."""
+
+TensorKind = Literal["parameter", "buffer", "constant", "image"]
+_KINDS: Mapping[InputKind, TensorKind] = {
+    InputKind.PARAMETER: "parameter",
+    InputKind.BUFFER: "buffer",
+    InputKind.CONSTANT_TENSOR: "constant",
+    InputKind.USER_INPUT: "image",
+}
+
+
+@final
+@dataclass(frozen=True)
+class Program:
+    """What a forward computes: `inputs` says for each placeholder of the graph what it stands for (a kind, and the name
+    in the state dict), `tensors` holds these, without values, and `output` is the node that gives the logits.
+    """
+
+    code: fx.GraphModule
+    inputs: Mapping[str, tuple[TensorKind, str]]
+    tensors: Mapping[str, Tensor]
+    output: str
+
+    def nodes(self) -> Iterator[fx.Node]:
+        """Operations, in order."""
+        return (node for node in self.code.graph.nodes if node.op not in ("placeholder", "output"))
+
+
+def without_values(model: nn.Module) -> nn.Module:
+    """A copy of a model whose tensors have shapes alone."""
+    memo: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        outlined: Any = torch.empty_like(tensor, device="meta")
+        if isinstance(tensor, nn.Parameter):
+            outlined = nn.Parameter(outlined, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = outlined
+    return copy.deepcopy(model, memo)
+
+
+def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = False) -> Program:
+    """The program of a model on images of this shape (channels, height, width). Raises `ModelError` for a forward that
+    cannot be captured: whose steps depend on values, or whose operations need them.
+    """
+    kind = type(model).__name__
+    outlined = without_values(model).train(training)
+    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+    try:
+        # What the forward makes without a device shall be without values too.
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            images = torch.empty(BATCH, *image, dtype=dtype)
+            exported = torch.export.export(outlined, (images,), strict=False)
+    except Exception as fault:  # whatever a forward does without values, or torch makes of it
+        size = " x ".join(map(str, image))
+        reason = (str(fault).strip().splitlines() or [""])[0] or type(fault).__name__
+        raise ModelError(
+            f"the forward of {kind} cannot be captured on images of {size}: {reason[:300]}; allowed: one that takes "
+            "images alone, and whose steps depend on no values"
+        ) from fault
+    inputs, tensors = {}, {}
+    for spec in exported.graph_signature.input_specs:
+        name = str(getattr(spec.arg, "name", ""))
+        inputs[name] = (_KINDS.get(spec.kind, "constant"), str(spec.target or ""))
+        if spec.kind is not InputKind.USER_INPUT:
+            tensors[name] = _tensor(exported, str(spec.target))
+        else:
+            tensors[name] = images
+    outputs = exported.graph_signature.user_outputs
+    return Program(exported.graph_module, inputs, tensors, _logits(exported.graph_module, outputs, kind))
+
+
+def _tensor(exported: torch.export.ExportedProgram, name: str) -> Tensor:
+    stored: Any = exported.state_dict.get(name, exported.constants.get(name))
+    assert isinstance(stored, Tensor), name
+    return stored.detach().to("meta")
+
+
+def _logits(code: fx.GraphModule, outputs: tuple[Any, ...], kind: str) -> str:
+    """The first output with a batch dimension: logits, where a model gives more."""
+    nodes = {node.name: node for node in code.graph.nodes}
+    for name in map(str, outputs):
+        value = nodes[name].meta.get("val") if name in nodes else None
+        if isinstance(value, Tensor) and value.dim() and value.shape[0] == BATCH:
+            return name
+    raise ModelError(f"the forward of {kind} gives no tensor with a row per image; allowed: logits, alone or first")

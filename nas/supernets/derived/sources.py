@@ -1,0 +1,127 @@
+"""Models that a user names: of timm, of torchvision, of Hugging Face's transformers, or a function of their own.
+
+A bare name is timm's; torchvision/NAME and hf/CLASS (with the defaults of its configuration) or hf/FOLDER (with a
+config.json) are the others'; package.module:function is called with the model_args. Its code runs, so only a user may
+name it, and never a file of somebody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import ModelError, nearest
+from nas.supernets.derived.derivation import Derivation
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TORCHVISION, HUGGING_FACE = "torchvision/", "hf/"
+SIDE = 224
+"""Pixels of an image's side, where a model does not say."""
+
+
+def is_function(name: str) -> bool:
+    """Whether a name is that of a user's function."""
+    return ":" in name
+
+
+def library(name: str) -> str:
+    """The package whose version says what a model of that name is."""
+    if is_function(name):
+        return "torch"
+    known = {TORCHVISION: "torchvision", HUGGING_FACE: "transformers"}
+    return next((package for prefix, package in known.items() if name.startswith(prefix)), "timm")
+
+
+def derived_by(name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None) -> Derivation:
+    """The axes of the model of a name, on images of this shape or of its own."""
+    from nas.supernets.derived.deriving import derive
+
+    model = outlined_by(name, model_args)
+    return derive(model, image or image_of(model, model_args))
+
+
+def outlined_by(name: str, model_args: Mapping[str, Any]) -> nn.Module:
+    """The model of a name and its arguments, without values. Raises `ModelError` for one that there is not."""
+    import torch
+    from torch import nn
+
+    from nas.supernets.timm_models import PARAMETERS, outlined
+
+    if not is_function(name) and not name.startswith((TORCHVISION, HUGGING_FACE)):
+        return outlined(name, model_args)
+    builder = _builder(name)
+    try:
+        with torch.device("meta"):
+            model = builder(**model_args)
+    except Exception as wrong:  # whatever a builder does with arguments that its author did not think of
+        reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
+        arguments = ", ".join(f"{key}={value}" for key, value in model_args.items()) or "(none)"
+        raise ModelError(f"'{name}' cannot be built without values, with model_args {arguments}: {reason}") from wrong
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"'{name}' gives a {type(model).__name__}; allowed: a torch.nn.Module")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if parameters > PARAMETERS:
+        raise ModelError(f"'{name}' has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
+    return model
+
+
+def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model takes, as far as it says."""
+    known: Any = model
+    sizes = (getattr(known, "default_cfg", None) or {}).get("input_size") or (3, SIDE, SIDE)
+    config: Any = getattr(known, "config", None)
+    channels: Any = model_args.get("in_chans") or getattr(config, "num_channels", sizes[0])
+    size: Any = model_args.get("img_size") or model_args.get("image_size") or getattr(config, "image_size", None)
+    height, width = sizes[1:] if size is None else (size, size) if isinstance(size, int) else size
+    return channels, height, width
+
+
+def _builder(name: str) -> Callable[..., Any]:
+    if is_function(name):
+        return _function(name)
+    if name.startswith(TORCHVISION):
+        return _of_torchvision(name.removeprefix(TORCHVISION))
+    return _of_hugging_face(name.removeprefix(HUGGING_FACE))
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    # A file of the user's lies where they are, as for `python -m`.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        builder: Any = getattr(importlib.import_module(module), function)
+    except Exception as wrong:  # their module may do anything
+        raise ModelError(f"'{name}' cannot be imported: {type(wrong).__name__}: {wrong}") from wrong
+    if not callable(builder):
+        raise ModelError(f"'{name}' is a {type(builder).__name__}; allowed: a function that returns a model")
+    return builder  # type: ignore[no-any-return]
+
+
+def _of_torchvision(name: str) -> Callable[..., Any]:
+    from torchvision import models
+
+    if name not in models.list_models():
+        raise ModelError(f"torchvision has no model '{name}'{nearest(name, models.list_models())}")
+    return lambda **arguments: models.get_model(name, weights=None, **arguments)
+
+
+def _of_hugging_face(name: str) -> Callable[..., Any]:
+    try:
+        import transformers
+    except ModuleNotFoundError as absent:
+        raise ModelError(f"'{HUGGING_FACE}{name}' needs transformers: pip install transformers") from absent
+    if (Path(name) / "config.json").is_file():
+        config = transformers.AutoConfig.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+        return lambda **arguments: transformers.AutoModelForImageClassification.from_config(
+            config.__class__.from_dict({**config.to_dict(), **arguments})
+        )
+    kind = getattr(transformers, name, None)
+    if kind is None or getattr(kind, "config_class", None) is None:
+        raise ModelError(f"transformers has no model '{name}', and there is no {name}/config.json")
+    return lambda **arguments: kind(kind.config_class(**arguments))

@@ -1,0 +1,55 @@
+"""Work in a process of its own, within bounds of time and memory: for what runs code that nobody here knows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from nas.errors import MemoryShortageError, NasError
+from nas.system.memory import lacks_memory
+
+GIB = 2**30
+
+
+def bounded(work: Callable[..., str], *arguments: object, seconds: float, gibibytes: float, task: str) -> str:
+    """What `work` (a function of a module) returns for plain arguments. Raises what it raises on purpose, and
+    `NasError` where it takes longer, more memory, or ends its process; `task` says what it was at ("derive ...").
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, int(gibibytes * GIB), work, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        # Bytes, not objects: what comes back may be of code that is not ours.
+        with suppress(EOFError):
+            if not ours.poll(seconds):
+                raise NasError(f"{task}: not done after {seconds:.0f} s; allow more, or take a smaller model")
+            said = ours.recv_bytes().decode()
+            if said.startswith("+"):
+                return said[1:]
+            raise NasError(said[1:])
+        process.join()
+        raise NasError(f"{task}: its process ended by itself (code {process.exitcode}); take a smaller model")
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _answer(connection: Connection, most: int, work: Callable[..., str], arguments: tuple[object, ...]) -> None:
+    """In the other process: "+" and the answer, or "-" and why there is none."""
+    # Address space would count what is only mapped, such as libraries of a GPU.
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    try:
+        said = f"+{work(*arguments)}"
+    except NasError as fault:
+        said = f"-{fault}"
+    except (MemoryError, RuntimeError) as fault:
+        if not lacks_memory(fault):
+            raise
+        said = f"-{MemoryShortageError(f'not enough memory: {most // GIB} GiB are allowed; take a smaller model')}"
+    connection.send_bytes(said.encode())
