@@ -170,6 +170,7 @@ def test_the_best_trial_wins_where_nothing_decides(finished: Study) -> None:
         ("retrain.epochs=0", "retrain.epochs above 0"),
         ("limit={}", "a limit"),
         ("strategy={use: an}", "measures several"),
+        ("objectives={macs: min, accuracy: max}", "'macs', which no training changes.* one of accuracy, loss"),
     ],
 )
 def test_finalists_that_nothing_trains_are_refused(override: str, reason: str) -> None:

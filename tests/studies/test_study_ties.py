@@ -16,6 +16,7 @@ from nas.studies.file.config import StudyConfig
 from nas.studies.file.presets import overridden
 from nas.studies.file.resolve import resolve
 from nas.studies.file.settings import differences
+from nas.tasks.classification import Classification
 from nas.training import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -264,3 +265,14 @@ def test_a_race_by_parts_wants_a_mean_over_images(monkeypatch: pytest.MonkeyPatc
         ConfigError, match=r"objectives.macs: found 'macs', which is no mean .* allowed: accuracy, loss$"
     ):
         resolve(study + "objectives: {macs: min}\n")
+
+
+def test_rules_compare_outputs_only_where_targets_do_not_say_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Classification, "no_divergence", "there is none")
+    study = STUDY + "retrain: {loss: plain}\n"
+    for rule in ("sandwich", "adjoined", "{use: inplace, targets: 0.9}"):
+        with pytest.raises(ConfigError, match=r"supernet.rule: .* of this task there is none; allowed: uniform, or"):
+            resolve(f"{study}supernet: {{rule: {rule}}}\n")
+    for rule in ("uniform", "{use: sandwich, targets: 1}", "{use: inplace, targets: 1}"):
+        assert not resolve(f"{study}supernet: {{rule: {rule}}}\n").rule.compares

@@ -85,7 +85,7 @@ def incomparable(
     spec, faults = config.retrain, []
     found = f"the outputs of two networks are compared, and of this task {task.no_divergence}"
     if rule.compares and config.supernet.epochs:
-        faults.append(document.fault(("supernet", "rule"), found, "uniform"))
+        faults.append(document.fault(("supernet", "rule"), found, "uniform, or targets: 1 in a rule that has them"))
     if spec.loss != "plain" and spec.epochs:
         faults.append(document.fault(("retrain", "loss"), found, "plain"))
     if strategy.compares:
@@ -94,6 +94,16 @@ def incomparable(
         if recipe.teacher is not None:
             faults.append(document.fault((stage, "teacher"), found, "no teacher"))
     return faults
+
+
+def untrained_finalists(document: Document, config: StudyConfig, task: Task) -> list[Fault]:
+    """How many finalists compete, where the first objective is a cost: training changes none, so that nobody does."""
+    first, metrics = next(iter(config.objectives), task.metrics[0].name), [metric.name for metric in task.metrics]
+    if config.finalists in (1, StudyConfig.finalists) or first in metrics:
+        return []
+    found = f"{config.finalists}, which is not read where the first objective is '{first}', which no training changes"
+    allowed = f"only with one of {', '.join(metrics)} as the first objective; otherwise to leave it out, or 1"
+    return [document.fault(("finalists",), found, allowed)]
 
 
 def in_no_parts(document: Document, config: StudyConfig, task: Task, strategy: Strategy) -> list[Fault]:

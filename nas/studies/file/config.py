@@ -197,8 +197,9 @@ class StudyConfig:
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only); 0: none, and nothing to retrain beside the winner
     finalists    how many of the search's architectures are trained for a while before a winner is named, see
-                 `nas.studies.stages.finalists`; 1: the best trial wins. Read where there is a limit, a retraining, and
-                 a strategy that measures several architectures; elsewhere the best trial wins
+                 `nas.studies.stages.finalists`; 1: the best trial wins. Read where there is a limit, a retraining, a
+                 strategy that measures several architectures, and a metric as the first objective; elsewhere the best
+                 trial wins
     objectives   what the search measures, the one that picks the winner first: metrics of the task and quantities, and
                  whether more (max) or less (min) of each is wanted (default: the task's first metric)
     importance   order of the units before the supernet trains, so that small sizes keep the best: a name, or a mapping

@@ -26,7 +26,15 @@ from nas.importance import Importance
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import idle_bounds
-from nas.studies.file.checks import in_no_parts, incomparable, misstated, of_no_part, too_gradual, unfit
+from nas.studies.file.checks import (
+    in_no_parts,
+    incomparable,
+    misstated,
+    of_no_part,
+    too_gradual,
+    unfit,
+    untrained_finalists,
+)
 from nas.studies.file.config import IMPORTANCE, RECIPES, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
@@ -138,6 +146,7 @@ def resolve(
         if config and task and rule and strategy:
             faults += incomparable(document, config, task, rule, strategy)
             faults += in_no_parts(document, config, task, strategy)
+            faults += untrained_finalists(document, config, task)
 
     if config and task and not config.objectives:
         config = replace(config, objectives=_default_objective(task))

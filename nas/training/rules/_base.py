@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,6 @@ class SupernetRule(ABC):
                 with another one (projected, see `nas.training.projection`)
     """
 
-    compares: ClassVar[bool] = False
-    """Whether it compares outputs of two networks: then the task must have a divergence."""
-
     random: Annotated[int, whole(1, 1000)] = 1
     sampling: Annotated[
         Annotated[str, Field(min_length=1)] | Mapping[str, Any],
@@ -80,6 +77,11 @@ class SupernetRule(ABC):
     @abstractmethod
     def losses(self, batch: Batch, subnets: Subnets, context: StepContext) -> Iterator[Tensor]:
         """Yields the loss in parts, as `Step` does; `context.outputs(batch, architecture)` runs a sub-network."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares outputs of two networks: then the task must have a divergence."""
+        return False
 
     @property
     def bounded(self) -> bool:

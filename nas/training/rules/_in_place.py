@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, final
 
 from torch import Tensor
 from typing_extensions import override
@@ -28,9 +28,13 @@ class TaughtByLargest(SupernetRule):
               nothing holds the largest: what pulls at the shared weights changes its answers, and all follow them
     """
 
-    compares: ClassVar[bool] = True
-
     targets: Share = 0.0
+
+    @property
+    @override
+    def compares(self) -> bool:
+        """Not where the targets say all."""
+        return self.targets < 1
 
     @abstractmethod
     def students(self, subnets: Subnets) -> Sequence[Architecture]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 from torch import Tensor
 from typing_extensions import override
@@ -25,10 +25,13 @@ class Adjoined(SupernetRule):
     `detach` and `small_ce` as in `nas.training.losses.adjoined_loss`.
     """
 
-    compares: ClassVar[bool] = True
-
     detach: bool = False
     small_ce: bool = False
+
+    @property
+    @override
+    def compares(self) -> bool:
+        return True
 
     @property
     @override
