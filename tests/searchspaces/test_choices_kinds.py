@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from space_fakes import deit, small, space_of, swin
 
+from nas.errors import ConfigError
 from nas.searchspaces import Outline
 
 
@@ -74,6 +76,35 @@ def test_rank_sets_the_ranks_of_matrices():
     space = space_of(Outline("m", axes), rank="{rank: [0.25, 1.0], of: [qkv, fc2]}", fc1="{rank: [3]}")
     assert space["rank.0"].sizes == ({"qkv_rank.0": 6, "fc2_rank.0": 6}, {"qkv_rank.0": 24, "fc2_rank.0": 24})
     assert space["fc1.0"].sizes == ({"fc1_rank.0": 3},)
+
+
+def test_multiples_round_down_and_leave_the_whole_axis_whole():
+    mlp = space_of(deit(), mlp="{size: [0.001, 0.3, 0.34, 0.999, 1.0], multiple_of: 80, per: model}")
+    assert sizes(mlp, "mlp") == [(80,) * 12, (160,) * 12, (240,) * 12, (720,) * 12, (768,) * 12]
+    assert not mlp.notes
+    few = space_of(deit(), mlp="{size: [0.1, 0.15], multiple_of: 64, per: model}")
+    assert few.notes == ("mlp: dropped 0.15, which means the same as 0.1 (" + mlp_is(64) + ")",)
+    assert sizes(space_of(deit(), tokens="{keep: [0.001, 0.5, 1.0], multiple_of: 8}"), "tokens.0") == [
+        (8,),
+        (96,),
+        (197,),
+    ]
+    ranks = space_of(Outline("m", {"fc1_rank.0": 24}), fc1="{rank: [0.3, 1.0], multiple_of: 4}")
+    assert sizes(ranks, "fc1.0") == [(4,), (24,)]
+    alpha = space_of(swin(), alpha="{divide: [mlp], by: [1, 2, 4, 8], multiple_of: 96}")
+    assert alpha["alpha.0.0"].values == (4, 2, 1)
+    assert alpha.notes[0] == "alpha.0.0: dropped 8, which does not divide mlp.0.0 = 384 into multiples of 96"
+
+
+def mlp_is(units):
+    return ", ".join(f"mlp.{block} = {units}" for block in range(12))
+
+
+def test_a_whole_number_that_is_no_multiple_is_refused():
+    said = r"mlp.size.0: found 100; allowed: multiples of 64 \(multiple_of\), or all 768 units"
+    with pytest.raises(ConfigError, match=said):
+        space_of(deit(), mlp="{size: [100, 128, 768], multiple_of: 64}")
+    assert space_of(deit(), mlp="{size: [160, 768], multiple_of: 80}")["mlp.3"].values == (160, 768)
 
 
 THIRD_PARTY = """

@@ -233,7 +233,7 @@ def test_models_are_outlined_by_entry_points(monkeypatch):
     assert faults_without_outline(text("other", heads="{size: [1]}")) == [refused]
     assert faults_without_outline(text("other", heads="{size: [1], perr: x}")) == [
         refused,
-        "<text>:3:22: choices.heads.perr: found an unknown key; allowed: per, size, of; did you mean 'per'?",
+        "<text>:3:22: choices.heads.perr: found an unknown key; allowed: per, size, of, multiple_of; did you mean 'per'?",
     ]
 
 

@@ -97,14 +97,24 @@ class Scale:
     """Name of the kind, which is also the key that holds the values."""
     least: Mapping[str, int]
     """Axis -> smallest size allowed."""
+    whole: Mapping[str, int]
+    """Axis -> all its units."""
     share: Callable[[Fraction, str], int]
-    """Size for a fraction in [0, 1] of an axis, before `least` is applied."""
+    """Size for a fraction in [0, 1] of an axis, before `least` and `multiple` are applied."""
     zero: bool = False
     """Whether the fraction 0 is allowed."""
+    multiple: int = 1
+    """What divides every size but that of the whole axis."""
 
     def size(self, value: Value, axis: str) -> int:
         """The size that a value means on an axis."""
-        return value if isinstance(value, int) else max(self.least[axis], self.share(exact(value), axis))
+        if isinstance(value, int):
+            return value
+        units = max(self.least[axis], self.share(exact(value), axis))
+        if units >= self.whole[axis]:
+            return self.whole[axis]
+        smallest = -(-self.least[axis] // self.multiple) * self.multiple
+        return min(self.whole[axis], max(smallest, units - units % self.multiple))
 
 
 def scaled(
@@ -145,6 +155,9 @@ def _fits(key: str, value: Value, axes: Sequence[str], scale: Scale, outline: Ou
             str(value),
             f"{scale.least[low]} to {outline.axes[high]}, since {high} has {outline.axes[high]} units",
         )
+    elif value % scale.multiple and any(value != outline.axes[axis] for axis in axes):
+        faults.fault(key, str(value), f"multiples of {scale.multiple} (multiple_of), or all {outline.axes[high]} units")
+        return False
     return good
 
 

@@ -11,6 +11,7 @@ from typing import final
 
 from typing_extensions import override
 
+from nas.numbers import Count
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, Group, elastic, groups, title
 from nas.searchspaces.outline import Outline
 
@@ -24,6 +25,8 @@ class Divide(ChoiceKind):
 
     divide: tuple[str, ...]
     by: tuple[int, ...]
+    multiple_of: Count = 1
+    """What divides every size but that of the whole axis; factors that leave other sizes are dropped there, too."""
 
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
@@ -42,7 +45,7 @@ class Divide(ChoiceKind):
                 good.append(factor)
         together = groups(elastic(self.divide, "divide", outline, faults), self.per, outline, faults)
         factors = sorted(good, reverse=True)
-        choices = [_choice(name, group, factors, outline, faults) for group in together] if factors else []
+        choices = [self._choice(name, group, factors, outline, faults) for group in together] if factors else []
         # Some factors may be left out where they do not divide; a group without any factor would have no value.
         barren = [group for group, choice in zip(together, choices, strict=True) if choice is None] if factors else []
         if barren:
@@ -53,6 +56,29 @@ class Divide(ChoiceKind):
                 "by", f"{list(self.by)}, none of which divides {units}", "a factor that divides all, such as 1"
             )
         return [choice for choice in choices if choice is not None]
+
+    def _choice(
+        self, name: str, group: Group, factors: Sequence[int], outline: Outline, faults: Faults
+    ) -> Choice | None:
+        """The choice of one group; None when no factor divides all its axes."""
+        good: list[int] = []
+        bad: list[int] = []
+        for factor in factors:
+            (good if all(self._divides(factor, axis, outline) for axis in group.axes) else bad).append(factor)
+        if good and bad:
+            dropped = ", ".join(map(str, sorted(bad)))
+            verb = "does" if len(bad) == 1 else "do"
+            into = f" into multiples of {self.multiple_of}" if self.multiple_of > 1 else ""
+            faults.note(
+                f"{title(name, group)}: dropped {dropped}, which {verb} not divide {_units(group, outline)}{into}"
+            )
+        rows = tuple({axis: outline.axes[axis] // factor for axis in group.axes} for factor in good)
+        return Choice(title(name, group), "divide", tuple(good), rows) if good else None
+
+    def _divides(self, factor: int, axis: str, outline: Outline) -> bool:
+        units, rest = divmod(outline.axes[axis], factor)
+        enough = units >= max(1, outline.protected.get(axis, 0))
+        return not rest and enough and (factor == 1 or units % self.multiple_of == 0)
 
     @classmethod
     @override
@@ -66,21 +92,3 @@ class Divide(ChoiceKind):
 
 def _units(group: Group, outline: Outline) -> str:
     return ", ".join(f"{axis} = {outline.axes[axis]}" for axis in group.axes)
-
-
-def _choice(name: str, group: Group, factors: Sequence[int], outline: Outline, faults: Faults) -> Choice | None:
-    """The choice of one group; None when no factor divides all its axes."""
-    good: list[int] = []
-    bad: list[int] = []
-    for factor in factors:
-        fits = all(
-            outline.axes[axis] % factor == 0 and outline.axes[axis] // factor >= max(1, outline.protected.get(axis, 0))
-            for axis in group.axes
-        )
-        (good if fits else bad).append(factor)
-    if good and bad:
-        dropped = ", ".join(map(str, sorted(bad)))
-        verb = "does" if len(bad) == 1 else "do"
-        faults.note(f"{title(name, group)}: dropped {dropped}, which {verb} not divide {_units(group, outline)}")
-    rows = tuple({axis: outline.axes[axis] // factor for axis in group.axes} for factor in good)
-    return Choice(title(name, group), "divide", tuple(good), rows) if good else None

@@ -20,6 +20,7 @@ from typing import Literal, final
 
 from typing_extensions import override
 
+from nas.numbers import Count
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index, is_rank
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -39,6 +40,10 @@ class Keep(ChoiceKind):
     of: tuple[str, ...] | None = None
     """Dimensions; left out, the one that has the choice's name."""
     order: Literal["never-grows"] = "never-grows"
+    multiple_of: Count = 1
+    """What divides every number of tokens but that of all, the protected ones included; shares are rounded down to
+    it.
+    """
     drop: bool = False
     """Of queries: tokens that a block does not compute are gone after it."""
 
@@ -59,7 +64,8 @@ class Keep(ChoiceKind):
             return protected[axis] + math.ceil(part * (outline.axes[axis] - protected[axis]))
 
         least = {axis: max(1, count) for axis, count in protected.items()}
-        scale = Scale("keep", least, share, zero=bool(axes) and min(protected.values()) > 0)
+        zero = bool(axes) and min(protected.values()) > 0
+        scale = Scale("keep", least, outline.axes, share, zero, self.multiple_of)
         for dimension in filter(is_rank, dimensions):
             faults.fault("keep", f"a rank, {dimension}", "tokens or sizes; ranks may differ freely: {rank: [...]}")
         if self.drop and dimensions != [QUERIES]:

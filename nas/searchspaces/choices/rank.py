@@ -13,6 +13,7 @@ from typing import final
 from typing_extensions import override
 
 from nas.errors import nearest
+from nas.numbers import Count
 from nas.searchspaces.axis_names import is_rank, rank_of, ranked_matrix
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -29,6 +30,8 @@ class Rank(ChoiceKind):
     rank: Values
     of: tuple[str, ...] | None = None
     """Matrices that the choice sets together; left out, the one that has the choice's name."""
+    multiple_of: Count = 1
+    """What divides every rank but the full one; fractions are rounded down to it."""
 
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
@@ -46,7 +49,9 @@ class Rank(ChoiceKind):
                 faults.fault(key, f"'{matrix}' twice", "each matrix once")
             else:
                 dimensions.append(rank_of(matrix))
-        scale = Scale("rank", dict.fromkeys(outline.axes, 1), lambda s, axis: math.floor(s * outline.axes[axis]))
+        share = lambda part, axis: math.floor(part * outline.axes[axis])  # noqa: E731
+        least = dict.fromkeys(outline.axes, 1)
+        scale = Scale("rank", least, outline.axes, share, multiple=self.multiple_of)
         return scaled(name, self.rank, groups(dimensions, self.per, outline, faults), scale, outline, faults)
 
     @classmethod

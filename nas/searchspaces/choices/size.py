@@ -2,6 +2,7 @@
 
 heads: {size: [1, 2, 3], per: block}
 width: {size: [0.5, 0.75, 1.0], of: [heads, mlp], per: stage}
+mlp:   {size: {from: 0.1, to: 1.0, step: 0.05}, multiple_of: 64}
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import final
 
 from typing_extensions import override
 
+from nas.numbers import Count
 from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -32,6 +34,8 @@ class Size(ChoiceKind):
     size: Values
     of: tuple[str, ...] | None = None
     """Dimensions that the choice sets together; left out, the one that has the choice's name."""
+    multiple_of: Count = 1
+    """What divides every size but that of the whole axis, as devices like it; fractions are rounded down to it."""
 
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
@@ -40,7 +44,8 @@ class Size(ChoiceKind):
             if dimension in _OTHER:
                 faults.fault("size", f"a size of {dimension}", f"{_OTHER[dimension]}: [...]")
         least = {axis: max(1, outline.protected.get(axis, 0)) for axis in outline.axes}
-        scale = Scale("size", least, lambda share, axis: math.floor(share * outline.axes[axis]))
+        share = lambda part, axis: math.floor(part * outline.axes[axis])  # noqa: E731
+        scale = Scale("size", least, outline.axes, share, multiple=self.multiple_of)
         return scaled(name, self.size, groups(dimensions, self.per, outline, faults), scale, outline, faults)
 
     @classmethod
@@ -52,4 +57,5 @@ class Size(ChoiceKind):
             ("width", {"size": [1.0, 0.5], "of": ["heads", "mlp"], "per": "stage"}),
             ("mlp", {"size": [0.4, 0.8], "per": "model"}),
             ("embed", {"size": [0.5, 1.0]}),
+            ("mlp", {"size": [0.4, 0.8, 1.0], "multiple_of": 2}),
         ]
