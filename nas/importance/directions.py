@@ -56,16 +56,17 @@ class OfDirections(Importance):
     def score(self, supernet: Supernet, work: Workplace) -> Scored:
         """The supernet's way of factoring changes."""
         self.check(supernet.space)
-        matrices = {e.rank: e for e in supernet.table.entries.values() if e.rank in supernet.space.axes}
-        names = [entry.parameter for entry in matrices.values()]
+        matrices = [entry for entry in supernet.table.entries.values() if entry.rank in supernet.space.axes]
+        names = [entry.parameter for entry in matrices]
         covariances = self.covariances(supernet, work, names) if self.method == "aware_svd" else {}
         # Before energies are asked for: they are those of the directions by which the supernet factors.
         supernet.factor_by(Factoring(self.method, covariances))
-        scores = {}
-        for axis, entry in matrices.items():
+        scores: dict[str, Tensor] = {}
+        for entry in matrices:
             weight = supernet.model.get_parameter(entry.parameter)
             energy = energies(weight, supernet.directions(entry), covariances.get(entry.parameter))
-            scores[axis] = energy / energy.sum()
+            # Matrices that share a rank (of gates, and of what they multiply) have a say each.
+            scores[entry.rank] = scores.get(entry.rank, 0) + energy / energy.sum()
         return Scored(scores)
 
     @torch.no_grad()

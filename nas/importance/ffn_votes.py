@@ -162,8 +162,15 @@ def _voters(x: Tensor, readout: Readout) -> Tensor:
 
 def _layers(supernet: Supernet) -> dict[str, tuple[str, str]]:
     """Block -> paths of the two layers of its feed-forward network."""
-    first, second = supernet.family.feed_forward
-    return {block: (f"{path}.{first}", f"{path}.{second}") for block, path in supernet.table.frame.blocks.items()}
+    table = supernet.table
+    first, *gated, second = supernet.family.feed_forward(supernet.model)
+    packed = any(len(table.entries[f"{path}.{first}.weight"].dims[0]) > 1 for path in table.frame.blocks.values())
+    if gated or packed:
+        raise StrategyError(
+            f"ffn_votes: hidden units of {supernet.space.model} are multiplied by gates, and a vote is of one product; "
+            "allowed: models with plain feed-forward networks"
+        )
+    return {block: (f"{path}.{first}", f"{path}.{second}") for block, path in table.frame.blocks.items()}
 
 
 def _linear(supernet: Supernet, path: str) -> nn.Linear:

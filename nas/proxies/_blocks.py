@@ -30,10 +30,11 @@ def matrices(supernet: Supernet, network: nn.Module) -> tuple[list[str], list[st
     """Names of the weights (out x in) of attention, and of those of feed-forward networks; of all blocks."""
     attention: list[str] = []
     feed_forward: list[str] = []
+    layers = supernet.family.feed_forward(supernet.model)
     for path, block in blocks(supernet, network).items():
         for name, parameter in block.named_parameters():
             if parameter.ndim == 2 and name.endswith("weight"):
-                fed = any(f"{layer}." in name for layer in supernet.family.feed_forward)
+                fed = any(f"{layer}." in name for layer in layers)
                 (feed_forward if fed else attention).append(f"{path}.{name}")
     return attention, feed_forward
 

@@ -119,12 +119,12 @@ def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.M
 def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:
     """A slice as a module holds it: a function of its source where gradients are on, else a parameter.
 
-    torch picks the kernel of a linear layer by whether its weight wants a gradient. A slice that does as its source
-    does gives the very bits of the extracted model.
+    torch picks the kernel of a linear layer by whether its weight wants a gradient, and by its strides. A slice that
+    does as its source does, and is contiguous, gives the very bits of the extracted model.
     """
     if torch.is_grad_enabled() or isinstance(tensor, nn.Parameter):
         return tensor  # type: ignore[return-value]
-    return nn.Parameter(tensor, requires_grad=source.requires_grad)
+    return nn.Parameter(tensor.contiguous(), requires_grad=source.requires_grad)
 
 
 def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:

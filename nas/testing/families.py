@@ -24,6 +24,8 @@ MODELS = "nas.supernets.models"
 """Where classes of models lie that timm lacks."""
 ARCHITECTURES = 50
 """Random architectures tried on every example of a family."""
+FEW = 5
+"""Those tried on its further examples."""
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "widths": {
@@ -56,15 +58,27 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """Choices tried on every example, as far as it has their axes."""
+MIXED: dict[str, dict[str, dict[str, Any]]] = {
+    "mixed": {
+        **VARIANTS["widths"],
+        **{matrix: {"rank": [0.1, 0.5, 1.0], "of": [matrix]} for matrix in ("qkv", "proj", "fc1", "fc2")},
+    },
+    "mixed inputs": {
+        **{axis: {"size": [0.5, 1.0]} for axis in ("qkv_in", "fc1_in", "fc2_in", "head_in", "heads")},
+        "proj": {"rank": [0.1, 0.5, 1.0], "of": ["proj"]},
+    },
+}
+"""Choices tried on further examples: as many at once as go together."""
 
 
 def _cases() -> list[Any]:
     cases = []
     for family in families():
+        name = type(family).__name__
         for number, (model, args) in enumerate(family.examples):
-            cases += [
-                pytest.param(model, args, kind, id=f"{type(family).__name__}-{number}-{kind}") for kind in VARIANTS
-            ]
+            cases += [pytest.param(model, args, kind, id=f"{name}-{number}-{kind}") for kind in VARIANTS]
+        for model, args in family.further_examples:
+            cases += [pytest.param(model, args, kind, id=f"{name}-{model}-{kind}") for kind in MIXED]
     return cases
 
 
@@ -88,14 +102,19 @@ def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
         return all((rank_of(axis) if "rank" in choice else axis) in outline.elastic for axis in axes)
 
     text = [f"model: {model}", "choices:"]
-    if "stage" in {outline.level(axis) for axis in outline.axes}:
-        depth = ["  depth: {depth: [1, 2], per: stage}"] if kind == "widths" and min(args["depths"]) == 2 else []
-    else:
-        depth = ["  depth: {depth: [1, 2, 3]}"] if kind == "widths" else []
-    choices = {n: c for n, c in VARIANTS[kind].items() if n != "depth" and possible(n, c)}
+    variant = {**VARIANTS, **MIXED}[kind]
+    depth = ["  depth: {depth: [1, 2, 3]}"] if "depth" in variant else []
+    if depth and "stage" in {outline.level(axis) for axis in outline.axes}:
+        depth = ["  depth: {depth: [1, 2], per: stage}"] if min(args["depths"]) == 2 else []
+    choices = {n: c for n, c in variant.items() if n != "depth" and possible(n, c)}
     text += [f"  {name}: {choice}".replace("'", "").replace("True", "true") for name, choice in choices.items()]
     space = SearchSpace.from_yaml("\n".join(text + depth) + "\n", model_args=args, outline=outline)
     return Supernet(built, space)
+
+
+def tried(kind: str, most: int = ARCHITECTURES) -> int:
+    """How many architectures of a variant are tried."""
+    return min(most, FEW) if kind in MIXED else most
 
 
 def images(args: dict[str, Any], count: int = 2) -> torch.Tensor:
@@ -134,7 +153,7 @@ class FamilySuite:
         supernet = make(model, args, kind)
         x = images(args)
         with torch.no_grad():
-            for architecture in some(supernet.space):
+            for architecture in some(supernet.space, tried(kind)):
                 difference = (supernet(x, architecture) - supernet.extract(architecture)(x)).abs().max().item()
                 assert difference == 0, f"{difference} on {architecture}"
 
@@ -160,7 +179,7 @@ class FamilySuite:
 
     def test_steps_say_what_they_read(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Parameters that no step has read so far may be anything: they change no activations."""
-        if kind != next(iter(VARIANTS)):
+        if kind not in (next(iter(VARIANTS)), next(iter(MIXED))):
             pytest.skip("the same for all choices")
         supernet = make(model, args, kind)
         subnet = supernet.subnet(supernet.space.largest)
@@ -178,7 +197,7 @@ class FamilySuite:
 
     def test_what_the_family_says_of_the_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Image size, grid, anchors, feed-forward layers, and what reads the last block: criteria and reports ask."""
-        if kind != next(iter(VARIANTS)):
+        if kind not in (next(iter(VARIANTS)), next(iter(MIXED))):
             pytest.skip("the same for all choices")
         supernet = make(model, args, kind)
         whole, family, frame = supernet.model, supernet.family, supernet.table.frame
@@ -189,17 +208,20 @@ class FamilySuite:
             assert not is_position(axis) or units == family.readout(whole).prefix + rows * columns
         assert isinstance(whole.get_submodule(family.after_blocks), nn.Module)
         for path in frame.blocks.values():
-            first, second = (supernet.table.entries[f"{path}.{layer}.weight"] for layer in family.feed_forward)
-            assert {frame.root(axis) for axis in second.dims[1]} == set(first.dims[0]), "the second reads the first"
+            entries = [supernet.table.entries[f"{path}.{layer}.weight"] for layer in family.feed_forward(whole)]
+            *writing, reading = (entry.dims for entry in entries)
+            hidden = {frame.root(axis) for axis in reading[1]}
+            assert all({axis for axis in dims[0] if not axis.isdecimal()} == hidden for dims in writing)
 
     def test_counts_are_those_of_the_extracted_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""
         supernet = make(model, args, kind)
         x = images(args, 1)
-        architectures = some(supernet.space, 20)
+        architectures = some(supernet.space, tried(kind, 20))
         macs, params = supernet.cost.macs(architectures), supernet.cost.params(architectures)
         for architecture, mac, param in zip(architectures, macs, params, strict=True):
-            extracted = supernet.extract(architecture)
+            # A counter follows gradients where a parameter itself is passed to a layer, as a latent query is.
+            extracted = supernet.extract(architecture).requires_grad_(False)
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 extracted(x)
             assert param == sum(p.numel() for p in extracted.parameters())
@@ -208,7 +230,7 @@ class FamilySuite:
     def test_blocks_add_up(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Costs per block sum to the whole."""
         supernet = make(model, args, kind)
-        architectures = some(supernet.space, 10)
+        architectures = some(supernet.space, tried(kind, 10))
         for quantity in quantities.counted():
             parts = supernet.cost.per_block(architectures, quantity.name)
             whole = supernet.cost.of(quantity.name, architectures)
@@ -234,9 +256,10 @@ class FamilySuite:
         supernet = make(model, args, kind)
         axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
         path = supernet.table.frame.blocks[index(axis)]
-        weight = supernet.model.get_parameter(f"{path}.{supernet.family.feed_forward[0]}.weight")
-        scores = torch.arange(weight.shape[0], dtype=torch.float32)
-        last = weight[-1].detach().clone()
+        weight = supernet.model.get_parameter(f"{path}.{supernet.family.feed_forward(supernet.model)[0]}.weight")
+        units = supernet.table.frame.axes[axis]
+        scores = torch.arange(units, dtype=torch.float32)
+        last = weight[units - 1].detach().clone()
         supernet.reorder({axis: scores})
         assert torch.equal(weight[0], last)
 
@@ -275,7 +298,7 @@ class FamilySuite:
         """A saved model comes back the same, to the last bit."""
         supernet = make(model, args, kind)
         x = images(args)
-        for number, architecture in enumerate(some(supernet.space, 5)):
+        for number, architecture in enumerate(some(supernet.space, tried(kind, 5))):
             extracted = supernet.extract(architecture)
             save(tmp_path / str(number), extracted, supernet.blueprint(architecture))
             with torch.no_grad():
@@ -287,11 +310,13 @@ class FamilySuite:
         supernet(images(args), supernet.space.smallest).square().sum().backward()
         axis = next(axis for axis in supernet.table.frame.axes if dimension(axis) == MLP)
         kept = supernet.table.frame.size(axis, supernet.space.sizes(supernet.space.smallest))
-        path = f"{supernet.table.frame.blocks[index(axis)]}.{supernet.family.feed_forward[0]}"
-        bias = supernet.model.get_parameter(f"{path}.bias")
-        assert bias.grad is not None
-        assert bias.grad[:kept].abs().sum() > 0
-        assert bias.grad[kept:].abs().sum() == 0
+        path = f"{supernet.table.frame.blocks[index(axis)]}.{supernet.family.feed_forward(supernet.model)[0]}"
+        weight = supernet.model.get_parameter(f"{path}.weight")
+        assert weight.grad is not None
+        # Of hidden units, and of their gates where the same layer writes them.
+        gradients = weight.grad.unflatten(0, (-1, supernet.table.frame.axes[axis]))
+        assert gradients[:, :kept].abs().sum() > 0
+        assert gradients[:, kept:].abs().sum() == 0
 
     def test_state_dict_is_the_models(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Checkpoints pass between the supernet and timm's model."""

@@ -34,9 +34,7 @@ SMALL: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "dept
 @pytest.mark.parametrize(
     ("model", "args", "reason"),
     [
-        ("vit_tiny_patch16_224", {"global_pool": "map"}, "global_pool='map'"),
-        ("vit_tiny_patch16_224", {"dynamic_img_size": True}, "dynamic_img_size"),
-        ("vit_giant_patch14_dinov2", {"patch_size": 8, "img_size": 32}, "GluMlp"),
+        ("vit_tiny_patch16_224", {"global_pool": "prr"}, "attn_pool is a AttentionPoolPrr"),
         ("vit_base_patch16_rpn_224", {}, "ResPostBlock"),
         ("vit_tiny_patch16_224", {"depth": 0}, "no blocks"),
         ("vit_tiny_patch16_224", {"patch_size": 64}, "no patches"),

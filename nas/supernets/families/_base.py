@@ -101,10 +101,8 @@ class Family(ABC):
     products: ClassVar[tuple[str, ...]]
     examples: ClassVar[tuple[tuple[str, Mapping[str, Any]], ...]]
     """Small models (timm name, model_args), one for each supported variant; the conformance suite tries them."""
-    feed_forward: tuple[str, str]
-    """Paths, inside a block, of the two linear layers of its feed-forward network; the first one writes the hidden
-    units, the second one reads them.
-    """
+    further_examples: ClassVar[tuple[tuple[str, Mapping[str, Any]], ...]] = ()
+    """Others, which differ from these in a part or two; it tries few architectures of them."""
     after_blocks: str
     """Path of the module that reads what the last block gives."""
 
@@ -121,6 +119,12 @@ class Family(ABC):
     @abstractmethod
     def refusal(self, model: nn.Module) -> str:
         """Why this variant of the class is not supported; empty when it is."""
+
+    @abstractmethod
+    def feed_forward(self, model: nn.Module) -> tuple[str, ...]:
+        """Paths, inside a block, of the linear layers of its feed-forward network: the last one reads the hidden units,
+        the others write them, or gates that multiply them.
+        """
 
     @abstractmethod
     def frame(self, model: nn.Module) -> Frame:
@@ -196,6 +200,10 @@ class Family(ABC):
         """
         return [Piece(model, ("",))]
 
+    def rows_of(self, model: nn.Module) -> tuple[Row, ...]:  # noqa: ARG002  (for overriding ones)
+        """The rows that name the parameters of `model`."""
+        return self.rows
+
     def table(self, model: nn.Module, chosen: Container[str] = ()) -> AxisTable:
         """The axis table of `model` for a space that chooses the axes `chosen`, see `AxisTable.choosing`."""
-        return bind(self.rows, self.products, self.block, self.frame(model), model).choosing(chosen)
+        return bind(self.rows_of(model), self.products, self.block, self.frame(model), model).choosing(chosen)

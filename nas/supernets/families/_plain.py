@@ -14,21 +14,23 @@ from typing import Any, ClassVar
 
 import torch
 from timm.layers.attention import Attention
-from timm.layers.mlp import Mlp
+from timm.layers.attention_pool import AttentionPoolLatent
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import Frame
 from nas.searchspaces.axis_names import POSITIONS
+from nas.supernets.families import _latent_pool
 from nas.supernets.families._base import AttentionParts, Family, Piece, Readout, SizeOf
 from nas.supernets.families._fed import fed
+from nas.supernets.families._feed_forward import KINDS, feed_forward_of, mixed, sizes
 from nas.supernets.families._queries import partial
 from nas.supernets.rows import Row
 
-POOLS = ("token", "avg", "avgmax", "max")
+POOLS = ("token", "avg", "avgmax", "max", "map")
 STEM = ("patch_embed", "cls_token", "dist_token", "reg_token", "pos_embed", "norm_pre")
-TAIL = ("norm", "fc_norm", "head", "head_dist")
+TAIL = ("norm", _latent_pool.PATH, "fc_norm", "head", "head_dist")
 """What is before the blocks, and after them."""
 
 
@@ -75,15 +77,10 @@ class PlainTransformer(Family):
         Row("blocks.{i}.ls1.gamma", "embed"),
         Row("blocks.{i}.norm2.weight", "embed"),
         Row("blocks.{i}.norm2.bias", "embed"),
-        Row("blocks.{i}.mlp.fc1.weight", "mlp.{i} fc1_in.{i}", at="ffn_tokens.{i}", rank="fc1_rank.{i}"),
-        Row("blocks.{i}.mlp.fc1.bias", "mlp.{i}"),
-        Row("blocks.{i}.mlp.norm.weight", "mlp.{i}"),
-        Row("blocks.{i}.mlp.norm.bias", "mlp.{i}"),
-        Row("blocks.{i}.mlp.fc2.weight", "embed fc2_in.{i}", at="ffn_tokens.{i}", rank="fc2_rank.{i}"),
-        Row("blocks.{i}.mlp.fc2.bias", "embed"),
         Row("blocks.{i}.ls2.gamma", "embed"),
         Row("norm.weight", "embed"),
         Row("norm.bias", "embed"),
+        *_latent_pool.ROWS,
         Row("fc_norm.weight", "embed"),
         Row("fc_norm.bias", "embed"),
         Row("head.weight", "classes head_in", at="1"),
@@ -94,11 +91,11 @@ class PlainTransformer(Family):
     parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
         "blocks.{i}": (Block,),
         "blocks.{i}.attn": (Attention,),
-        "blocks.{i}.mlp": (Mlp,),
+        "blocks.{i}.mlp": tuple(KINDS),
+        _latent_pool.PATH: (AttentionPoolLatent,),
     }
-    feed_forward = ("mlp.fc1", "mlp.fc2")
     after_blocks = "norm"
-    products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}",)
+    products: ClassVar[tuple[str, ...]] = ("2 queries.{i} tokens.{i} heads.{i} head_dim.{i}", _latent_pool.PRODUCT)
 
     @abstractmethod
     def stem(self, model: nn.Module) -> Stem:
@@ -110,20 +107,18 @@ class PlainTransformer(Family):
         vit: Any = model
         if vit.global_pool not in POOLS:
             return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
-        if vit.dynamic_img_size:
-            return "dynamic_img_size=True: its cost depends on the image; build it for one img_size"
         if not len(vit.blocks):
             return "it has no blocks"
         if any(block.attn.gate is not None for block in vit.blocks):
             return "gated attention"
-        return ""
+        return mixed(model) or _latent_pool.refusal(vit.attn_pool)
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
         """All widths, depth, tokens and ranks, but two.
 
         Not head_dim where the query's norm has no weight to carry the scale, and not tokens where timm already drops
-        random ones in training.
+        random ones in training, or where they are `fixed`.
         """
         first = model.get_submodule("blocks.0.attn")
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
@@ -134,7 +129,27 @@ class PlainTransformer(Family):
         # divides the factor out again, so there the norm's weight must carry it.
         bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
         drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
-        return frozenset(names - ({"head_dim"} if bare else set()) - (POSITIONS if drops else set()))
+        inelastic = ({"head_dim"} if bare else set()) | (POSITIONS if drops else set()) | self.fixed(model).keys()
+        return frozenset(names - inelastic)
+
+    @override
+    def fixed(self, model: nn.Module) -> Mapping[str, str]:
+        """Tokens, where the number of them is not known, or all of them are read."""
+        vit: Any = model
+        if vit.dynamic_img_size:
+            return dict.fromkeys(POSITIONS, "with dynamic_img_size=True tokens have no fixed places")
+        if vit.attn_pool is not None:
+            return dict.fromkeys(POSITIONS, "the attention pool (global_pool='map') reads every token")
+        return {}
+
+    @override
+    def rows_of(self, model: nn.Module) -> tuple[Row, ...]:
+        """Those of its feed-forward networks, and what all have."""
+        return (*self.rows, *feed_forward_of(model).rows)
+
+    @override
+    def feed_forward(self, model: nn.Module) -> tuple[str, ...]:
+        return feed_forward_of(model).layers
 
     @override
     def frame(self, model: nn.Module) -> Frame:
@@ -150,17 +165,18 @@ class PlainTransformer(Family):
             "classes": vit.num_classes,
             "head_in": vit.embed_dim,
             **stem.axes,
+            **_latent_pool.axes(vit.attn_pool, tokens if vit.pool_include_prefix else stem.axes["patches"]),
         }
         within = {"head_in": "embed", **stem.within}
         protected: dict[str, int] = {}
         for i, block in enumerate(vit.blocks):
-            width, hidden = block.attn.attn_dim, block.mlp.fc1.out_features
+            width, (hidden, written) = block.attn.attn_dim, sizes(block)
             axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
             axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens, f"ffn_tokens.{i}": tokens}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
             # A matrix has at most as many directions as its shorter side.
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
-            axes |= {f"fc1_rank.{i}": min(hidden, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
+            axes |= {f"fc1_rank.{i}": min(written, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
             # Inputs select from what is written before them: the embedding, the mixed values, the hidden units.
             within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
             axes |= {f"proj_in.{i}": width}
@@ -176,6 +192,8 @@ class PlainTransformer(Family):
         vit.num_features = vit.head_hidden_size = vit.embed_dim = size("embed")
         # Necks and decoders are built from it: an entry for each block that is left, with what it gives.
         vit.feature_info = [vit.feature_info[int(index)] | {"num_chs": vit.embed_dim} for index in blocks]
+        if vit.attn_pool is not None:
+            vit.attn_pool = _latent_pool.narrowed(vit.attn_pool)
         for index, module in blocks.items():
             block: Any = module
             attn = block.attn

@@ -29,12 +29,15 @@ class Within(Family):
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self.feed_forward = family.feed_forward
         self.after_blocks = f"{BODY}.{family.after_blocks}"
 
     @override
     def refusal(self, model: nn.Module) -> str:
         return self.family.refusal(body_of(model))
+
+    @override
+    def feed_forward(self, model: nn.Module) -> tuple[str, ...]:
+        return self.family.feed_forward(body_of(model))
 
     @override
     def frame(self, model: nn.Module) -> Frame:
@@ -52,7 +55,8 @@ class Within(Family):
 
     @override
     def fixed(self, model: nn.Module) -> Mapping[str, str]:
-        return detector_of(model).inelastic
+        detector = detector_of(model)
+        return {**self.family.fixed(detector.body), **detector.inelastic}
 
     @override
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:

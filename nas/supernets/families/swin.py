@@ -88,7 +88,6 @@ class Swin(Family):
         Row("head.fc.weight", "classes head_in", at="1"),
         Row("head.fc.bias", "classes"),
     )
-    feed_forward = ("mlp.fc1", "mlp.fc2")
     after_blocks = "norm"
     products = ("2 windowed.{s} window.{s} heads.{s}.{b} head_dim.{s}.{b}",)
     examples = (
@@ -115,6 +114,10 @@ class Swin(Family):
         return frozenset(
             {"heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
         )
+
+    @override
+    def feed_forward(self, model: nn.Module) -> tuple[str, ...]:
+        return ("mlp.fc1", "mlp.fc2")
 
     @override
     def frame(self, model: nn.Module) -> Frame:

@@ -1,4 +1,6 @@
-"""timm's VisionTransformer: ViT, DeiT, DeiT-III, with class, distillation, register tokens, LayerScale and qk-norm."""
+"""timm's VisionTransformer: ViT, DeiT, DeiT-III, DINOv2, SigLIP, AIMv2: with class, distillation, register tokens,
+LayerScale, qk-norm, attention pooling and gated feed-forward networks.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +61,11 @@ class Vit(PlainTransformer):
         ("deit_tiny_distilled_patch16_224", SMALL),
         ("deit3_small_patch16_224", SMALL),
         ("vit_c_1gf", CONVOLUTIONS),
+    )
+    further_examples = (
+        ("vit_giant_patch14_dinov2", SMALL),
+        ("aimv2_large_patch14_224", SMALL),
+        ("vit_base_patch16_siglip_224", SMALL | {"dynamic_img_size": True}),
     )
 
     @override
