@@ -28,7 +28,7 @@ def shares(name: str) -> list[dict[str, Any]]:
     with torch.device("meta"):
         model = build(name, {})
     family = family_of(model)
-    table, layers = family.table(model), family.feed_forward
+    table, layers = family.table(model), family.feed_forward(model)
     macs = dict.fromkeys(("attention", "feed_forward", "rest"), 0)
     params = dict(macs)
     for entry in table.entries.values():
@@ -47,7 +47,7 @@ def shares(name: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _part(entry: Entry, table: AxisTable, layers: tuple[str, str]) -> str:
+def _part(entry: Entry, table: AxisTable, layers: tuple[str, ...]) -> str:
     inside = entry.owner.removeprefix(f"{table.frame.blocks[entry.block]}.") if entry.block else ""
     if inside in layers:
         return "feed_forward"

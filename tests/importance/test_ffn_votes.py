@@ -130,3 +130,12 @@ def test_nothing_to_score_is_refused() -> None:
     space = SearchSpace.from_yaml("{model: vit_tiny_patch16_224, choices: {heads: {size: [1, 3]}}}")
     with pytest.raises(StrategyError, match="chooses heads; it scores fc1_in, mlp, fc2_in"):
         FfnVotes().check(space)
+
+
+def test_hidden_units_with_gates_are_refused() -> None:
+    args = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 1, "num_heads": 2, "num_classes": 4}
+    for name in ("aimv2_large_patch14_224", "vit_giant_patch14_dinov2"):
+        space = SearchSpace.from_yaml(f"{{model: {name}, choices: {{mlp: {{size: [0.5, 1.0]}}}}}}", model_args=args)
+        gated = Supernet(build(name, args), space)
+        with pytest.raises(StrategyError, match="multiplied by gates"):
+            FfnVotes().score(gated, Bench("vit").work)
