@@ -31,7 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
+from benchmarks.few_shot import FewShot
 from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas import Study
 from nas.data import Data, load_data
@@ -44,7 +46,6 @@ from nas.studies.run.folder import RunFolder
 from nas.studies.run.rank_truth import RankTruth, found_in
 from nas.studies.run.results import SMALLEST, SUPERNET
 from nas.studies.run.weights import WEIGHTS, load_weights
-from nas.studies.stages.supernet import Ends
 from nas.studies.tau.noise import Repeated
 from nas.studies.tau.statistics import IN_BANDS, TAU, Rankings, tau_b
 from nas.supernets import Supernet, build
@@ -60,6 +61,8 @@ DRAWS = 60
 """Architectures among which a winner is looked for."""
 PAIRS, STEPS = 3, 5
 """How often costs of steps are compared, and over how many."""
+SPLIT_BY = "heads.0"
+"""The choice whose values have weights of their own where weights are split."""
 SANDWICH: Mapping[str, Any] = {"use": "sandwich"}
 STANDARD = "sandwich"
 KEYS = ("study", "recipe", "seed")
@@ -69,11 +72,14 @@ WINNERS = Rows(RESULTS / "recipes_winners.csv", KEYS)
 
 @dataclass(frozen=True)
 class Entry:
-    """A rule, changes of the study's recipe, and the weight of the base model as a teacher."""
+    """A rule, changes of the study's recipe, the weight of the base model as a teacher, and the groups into which
+    weights are split, see `benchmarks.few_shot`.
+    """
 
     rule: Mapping[str, Any]
     changes: Mapping[str, Any] | None = None
     teacher: float = 0.0
+    groups: int = 1
 
 
 RECIPES: Mapping[str, Entry] = {
@@ -92,6 +98,8 @@ RECIPES: Mapping[str, Entry] = {
     "slow": Entry(SANDWICH, {"lr": 1e-3}),
     "fairnas": Entry({"use": "uniform", "random": 4, "sampling": "fair"}),
     "inplace_targets": Entry({"use": "inplace", "targets": 0.5}),
+    "few_shot_2": Entry(SANDWICH, groups=2),
+    "few_shot_4": Entry(SANDWICH, groups=4),
 }
 
 
@@ -155,11 +163,12 @@ class Bench:
         load_weights(self.run / "base" / WEIGHTS, model)
         return model.eval()
 
-    def supernet(self) -> Supernet:
+    def supernet(self, name: str) -> Supernet | FewShot:
         """As every recipe finds it: the base model, its units in order."""
         supernet = Supernet(copy.deepcopy(self.base), self.resolved.space)
         self.resolved.importance.apply(supernet, Workplace(self.data.without_test(), self.seed))
-        return supernet
+        groups = RECIPES[name].groups
+        return supernet if groups == 1 else FewShot(supernet, SPLIT_BY, groups)
 
     def step(self, name: str) -> Step:
         """What a recipe minimises."""
@@ -177,9 +186,9 @@ class Bench:
 
     def row(self, name: str) -> dict[str, Any]:
         """Trains by a recipe, and holds it against the truth. By the standard one, the truth's run has trained."""
-        supernet, folder = self.supernet(), RUNS / "weights"
+        supernet, folder = self.supernet(name), RUNS / "weights"
         folder.mkdir(parents=True, exist_ok=True)
-        if name == STANDARD:
+        if name == STANDARD and isinstance(supernet, Supernet):
             load_weights(self.run / SUPERNET.name / WEIGHTS, supernet.model)
             result = RunFolder(self.run).need(SUPERNET)
             metrics, about = [row.metrics for row in result.history], {"epochs": len(result.history), "step_cost": 1.0}
@@ -190,15 +199,14 @@ class Bench:
         ended = {"largest": largest[-1], "largest_least": min(largest), "smallest": metrics[-1][SMALLEST]}
         return {**self.agreement(supernet), **{key: round(value, 5) for key, value in ended.items()}, **about}
 
-    def train(self, name: str, supernet: Supernet) -> tuple[list[Mapping[str, float]], dict[str, Any]]:
+    def train(self, name: str, supernet: Supernet | FewShot) -> tuple[list[Mapping[str, float]], dict[str, Any]]:
         """What was measured after each epoch, and what it took."""
         cost, recipe = self.cost(name), self.recipe(name)
         recipe = replace(recipe, epochs=max(1, round(recipe.epochs / cost)))
-        ends = Ends(self.data.validation, self.resolved.task, self.resolved.config.eval_batch)
         start = time.process_time()
         history = fit(
             FitCall(supernet, self.step(name), self.data, recipe, self.seed),
-            Runtime(progress=False, evaluate=ends, refresh=lambda module: module.refresh()),  # type: ignore[operator]
+            Runtime(progress=False, evaluate=self.ends, refresh=lambda module: module.refresh()),  # type: ignore[operator]
         )
         seconds = time.process_time() - start
         about = {"epochs": recipe.epochs, "step_cost": round(cost, 3), "seconds": round(seconds, 1)}
@@ -210,7 +218,7 @@ class Bench:
         return float(np.median(ratios))
 
     def _seconds(self, name: str) -> float:
-        supernet, step, recipe = self.supernet().train(), self.step(name), self.recipe(name)
+        supernet, step, recipe = self.supernet(name).train(), self.step(name), self.recipe(name)
         batches = list(self._batches(recipe))
         start = time.process_time()
         for number, batch in enumerate(batches):
@@ -226,11 +234,22 @@ class Bench:
                 return
             yield batch
 
-    def agreement(self, supernet: Supernet) -> dict[str, float]:
+    def ends(self, supernet: nn.Module) -> dict[str, float]:
+        """Accuracy of the largest and of the smallest sub-network."""
+        assert isinstance(supernet, Supernet | FewShot)
+        measure, space = self.measure(supernet), supernet.space
+        largest, smallest = (measure(end).metrics["accuracy"] for end in (space.largest, space.smallest))
+        return {"accuracy": largest, SMALLEST: smallest}
+
+    def measure(self, supernet: Supernet | FewShot) -> Evaluator:
+        """What measures sub-networks."""
+        return Evaluator(supernet, self.data.validation, self.resolved.task, reuse=0)  # type: ignore[arg-type]
+
+    def agreement(self, supernet: Supernet | FewShot) -> dict[str, float]:
         """How well what a supernet says of the truth's architectures ranks them."""
         table = self.truth.table
         sample = self._members()
-        measure = Evaluator(supernet, self.data.validation, self.resolved.task)
+        measure = self.measure(supernet)
         found = [measure(sample[digest]).metrics for digest in table["digest"]]
         retrained = table[f"retrained_{self.truth.metric}"].to_numpy(np.float64)
         sizes = table["macs"].to_numpy(np.float64)
@@ -264,10 +283,10 @@ class Bench:
 
     def winner(self, name: str) -> dict[str, Any]:
         """The best of some random architectures, retrained."""
-        supernet, resolved = self.supernet(), self.resolved
+        supernet, resolved = self.supernet(name), self.resolved
         supernet.load_state_dict(load_file(self.weights(name)))
         rows = resolved.space.sample_table(np.random.default_rng(self.seed), DRAWS, resolved.limit)
-        measure = Evaluator(supernet, self.data.validation, resolved.task)
+        measure = self.measure(supernet)
         found = {a: measure(a).metrics for a in dict.fromkeys(resolved.space.from_table(rows))}
         best = max(found, key=lambda a: (found[a]["accuracy"], -resolved.cost.counts(a)["macs"], a.digest))
         model = supernet.extract(best)
