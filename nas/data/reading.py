@@ -10,7 +10,7 @@ from nas.data import index
 from nas.data.annotated import AnnotatedSet
 from nas.data.listed import source_of
 from nas.data.listing import Listing, unchanged
-from nas.data.readers import _shards, coco, digits, folder, npz, tar, vision, voc
+from nas.data.readers import _shards, coco, digits, folder, masks, npz, tar, vision, voc
 from nas.data.readers._walk import File, Walk
 from nas.data.source import Source
 from nas.data.spec import DataSpec
@@ -81,6 +81,8 @@ def annotated(path: Path, spec: DataSpec) -> AnnotatedSet | None:
         found = coco.annotated(walk, files)
     elif voc.is_one(walk):
         found = voc.annotated(walk)
+    elif masks.is_one(walk):
+        found = masks.annotated(walk)
     else:
         return None
     for key, unread in {"val_labels": spec.val_labels, "target_key": spec.target_key}.items():

@@ -46,6 +46,10 @@ def around(body: nn.Module, described: object) -> Detector:
         from nas.detectors.retinanet import RetinaNet
 
         return RetinaNet(body, spec)
+    if spec.head == "fcn":
+        from nas.detectors.fcn import Fcn
+
+        return Fcn(body, spec)
     from nas.detectors.rcnn import RCNN
 
     return RCNN(body, spec)

@@ -10,17 +10,20 @@ from pydantic import ConfigDict, Field
 from nas.documents.conditions import Is, ReadWith
 from nas.numbers import Share, Weight, above, number, whole
 
-Head = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "retinanet", "yolos"]
+Finder = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "retinanet", "yolos"]
+"""What finds objects."""
+Head = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "retinanet", "yolos", "fcn"]
+"""The same, and what names the class of every pixel."""
 BoxLoss = Literal["smooth_l1", "giou"]
 CASCADES, MASKED = ("cascade_rcnn", "cascade_mask_rcnn"), ("mask_rcnn", "cascade_mask_rcnn")
 RCNN = ("faster_rcnn", "mask_rcnn", *CASCADES)
-PYRAMIDS = (*RCNN, "retinanet")
+ANCHORED = (*RCNN, "retinanet")
 
 Many = Annotated[int, whole(1, 10_000)]
 Width = Annotated[int, whole(4, 4096)]
 Side = Annotated[float, above(0, 100_000)]
-ON_PYRAMIDS, IN_RCNN, IN_RETINANET, IN_YOLOS = (
-    ReadWith(Is("head", *heads)) for heads in (PYRAMIDS, RCNN, ("retinanet",), ("yolos",))
+ON_PYRAMIDS, BY_ANCHORS, IN_RCNN, IN_RETINANET, IN_YOLOS = (
+    ReadWith(Is("head", *heads)) for heads in ((*ANCHORED, "fcn"), ANCHORED, RCNN, ("retinanet",), ("yolos",))
 )
 
 
@@ -29,8 +32,8 @@ class DetectorOptions:
     """What finds objects. The defaults are those of the official configurations: Swin Transformer's object detection
     for the R-CNNs, torchvision's RetinaNet, and YOLOS.
 
-    head             faster_rcnn, mask_rcnn, cascade_rcnn, cascade_mask_rcnn, retinanet (on a pyramid of maps), or yolos
-                     (on detection tokens)
+    head             faster_rcnn, mask_rcnn, cascade_rcnn, cascade_mask_rcnn, retinanet (on a pyramid of maps), yolos
+                     (on detection tokens), or fcn (on a pyramid), which says the class of every pixel
     channels         of the pyramid's maps, and of the layers behind them
     stages           which of the body's maps the pyramid is made of, the finest is 0; the last one must be among them
                      (default: all; of RetinaNet the last three)
@@ -63,12 +66,12 @@ class DetectorOptions:
     head: Head = "faster_rcnn"
     channels: Annotated[Width, ON_PYRAMIDS] = 256
     stages: Annotated[tuple[Annotated[int, whole(0, 15)], ...] | None, ON_PYRAMIDS] = None
-    anchors: Annotated[tuple[Side, ...], Field(min_length=1, max_length=8), ON_PYRAMIDS] = (32, 64, 128, 256, 512)
+    anchors: Annotated[tuple[Side, ...], Field(min_length=1, max_length=8), BY_ANCHORS] = (32, 64, 128, 256, 512)
     ratios: Annotated[
-        tuple[Annotated[float, number(0.01, 100)], ...], Field(min_length=1, max_length=16), ON_PYRAMIDS
+        tuple[Annotated[float, number(0.01, 100)], ...], Field(min_length=1, max_length=16), BY_ANCHORS
     ] = (0.5, 1.0, 2.0)
     octaves: Annotated[int, whole(1, 8), IN_RETINANET] = 3
-    candidates: Annotated[Many, ON_PYRAMIDS] = 1000
+    candidates: Annotated[Many, BY_ANCHORS] = 1000
     proposals: Annotated[Many, IN_RCNN] = 1000
     anchor_samples: Annotated[Many, IN_RCNN] = 256
     samples: Annotated[Many, IN_RCNN] = 512
@@ -79,9 +82,9 @@ class DetectorOptions:
     box_loss: Annotated[BoxLoss | None, IN_RCNN] = None
     class_agnostic: Annotated[bool, IN_RCNN] = False
     canonical: Annotated[Side, IN_RCNN] = 224
-    score_threshold: Annotated[Share, ON_PYRAMIDS] = 0.05
-    nms_threshold: Annotated[Share, ON_PYRAMIDS] = 0.5
-    detections: Annotated[Annotated[int, whole(1, 1000)], ON_PYRAMIDS] = 100
+    score_threshold: Annotated[Share, BY_ANCHORS] = 0.05
+    nms_threshold: Annotated[Share, BY_ANCHORS] = 0.5
+    detections: Annotated[Annotated[int, whole(1, 1000)], BY_ANCHORS] = 100
     queries: Annotated[Annotated[int, whole(1, 2000)], IN_YOLOS] = 100
     mid_positions: Annotated[bool, IN_YOLOS] = True
     auxiliary: Annotated[bool, IN_YOLOS] = False

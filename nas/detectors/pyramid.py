@@ -195,6 +195,8 @@ def _stages(options: DetectorOptions, count: int) -> tuple[int, ...]:
 
 def _extra(options: DetectorOptions, stages: int) -> ExtraFPNBlock | None:
     """What makes the levels beyond the stages. Raises `ModelError`."""
+    if options.head == "fcn":
+        return None
     strided = options.head == "retinanet"
     beyond, step = len(options.anchors) - stages, 2 if strided else 1
     if beyond not in (0, step):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.tasks._rle import RunLengths
+from nas.tasks._rle import RunLengths, encoded
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from nas.tasks._base import Facts
 
 Masks: TypeAlias = tuple[tuple[RunLengths, ...], ...]
 """Of each picture, the masks of its boxes, in their order."""
@@ -146,6 +148,26 @@ class Annotations:
             placement=change(self.placement),
             masks=masks,
         )
+
+
+def in_the_middle(facts: Facts, n: int) -> Annotations:
+    """Of n pictures, to try a task with: in each an object of one class, in its middle, with a mask."""
+    import torch
+
+    side = facts.image_size or 32
+    middle = torch.tensor([side // 4, side // 4, side - side // 4, side - side // 4])
+    mask = np.zeros((side, side), bool)
+    mask[side // 4 : side - side // 4, side // 4 : side - side // 4] = True
+    return Annotations(
+        boxes=middle.float().expand(n, 1, 4).clone(),
+        labels=torch.arange(n)[:, None] % facts.classes,
+        crowd=torch.zeros(n, 1, dtype=torch.bool),
+        areas=torch.full((n, 1), float(mask.sum())),
+        ids=torch.arange(n),
+        placement=torch.tensor([1.0, 1.0, 0.0, 0.0, side, side]).expand(n, 6).clone(),
+        size=(side, side),
+        masks=((encoded(mask),),) * n,
+    )
 
 
 def _sources(pixels: int, scale: float, margin: float, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

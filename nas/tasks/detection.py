@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from nas.detectors import ARGUMENT
-from nas.detectors.options import RCNN, DetectorOptions
+from nas.detectors.options import RCNN, DetectorOptions, Finder
 from nas.errors import TaskError, TrainingError
 from nas.quantities import Quantity
-from nas.tasks._annotations import Annotations
+from nas.tasks._annotations import Annotations, in_the_middle
 from nas.tasks._average_precision import NUMBERS, Kind, PrecisionTally, results, seen
 from nas.tasks._base import Criterion, Facts, Mixer, Mixing, Tally, Task, TruthKind
 from nas.tasks._batch import Batch, Targets
 from nas.tasks._located import SeenPicture
-from nas.tasks._rle import encoded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +58,7 @@ class Detection(Task, DetectorOptions):
         {**SMALL, "head": "cascade_mask_rcnn", "anchors": [4, 8, 12, 16], **BOXES},
     )
 
+    head: Finder = "faster_rcnn"
     measured: Sought = "boxes"
 
     @property
@@ -87,23 +87,7 @@ class Detection(Task, DetectorOptions):
 
     @override
     def example_targets(self, facts: Facts, n: int) -> Targets:
-        """In each picture an object of one class, in its middle, with a mask if there are to be any."""
-        import torch
-
-        side = facts.image_size or 32
-        middle = torch.tensor([side // 4, side // 4, side - side // 4, side - side // 4])
-        mask = np.zeros((side, side), bool)
-        mask[side // 4 : side - side // 4, side // 4 : side - side // 4] = True
-        return Annotations(
-            boxes=middle.float().expand(n, 1, 4).clone(),
-            labels=torch.arange(n)[:, None] % facts.classes,
-            crowd=torch.zeros(n, 1, dtype=torch.bool),
-            areas=torch.full((n, 1), float(mask.sum())),
-            ids=torch.arange(n),
-            placement=torch.tensor([1.0, 1.0, 0.0, 0.0, side, side]).expand(n, 6).clone(),
-            size=(side, side),
-            masks=((encoded(mask),),) * n,
-        )
+        return in_the_middle(facts, n)
 
     @property
     @override

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 HEIGHT, WIDTH = 12, 16
+MASK_SIZE = (6, 10)
 CATEGORIES = [{"id": 7, "name": "cat"}, {"id": 3, "name": "ant"}]
 """With gaps between the ids, and not in their order: ant is class 0."""
 
@@ -60,3 +61,17 @@ def usual(root: Path) -> Path:
     )
     test = content([thing(500, (1, 1, 5, 5), 3), thing(510, (2, 2, 8, 8))], 2, 500)
     return coco_set(root, train=train, test=test)
+
+
+def mask_set(root: Path, count: int = 4) -> Path:
+    """A stripe of class 1 on class 0, at another place in each picture, and a column of no class."""
+    for split, n in (("train", count), ("val", 2)):
+        for kind in ("images", "masks"):
+            (root / kind / split).mkdir(parents=True)
+        for k in range(n):
+            mask = np.zeros(MASK_SIZE, np.uint8)
+            mask[k % MASK_SIZE[0]] = 1
+            mask[:, 9] = 255
+            Image.fromarray(np.repeat(40 + 160 * mask[..., None], 3, 2)).save(root / "images" / split / f"{k}.png")
+            Image.fromarray(mask).save(root / "masks" / split / f"{k}.png")
+    return root

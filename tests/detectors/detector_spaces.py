@@ -21,6 +21,7 @@ CHOICES = {"mlp": {"size": [0.5, 1.0]}, "heads": {"size": [1, 2]}, "depth": {"de
 WIDER = CHOICES | {"embed": {"size": [0.5, 1.0]}}
 PYRAMID = {"channels": 16, "candidates": 30, "detections": 10, "classes": 3}
 RCNN = PYRAMID | {"proposals": 20, "samples": 16, "anchor_samples": 16, "box_width": 24, "canonical": 32}
+FCN = {"head": "fcn", "channels": 16, "classes": 3}
 YOLOS = {"head": "yolos", "classes": 3, "queries": 5}
 HEADS: Mapping[str, Mapping[str, Any]] = {
     **{head: RCNN | {"head": head} for head in ("faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn")},
@@ -34,7 +35,7 @@ def on_pyramid(body: str, head: str) -> SearchSpace:
     """A space of a detector around "swin" or "vit"."""
     anchors = ANCHORS.get(f"{body} {head}", ANCHORS[body])
     model, args = SWIN if body == "swin" else VIT
-    detector = {**HEADS[head], "anchors": anchors}
+    detector = FCN if head == "fcn" else {**HEADS[head], "anchors": anchors}
     return space_of(model, {**args, "detector": detector}, CHOICES if body == "swin" else WIDER)
 
 

@@ -17,7 +17,7 @@ from nas.errors import ConfigError, LimitError
 from nas.supernets import save
 
 SPACES = {
-    **{f"{body} {head}": (body, head) for body in ("swin", "vit") for head in HEADS},
+    **{f"{body} {head}": (body, head) for body in ("swin", "vit") for head in (*HEADS, "fcn")},
     "vit yolos": ("vit", "yolos"),
 }
 
@@ -45,7 +45,7 @@ def test_a_slice_is_its_extracted_detector(name: str, tmp_path: Path) -> None:
         with torch.inference_mode():
             sliced = supernet(images, architecture)
             assert same(sliced, extracted(images))
-        assert any(len(found) for found in sliced.detections) or "retinanet" in name
+        assert any(len(found) for found in sliced.detections) or "retinanet" in name or "fcn" in name
         counts = supernet.cost.counts(architecture)
         assert counts["params"] == sum(p.numel() for p in extracted.parameters())
         assert counts["body_params"] == sum(p.numel() for p in extracted.body.parameters())
@@ -67,6 +67,17 @@ def test_all_of_it_learns(name: str) -> None:
     still = [name for name, parameter in supernet.model.named_parameters() if parameter.grad is None]
     assert not still
     assert not outputs.detections
+
+
+def test_each_pixel_gets_logits_and_all_of_it_learns_by_them() -> None:
+    supernet = supernet_of(on_pyramid("vit", "fcn")).train()
+    outputs = supernet(pictures(), supernet.space.largest)
+    assert (outputs.losses, outputs.detections) == ({}, ())
+    logits = outputs.fixed["logits"]
+    assert logits.shape == (2, 3, *pictures().shape[-2:])
+    logits.square().sum().backward()
+    still = {name for name, parameter in supernet.model.named_parameters() if parameter.grad is None}
+    assert still <= {"body.cls_token"}
 
 
 def test_a_loss_that_is_measured_is_the_same_each_time() -> None:
