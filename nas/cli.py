@@ -97,6 +97,7 @@ def pareto(
     """Print the Pareto front of a run; its knee is marked."""
     from nas.studies.report.tables import trials_table
     from nas.studies.run.record import Record
+    from nas.studies.run.results import PREPARE
     from nas.system.terminal import Terminal
 
     record = Record.open(run, trust=trust)
@@ -107,7 +108,9 @@ def pareto(
             frame.to_parquet(handle, index=False)
     title = f"{record.name}: {'trials' if trials else 'Pareto front'}"
     console = Terminal()
-    console.print(trials_table(frame, title, record.task.metrics))
+    metrics, objective = record.task.metrics, record.objectives[0].metric
+    scored = next((metric for metric in metrics if metric.name == objective), None)
+    console.print(trials_table(frame, title, metrics, scored, record.result(PREPARE).data.images.validation))
     if not trials:
         console.say(f"hypervolume {record.hypervolume():.4f}")
 

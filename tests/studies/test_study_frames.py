@@ -26,6 +26,7 @@ from nas.studies.run.frames import (
     trials_frame,
 )
 from nas.studies.study import Study
+from nas.tasks.classification import ACCURACY as ACCURACY_METRIC
 from nas.tasks.classification import Classification
 
 ACCURACY, MACS = Objective("accuracy", maximise=True), Objective("macs", maximise=False)
@@ -72,9 +73,13 @@ def test_trials_that_were_measured_part_by_part_have_a_standard_error() -> None:
     assert found["standard_error"].tolist() == pytest.approx([np.nan, 0.2041 / 2], abs=1e-4, nan_ok=True)
     console = Console(width=200)
     with console.capture() as shown:
-        console.print(trials_table(found, "trials", Classification().metrics))
+        console.print(trials_table(found, "trials", Classification().metrics, ACCURACY_METRIC, 100))
     assert "standard error" in shown.get()
-    assert "0.1021" in shown.get()
+    assert "0.1021" in shown.get(), "from the parts"
+    assert "0.0500" in shown.get(), "of 100 images, half of them right"
+    with console.capture() as shown:
+        console.print(trials_table(found, "trials", Classification().metrics, None, 100))
+    assert "standard error" not in shown.get()
 
 
 def test_a_frame_of_nothing_has_the_same_types() -> None:

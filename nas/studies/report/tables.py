@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich import box
@@ -70,23 +71,36 @@ def finalists_table(rounds: Sequence[RoundResult], metric: Quantity) -> Table:
     return table
 
 
-def trials_table(frame: pd.DataFrame, title: str, metrics: Sequence[Quantity]) -> Table:
-    """Trials, or a front of them, as `nas.studies.run.frames` makes them, with the `metrics` of the run's task."""
+def trials_table(
+    frame: pd.DataFrame, title: str, metrics: Sequence[Quantity], scored: Quantity | None, images: int
+) -> Table:
+    """Trials, or a front of them, as `nas.studies.run.frames` makes them, with the `metrics` of the run's task; and how
+    far the first objective may be off, where it is one of them (`scored`) on so many images.
+    """
     costs = _known(frame.columns)
     names = [quantity.title for quantity in (*metrics, *costs)]
-    errors = [STANDARD_ERROR] if STANDARD_ERROR in frame else []
-    table = _table(["strategy", "trial", *names, *(["standard error"] if errors else []), "digest", ""], title)
-    for row in frame.to_dict("records"):
+    errors = [] if scored is None else [_standard_error(row, scored, images) for row in frame.to_dict("records")]
+    known = any(error is not None for error in errors)
+    table = _table(["strategy", "trial", *names, *(["standard error"] if known else []), "digest", ""], title)
+    for place, row in enumerate(frame.to_dict("records")):
         table.add_row(
             row["strategy"],
             str(row["number"]),
             *(f"{row[metric.name]:.4f}" if metric.name in row else "" for metric in metrics),
             *(cost.show(row[cost.name]) for cost in costs),
-            *("" if math.isnan(row[error]) else f"{row[error]:.4f}" for error in errors),
+            *(["" if (error := errors[place]) is None else f"{error:.4f}"] if known else []),
             row["digest"],
             "knee" if row.get("knee") else row["error"] or ("" if row["feasible"] else "over the limit"),
         )
     return table
+
+
+def _standard_error(row: Mapping[Any, Any], scored: Quantity, images: int) -> float | None:
+    """Of a trial's score: from its parts, where it was measured part by part; else from the value, if that tells."""
+    own, value = row.get(STANDARD_ERROR, math.nan), row.get(scored.name, math.nan)
+    if not math.isnan(own):
+        return float(own)
+    return None if math.isnan(value) else scored.standard_error(value, max(1, round(images * row["share"])))
 
 
 def rank_table(truth: RankTruth, metric: Quantity) -> Table:
