@@ -7,7 +7,7 @@ Slicing, gates, reordering, extraction and counting all follow from the table; `
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from nas.axes.sizes import size_of
@@ -85,12 +85,16 @@ class AxisTable:
     """Every parameter of one model with its axes, and the products that belong to no parameter.
 
     `body` is the path of the part that the axes are of, where the model has other parts; empty where it is the whole.
+    `buffers` are those that have axes: they are cut and permuted as parameters are, and count as none. `summed` are
+    axes that a product of activations sums over, which is no matrix that a gate could be folded into.
     """
 
     frame: Frame
     entries: Mapping[str, Entry]
     products: tuple[Product, ...]
     body: str = ""
+    buffers: Mapping[str, Entry] = field(default_factory=dict)
+    summed: frozenset[str] = frozenset()
 
     def of_body(self) -> AxisTable:
         """The table of the body alone: the whole one where the model has no other part."""

@@ -84,8 +84,8 @@ def made_by() -> dict[str, Any]:
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         code.update(path.read_bytes())
     plugged = [[entry.name, entry.value, entry.dist and entry.dist.version] for entry in installed(FAMILIES)]
-    return {"versions": {name: version(name) for name in ("nas", "timm", "torch")}, "code": code.hexdigest(),
-            "families": sorted(plugged)}  # fmt: skip
+    versions = {name: version(name) for name in ("nas", "timm", "torch", "torchvision")}
+    return {"versions": versions, "code": code.hexdigest(), "families": sorted(plugged)}
 
 
 def _holds_mapping(value: Any) -> bool:

@@ -47,7 +47,7 @@ class Whole:
 def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Module:
     """A copy of the model's tree that holds the kept slices of `parameters`, without the blocks that are left out.
 
-    The slices are differentiable functions of `parameters`; buffers are shared.
+    The slices are differentiable functions of `parameters`; buffers are shared, or slices where they have axes.
     """
     frame = whole.table.frame
     # First the empty tree: blocks that are left out are not in it. `tree` finds its modules by their path in the model.
@@ -71,6 +71,12 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
             tensor, inner = _factor(tensor, rank, whole.directions(entry, tensor, keep), parameters[name])
             before[entry.owner].append(inner)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
+    for name, entry in whole.table.buffers.items():
+        if keep.touches(entry) and (not entry.block or entry.block in blocks):
+            path, _, leaf = name.rpartition(".")
+            buffer = tree[path]._buffers[leaf]
+            assert buffer is not None
+            tree[path]._buffers[leaf] = cut(buffer, entry.dims, keep)
     # Heads and widths that modules remember, while blocks still are what the family expects.
     whole.family.reshape(carved, blocks, keep.size)
     for path, modules in before.items():

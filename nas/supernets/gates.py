@@ -59,7 +59,7 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     if norm := _norm_over(axis, table, where):
         return f"'{axis}' cannot be gated where it is {where}: {norm} mixes its units, so 0 would not drop one"
     # The axis that sets the softmax scale is summed over in queries x keys, where no linear layer could be gated.
-    if where == "consumed" and any(entry.query == axis for entry in entries):
+    if where == "consumed" and (axis in table.summed or any(entry.query == axis for entry in entries)):
         return f"'{axis}' cannot be gated where it is consumed: queries x keys read it too, which are no linear layer"
     return ""
 

@@ -148,7 +148,7 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     whole = Whole(
         model, family, table, lambda _, weight, __: OfInputs(weight.new_zeros(min(weight.shape), weight.shape[1]))
     )
-    return detach(carve(whole, dict(model.named_parameters()), keep))
+    return detach(family.plain(carve(whole, dict(model.named_parameters()), keep)))
 
 
 def _checksum(path: Path) -> str:

@@ -100,6 +100,9 @@ class Supernet(nn.Module):
         moved = {axis: order for axis, order in orders.items() if axis not in fixed}
         for name, parameter in self.model.named_parameters():
             permute(parameter, self.table.entries[name], self.table.frame, moved)
+        for name, buffer in self.model.named_buffers():
+            if name in self.table.buffers:
+                permute(buffer, self.table.buffers[name], self.table.frame, moved)
         self.selection.follow(moved)
         self.selection.update(fixed)
         self._directions.follow(moved)
@@ -145,7 +148,7 @@ class Supernet(nn.Module):
         `replaced` as in `subnet`.
         """
         with torch.no_grad():
-            return detach(self.subnet(architecture, replaced))
+            return detach(self.family.plain(self.subnet(architecture, replaced)))
 
     def blueprint(self, architecture: Architecture, about: Mapping[str, Any] | None = None) -> Blueprint:
         """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader.

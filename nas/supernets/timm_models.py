@@ -16,6 +16,7 @@ from nas.errors import CheckpointError, ModelError, nearest
 from nas.quantities import Matrix
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
+from nas.supernets.derived.sources import captured_by, is_derived
 from nas.supernets.families import NO_FEATURES, family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 from nas.supernets.models import vit_c as vit_c
@@ -47,9 +48,12 @@ PARAMETERS = 10**10
 
 
 def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
-    """A timm model by name; where the arguments describe a detector, that one around it. Raises ModelError for an
-    unknown name, or arguments that its class does not take.
+    """A timm model by name; where the arguments describe a detector, that one around it; and by the name of one whose
+    axes are derived (see `nas.supernets.derived.sources`), that one captured. Raises ModelError for an unknown name, or
+    arguments that its class does not take.
     """
+    if is_derived(model):
+        return captured_by(model, model_args, pretrained=pretrained)
     if ARGUMENT in model_args:
         return _detector(model, model_args, pretrained=pretrained)
     if not timm.is_model(model):

@@ -69,7 +69,7 @@ def test_other_code_and_other_versions_forget(cache: Path, monkeypatch: pytest.M
     (file,) = cache.iterdir()
     about = json.loads(file.read_text())["about"]
     assert about["model"] == "vit_tiny_patch16_224"
-    assert {"nas", "timm", "torch"} == set(about["versions"])
+    assert {"nas", "timm", "torch", "torchvision"} == set(about["versions"])
     monkeypatch.setattr(anatomy, "made_by", lambda: {**about, "code": "other"})
     forgotten(monkeypatch)
     with pytest.raises(AssertionError, match="a model was built"):

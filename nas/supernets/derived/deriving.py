@@ -26,11 +26,11 @@ def derive(model: nn.Module, image: tuple[int, int, int]) -> Derivation:
     Raises `ModelError` for a forward that cannot be captured.
     """
     program = capture(model, image)
-    return derivation_of(model, program, label(program))
+    return derivation_of(model, program, label(program))[0]
 
 
-def derivation_of(model: nn.Module, program: Program, labels: Labels) -> Derivation:
-    """What a labelled program says of the model that it was captured from."""
+def derivation_of(model: nn.Module, program: Program, labels: Labels) -> tuple[Derivation, dict[Axis, str]]:
+    """What a labelled program says of the model that it was captured from, and the axes that it names."""
     own = [name for name, _ in model.named_parameters()]
     blocks = blocks_of(model)
     names = Roles(program, labels, blocks, [name for name in own if name in labels.state]).names()
@@ -41,15 +41,16 @@ def derivation_of(model: nn.Module, program: Program, labels: Labels) -> Derivat
         for place, dim in enumerate(labels.state.get(name, [])):
             for reason in dict.fromkeys(axis.reason for axis in flat(dim) if axis.reason):
                 fixed[reason].append(f"{name} dimension {place}")
-    return Derivation(
+    derivation = Derivation(
         model=type(model).__name__,
         axes={name: axis.size for axis, name in names.items()},
         parameters=parameters,
         joined=spelled.joined,
         fixed={reason: tuple(places) for reason, places in fixed.items()},
         blocks=blocks,
-        skippable=tuple(index for index in blocks if _gives_what_it_is_given(index, blocks, program, labels)),
+        skippable=tuple(index for index in blocks if passed_by(index, blocks, program, labels)),
     )
+    return derivation, names
 
 
 @final
@@ -75,16 +76,19 @@ class _Spelling:
         return name
 
 
-def _gives_what_it_is_given(index: str, blocks: Mapping[str, str], program: Program, labels: Labels) -> bool:
-    """Whether a block gives one activation that has the axes of one that it is given."""
+def passed_by(index: str, blocks: Mapping[str, str], program: Program, labels: Labels) -> str:
+    """The value that a block is given and may give on unchanged, since the one that it gives has the same axes; empty
+    where there is none.
+    """
     inside = [node for node in program.nodes() if block_of(node, blocks) == index]
     names = {node.name for node in inside}
-    given = {node.name for inner in inside for node in inner.all_input_nodes} - names
+    given = {node.name: node for inner in inside for node in inner.all_input_nodes if node.name not in names}
     gives = [node for node in inside if any(user.name not in names for user in node.users)]
     if len(gives) != 1:
-        return False
+        return ""
     wanted = _flat(labels.values[gives[0].name])
-    return any(_flat(labels.values[name]) == wanted for name in given & labels.images)
+    alike = (name for name in given if name in labels.images and _flat(labels.values[name]) == wanted)
+    return next(alike, "")
 
 
 def _flat(dims: list[Dims]) -> list[Dims]:

@@ -30,19 +30,25 @@ class Labels:
     batch: Axis
 
 
-def label(program: Program) -> Labels:
-    """Run a program without values, and find the axes of all that it computes."""
+def label(program: Program, known: Mapping[str, list[Dims]] | None = None) -> Labels:
+    """Run a program without values, and find the axes of all that it computes; `known` are those of the state, by
+    another program of the same model.
+    """
     reader = Reader(RULES, unknown)
     tensors, state, batch = dict(program.tensors), {}, Axis(BATCH)
     for placeholder, (kind, name) in program.inputs.items():
-        tensor = tensors[placeholder] = program.tensors[placeholder].detach()
+        tensor = tensors[placeholder] = program.tensors[placeholder].detach().to("meta")
         if kind == "image":
             dims = [[batch], *new(tensor.shape[1:], "the image")]
         else:
-            dims = new(tensor.shape, "a constant" if kind == "constant" else "")
+            dims = (known or {}).get(name) or new(tensor.shape, "a constant" if kind == "constant" else "")
         reader.label(tensor, dims, of_image=kind == "image")
         if kind in ("parameter", "buffer"):
             state[name] = dims
+    for node in program.code.graph.nodes:
+        if node.op == "placeholder" and not node.users:
+            for dim in reader.dims(tensors[node.name]):
+                fix(dim, "nothing reads it")
     run = _Run(program.code, reader)
     with torch.no_grad(), torch.device("meta"), reader:
         run.run(*(tensors[node.name] for node in program.code.graph.nodes if node.op == "placeholder"))
@@ -62,6 +68,11 @@ class _Run(fx.Interpreter):
         self._reader = reader
 
     @override
+    def fetch_args_kwargs_from_env(self, n: fx.Node) -> Any:
+        """Nothing has values here, wherever the model was captured."""
+        return fx.node.map_aggregate(super().fetch_args_kwargs_from_env(n), _without_values)
+
+    @override
     def run_node(self, n: fx.Node) -> Any:
         self._reader.place = n.name
         result = super().run_node(n)
@@ -71,3 +82,7 @@ class _Run(fx.Interpreter):
         if any(isinstance(tensor, Tensor) and not self._reader.learned(tensor) for tensor in tensors):
             self.images.add(n.name)
         return result
+
+
+def _without_values(value: Any) -> Any:
+    return torch.device("meta") if isinstance(value, torch.device) else value

@@ -33,7 +33,7 @@ _KINDS: Mapping[InputKind, TensorKind] = {
 @dataclass(frozen=True)
 class Program:
     """What a forward computes: `inputs` says for each placeholder of the graph what it stands for (a kind, and the name
-    in the state dict), `tensors` holds these, without values, and `output` is the node that gives the logits.
+    in the state dict), `tensors` holds these, and `output` is the node that gives the logits.
     """
 
     code: fx.GraphModule
@@ -46,15 +46,10 @@ class Program:
         return (node for node in self.code.graph.nodes if node.op not in ("placeholder", "output"))
 
 
-def without_values(model: nn.Module) -> nn.Module:
-    """A copy of a model whose tensors have shapes alone."""
-    memo: dict[int, Any] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        outlined: Any = torch.empty_like(tensor, device="meta")
-        if isinstance(tensor, nn.Parameter):
-            outlined = nn.Parameter(outlined, requires_grad=tensor.requires_grad)
-        memo[id(tensor)] = outlined
-    return copy.deepcopy(model, memo)
+def sharing(model: nn.Module) -> nn.Module:
+    """A copy of a model with the same tensors: what its forward keeps for later is not kept in the model."""
+    tensors: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, tensors)
 
 
 def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = False) -> Program:
@@ -62,13 +57,13 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
     cannot be captured: whose steps depend on values, or whose operations need them.
     """
     kind = type(model).__name__
-    outlined = without_values(model).train(training)
-    dtype = next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+    own = sharing(model).train(training)
+    first = next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
     try:
-        # What the forward makes without a device shall be without values too.
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            images = torch.empty(BATCH, *image, dtype=dtype)
-            exported = torch.export.export(outlined, (images,), strict=False)
+        # What the forward makes without a device is where the model is. The images are views of one: they take no room.
+        with torch.device(first.device), warnings.catch_warnings(action="ignore"):
+            images = torch.empty(1, *image, dtype=first.dtype).expand(BATCH, *image)
+            exported = torch.export.export(own, (images,), strict=False)
     except Exception as fault:  # whatever a forward does without values, or torch makes of it
         size = " x ".join(map(str, image))
         reason = (str(fault).strip().splitlines() or [""])[0] or type(fault).__name__
@@ -91,7 +86,7 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
 def _tensor(exported: torch.export.ExportedProgram, name: str) -> Tensor:
     stored: Any = exported.state_dict.get(name, exported.constants.get(name))
     assert isinstance(stored, Tensor), name
-    return stored.detach().to("meta")
+    return stored.detach()
 
 
 def _logits(code: fx.GraphModule, outputs: tuple[Any, ...], kind: str) -> str:

@@ -1,8 +1,9 @@
 """Models that a user names: of timm, of torchvision, of Hugging Face's transformers, or a function of their own.
 
-A bare name is timm's; torchvision/NAME and hf/CLASS (with the defaults of its configuration) or hf/FOLDER (with a
-config.json) are the others'; package.module:function is called with the model_args. Its code runs, so only a user may
-name it, and never a file of somebody else.
+In a study, timm/NAME, torchvision/NAME and hf/CLASS (with the defaults of its configuration) or hf/FOLDER (with a
+config.json) are models whose axes are derived; a bare name is timm's, and its class must have a family. For `nas axes`
+it may be any of timm's, or package.module:function, which is called with the model_args: its code runs, so only a user
+may name it, and never a file of somebody else.
 """
 
 from __future__ import annotations
@@ -19,9 +20,17 @@ from nas.supernets.derived.derivation import Derivation
 if TYPE_CHECKING:
     from torch import nn
 
-TORCHVISION, HUGGING_FACE = "torchvision/", "hf/"
+    from nas.supernets.derived.captured import Captured
+
+TIMM, TORCHVISION, HUGGING_FACE = "timm/", "torchvision/", "hf/"
 SIDE = 224
 """Pixels of an image's side, where a model does not say."""
+COLOURS = 3
+
+
+def is_derived(name: str) -> bool:
+    """Whether a name is that of a model whose axes are derived, wherever it stands."""
+    return name.startswith((TIMM, TORCHVISION, HUGGING_FACE))
 
 
 def is_function(name: str) -> bool:
@@ -39,35 +48,62 @@ def library(name: str) -> str:
 
 def derived_by(name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None) -> Derivation:
     """The axes of the model of a name, on images of this shape or of its own."""
-    from nas.supernets.derived.deriving import derive
-
-    model = outlined_by(name, model_args)
-    return derive(model, image or image_of(model, model_args))
-
-
-def outlined_by(name: str, model_args: Mapping[str, Any]) -> nn.Module:
-    """The model of a name and its arguments, without values. Raises `ModelError` for one that there is not."""
     import torch
-    from torch import nn
 
-    from nas.supernets.timm_models import PARAMETERS, outlined
+    from nas.supernets.derived.deriving import derive
+    from nas.supernets.timm_models import PARAMETERS
 
-    if not is_function(name) and not name.startswith((TORCHVISION, HUGGING_FACE)):
-        return outlined(name, model_args)
-    builder = _builder(name)
-    try:
-        with torch.device("meta"):
-            model = builder(**model_args)
-    except Exception as wrong:  # whatever a builder does with arguments that its author did not think of
-        reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
-        arguments = ", ".join(f"{key}={value}" for key, value in model_args.items()) or "(none)"
-        raise ModelError(f"'{name}' cannot be built without values, with model_args {arguments}: {reason}") from wrong
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"'{name}' gives a {type(model).__name__}; allowed: a torch.nn.Module")
+    with torch.device("meta"):
+        model = built_by(name if is_derived(name) or is_function(name) else f"{TIMM}{name}", model_args)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > PARAMETERS:
         raise ModelError(f"'{name}' has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
+    return derive(model, image or image_of(model, model_args))
+
+
+def captured_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> Captured:
+    """The model of a name as one that can become a supernet. Raises `ModelError` as `built_by` does."""
+    from nas.supernets.derived.captured import Captured
+
+    model = built_by(name, model_args, pretrained=pretrained)
+    return Captured(model, image_of(model, model_args))
+
+
+def built_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
+    """The model of a name and its arguments. `img_size` says the size of its images, also of a class that does not ask.
+    Raises `ModelError` for a model that there is not, or that does not take the arguments.
+    """
+    from torch import nn
+
+    from nas.supernets.timm_models import build
+
+    if name.startswith(TIMM):
+        bare = name.removeprefix(TIMM)
+        try:
+            return build(bare, model_args, pretrained=pretrained)
+        except ModelError as refused:
+            if "img_size" not in model_args or "'img_size'" not in str(refused):
+                raise
+            return build(bare, _without(model_args, "img_size"), pretrained=pretrained)
+    if pretrained:
+        raise ModelError(f"'{name}' has no pretrained weights here; allowed: base.checkpoint FILE")
+    builder = _builder(name)
+    own = _without(model_args, "img_size")
+    if name.startswith(TORCHVISION) and own.get("in_chans") == COLOURS:
+        own = _without(own, "in_chans")
+    try:
+        model = builder(**own)
+    except Exception as wrong:  # whatever a builder does with arguments that its author did not think of
+        reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
+        arguments = ", ".join(f"{key}={value}" for key, value in own.items()) or "(none)"
+        raise ModelError(f"'{name}' cannot be built with model_args {arguments}: {reason}") from wrong
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"'{name}' gives a {type(model).__name__}; allowed: a torch.nn.Module")
     return model
+
+
+def _without(model_args: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in model_args.items() if key != name}
 
 
 def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -142,6 +142,10 @@ class Family(ABC):
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
         """Set the attributes of `model` and its remaining `blocks` (by index) that follow from the sizes of axes."""
 
+    def plain(self, carved: nn.Module) -> nn.Module:
+        """A sub-network in classes of timm's and torch's alone, which it has already where its model has."""
+        return carved
+
     @abstractmethod
     def image_size(self, model: nn.Module) -> tuple[int, int]:
         """Height and width, in pixels, of the images that `model` takes."""
