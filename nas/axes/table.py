@@ -27,6 +27,7 @@ class Entry:
     rank: str = ""
     query: str = ""
     queries: str = ""
+    matrix: str = ""
 
     @cached_property
     def atoms(self) -> Dim:

@@ -94,7 +94,7 @@ def _gated_axes(table: AxisTable, entry: Entry, where: Where) -> tuple[str, ...]
 
 def _matrix(table: AxisTable, entry: Entry) -> Entry | None:
     """The matrix that a parameter is, or is the bias of."""
-    matrix = table.entries.get(f"{entry.owner}.weight")
+    matrix = table.entries.get(entry.matrix or f"{entry.owner}.weight")
     return matrix if matrix is not None and matrix.at else None
 
 

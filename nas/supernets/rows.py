@@ -30,7 +30,8 @@ class Row:
     `rank` names the axis along which the matrix may be factored. `query` names the axis whose size sets the softmax
     scale: where it shrinks, the parameter's query part is multiplied by the root of the ratio, so that a plain module
     with its own scale computes with the base model's. `queries` names the axis of tokens whose query is computed, where
-    those may be fewer than `at`, the tokens whose key and value are.
+    those may be fewer than `at`, the tokens whose key and value are. `matrix` is the pattern of the matrix whose bias
+    the parameter is, where that is not the weight beside it.
     """
 
     parameter: str
@@ -39,6 +40,7 @@ class Row:
     rank: str = ""
     query: str = ""
     queries: str = ""
+    matrix: str = ""
 
 
 def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Frame, model: nn.Module) -> AxisTable:
@@ -62,7 +64,7 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
         located = inside.fullmatch(name)
         index = ".".join(value for key, value in located.groupdict().items() if key != "rest") if located else ""
         # The same numbers go into the names of axes: "heads.{i}" is "heads.3" here.
-        fields = (field.format(**bound) for field in (row.at, row.rank, row.query, row.queries))
+        fields = (field.format(**bound) for field in (row.at, row.rank, row.query, row.queries, row.matrix))
         entries[name] = entry = Entry(name, parse(row.axes.format(**bound)), index, *fields)
         # A table that is wrong for this model is found here, not in the bits of a sub-network.
         expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)

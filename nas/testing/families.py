@@ -24,7 +24,7 @@ MODELS = "nas.supernets.models"
 """Where classes of models lie that timm lacks."""
 ARCHITECTURES = 50
 """Random architectures tried on every example of a family."""
-FEW = 5
+FEW = 3
 """Those tried on its further examples."""
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -71,6 +71,9 @@ MIXED: dict[str, dict[str, dict[str, Any]]] = {
 """Choices tried on further examples: as many at once as go together."""
 
 
+_REUSED: dict[tuple[str, str, str], Supernet] = {}
+
+
 def _cases() -> list[Any]:
     cases = []
     for family in families():
@@ -112,6 +115,14 @@ def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
     return Supernet(built, space)
 
 
+def reused(model: str, args: dict[str, Any], kind: str) -> Supernet:
+    """The supernet that `make` gives, made once for all tests that change nothing of it."""
+    key = model, repr(sorted(args.items())), kind
+    if key not in _REUSED:
+        _REUSED[key] = make(model, args, kind)
+    return _REUSED[key]
+
+
 def tried(kind: str, most: int = ARCHITECTURES) -> int:
     """How many architectures of a variant are tried."""
     return min(most, FEW) if kind in MIXED else most
@@ -143,14 +154,14 @@ class FamilySuite:
 
     def test_largest_is_the_original_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """The largest architecture computes what timm's model computes, to the last bit."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         x = images(args)
         with torch.no_grad():
             assert torch.equal(supernet(x, supernet.space.largest), supernet.model(x))
 
     def test_extracted_is_the_sub_network(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Zero difference between supernet(x, a) and extract(a)(x)."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         x = images(args)
         with torch.no_grad():
             for architecture in some(supernet.space, tried(kind)):
@@ -161,7 +172,7 @@ class FamilySuite:
         self, model: str, args: dict[str, Any], kind: str
     ) -> None:
         """All to the last bit; and no step writes into what it is given."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         x = images(args)
         known: dict[tuple[Hashable, ...], torch.Tensor] = {}
         shared = 0
@@ -199,7 +210,7 @@ class FamilySuite:
         """Image size, grid, anchors, feed-forward layers, and what reads the last block: criteria and reports ask."""
         if kind not in (next(iter(VARIANTS)), next(iter(MIXED))):
             pytest.skip("the same for all choices")
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         whole, family, frame = supernet.model, supernet.family, supernet.table.frame
         with torch.no_grad():
             whole(torch.zeros(1, args.get("in_chans", 3), *family.image_size(whole)))
@@ -215,7 +226,7 @@ class FamilySuite:
 
     def test_counts_are_those_of_the_extracted_model(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         x = images(args, 1)
         architectures = some(supernet.space, tried(kind, 20))
         macs, params = supernet.cost.macs(architectures), supernet.cost.params(architectures)
@@ -229,7 +240,7 @@ class FamilySuite:
 
     def test_blocks_add_up(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Costs per block sum to the whole."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         architectures = some(supernet.space, tried(kind, 10))
         for quantity in quantities.counted():
             parts = supernet.cost.per_block(architectures, quantity.name)
@@ -265,7 +276,7 @@ class FamilySuite:
 
     def test_gates_of_one_change_nothing_and_of_zero_drop(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Gates of 1 give the model; gates of 0 on hidden units give the sub-network without them."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         frame = supernet.table.frame
         axes = {axis: units for axis, units in frame.axes.items() if dimension(axis) == MLP}
         if any(gate_refusal(axis, supernet.table, "consumed") for axis in axes):
@@ -284,7 +295,7 @@ class FamilySuite:
 
     def test_extracted_holds_only_timm_and_torch(self, model: str, args: dict[str, Any], kind: str) -> None:
         """No class of ours in an extracted model, and its parameters are its own."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         extracted = supernet.extract(supernet.space.smallest)
         modules = {type(module).__module__ for module in extracted.modules()}
         assert {path.split(".")[0] for path in modules if not path.startswith(MODELS)} <= {"timm", "torch"}
@@ -296,7 +307,7 @@ class FamilySuite:
 
     def test_saved_and_loaded(self, model: str, args: dict[str, Any], kind: str, tmp_path: Any) -> None:
         """A saved model comes back the same, to the last bit."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         x = images(args)
         for number, architecture in enumerate(some(supernet.space, tried(kind, 5))):
             extracted = supernet.extract(architecture)
@@ -320,7 +331,7 @@ class FamilySuite:
 
     def test_state_dict_is_the_models(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Checkpoints pass between the supernet and timm's model."""
-        supernet = make(model, args, kind)
+        supernet = reused(model, args, kind)
         fresh = timm.create_model(model, **args)
         assert list(supernet.state_dict()) == list(fresh.state_dict())
         fresh.load_state_dict(supernet.state_dict())

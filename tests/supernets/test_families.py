@@ -18,12 +18,12 @@ class TestFamilies(FamilySuite):
 
 
 def test_the_families_are_found() -> None:
-    assert [type(family).__name__ for family in families()] == ["Swin", "T2t", "Vit"]
+    assert [type(family).__name__ for family in families()] == ["Eva", "Swin", "T2t", "Vit"]
 
 
 def test_an_unsupported_class_is_refused_with_what_is_supported() -> None:
     with pytest.raises(
-        ModelError, match=r"Linear cannot become a supernet; supported .*SwinTransformer, T2T, VisionTransformer"
+        ModelError, match=r"Linear cannot become a supernet; supported .*Eva, SwinTransformer, T2T, VisionTransformer"
     ):
         family_of(nn.Linear(2, 2))
 

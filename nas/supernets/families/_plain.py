@@ -128,7 +128,7 @@ class PlainTransformer(Family):
         # Where head_dim shrinks, the query part of qkv is multiplied by a factor (see `scale_query`). A norm behind it
         # divides the factor out again, so there the norm's weight must carry it.
         bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
-        drops = not isinstance(model.get_submodule("patch_drop"), nn.Identity)
+        drops = not isinstance(getattr(model, "patch_drop", None), nn.Identity | None)
         inelastic = ({"head_dim"} if bare else set()) | (POSITIONS if drops else set()) | self.fixed(model).keys()
         return frozenset(names - inelastic)
 
@@ -158,19 +158,20 @@ class PlainTransformer(Family):
         stem = self.stem(model)
         readout = self.readout(model)
         tokens = readout.prefix + stem.axes["patches"]
+        pooled = tokens if getattr(vit, "pool_include_prefix", True) else stem.axes["patches"]
         axes = {
             "embed": vit.embed_dim,
-            "registers": vit.num_reg_tokens,
+            "registers": 0 if vit.reg_token is None else vit.reg_token.shape[1],
             "positions": 0 if vit.pos_embed is None else vit.pos_embed.shape[1],
             "classes": vit.num_classes,
             "head_in": vit.embed_dim,
             **stem.axes,
-            **_latent_pool.axes(vit.attn_pool, tokens if vit.pool_include_prefix else stem.axes["patches"]),
+            **_latent_pool.axes(vit.attn_pool, pooled),
         }
         within = {"head_in": "embed", **stem.within}
         protected: dict[str, int] = {}
         for i, block in enumerate(vit.blocks):
-            width, (hidden, written) = block.attn.attn_dim, sizes(block)
+            width, (hidden, written) = block.attn.num_heads * block.attn.head_dim, sizes(block)
             axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
             axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens, f"ffn_tokens.{i}": tokens}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}

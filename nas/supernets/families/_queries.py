@@ -40,10 +40,11 @@ def _split(qkv: nn.Module, width: int) -> tuple[nn.Module, nn.Module, nn.Module]
     """What comes before the last layer of a projection, that layer's first `width` outputs, and its other ones."""
     layers: list[Any] = list(qkv.children()) if isinstance(qkv, nn.Sequential) else [qkv]
     *before, last = layers
-    return nn.Sequential(*before), _rows(last, 0, width), _rows(last, width, last.weight.shape[0])
+    return nn.Sequential(*before), rows_of_layer(last, 0, width), rows_of_layer(last, width, last.weight.shape[0])
 
 
-def _rows(linear: Any, start: int, stop: int) -> nn.Module:
+def rows_of_layer(linear: Any, start: int, stop: int) -> nn.Module:
+    """A layer of some of a layer's outputs; its parameters are slices."""
     part = nn.Linear(linear.weight.shape[1], stop - start, bias=linear.bias is not None, device="meta")
     for name in ("weight", "bias"):
         whole = getattr(linear, name)

@@ -134,9 +134,18 @@ class Within(Family):
         detector = detector_of(model)
         table = self.family.table(detector.body, chosen)
         entries = {
-            f"{BODY}.{name}": replace(entry, parameter=f"{BODY}.{name}") for name, entry in table.entries.items()
+            f"{BODY}.{name}": replace(
+                entry, parameter=f"{BODY}.{name}", matrix=entry.matrix and f"{BODY}.{entry.matrix}"
+            )
+            for name, entry in table.entries.items()
         }
         return AxisTable(self.frame(model), {**entries, **_entries(detector)}, table.products, body=BODY)
+
+
+def _moved(entry: Entry) -> Entry:
+    """A row of the body, with the body's path before its names."""
+    matrix = f"{BODY}.{entry.matrix}" if entry.matrix else ""
+    return replace(entry, parameter=f"{BODY}.{entry.parameter}", matrix=matrix)
 
 
 def _entries(detector: Detector) -> dict[str, Entry]:

@@ -14,9 +14,9 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 from typing_extensions import override
 
+from nas.supernets.families import _patches
 from nas.supernets.families._conv_stem import ConvStemAxes
 from nas.supernets.families._plain import PlainTransformer, Stem
-from nas.supernets.rows import Row
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 CONVOLUTIONS = {
@@ -43,10 +43,7 @@ class Vit(PlainTransformer):
         **PlainTransformer.parts,
     }
     rows = (
-        Row("patch_embed.proj.weight", "embed channels patch_height patch_width", at="patches"),
-        Row("patch_embed.proj.bias", "embed"),
-        Row("patch_embed.norm.weight", "embed"),
-        Row("patch_embed.norm.bias", "embed"),
+        *_patches.ROWS,
         *ConvStemAxes.rows,
         *PlainTransformer.rows,
     )
@@ -87,12 +84,4 @@ class Vit(PlainTransformer):
         embed: Any = model.get_submodule("patch_embed")
         if isinstance(embed, HybridEmbed):
             return ConvStemAxes.stem(embed)
-        patch_height, patch_width = embed.patch_size
-        return Stem(
-            {
-                "channels": embed.proj.in_channels,
-                "patch_height": patch_height,
-                "patch_width": patch_width,
-                "patches": embed.num_patches,
-            }
-        )
+        return Stem(_patches.axes(model))
