@@ -10,7 +10,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[detection,optuna,ray,nni,dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[detection,onnx,optuna,ray,nni,dev]'
 	touch $@
 
 demo: setup

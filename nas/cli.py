@@ -18,10 +18,11 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 import typer
 
 from nas.commands.axes import axes
+from nas.commands.export import export
 from nas.commands.models import evaluate, extract, retrain
-from nas.commands.options import Digest, Run, Settings, TrialNumber, Trust, study_at
+from nas.commands.options import Run, Settings, Trust, study_at
 from nas.commands.stopping import again, stoppable
-from nas.errors import ClusterLostError, NasError, RunError
+from nas.errors import ClusterLostError, NasError
 from nas.system.memory import memory_for
 
 if TYPE_CHECKING:
@@ -194,37 +195,7 @@ app.command()(evaluate)
 app.command()(axes)
 
 
-@app.command()
-def export(
-    run: Run,
-    optuna: Annotated[
-        str | None, typer.Option(metavar="URL", help="Trials, to an Optuna storage such as sqlite:///optuna.db.")
-    ] = None,
-    architecture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An architecture (the winner), to a JSON file.")
-    ] = None,
-    digest: Digest = None,
-    number: TrialNumber = None,
-    trust: Trust = False,
-) -> None:
-    """Copy trials for optuna-dashboard, or an architecture for nas extract and nas retrain --study elsewhere."""
-    from nas.studies.run.record import Record
-    from nas.system.terminal import Terminal
-
-    if optuna is None and architecture is None:
-        raise RunError("export: found nothing to write; allowed: --optuna URL, --architecture FILE, or both")
-    record, console = Record.open(run, trust=trust), Terminal()
-    if architecture is not None:
-        from nas.studies.run.found import found_by
-
-        found = found_by(record, digest=digest, number=number)
-        found.write(architecture)
-        console.say(f"{found.digest} by {found.strategy}: {architecture}")
-    if optuna is not None:
-        from nas.studies.run.export_optuna import export as exported
-
-        for name, trials in exported(record, optuna).items():
-            console.say(f"{name}: {trials} trials")
+app.command()(export)
 
 
 @app.command()

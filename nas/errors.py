@@ -63,6 +63,10 @@ class TrainingError(NasError):
     """Training that cannot go on, such as a loss that is not a number."""
 
 
+class DeploymentError(NasError):
+    """A model that cannot leave in the form that is asked for."""
+
+
 class StrategyError(NasError):
     """A strategy that is unknown, or that cannot search this problem."""
 

@@ -23,7 +23,8 @@ axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 compare RUN... --csv=FILE --plot=FILE --trust
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
-export RUN --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
+export RUN|MODEL --onnx=FILE --part=PART --data=DATA --overwrite --optuna=URL --architecture=FILE --digest=DIGEST \
+--trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 pareto RUN --csv=FILE --parquet=FILE --trials --trust
 report RUN --trust

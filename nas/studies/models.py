@@ -17,7 +17,7 @@ from nas.studies.run.record import Record
 from nas.studies.run.results import EXTRACT, PREPARE, RETRAIN, SUPERNET
 from nas.studies.run.rows import WINNER
 from nas.studies.stages.supernets import Supernets
-from nas.supernets import Blueprint, Supernet, build, load_weights, model_input, read_blueprint, save
+from nas.supernets import Blueprint, Supernet, build, load, load_weights, model_input, read_blueprint, save
 from nas.supernets.model_input import ModelInput
 from nas.supernets.of_space import image_size_of
 from nas.supernets.saved import RECIPE
@@ -60,6 +60,23 @@ def of_run(record: Record, *, digest: str | None = None, number: int | None = No
         known = {"input": of.as_json(), **prepared.outputs}
     about = {"study": record.name, "seed": record.study.seed, "digest": found.digest, **known, "retrained": False}
     return _extracted(supernets.of(found.strategy), found, about)
+
+
+def winner_of(record: Record) -> Extracted:
+    """The winner of a run as it was retrained; where it was not yet, with its weights in the supernet.
+
+    Raises `RunError` for what is missing or was changed.
+    """
+    if not record.folder.done(RETRAIN):
+        extracted = of_run(record)
+        return replace(extracted, notes=("the winner was not retrained yet: its weights are the supernet's",))
+    record.folder.verify(RETRAIN)
+    return of_folder(record.folder.path / RETRAIN.name / WINNER)
+
+
+def of_folder(folder: Path) -> Extracted:
+    """A model that `nas extract` or a run wrote. Raises `CheckpointError` for one that is damaged."""
+    return Extracted(load(folder), read_blueprint(folder))
 
 
 def of_file(found: FoundArchitecture, file: str, *, checkpoint: Path | None, pretrained: bool) -> Extracted:

@@ -1,0 +1,93 @@
+"""ONNX, for onnxruntime and whatever else reads it; the batch may have any size."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.deployment.checking import compare
+from nas.deployment.deployable import Deployable
+from nas.errors import DeploymentError
+
+INPUT = "images"
+"""Name of the input."""
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+LARGEST = 2**31
+"""Bytes: a file of protobuf holds no more."""
+
+
+def write(original: Deployable, path: Path) -> str:
+    """Writes the model to `path`, reads it again by onnxruntime and compares; returns a sentence about the file.
+
+    Raises `DeploymentError` where a package is missing, or where the file would not say what the model says.
+    """
+    require_packages()
+    size = sum(tensor.nbytes for tensor in original.module.state_dict().values())
+    if size >= LARGEST:
+        raise DeploymentError(f"--onnx: found {size / 2**30:.1f} GiB of weights; allowed: less than 2 GiB in one file")
+    opset = _export(original, path)
+    return f"ONNX of opset {opset}: {compare('--onnx', original, session(path))}"
+
+
+def require_packages() -> None:
+    """Raises `DeploymentError` where what writes and reads ONNX is not installed."""
+    if absent := [name for name in PACKAGES if find_spec(name) is None]:
+        raise DeploymentError(f"ONNX needs {', '.join(absent)}, not installed: pip install 'nas[onnx]'")
+
+
+def session(path: Path) -> Callable[[Tensor], list[Tensor]]:
+    """What runs a file: images (float, B x C x H x W) -> its outputs. It keeps to torch's number of threads."""
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = ERRORS
+    running = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(output) for output in running.run(None, {INPUT: images.numpy()})]
+
+    return run
+
+
+ERRORS = 3
+"""onnxruntime's number for messages about errors only."""
+
+
+def _export(original: Deployable, path: Path) -> int:
+    """Writes the file; returns the version of the operators in it."""
+    images = torch.zeros(2, *original.image)
+    batch = ({0: torch.export.Dim("batch")},)
+    try:
+        with _silent():
+            program: Any = torch.onnx.export(
+                original.module, (images,), input_names=[INPUT], output_names=list(original.outputs),
+                dynamic_shapes=batch, dynamo=True, verbose=False,
+            )  # fmt: skip
+            program.save(path, external_data=False)
+    except torch.onnx.errors.OnnxExporterError as wrong:
+        reason = str(wrong.__cause__ or wrong).strip().split("\n")[0]
+        raise DeploymentError(f"--onnx: torch cannot write this model ({reason}); nothing was written") from wrong
+    return int(program.model.opset_imports[""])
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without what the exporter says of itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

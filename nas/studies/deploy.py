@@ -1,0 +1,139 @@
+"""The winner of a run, or a saved model, leaves: which model that is, on which images it is compared, and where each of
+its forms goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from nas.data import NamedSplit, list_images, load_split
+from nas.deployment import checking, deployable, onnx_file
+from nas.documents.document import read
+from nas.errors import DataError, DeploymentError, RunError
+from nas.preprocessing import sides, size_of
+from nas.studies.measure.pictures import pictures
+from nas.studies.measure.subjects import STUDY
+from nas.studies.models import COLOURS, Extracted, of_folder, of_run, winner_of
+from nas.studies.run.record import Record
+from nas.studies.run.results import PREPARE
+from nas.supernets.families import family_of
+from nas.supernets.model_input import ModelInput
+from nas.supernets.saved import RECIPE
+from nas.system.files import replacing
+
+
+@final
+@dataclass(frozen=True)
+class AskedModel:
+    """A model that is to leave.
+
+    path            of a run, or of a saved model
+    digest, number  another architecture of a run than its winner, by its trial, with its weights in the supernet
+    part            see `nas.deployment.deployable`
+    data            pictures on which it is compared; None for those of the run
+    trust           see `Record.open`
+    """
+
+    path: Path
+    digest: str | None = None
+    number: int | None = None
+    part: str | None = None
+    data: str | None = None
+    trust: bool = False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Forms:
+    """Where each form goes that is asked for."""
+
+    onnx: Path | None = None
+
+
+def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Iterator[str]:
+    """Writes a model in the forms that are asked for, each compared with the model before it has its name; yields what
+    a user should know, a sentence at a time.
+
+    Raises `RunError` where something is in the way or missing, `DeploymentError` where a form cannot hold the model.
+    """
+    for path in (forms.onnx,):
+        if path is not None and not overwrite and path.exists():
+            raise RunError(f"{path}: exists; give another name, or --overwrite")
+    onnx_file.require_packages()
+    record = Record.open(asked.path, trust=asked.trust) if (asked.path / STUDY).is_file() else None
+    model = _model(asked, record)
+    yield from (f"note: {note}" for note in model.notes)
+    real, why_none = _real(asked, record, model)
+    if why_none:
+        yield f"note: compared on random images only: {why_none}"
+    original = deployable(model.module, _image(model), asked.part, real)
+    if forms.onnx is not None:
+        with replacing(forms.onnx) as partial:
+            sentence = onnx_file.write(original, partial)
+        yield f"{forms.onnx}: {sentence}"
+
+
+def _model(asked: AskedModel, record: Record | None) -> Extracted:
+    if record is None:
+        if asked.digest is not None or asked.number is not None:
+            raise RunError(f"{asked.path}: found a model; --digest and --trial go with a run")
+        return of_folder(asked.path)
+    if asked.digest is None and asked.number is None:
+        return winner_of(record)
+    return of_run(record, digest=asked.digest, number=asked.number)
+
+
+def _input(model: Extracted) -> ModelInput | None:
+    """How its images are prepared, where that is known."""
+    known = model.blueprint.about.get("input")
+    return ModelInput.of_json(known, Path(RECIPE)) if isinstance(known, Mapping) else None
+
+
+def _image(model: Extracted) -> tuple[int, int, int]:
+    """Channels, height and width of its images."""
+    if (images := _input(model)) is not None:
+        return (images.channels, *sides(images.size))
+    channels = int(model.blueprint.model_args.get("in_chans", COLOURS))
+    return (channels, *sides(size_of(*family_of(model.module).image_size(model.module))))
+
+
+def _real(asked: AskedModel, record: Record | None, model: Extracted) -> tuple[Tensor | None, str]:
+    """Some images of the search-validation split, or the reason why there are none."""
+    if record is None and asked.data is None:
+        return None, "a saved model has no data (--data DATA names some)"
+    try:
+        split = _split(asked, record, model, "validation").split
+        return next(split.batches(checking.IMAGES)).inputs, ""
+    except DataError as missing:
+        if asked.data is not None:
+            raise
+        return None, str(missing)
+
+
+def _split(asked: AskedModel, record: Record | None, model: Extracted, name: str) -> NamedSplit:
+    """A split of the data, prepared as the model wants it. Raises `DataError` or `DeploymentError`."""
+    images = _input(model)
+    if images is None:
+        raise DeploymentError(f"{asked.path}: does not say how pictures are prepared; leave out --data")
+    said = pictures(asked.data, None if record is None else read(record.folder.study_file), ())
+    index = None
+    if record is not None and asked.data is None and record.folder.done(PREPARE):
+        record.folder.verify(PREPARE)
+        index = record.folder.index
+    split = load_split(
+        said.data,
+        name,
+        task=None if record is None else record.task,
+        image_size=images.size,
+        seed=said.seed,
+        constants=images.preprocessing,
+        listing=list_images(said.data, index),
+    )
+    if split.channels != images.channels:
+        raise DataError(f"{split.name}: found {split.channels} channels; the model takes {images.channels}")
+    return split

@@ -1,0 +1,122 @@
+"""A small ViT that drops and carries tokens, with factored matrices and gathered inputs, leaves as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import nas
+from nas import cli
+from nas.deployment import onnx_file
+from nas.preprocessing import Preprocessing
+from nas.supernets import save
+from nas.supernets.model_input import ModelInput
+
+pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
+SPACE = """
+model: vit_tiny_patch16_224
+model_args: {img_size: 8, patch_size: 2, in_chans: 1, num_classes: 10, embed_dim: 24, depth: 2, num_heads: 2}
+choices:
+  queries: {keep: [0.5], drop: true, per: block}
+  fc1_in: {size: [0.5], per: block}
+  rank: {rank: [0.25], of: [qkv]}
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the model."""
+    torch.manual_seed(0)
+    space = nas.SearchSpace.from_yaml(SPACE)
+    supernet = nas.Supernet(nas.supernets.build(space.model, space.model_args), space)
+    images = ModelInput(1, 8, Preprocessing(mean=(0.3,), std=(0.4,)))
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    blueprint = supernet.blueprint(space.smallest, {"input": images.as_json()})
+    save(folder, supernet.extract(space.smallest), blueprint)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(saved: Path) -> Path:
+    path = saved.parent / "model.onnx"
+    assert cli.main(["export", str(saved), "--onnx", str(path), "--data", "digits"]) == 0
+    return path
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_it_says_what_the_model_says(saved: Path, exported: Path, batch: int) -> None:
+    images, model = torch.randn(batch, 1, 8, 8), nas.load(saved)
+    assert sum(isinstance(module, torch.fx.GraphModule) for module in model.modules()) >= 4, "blocks and gathers"
+    with torch.no_grad():
+        torch.testing.assert_close(onnx_file.session(exported)(images)[0], model(images), atol=1e-5, rtol=0)
+
+
+def wrong(answers: Callable[[Tensor], list[Tensor]]) -> Callable[[Path], Callable[[Tensor], list[Tensor]]]:
+    """In the place of `session`: other answers than those of the file."""
+    return lambda path: lambda images: answers(onnx_file_session(path)(images)[0])
+
+
+onnx_file_session = onnx_file.session
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        (lambda logits: [logits + 1e-3], "differs from the model's by 0.001 on 2 images; allowed: 0.0001"),
+        (lambda logits: [logits / 0], "differs from the model's by"),
+        (lambda logits: [logits[:1]], "'logits' of 2 images is (1, 10), of the model (2, 10)"),
+    ],
+)
+def test_a_file_that_says_something_else_is_not_left(
+    saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    answers: Callable[[Tensor], list[Tensor]], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    monkeypatch.setattr(onnx_file, "session", wrong(answers))
+    assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten_unasked(
+    saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()) and 18)
+    (tmp_path / "model.onnx").write_text("mine")
+    command = ["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]
+    assert cli.main(command) == 2
+    assert "exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "model.onnx").read_text() == "mine"
+    assert cli.main([*command, "--overwrite"]) == 0
+    shown = capsys.readouterr().out
+    assert "opset 18" in shown
+    assert "random images only: a saved model has no data" in shown
+    assert (tmp_path / "model.onnx").read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--part", "maps"], "found maps of a classifier"),
+        (["--digest", "a"], "found a model; --digest and --trial go with a run"),
+        (["--data", "/nosuch"], "/nosuch"),
+    ],
+)
+def test_faults_are_a_sentence(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_package_is_named(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
+    assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]) == 2
+    assert "ONNX needs onnxscript, not installed: pip install 'nas[onnx]'" in capsys.readouterr().err
