@@ -25,8 +25,6 @@ SMALL = {"depth": 1, "embed_dim": 24, "num_heads": 2}
         ("vit_base_patch16_rpn_224", SMALL, "blocks.0 is a ResPostBlock where Block is supported"),
         ("vit_dpwee_patch16_reg1_gap_256", SMALL, "blocks.0 is a DiffParallelScalingBlock where Block is supported"),
         ("vit_dwee_patch16_reg1_gap_256", SMALL, "blocks.0.attn is a DiffAttention where Attention is supported"),
-        ("vit_tiny_r_s16_p8_224", SMALL, "patch_embed.backbone is a Sequential where ConvStem is supported"),
-        ("vit_small_resnet26d_224", SMALL, "patch_embed.backbone is a FeatureListNet where ConvStem is supported"),
     ],
 )
 def test_the_type_found_and_the_one_supported(model: str, args: dict[str, Any], reason: str) -> None:

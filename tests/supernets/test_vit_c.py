@@ -8,7 +8,6 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.errors import ModelError
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.families import family_of
@@ -52,8 +51,9 @@ def test_the_stem_keeps_its_statistics_in_all_sub_networks() -> None:
     assert torch.equal(statistics[0], statistics[2])
 
 
-def test_a_projection_behind_the_stem_is_refused() -> None:
+def test_a_stem_with_a_projection_behind_it_stays_whole() -> None:
     model = build("vit_c_1gf", SMALL)
     model.patch_embed.proj = torch.nn.Conv2d(16, 16, 1)
-    with pytest.raises(ModelError, match="a projection behind its convolutions"):
-        family_of(model)
+    entries = family_of(model).table(model).entries
+    assert entries["patch_embed.backbone.1.conv.weight"].dims == (("16",), ("4",), ("1",), ("1",))
+    assert entries["patch_embed.proj.weight"].dims[0] == ("embed",)

@@ -50,7 +50,9 @@ def family_of(model: nn.Module) -> Family:
         return Within(family_of(model.body))
     if _gives_features(model):
         raise ModelError(f"{type(model).__name__} cannot become a supernet: {NO_FEATURES}")
-    supported = ", ".join(cls.__name__ for family in known if family.examples for cls in family.classes)
+    supported = ", ".join(
+        cls.__name__ for family in known if family.further_examples or family.examples for cls in family.classes
+    )
     raise ModelError(f"{type(model).__name__} cannot become a supernet; supported (timm classes): {supported}")
 
 

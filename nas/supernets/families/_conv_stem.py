@@ -5,7 +5,6 @@ The stem stays whole, but for the channels that it writes where `embed` is elast
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from timm.layers.conv_bn_act import ConvNormAct
@@ -21,7 +20,7 @@ PATH = "patch_embed.backbone"
 
 
 class ConvStemAxes:
-    """Rows, types of parts, and sizes; axes carry the number of their convolution."""
+    """Rows and sizes; axes carry the number of their convolution."""
 
     rows: ClassVar[tuple[Row, ...]] = (
         Row(f"{PATH}.{{j}}.conv.weight", "stem.{j} stem_in.{j} stem_height.{j} stem_width.{j}", at="stem_grid.{j}"),
@@ -29,17 +28,17 @@ class ConvStemAxes:
         Row(f"{PATH}.{{j}}.bn.weight", "stem.{j}"),
         Row(f"{PATH}.{{j}}.bn.bias", "stem.{j}"),
     )
-    parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
-        PATH: (ConvStem,),
-        f"{PATH}.{{j}}": (ConvNormAct,),
-        f"{PATH}.{{j}}.bn": (BatchNormAct2d, nn.Sequential),
-        "patch_embed.proj": (nn.Conv2d, nn.Identity),
-    }
 
     @staticmethod
-    def refusal(embed: HybridEmbed) -> str:
-        """A projection behind the stem, whose inputs would be the stem's channels."""
-        return "" if isinstance(embed.proj, nn.Identity) else "a projection behind its convolutions"
+    def holds(embed: HybridEmbed) -> bool:
+        """Whether this is its stem: plain convolutions, and no projection behind them, whose inputs would be the
+        stem's channels.
+        """
+        return (
+            type(embed.backbone) is ConvStem
+            and isinstance(embed.proj, nn.Identity)
+            and all(_plain(layer) for layer in embed.backbone.children())
+        )
 
     @staticmethod
     def stem(embed: HybridEmbed) -> Stem:
@@ -58,3 +57,7 @@ class ConvStemAxes:
             axes |= {f"stem.{j}": conv.out_channels, f"stem_in.{j}": conv.in_channels, f"stem_grid.{j}": height * width}
             axes |= {f"stem_height.{j}": conv.kernel_size[0], f"stem_width.{j}": conv.kernel_size[1]}
         return Stem(axes, {f"stem.{len(layers) - 1}": "embed"})
+
+
+def _plain(layer: nn.Module) -> bool:
+    return type(layer) is ConvNormAct and type(layer.bn) in (BatchNormAct2d, nn.Sequential)

@@ -14,9 +14,11 @@ from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.supernets.families import _patches
+from nas.searchspaces.axis_names import EMBED
+from nas.supernets.families import _patches, _whole_stem
 from nas.supernets.families._conv_stem import ConvStemAxes
 from nas.supernets.families._plain import PlainTransformer, Stem
+from nas.supernets.rows import Row
 
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 CONVOLUTIONS = {
@@ -29,24 +31,21 @@ CONVOLUTIONS = {
     "stem_strides": [2, 4],
 }
 
+HYBRID = {"img_size": 64, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
+
 
 @final
 class Vit(PlainTransformer):
-    """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118), or on what a few convolutions make
-    (arXiv 2106.14881).
+    """Vision transformers on patches (arXiv 2010.11929, 2012.12877, 2204.07118), on what a few convolutions make
+    (arXiv 2106.14881), or on what a whole network makes, such as a ResNet.
     """
 
     classes = (VisionTransformer, VisionTransformerDistilled)
     parts: ClassVar[Mapping[str, tuple[type[nn.Module], ...]]] = {
         "patch_embed": (PatchEmbed, HybridEmbed),
-        **ConvStemAxes.parts,
+        "patch_embed.proj": (nn.Conv2d, nn.Identity),
         **PlainTransformer.parts,
     }
-    rows = (
-        *_patches.ROWS,
-        *ConvStemAxes.rows,
-        *PlainTransformer.rows,
-    )
     examples = (
         ("vit_tiny_patch16_224", SMALL),
         (
@@ -63,6 +62,7 @@ class Vit(PlainTransformer):
         ("vit_giant_patch14_dinov2", SMALL),
         ("aimv2_large_patch14_224", SMALL),
         ("vit_base_patch16_siglip_224", SMALL | {"dynamic_img_size": True}),
+        ("vit_tiny_r_s16_p8_224", HYBRID),
     )
 
     @override
@@ -73,15 +73,33 @@ class Vit(PlainTransformer):
         return adapted
 
     @override
-    def refusal(self, model: nn.Module) -> str:
-        embed = model.get_submodule("patch_embed")
-        of_stem = ConvStemAxes.refusal(embed) if isinstance(embed, HybridEmbed) else ""
-        return of_stem or super().refusal(model)
+    def fixed(self, model: nn.Module) -> Mapping[str, str]:
+        """Also the embedding, where a stem that stays whole writes it."""
+        embed = _whole(model)
+        written = embed is not None and isinstance(embed.proj, nn.Identity)
+        by_stem = {EMBED: "its stem, which stays whole, writes the embedding"} if written else {}
+        return {**super().fixed(model), **by_stem}
+
+    @override
+    def rows_of(self, model: nn.Module) -> tuple[Row, ...]:
+        return (*super().rows_of(model), *self._stem_rows(model))
+
+    def _stem_rows(self, model: nn.Module) -> tuple[Row, ...]:
+        if isinstance(model.get_submodule("patch_embed"), PatchEmbed):
+            return _patches.ROWS
+        embed = _whole(model)
+        return ConvStemAxes.rows if embed is None else (*_whole_stem.rows(embed), *_whole_stem.PROJECTION)
 
     @override
     def stem(self, model: nn.Module) -> Stem:
-        """One convolution, or a few."""
+        """One convolution, a few, or a whole network."""
         embed: Any = model.get_submodule("patch_embed")
-        if isinstance(embed, HybridEmbed):
-            return ConvStemAxes.stem(embed)
-        return Stem(_patches.axes(model))
+        if isinstance(embed, PatchEmbed):
+            return Stem(_patches.axes(model))
+        return ConvStemAxes.stem(embed) if _whole(model) is None else Stem(_whole_stem.axes(embed))
+
+
+def _whole(model: nn.Module) -> HybridEmbed | None:
+    """The stem that makes the tokens of `model`, where it has no axes of its own."""
+    embed = model.get_submodule("patch_embed")
+    return embed if isinstance(embed, HybridEmbed) and not ConvStemAxes.holds(embed) else None
