@@ -18,6 +18,7 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 import typer
 
 from nas.commands.axes import axes
+from nas.commands.check import check
 from nas.commands.export import export
 from nas.commands.models import evaluate, extract, retrain
 from nas.commands.options import Run, Settings, Trust, study_at
@@ -193,6 +194,9 @@ app.command()(evaluate)
 
 
 app.command()(axes)
+
+
+app.command()(check)
 
 
 app.command()(export)

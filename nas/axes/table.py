@@ -86,8 +86,9 @@ class AxisTable:
     """Every parameter of one model with its axes, and the products that belong to no parameter.
 
     `body` is the path of the part that the axes are of, where the model has other parts; empty where it is the whole.
-    `buffers` are those that have axes: they are cut and permuted as parameters are, and count as none. `summed` are
-    axes that a product of activations sums over, which is no matrix that a gate could be folded into.
+    `buffers` are those that have axes: they are cut and permuted as parameters are, and count as none. `ungated` are
+    axes without an exact gate where they are consumed: a product of activations sums over them, which is no matrix that
+    a gate could be folded into; or they are blocks of which nobody knows what writes all that they add.
     """
 
     frame: Frame
@@ -95,7 +96,7 @@ class AxisTable:
     products: tuple[Product, ...]
     body: str = ""
     buffers: Mapping[str, Entry] = field(default_factory=dict)
-    summed: frozenset[str] = frozenset()
+    ungated: frozenset[str] = frozenset()
 
     def of_body(self) -> AxisTable:
         """The table of the body alone: the whole one where the model has no other part."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from nas.commands.options import DerivedModel, ImageSide, ModelArgs, arguments_of
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -14,33 +16,19 @@ if TYPE_CHECKING:
 
 
 def axes(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A name of timm's, torchvision/NAME, hf/CLASS or hf/FOLDER, or package.module:function, which is run.",
-        ),
-    ],
-    model_args: Annotated[
-        list[str] | None,
-        typer.Option("--model-args", metavar="KEY=VALUE", help="Such as depth=2. May be repeated."),
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Pixels of an image's side (default: the model's own).")
-    ] = None,
+    model: DerivedModel,
+    model_args: ModelArgs = None,
+    image_size: ImageSide = None,
     seconds: Annotated[float, typer.Option(metavar="N", help="Most time it may take.")] = 600,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them to a JSON file.")] = None,
 ) -> None:
     """Derive the axes of any model: what may shrink, which parameters it runs through, and what stays, and why."""
-    from nas.documents.document import pairs, read
     from nas.supernets.derived.asked import derivation_by
     from nas.system.files import replace_file
     from nas.system.terminal import Terminal
 
-    settings = {f"model_args.{key}": value for key, value in pairs(model_args or ()).items()}
-    arguments: Any = read("model_args: {}\n").override(settings).get(("model_args",))
-    channels = arguments.get("in_chans", 3)
-    image = None if image_size is None else (channels, image_size, image_size)
+    arguments = arguments_of(model_args)
+    image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
     derivation = derivation_by(model, arguments, image, seconds)
     if json is not None:
         replace_file(json, _json(derivation).encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,30 @@ Trust = Annotated[
 TrialNumber = Annotated[
     int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
 ]
+
+DerivedModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name of timm's, torchvision/NAME, hf/CLASS or hf/FOLDER, or package.module:function, which is run.",
+    ),
+]
+ModelArgs = Annotated[
+    list[str] | None,
+    typer.Option("--model-args", metavar="KEY=VALUE", help="Such as depth=2. May be repeated."),
+]
+ImageSide = Annotated[
+    int | None, typer.Option(metavar="N", help="Pixels of an image's side (default: the model's own).")
+]
+
+
+def arguments_of(settings: list[str] | None) -> dict[str, Any]:
+    """Arguments of a model, as they would stand in YAML."""
+    from nas.documents.document import pairs, read
+
+    own = {f"model_args.{key}": value for key, value in pairs(settings or ()).items()}
+    arguments: Any = read("model_args: {}\n").override(own).get(("model_args",))
+    return dict(arguments)
 
 
 def study_at(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:

@@ -50,7 +50,7 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
         return f"no axis '{axis}' to gate"
     # What a block adds to the residual stream is written by two linear layers, whatever `where`.
     if dimension(axis) == DEPTH:
-        return ""
+        return f"nobody knows what writes all that the block of '{axis}' adds" if axis in table.ungated else ""
     entries = table.entries.values()
     # A gate needs a linear layer to be folded into. Tokens and ranks are no dimension of any parameter.
     if not any(axis in _gated_axes(table, entry, where) for entry in entries):
@@ -59,7 +59,7 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     if norm := _norm_over(axis, table, where):
         return f"'{axis}' cannot be gated where it is {where}: {norm} mixes its units, so 0 would not drop one"
     # The axis that sets the softmax scale is summed over in queries x keys, where no linear layer could be gated.
-    if where == "consumed" and (axis in table.summed or any(entry.query == axis for entry in entries)):
+    if where == "consumed" and (axis in table.ungated or any(entry.query == axis for entry in entries)):
         return f"'{axis}' cannot be gated where it is consumed: queries x keys read it too, which are no linear layer"
     return ""
 

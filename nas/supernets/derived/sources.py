@@ -46,19 +46,31 @@ def library(name: str) -> str:
     return next((package for prefix, package in known.items() if name.startswith(prefix)), "timm")
 
 
+def full_name(name: str) -> str:
+    """A name with its library: timm's, where it says none."""
+    return name if is_derived(name) or is_function(name) else f"{TIMM}{name}"
+
+
 def derived_by(name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None) -> Derivation:
     """The axes of the model of a name, on images of this shape or of its own."""
     import torch
 
     from nas.supernets.derived.deriving import derive
-    from nas.supernets.timm_models import PARAMETERS
 
     with torch.device("meta"):
-        model = built_by(name if is_derived(name) or is_function(name) else f"{TIMM}{name}", model_args)
+        model = small_enough(full_name(name), model_args)
+    return derive(model, image or image_of(model, model_args))
+
+
+def small_enough(name: str, model_args: Mapping[str, Any]) -> nn.Module:
+    """The model of a name, as `built_by` gives it. Raises `ModelError` for one that no machine holds."""
+    from nas.supernets.timm_models import PARAMETERS
+
+    model = built_by(name, model_args)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > PARAMETERS:
         raise ModelError(f"'{name}' has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
-    return derive(model, image or image_of(model, model_args))
+    return model
 
 
 def captured_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> Captured:

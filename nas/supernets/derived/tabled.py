@@ -65,7 +65,8 @@ def table_of(model: nn.Module, derivation: Derivation, labels: Labels, program: 
     moving = {name: row for name, row in buffers.items() if any(atom in axes for atom in row.atoms)}
     of_activations = (c for c in labels.contractions if not any(c.learned))
     summed = {names[axis] for c in of_activations for dim in c.inner for axis in elementary(dim) if axis in names}
-    return AxisTable(frame, entries, tuple(products), buffers=moving, summed=frozenset(summed))
+    depth = {axis for axis in frame.axes if axis not in axes}
+    return AxisTable(frame, entries, tuple(products), buffers=moving, ungated=frozenset(summed | depth))
 
 
 def _products(

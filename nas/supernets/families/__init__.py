@@ -53,7 +53,10 @@ def family_of(model: nn.Module) -> Family:
     supported = ", ".join(
         cls.__name__ for family in known if family.further_examples or family.examples for cls in family.classes
     )
-    raise ModelError(f"{type(model).__name__} cannot become a supernet; supported (timm classes): {supported}")
+    raise ModelError(
+        f"{type(model).__name__} cannot become a supernet; supported (timm classes): {supported}; of others axes are "
+        "derived: model: timm/NAME"
+    )
 
 
 def _gives_features(model: nn.Module) -> bool:

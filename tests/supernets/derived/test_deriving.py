@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from derived_models import SMALL, small
+from derived_models import small
 from torch import Tensor, nn
 
 from nas import cli
@@ -27,11 +27,9 @@ from nas.supernets.families import family_of
 from nas.testing.families import randomise
 
 KINDS = {
-    "vit_tiny_patch16_224": {"embed", "heads", "head_dim", "mlp"},
     "eva02_tiny_patch14_224": {"embed", "heads", "head_dim", "mlp"},
     "convnext_atto": {"embed", "mlp"},
     "swinv2_tiny_window8_256": {"embed", "heads", "head_dim", "mlp", "attn_cpb_mlp_0"},
-    "swin_tiny_patch4_window7_224": {"embed", "heads", "head_dim", "mlp"},
 }
 
 
@@ -42,7 +40,7 @@ def kinds(derivation: Derivation) -> dict[str, list[str]]:
     return axes
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["eva02_tiny_patch14_224", "convnext_atto", "swinv2_tiny_window8_256", "levit_128s"])
 def test_units_may_be_in_any_order(name: str) -> None:
     """The oracle, for each kind of axes; and what is found is what the model has."""
     model, image = small(name)
@@ -216,7 +214,7 @@ def test_what_takes_too_long_is_ended(theirs: Path) -> None:
     [
         ("torchvision/vit_b_17", {}, "torchvision has no model 'vit_b_17'; did you mean 'vit_b_16'?"),
         ("no_such.module:build", {}, "'no_such.module:build' cannot be imported: ModuleNotFoundError"),
-        ("vit_tiny_patch16_224", {"depth": 200, "embed_dim": 2**14, "num_heads": 64}, "parameters; allowed: 1e+10"),
+        ("vit_tiny_patch16_224", {"depth": 10, "embed_dim": 3 * 2**13}, "parameters; allowed: 1e+10"),
     ],
 )
 def test_what_cannot_be_built(name: str, arguments: dict[str, Any], reason: str) -> None:
