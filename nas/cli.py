@@ -18,6 +18,7 @@ if __name__ == "__main__" and sys.path[:1] == [str(Path.cwd())]:
 import typer
 
 from nas.commands.axes import axes
+from nas.commands.bench import bench
 from nas.commands.check import check
 from nas.commands.export import export
 from nas.commands.models import evaluate, extract, retrain
@@ -197,6 +198,9 @@ app.command()(axes)
 
 
 app.command()(check)
+
+
+app.command()(bench)
 
 
 app.command()(export)

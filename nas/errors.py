@@ -59,6 +59,10 @@ class QuantityError(NasError):
     """A quantity that is unknown, or a value of one that cannot be read."""
 
 
+class LatencyError(NasError):
+    """Times that say nothing, or a table of them that does not fit."""
+
+
 class TrainingError(NasError):
     """Training that cannot go on, such as a loss that is not a number."""
 

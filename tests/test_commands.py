@@ -57,11 +57,11 @@ LIBRARIES = {
 OWN = {
     "--help": {"errors", "passwords", "system"},
     "--version": {"errors", "passwords", "system"},
-    "show SPACE": {"axes", "detectors", "documents", "errors", "foreign", "passwords", "plugins", "preprocessing",
-                   "quantities", "searchspaces", "studies", "supernets", "system", "words"},
+    "show SPACE": {"axes", "detectors", "documents", "errors", "foreign", "numbers", "passwords", "plugins",
+                   "preprocessing", "quantities", "searchspaces", "studies", "supernets", "system", "words"},
 }  # fmt: skip
 for command in ("show RUN", "pareto RUN", "pareto RUN --trials", "compare RUN", "report RUN"):
-    OWN[command] = OWN["show SPACE"] - {"detectors", "supernets"} | {"numbers", "search", "tasks"}
+    OWN[command] = OWN["show SPACE"] - {"detectors", "supernets"} | {"search", "tasks"}
 """A command -> the rooms of `nas` that it may load."""
 SCRIPT = """
 import sys

@@ -25,9 +25,9 @@ class Keys:
 
     def of(self, steps: Sequence[Piece], size: SizeOf) -> list[Hashable]:
         """One key per step; `size` is that of an axis in the sub-network."""
-        return [(step.reads, tuple(map(size, self._deciding(step.reads)))) for step in steps]
+        return [(step.reads, tuple(map(size, self.deciding(step.reads)))) for step in steps]
 
-    def _deciding(self, reads: tuple[str, ...]) -> tuple[str, ...]:
+    def deciding(self, reads: tuple[str, ...]) -> tuple[str, ...]:
         """Axes whose sizes decide about the parameters below the paths `reads`."""
         if reads not in self._axes:
             deciding: dict[str, None] = {}  # a set that keeps the table's order

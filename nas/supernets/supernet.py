@@ -199,6 +199,10 @@ class Supernet(nn.Module):
         keep = Cut(self.table.frame, self.space.sizes(architecture))
         return list(zip(self._keys.of(steps, keep.size), steps, strict=True))
 
+    def deciding(self, step: Piece) -> tuple[str, ...]:
+        """The axes whose sizes decide what a step computes with."""
+        return self._keys.deciding(step.reads)
+
     @property
     def version(self) -> Hashable:
         """Another value whenever sub-networks may compute something else: after a change of weights (that torch notes),
