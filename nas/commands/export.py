@@ -13,7 +13,7 @@ from nas.errors import RunError
 if TYPE_CHECKING:
     from nas.system.terminal import Terminal
 
-ALLOWED = "--onnx FILE, --architecture FILE, --optuna URL"
+ALLOWED = "--onnx FILE, --torch-export FILE, --timm DIR, --architecture FILE, --optuna URL"
 
 
 def export(  # noqa: PLR0913  (one per option)
@@ -22,6 +22,12 @@ def export(  # noqa: PLR0913  (one per option)
         typer.Argument(metavar="RUN|MODEL", help="Folder of a run, or of a model (nas extract).", show_default=False),
     ],
     onnx: Annotated[Path | None, typer.Option(metavar="FILE", help="The model as ONNX; any size of batch.")] = None,
+    torch_export: Annotated[
+        Path | None, typer.Option("--torch-export", metavar="FILE", help="The model as torch.export's .pt2.")
+    ] = None,
+    timm: Annotated[
+        Path | None, typer.Option(metavar="DIR", help='A folder for timm.create_model("local-dir:DIR").')
+    ] = None,
     part: Annotated[
         str | None,
         typer.Option(metavar="PART", help="maps: of a detector on a pyramid, what comes before proposals."),
@@ -41,19 +47,21 @@ def export(  # noqa: PLR0913  (one per option)
     number: TrialNumber = None,
     trust: Trust = False,
 ) -> None:
-    """Write the winner as ONNX, compared with the model before it has its name; or its architecture as a file for nas
-    extract and nas retrain --study; or copy trials for optuna-dashboard.
+    """Write the winner for onnxruntime, torch or timm, compared with the model before it has its name; or its
+    architecture as a file for nas extract and nas retrain --study; or copy trials for optuna-dashboard.
     """
     from nas.system.terminal import Terminal
 
-    if onnx is None and optuna is None and architecture is None:
+    leaves = any(path is not None for path in (onnx, torch_export, timm))
+    if not leaves and optuna is None and architecture is None:
         raise RunError(f"export: found nothing to write; allowed: {ALLOWED}, or several")
     console = Terminal()
-    if onnx is not None:
+    if leaves:
         from nas.studies.deploy import AskedModel, Forms, deploy
 
         asked = AskedModel(run, digest=digest, number=number, part=part, data=data, trust=trust)
-        for sentence in deploy(asked, Forms(onnx=onnx), overwrite=overwrite):
+        forms = Forms(onnx=onnx, torch_export=torch_export, timm=timm)
+        for sentence in deploy(asked, forms, overwrite=overwrite):
             console.say(sentence)
     if architecture is not None:
         _write_architecture(run, architecture, digest, number, trust, console)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -11,10 +11,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.detectors._base import Detector
+from nas.detectors._on_pyramid import OnPyramid
+from nas.detectors.fcn import Fcn
+from nas.detectors.yolos import Yolos
 from nas.errors import DeploymentError
 
 MAPS = "maps"
 """The part of a detector that ends with the levels of its pyramid."""
+WHOLE = (Yolos, Fcn)
+"""Those whose answer is their outputs of fixed shapes; others sort proposals, which no form holds."""
 
 
 @final
@@ -43,7 +48,7 @@ def tensors(answer: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 
 def deployable(model: nn.Module, image: tuple[int, int, int], part: str | None, real: Tensor | None) -> Deployable:
-    """The whole of a classifier or of a YOLOS; of a detector on a pyramid its `MAPS`.
+    """The whole of a classifier, or of one of `WHOLE`; of a detector on a pyramid, its `MAPS`.
 
     Raises `DeploymentError` for a part that a model has not, or where no form holds the whole.
     """
@@ -52,23 +57,26 @@ def deployable(model: nn.Module, image: tuple[int, int, int], part: str | None, 
         if part is not None:
             raise DeploymentError(f"--part: found {part} of a classifier; allowed: of a detector on a pyramid")
         return Deployable(model, image, ("logits",), real)
-    if (part == MAPS) == bool(model.tokens):
-        found = f"{MAPS} of" if part else "no part of"
-        allowed = "the whole, without --part" if model.tokens else f"--part {MAPS}, what comes before proposals"
-        raise DeploymentError(f"--part: found {found} a detector with the head {model.spec.head}; allowed: {allowed}")
-    module = (_Whole(model) if model.tokens else _Maps(model)).eval()
+    allowed = [*(["the whole, without --part"] if isinstance(model, WHOLE) else []),
+               *([f"--part {MAPS}"] if isinstance(model, OnPyramid) else [])]  # fmt: skip
+    if part not in (None, MAPS) or f"--part {MAPS}" not in allowed if part else not isinstance(model, WHOLE):
+        found = part or "the whole"
+        raise DeploymentError(f"--part: found {found} of {model.spec.head}; allowed: {' or '.join(allowed)}")
+    images = torch.zeros(1, *image)
     with torch.no_grad():
-        names = (
-            ("logits", "boxes")
-            if model.tokens
-            else tuple(f"map_{i}" for i in range(len(module(torch.zeros(1, *image)))))
-        )
-    return Deployable(module, image, names, real)
+        if part is None:
+            return Deployable(_Whole(model).eval(), image, tuple(_fixed(model, images)), real)
+        maps = _Maps(model).eval()
+        return Deployable(maps, image, tuple(f"map_{level}" for level in range(len(maps(images)))), real)
+
+
+def _fixed(detector: Detector, images: Tensor) -> Mapping[str, Tensor]:
+    return detector.outputs(images, None, detect=False).fixed
 
 
 @final
 class _Whole(nn.Module):
-    """A detector on tokens, as logits (B x Q x K + 1) and boxes (B x Q x 4: centre and size, as shares)."""
+    """A detector by its outputs of fixed shapes: of YOLOS, logits (B x Q x K + 1) and boxes (B x Q x 4)."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -76,7 +84,7 @@ class _Whole(nn.Module):
 
     @override
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.detector.outputs(images, None, detect=False).fixed.values())
+        return tuple(_fixed(self.detector, images).values())
 
 
 @final

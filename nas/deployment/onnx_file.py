@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from torch import Tensor
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable
+from nas.deployment.quiet import quiet
 from nas.errors import DeploymentError
 
 INPUT = "images"
@@ -67,7 +65,7 @@ def _export(original: Deployable, path: Path) -> int:
     images = torch.zeros(2, *original.image)
     batch = ({0: torch.export.Dim("batch")},)
     try:
-        with _silent():
+        with quiet():
             program: Any = torch.onnx.export(
                 original.module, (images,), input_names=[INPUT], output_names=list(original.outputs),
                 dynamic_shapes=batch, dynamo=True, verbose=False,
@@ -77,17 +75,3 @@ def _export(original: Deployable, path: Path) -> int:
         reason = str(wrong.__cause__ or wrong).strip().split("\n")[0]
         raise DeploymentError(f"--onnx: torch cannot write this model ({reason}); nothing was written") from wrong
     return int(program.model.opset_imports[""])
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without what the exporter says of itself."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -12,13 +12,14 @@ from typing import final
 from torch import Tensor
 
 from nas.data import NamedSplit, list_images, load_split
-from nas.deployment import checking, deployable, onnx_file
+from nas.deployment import checking, deployable, onnx_file, timm_folder, torch_export
 from nas.documents.document import read
 from nas.errors import DataError, DeploymentError, RunError
 from nas.preprocessing import sides, size_of
 from nas.studies.measure.pictures import pictures
 from nas.studies.measure.subjects import STUDY
 from nas.studies.models import COLOURS, Extracted, of_folder, of_run, winner_of
+from nas.studies.run.folder import replaced_folder
 from nas.studies.run.record import Record
 from nas.studies.run.results import PREPARE
 from nas.supernets.families import family_of
@@ -50,9 +51,21 @@ class AskedModel:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Forms:
-    """Where each form goes that is asked for."""
+    """Where each form goes that is asked for: two files, and a folder."""
 
     onnx: Path | None = None
+    torch_export: Path | None = None
+    timm: Path | None = None
+
+    def check(self, *, overwrite: bool) -> None:
+        """Raises `RunError` where something is in the way, `DeploymentError` where a package is missing."""
+        for path in (self.onnx, self.torch_export):
+            if path is not None and path.exists() and not (overwrite and path.is_file()):
+                raise RunError(f"{path}: exists; give another name" + (", or --overwrite" if path.is_file() else ""))
+        if self.timm is not None and self.timm.exists() and (not self.timm.is_dir() or any(self.timm.iterdir())):
+            raise RunError(f"{self.timm}: exists and is not an empty folder; choose another")
+        if self.onnx is not None:
+            onnx_file.require_packages()
 
 
 def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Iterator[str]:
@@ -61,10 +74,7 @@ def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Itera
 
     Raises `RunError` where something is in the way or missing, `DeploymentError` where a form cannot hold the model.
     """
-    for path in (forms.onnx,):
-        if path is not None and not overwrite and path.exists():
-            raise RunError(f"{path}: exists; give another name, or --overwrite")
-    onnx_file.require_packages()
+    forms.check(overwrite=overwrite)
     record = Record.open(asked.path, trust=asked.trust) if (asked.path / STUDY).is_file() else None
     model = _model(asked, record)
     yield from (f"note: {note}" for note in model.notes)
@@ -72,10 +82,16 @@ def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Itera
     if why_none:
         yield f"note: compared on random images only: {why_none}"
     original = deployable(model.module, _image(model), asked.part, real)
-    if forms.onnx is not None:
-        with replacing(forms.onnx) as partial:
-            sentence = onnx_file.write(original, partial)
-        yield f"{forms.onnx}: {sentence}"
+    for path, form in ((forms.onnx, onnx_file), (forms.torch_export, torch_export)):
+        if path is not None:
+            with replacing(path) as partial:
+                sentence = form.write(original, partial)
+            yield f"{path}: {sentence}"
+    if forms.timm is not None:
+        of = model.blueprint
+        with replaced_folder(forms.timm) as folder:
+            sentence = timm_folder.write(original, of.model, of.model_args, folder)
+        yield f"{forms.timm}: {sentence}"
 
 
 def _model(asked: AskedModel, record: Record | None) -> Extracted:

@@ -7,37 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from deployed_models import CARRYING, save_smallest
 from torch import Tensor
 
 import nas
 from nas import cli
 from nas.deployment import onnx_file
-from nas.preprocessing import Preprocessing
-from nas.supernets import save
-from nas.supernets.model_input import ModelInput
 
 pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
-SPACE = """
-model: vit_tiny_patch16_224
-model_args: {img_size: 8, patch_size: 2, in_chans: 1, num_classes: 10, embed_dim: 24, depth: 2, num_heads: 2}
-choices:
-  queries: {keep: [0.5], drop: true, per: block}
-  fc1_in: {size: [0.5], per: block}
-  rank: {rank: [0.25], of: [qkv]}
-"""
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the model."""
-    torch.manual_seed(0)
-    space = nas.SearchSpace.from_yaml(SPACE)
-    supernet = nas.Supernet(nas.supernets.build(space.model, space.model_args), space)
-    images = ModelInput(1, 8, Preprocessing(mean=(0.3,), std=(0.4,)))
-    folder = tmp_path_factory.mktemp("saved") / "model"
-    blueprint = supernet.blueprint(space.smallest, {"input": images.as_json()})
-    save(folder, supernet.extract(space.smallest), blueprint)
-    return folder
+    return save_smallest(CARRYING, tmp_path_factory.mktemp("saved") / "model")
 
 
 @pytest.fixture(scope="module")
