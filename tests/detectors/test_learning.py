@@ -15,10 +15,11 @@ from detector_spaces import ANCHORS, PYRAMID, RCNN, SIZES, VIT, space_of
 from nas import Limit, SearchSpace, Supernet, importance, search
 from nas.data import Data, HeldSplit
 from nas.detectors import Detector
-from nas.errors import StrategyError, TaskError
+from nas.errors import ConfigError, StrategyError, TaskError
 from nas.evaluation import Evaluator, evaluate
 from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search, Strategy
+from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import build
 from nas.tasks import Annotations, Batch, Facts
 from nas.tasks.detection import Detection
@@ -172,6 +173,24 @@ def test_a_detector_names_no_class_of_an_image() -> None:
 @pytest.mark.parametrize("kind", ["swin", "yolos"])
 def test_dan_mixes_sub_networks_of_detectors(kind: str) -> None:
     searched(kind, search.find("dan")(training=SHORT, trials=1, target=None), {"mlp": {"size": [0.5, 1.0]}})
+
+
+def test_patch_slimming_keeps_detection_tokens() -> None:
+    """However few tokens a block computes, its five detection tokens are among them; none is dropped for good where
+    positions are added to all of them again.
+    """
+    queries = {"queries": {"keep": [0.0, 0.25, 0.75, 1.0], "per": "block"}}
+    with pytest.raises(ConfigError, match="drop: found true: positions are added to all tokens between blocks"):
+        space("yolos", {"queries": {**queries["queries"], "drop": True}})
+    slimming = search.find("tolerance")(
+        tolerance=0.5, grow=1, training=Tuning(steps=1, batch=4), importance={"use": "patch_impact", "images": COUNT}
+    )
+    net = searched("yolos", slimming, queries)
+    kept = net.selection.kept(net.space.sizes(net.space.smallest))
+    assert len(kept) == 2
+    for positions in kept.values():
+        assert set(range(1, 6)) <= set(positions.tolist())
+        assert len(positions) < 10
 
 
 def test_masks_must_be_there() -> None:

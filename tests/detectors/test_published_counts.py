@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from detector_spaces import space_of
 
+from nas import Architecture
+from nas.studies.file.resolve import resolve
 from nas.supernets.of_space import cost_of
 
+PAPERS = Path(__file__).parents[2] / "studies" / "papers"
 SWIN, DEIT = "swin_tiny_patch4_window7_224", "deit_small_patch16_224"
 SIDT = {"head_dim": {"size": [0.6, 0.8, 1.0], "per": "model"}, "mlp": {"size": [0.6, 0.8, 1.0], "per": "model"}}
 MCF = {"fc1_in": {"size": [0.6, 1.0], "per": "model"}, "mlp": {"size": [0.6, 1.0], "per": "model"}}
@@ -37,6 +41,23 @@ def test_cascade_mask_rcnn_on_swin_tiny() -> None:
 def test_sidt_cuts_the_body(share: float, params: int, body: int) -> None:
     cut = costs("cascade_mask_rcnn", SIDT, share)
     assert (cut["params"], cut["body_params"]) == (params, body)
+
+
+@pytest.mark.parametrize(
+    ("study", "base", "cut"),
+    [
+        ("sidt_cascade_mask_rcnn_swin_tiny_coco", {"params": 85_629_804, "body_macs": 95_563_250_688}, 0),
+        # 30,684,768 with the 92 outputs of the published weights, whose ids have gaps; the file names 80 categories.
+        ("mcf_yolos_small_coco", {"params": 30_684_768 - 11 * 385, "body_params": 22_330_752}, 23_307_540 - 11 * 385),
+    ],
+)
+def test_studies_of_the_papers(study: str, base: dict[str, int], cut: int) -> None:
+    """The files themselves cost what the papers' models cost."""
+    of = resolve(PAPERS / f"{study}.yaml", without_files=True)
+    assert {name: of.cost.base(name) for name in base} == base
+    if cut:
+        shares = {choice.name: min(choice.values, key=lambda share: abs(share - 0.6)) for choice in of.space.values()}
+        assert of.cost.counts(Architecture(shares))["params"] == cut
 
 
 def test_mask_rcnn_on_swin_tiny() -> None:

@@ -40,6 +40,7 @@ from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
 from nas.studies.file.subject import subject_of
+from nas.studies.file.unteachable import unteachable
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.prior import priors
 from nas.studies.run.results import PREPARE
@@ -147,6 +148,7 @@ def resolve(
             faults += incomparable(document, config, task, rule, strategy)
             faults += in_no_parts(document, config, task, strategy)
             faults += untrained_finalists(document, config, task)
+            faults += unteachable(document, config, task, None if subject is None else subject.facts)
 
     if config and task and not config.objectives:
         config = replace(config, objectives=_default_objective(task))
