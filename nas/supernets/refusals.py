@@ -25,6 +25,15 @@ def refuse_resizing(model: nn.Module) -> None:
     )
 
 
+def refuse_other_grids(model: nn.Module) -> None:
+    """For a model with attention that is written out for the places of one grid."""
+    _refuse(
+        model,
+        "set_input_size",
+        "set_input_size: attention of this model is written for one grid of patches; search again at the other size",
+    )
+
+
 def refuse_scripting(model: nn.Module) -> None:
     """For a model with layers that `torch.jit.script` cannot read."""
     _refuse(

@@ -127,3 +127,26 @@ def test_t2t_gives_maps_and_takes_other_sizes() -> None:
         model.set_input_size((64, 48))
     with pytest.raises(ValueError, match="always 16 pixels apart"):
         model.set_input_size((64, 64), patch_size=(8, 8))
+
+
+def test_attention_that_is_written_for_one_grid_refuses_another() -> None:
+    args = {"img_size": 16, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 2, "num_classes": 3}
+    supernet = make("beit_base_patch16_224", args, "mixed")
+    with pytest.raises(AssertionError, match="search again at the other size"):
+        supernet.extract(supernet.space.smallest).set_input_size((32, 32))
+    whole: Any = supernet.extract(supernet.space.largest)
+    whole.set_input_size((32, 32))
+    assert whole(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+
+def test_eva_gives_maps_and_takes_other_sizes() -> None:
+    args = {**ARGS, "depth": 2}
+    for name in ("eva02_small_patch14_224", "eva_giant_patch14_224", "vit_small_patch16_dinov3"):
+        supernet = make(name, args, "mixed inputs")
+        model: Any = supernet.extract(supernet.space.smallest).eval()
+        final, maps = model.forward_intermediates(X)
+        assert [tuple(each.shape) for each in maps] == [(2, 48, 4, 4)] * 2
+        with torch.no_grad():
+            torch.testing.assert_close(model.forward_head(final), model(X))
+        model.set_input_size((64, 64))
+        assert model(torch.zeros(1, 3, 64, 64)).shape == (1, 7)

@@ -109,9 +109,9 @@ class PlainTransformer(Family):
             return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
         if not len(vit.blocks):
             return "it has no blocks"
-        if any(block.attn.gate is not None for block in vit.blocks):
+        if any(getattr(block.attn, "gate", None) is not None for block in vit.blocks):
             return "gated attention"
-        return mixed(model) or _latent_pool.refusal(vit.attn_pool)
+        return mixed(model) or _latent_pool.refusal(_pool(model))
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
@@ -124,10 +124,10 @@ class PlainTransformer(Family):
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
         ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
         names = {"embed", "heads", "head_dim", "mlp", "depth", *POSITIONS} | inputs | ranks
-        q_norm = first.get_submodule("q_norm")
+        q_norm = getattr(first, "q_norm", None)
         # Where head_dim shrinks, the query part of qkv is multiplied by a factor (see `scale_query`). A norm behind it
         # divides the factor out again, so there the norm's weight must carry it.
-        bare = not isinstance(q_norm, nn.Identity) and getattr(q_norm, "weight", None) is None
+        bare = not isinstance(q_norm, nn.Identity | None) and getattr(q_norm, "weight", None) is None
         drops = not isinstance(getattr(model, "patch_drop", None), nn.Identity | None)
         inelastic = ({"head_dim"} if bare else set()) | (POSITIONS if drops else set()) | self.fixed(model).keys()
         return frozenset(names - inelastic)
@@ -136,9 +136,9 @@ class PlainTransformer(Family):
     def fixed(self, model: nn.Module) -> Mapping[str, str]:
         """Tokens, where the number of them is not known, or all of them are read."""
         vit: Any = model
-        if vit.dynamic_img_size:
+        if getattr(vit, "dynamic_img_size", False):
             return dict.fromkeys(POSITIONS, "with dynamic_img_size=True tokens have no fixed places")
-        if vit.attn_pool is not None:
+        if _pool(model) is not None:
             return dict.fromkeys(POSITIONS, "the attention pool (global_pool='map') reads every token")
         return {}
 
@@ -156,23 +156,28 @@ class PlainTransformer(Family):
         """Sizes from the model's own attributes."""
         vit: Any = model
         stem = self.stem(model)
+        reg_token = getattr(vit, "reg_token", None)
         readout = self.readout(model)
         tokens = readout.prefix + stem.axes["patches"]
         pooled = tokens if getattr(vit, "pool_include_prefix", True) else stem.axes["patches"]
         axes = {
             "embed": vit.embed_dim,
-            "registers": 0 if vit.reg_token is None else vit.reg_token.shape[1],
+            "registers": 0 if reg_token is None else reg_token.shape[1],
             "positions": 0 if vit.pos_embed is None else vit.pos_embed.shape[1],
             "classes": vit.num_classes,
             "head_in": vit.embed_dim,
             **stem.axes,
-            **_latent_pool.axes(vit.attn_pool, pooled),
+            **_latent_pool.axes(_pool(model), pooled),
         }
         within = {"head_in": "embed", **stem.within}
         protected: dict[str, int] = {}
         for i, block in enumerate(vit.blocks):
-            width, (hidden, written) = block.attn.num_heads * block.attn.head_dim, sizes(block)
-            axes |= {f"heads.{i}": block.attn.num_heads, f"head_dim.{i}": block.attn.head_dim, f"mlp.{i}": hidden}
+            width, (hidden, written) = block.attn.proj.in_features, sizes(block)
+            axes |= {
+                f"heads.{i}": block.attn.num_heads,
+                f"head_dim.{i}": width // block.attn.num_heads,
+                f"mlp.{i}": hidden,
+            }
             axes |= {f"depth.{i}": 1, f"tokens.{i}": tokens, f"queries.{i}": tokens, f"ffn_tokens.{i}": tokens}
             axes |= {f"qkv_in.{i}": vit.embed_dim, f"fc1_in.{i}": vit.embed_dim, f"fc2_in.{i}": hidden}
             # A matrix has at most as many directions as its shorter side.
@@ -193,7 +198,7 @@ class PlainTransformer(Family):
         vit.num_features = vit.head_hidden_size = vit.embed_dim = size("embed")
         # Necks and decoders are built from it: an entry for each block that is left, with what it gives.
         vit.feature_info = [vit.feature_info[int(index)] | {"num_chs": vit.embed_dim} for index in blocks]
-        if vit.attn_pool is not None:
+        if _pool(model) is not None:
             vit.attn_pool = _latent_pool.narrowed(vit.attn_pool)
         for index, module in blocks.items():
             block: Any = module
@@ -265,6 +270,11 @@ class PlainTransformer(Family):
 
         blocks = [Piece(block, (f"blocks.{index}",)) for index, block in vit.blocks.named_children()]
         return [Piece(stem, STEM), *blocks, Piece(tail, TAIL)]
+
+
+def _pool(model: nn.Module) -> Any:
+    """Its attention pool, or None."""
+    return getattr(model, "attn_pool", None)
 
 
 def _patches(model: nn.Module) -> Any:

@@ -26,13 +26,12 @@ from typing_extensions import override
 
 from nas.axes import Frame
 from nas.searchspaces.axis_names import EMBED, HEAD_DIM, HEADS, POSITIONS
-from nas.supernets.families import _patches
+from nas.supernets.families import _beside, _patches
 from nas.supernets.families._base import Piece, SizeOf
 from nas.supernets.families._plain import STEM, TAIL, PlainTransformer, Stem
 from nas.supernets.families._separate import apart
 from nas.supernets.rows import Row
 
-QKV = "blocks.{i}.attn.qkv.weight"
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4, "num_classes": 7}
 
 
@@ -62,13 +61,10 @@ class Eva(PlainTransformer):
     rows = (
         *_patches.ROWS,
         *PlainTransformer.rows,
-        Row("blocks.{i}.attn.q_bias", "(heads.{i} head_dim.{i})", query="head_dim.{i}", matrix=QKV),
-        Row("blocks.{i}.attn.v_bias", "(heads.{i} head_dim.{i})", matrix=QKV),
+        *_beside.ROWS,
         *_projection("q_proj", query="head_dim.{i}"),
         *_projection("k_proj"),
         *_projection("v_proj"),
-        Row("blocks.{i}.gamma_1", "embed"),
-        Row("blocks.{i}.gamma_2", "embed"),
         Row("rope.freqs", "2 rope_blocks rope_heads rope_pairs"),
     )
     examples = ()
@@ -103,10 +99,7 @@ class Eva(PlainTransformer):
             fixed[HEAD_DIM] = "rotary embeddings turn head dimensions in pairs, the same in all blocks"
         if eva.rope_mixed:
             fixed[HEADS] = "each head has rotary embeddings of its own, which all blocks keep in one tensor"
-        if any(block.attn.q_proj is None and _biases(block.attn) for block in eva.blocks):
-            reason = "queries and values have biases beside their layer, which must stay one layer"
-            fixed |= {"qkv_in": reason, "qkv_rank": reason}
-        return fixed
+        return {**fixed, **_beside.fixed(model)}
 
     @override
     def stem(self, model: nn.Module) -> Stem:
@@ -160,8 +153,3 @@ class Eva(PlainTransformer):
 
         pieces = [Piece(block(i, module), (f"blocks.{i}", "rope")) for i, module in eva.blocks.named_children()]
         return [Piece(stem, STEM), *pieces, Piece(tail, TAIL)]
-
-
-def _biases(attn: Any) -> bool:
-    """Whether a joint projection has biases that are not its own."""
-    return getattr(attn, "q_bias", None) is not None
