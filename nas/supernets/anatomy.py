@@ -16,15 +16,21 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, final
 
+from pydantic import TypeAdapter
+
 from nas.axes import AxisTable
 from nas.detectors import ARGUMENT
-from nas.errors import ModelError
+from nas.errors import ModelError, NasError
 from nas.plugins import installed
 from nas.searchspaces import Outline
+from nas.supernets.derived.sources import is_derived
 from nas.system import user_cache
+from nas.system.bounded import bounded
 
 FAMILIES = "nas.supernets.families"
 """The plug-in folder of families, and the group of entry points that adds to it."""
+SECONDS, GIBIBYTES = 600.0, 16.0
+"""Most time and memory that finding the axes of a model may take, where its forward is captured."""
 
 
 @final
@@ -58,6 +64,13 @@ def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     if remembered is not None:
         return remembered
 
+    whole = _bounded(model, model_args) if is_derived(model) else _found(model, model_args)
+    if whole.own:
+        user_cache.remember(whole, about)
+    return whole
+
+
+def _found(model: str, model_args: Mapping[str, Any]) -> Anatomy:
     from nas.supernets import families
     from nas.supernets.timm_models import outline_of, outlined
 
@@ -65,10 +78,22 @@ def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     family = families.family_of(shapes)
     table = family.table(shapes, family.frame(shapes).axes)  # every axis chosen: all that the family says
     own = type(getattr(family, "family", family)).__module__.startswith(families.__name__)
-    whole = Anatomy(outline_of(shapes, model), table, own)
-    if own:
-        user_cache.remember(whole, about)
-    return whole
+    return Anatomy(outline_of(shapes, model), table, own)
+
+
+def _bounded(model: str, model_args: Mapping[str, Any]) -> Anatomy:
+    """Of a model whose forward is captured: nobody knows how long that takes."""
+    arguments = model, json.dumps(dict(model_args))
+    try:
+        text = bounded(answer, *arguments, seconds=SECONDS, gibibytes=GIBIBYTES, task=f"the axes of '{model}'")
+    except NasError as refused:
+        raise ModelError(str(refused)) from refused
+    return TypeAdapter(Anatomy).validate_json(text)
+
+
+def answer(model: str, model_args: str) -> str:
+    """In the process that may take long: the anatomy as JSON, of arguments as JSON."""
+    return TypeAdapter(Anatomy).dump_json(_found(model, json.loads(model_args))).decode()
 
 
 @cache

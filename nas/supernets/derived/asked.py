@@ -9,14 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from nas.supernets.anatomy import made_by
+from nas.supernets.anatomy import GIBIBYTES, SECONDS, made_by
 from nas.supernets.derived.derivation import Derivation
 from nas.supernets.derived.sources import derived_by, is_function, library
 from nas.system import user_cache
 from nas.system.bounded import bounded
-
-SECONDS, GIBIBYTES = 600.0, 16.0
-"""Most time and memory that finding the axes of a model may take."""
 
 
 def derivation_by(

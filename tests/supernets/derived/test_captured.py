@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.errors import ModelError
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import DEPTH, MLP, dimension
-from nas.supernets import Supernet
+from nas.supernets import Supernet, build, load, save
 from nas.supernets.derived.captured import Captured
 from nas.supernets.timm_models import outline_of
 from nas.testing.families import some
@@ -130,3 +131,19 @@ def test_a_gate_of_nothing_is_a_slice() -> None:
             torch.testing.assert_close(supernet.relaxed(images, half, where), sliced, rtol=1e-4, atol=1e-4)
     with pytest.raises(ModelError, match=r"'head_dim.0' cannot be gated where it is consumed"):
         supernet.relaxed(images, {"head_dim.0": torch.ones(8)})
+
+
+def test_a_model_by_its_name_is_saved_and_loaded(tmp_path: Path) -> None:
+    """As a study does: the space outlines it in a process of its own, and a saved sub-network is captured anew."""
+    text = """
+    model: timm/eva02_tiny_patch14_224
+    model_args: {img_size: 16, patch_size: 8, embed_dim: 16, depth: 2, num_heads: 2, num_classes: 3}
+    choices: {mlp: {size: [0.5, 1.0], per: block}, depth: {depth: [1, 2]}}
+    """
+    space = SearchSpace.from_yaml(text)
+    supernet = Supernet(build(space.model, space.model_args), space).eval()
+    extracted = supernet.extract(space.smallest)
+    save(tmp_path, extracted, supernet.blueprint(space.smallest))
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path)(images), supernet(images, space.smallest))
