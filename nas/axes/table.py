@@ -28,6 +28,7 @@ class Entry:
     query: str = ""
     queries: str = ""
     matrix: str = ""
+    adds: bool = False
 
     @cached_property
     def atoms(self) -> Dim:

@@ -75,8 +75,10 @@ def _check(axis: str, values: Tensor, table: AxisTable, where: Where) -> None:
 
 def _writes_residual(table: AxisTable, entry: Entry) -> bool:
     """Whether a parameter inside a block (a matrix or its bias) writes to the stream that all blocks share: then its
-    outputs are no axis of this block.
+    outputs are no axis of this block. Norms behind the branches come last, and would undo what is done before them.
     """
+    if entry.block in {other.block for other in table.entries.values() if other.adds}:
+        return entry.adds
     return _matrix(table, entry) is not None and not any(index(atom) == entry.block for atom in entry.dims[0])
 
 

@@ -31,7 +31,8 @@ class Row:
     scale: where it shrinks, the parameter's query part is multiplied by the root of the ratio, so that a plain module
     with its own scale computes with the base model's. `queries` names the axis of tokens whose query is computed, where
     those may be fewer than `at`, the tokens whose key and value are. `matrix` is the pattern of the matrix whose bias
-    the parameter is, where that is not the weight beside it.
+    the parameter is, where that is not the weight beside it. `adds` says that what it writes is all that a branch adds
+    to the stream: a norm behind the branch.
     """
 
     parameter: str
@@ -41,6 +42,7 @@ class Row:
     query: str = ""
     queries: str = ""
     matrix: str = ""
+    adds: bool = False
 
 
 def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Frame, model: nn.Module) -> AxisTable:
@@ -64,8 +66,10 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
         located = inside.fullmatch(name)
         index = ".".join(value for key, value in located.groupdict().items() if key != "rest") if located else ""
         # The same numbers go into the names of axes: "heads.{i}" is "heads.3" here.
-        fields = (field.format(**bound) for field in (row.at, row.rank, row.query, row.queries, row.matrix))
-        entries[name] = entry = Entry(name, parse(row.axes.format(**bound)), index, *fields)
+        fields = [field.format(**bound) for field in (row.at, row.rank, row.query, row.queries, row.matrix)]
+        at, rank, query, queries, matrix = fields
+        dims = parse(row.axes.format(**bound))
+        entries[name] = entry = Entry(name, dims, index, at, rank, query, queries, matrix, row.adds)
         # A table that is wrong for this model is found here, not in the bits of a sub-network.
         expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)
         if expected != tuple(parameter.shape):

@@ -18,13 +18,21 @@ class TestFamilies(FamilySuite):
 
 
 def test_the_families_are_found() -> None:
-    assert [type(family).__name__ for family in families()] == ["Beit", "Derived", "Eva", "Swin", "T2t", "Vit"]
+    assert [type(family).__name__ for family in families()] == [
+        "Beit",
+        "Derived",
+        "Eva",
+        "Swin",
+        "SwinV2",
+        "T2t",
+        "Vit",
+    ]
 
 
 def test_an_unsupported_class_is_refused_with_what_is_supported() -> None:
     with pytest.raises(
         ModelError,
-        match=r"Linear cannot become a supernet; supported .*Beit, Eva, SwinTransformer, T2T, Vision",
+        match=r"Linear cannot become a supernet; supported .*Beit, Eva, SwinTransformer, SwinTransformerV2, T2T",
     ):
         family_of(nn.Linear(2, 2))
 

@@ -12,11 +12,11 @@ from nas.importance.l1_gates import L1Gates
 from nas.search.nested_gates import refuse_inexact
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension
-from nas.supernets import Supernet
+from nas.supernets import Supernet, build
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
 from nas.supernets.slicing import Where
-from nas.testing.families import images, make
+from nas.testing.families import images, make, randomise
 
 VIT = ("vit_tiny_patch16_224", {"img_size": 32, "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 4})
 SWIN = ("swin_tiny_patch4_window7_224", {"img_size": 56, "embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4)})
@@ -145,3 +145,16 @@ def test_a_space_that_a_norm_forbids_to_gate_is_refused_before_anything_trains()
         refuse_inexact(space, table_of(space))
     with pytest.raises(StrategyError, match="l1_gates: the space chooses mlp, none of which has a gate"):
         L1Gates().check(space)
+
+
+def test_a_gate_on_a_block_acts_behind_the_norms_of_its_branches() -> None:
+    args = {"img_size": 32, "embed_dim": 12, "depths": (2,), "num_heads": (2,), "window_size": 4, "num_classes": 3}
+    space = SearchSpace.from_yaml(
+        "{model: swinv2_tiny_window8_256, choices: {depth: {depth: [1, 2]}}}", model_args=args
+    )
+    supernet = Supernet(randomise(build(space.model, args)), space)
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        gated = supernet.relaxed(x, {"depth.0.1": torch.zeros(1)})
+        torch.testing.assert_close(gated, supernet(x, space.smallest))
+        assert not torch.allclose(gated, supernet(x, space.largest))
