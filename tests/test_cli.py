@@ -20,6 +20,7 @@ SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version
 axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
+bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --check=N
 check MODEL --model-args=KEY=VALUE --image-size=N
 compare RUN... --csv=FILE --plot=FILE --trust
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
