@@ -25,8 +25,8 @@ check MODEL --model-args=KEY=VALUE --image-size=N
 compare RUN... --csv=FILE --plot=FILE --trust
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
-export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --part=PART --data=DATA --overwrite --optuna=URL \
---architecture=FILE --digest=DIGEST --trial=N --trust
+export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script --part=PART --data=DATA --overwrite \
+--optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 pareto RUN --csv=FILE --parquet=FILE --trials --trust
 report RUN --trust

@@ -29,7 +29,7 @@ def test_every_module_and_data_file_is_in_it(contents: list[str]) -> None:
     here = {
         p.relative_to(ROOT).as_posix()
         for p in (ROOT / "nas").rglob("*")
-        if p.suffix in (".py", ".html", ".css", ".js", ".yaml")
+        if p.suffix in (".py", ".html", ".css", ".js", ".yaml", ".txt")
     }
     assert len(here) > 80
     assert here | {"nas/py.typed"} <= set(contents)

@@ -13,7 +13,7 @@ from nas.errors import RunError
 if TYPE_CHECKING:
     from nas.system.terminal import Terminal
 
-ALLOWED = "--onnx FILE, --torch-export FILE, --timm DIR, --architecture FILE, --optuna URL"
+ALLOWED = "--onnx FILE, --torch-export FILE, --timm DIR, --int8 FILE, --architecture FILE, --optuna URL"
 
 
 def export(  # noqa: PLR0913  (one per option)
@@ -28,6 +28,13 @@ def export(  # noqa: PLR0913  (one per option)
     timm: Annotated[
         Path | None, typer.Option(metavar="DIR", help='A folder for timm.create_model("local-dir:DIR").')
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The model as ONNX in int8; FILE.json says its accuracy before and after."),
+    ] = None,
+    script: Annotated[
+        bool, typer.Option("--script", help="Beside the ONNX file, a script that runs it on a folder of pictures.")
+    ] = False,
     part: Annotated[
         str | None,
         typer.Option(metavar="PART", help="maps: of a detector on a pyramid, what comes before proposals."),
@@ -52,7 +59,7 @@ def export(  # noqa: PLR0913  (one per option)
     """
     from nas.system.terminal import Terminal
 
-    leaves = any(path is not None for path in (onnx, torch_export, timm))
+    leaves = any(path is not None for path in (onnx, torch_export, timm, int8)) or script
     if not leaves and optuna is None and architecture is None:
         raise RunError(f"export: found nothing to write; allowed: {ALLOWED}, or several")
     console = Terminal()
@@ -60,7 +67,7 @@ def export(  # noqa: PLR0913  (one per option)
         from nas.studies.deploy import AskedModel, Forms, deploy
 
         asked = AskedModel(run, digest=digest, number=number, part=part, data=data, trust=trust)
-        forms = Forms(onnx=onnx, torch_export=torch_export, timm=timm)
+        forms = Forms(onnx=onnx, torch_export=torch_export, timm=timm, int8=int8, script=script)
         for sentence in deploy(asked, forms, overwrite=overwrite):
             console.say(sentence)
     if architecture is not None:

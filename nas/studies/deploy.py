@@ -7,14 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import final
 
 from torch import Tensor
 
 from nas.data import NamedSplit, list_images, load_split
-from nas.deployment import checking, deployable, onnx_file, timm_folder, torch_export
+from nas.deployment import Deployable, checking, deployable, example_script, int8, onnx_file, timm_folder, torch_export
+from nas.detectors._base import Detector
 from nas.documents.document import read
 from nas.errors import DataError, DeploymentError, RunError
+from nas.evaluation.evaluate import evaluate
 from nas.preprocessing import sides, size_of
 from nas.studies.measure.pictures import pictures
 from nas.studies.measure.subjects import STUDY
@@ -25,7 +28,10 @@ from nas.studies.run.results import PREPARE
 from nas.supernets.families import family_of
 from nas.supernets.model_input import ModelInput
 from nas.supernets.saved import RECIPE
-from nas.system.files import replacing
+from nas.system.files import replace_file, replacing
+
+BATCH = 64
+"""Images at a time where accuracies are measured."""
 
 
 @final
@@ -51,20 +57,39 @@ class AskedModel:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Forms:
-    """Where each form goes that is asked for: two files, and a folder."""
+    """Where each form goes that is asked for: files, and timm's folder.
+
+    int8      beside it goes a file, NAME.json, with accuracies before and after
+    script    beside the ONNX file goes a script that runs it
+    """
 
     onnx: Path | None = None
     torch_export: Path | None = None
     timm: Path | None = None
+    int8: Path | None = None
+    script: bool = False
+
+    @property
+    def numbers(self) -> Path | None:
+        """Where the accuracies of int8 go."""
+        return None if self.int8 is None else self.int8.with_name(f"{self.int8.name}.json")
+
+    @property
+    def script_file(self) -> Path | None:
+        """Where the script goes."""
+        runs = self.onnx or self.int8
+        return runs.with_suffix(".py") if self.script and runs is not None else None
 
     def check(self, *, overwrite: bool) -> None:
         """Raises `RunError` where something is in the way, `DeploymentError` where a package is missing."""
-        for path in (self.onnx, self.torch_export):
+        for path in (self.onnx, self.torch_export, self.int8, self.numbers, self.script_file):
             if path is not None and path.exists() and not (overwrite and path.is_file()):
                 raise RunError(f"{path}: exists; give another name" + (", or --overwrite" if path.is_file() else ""))
         if self.timm is not None and self.timm.exists() and (not self.timm.is_dir() or any(self.timm.iterdir())):
             raise RunError(f"{self.timm}: exists and is not an empty folder; choose another")
-        if self.onnx is not None:
+        if self.script and self.script_file is None:
+            raise RunError("--script: found neither --onnx FILE nor --int8 FILE; needed: the file that it runs")
+        if self.onnx is not None or self.int8 is not None:
             onnx_file.require_packages()
 
 
@@ -92,6 +117,60 @@ def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Itera
         with replaced_folder(forms.timm) as folder:
             sentence = timm_folder.write(original, of.model, of.model_args, folder)
         yield f"{forms.timm}: {sentence}"
+    if forms.int8 is not None and forms.numbers is not None:
+        with replacing(forms.int8) as partial:
+            quantised, metric = _quantise(asked, record, model, original, partial)
+        replace_file(forms.numbers, quantised.json())
+        yield f"{forms.int8}: {quantised.sentence(metric)}"
+    if forms.script_file is not None:
+        yield f"{forms.script_file}: {_write_script(forms, asked, model)}"
+
+
+def _quantise(
+    asked: AskedModel, record: Record | None, model: Extracted, original: Deployable, path: Path
+) -> tuple[int8.Quantised, str]:
+    """Writes the model in int8; returns what became of it, and the name of the metric that counts.
+
+    Raises `DeploymentError` for what is no classifier, or of other classes than the data.
+    """
+    train, test = (_split(asked, record, model, name) for name in ("train", "test"))
+    images = next(train.split.shuffled(0).batches(int8.CALIBRATION)).inputs
+    classes = original.answers(images[:1])[0].shape[1:]
+    if isinstance(model.module, Detector) or classes != (len(test.class_names),):
+        found = "a detector" if isinstance(model.module, Detector) else f"a model of {classes[0]} classes"
+        raise DeploymentError(f"--int8: found {found}; allowed: a classifier of the classes of {test.name}")
+    with TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.onnx"
+        onnx_file.write(original, whole)
+        int8.write(original, path, whole, images)
+        size = whole.stat().st_size
+    run = onnx_file.session(path)
+    before = evaluate(original.module, test.split, test.task, batch=BATCH)
+    after = evaluate(lambda inputs: run(inputs)[0], test.split, test.task, batch=BATCH)
+    quantised = int8.Quantised(
+        before=before.metrics,
+        after=after.metrics,
+        images=before.n,
+        calibration=len(images),
+        bytes_before=size,
+        bytes_after=path.stat().st_size,
+    )
+    return quantised, test.task.metrics[0].name
+
+
+def _write_script(forms: Forms, asked: AskedModel, model: Extracted) -> str:
+    """Writes the script, and tries it. Raises `DeploymentError` for what is no classifier."""
+    path, runs, images = forms.script_file, forms.onnx or forms.int8, _input(model)
+    assert path is not None
+    assert runs is not None
+    if images is None or isinstance(model.module, Detector):
+        found = "a detector" if images else "a model that does not say how pictures are prepared"
+        raise DeploymentError(f"--script: {asked.path}: found {found}; allowed: a classifier that does")
+    classes = model.blueprint.about.get("classes")
+    with replacing(path) as partial:
+        partial.write_bytes(example_script.text(runs.name, images, classes if isinstance(classes, list) else ()))
+        example_script.check(partial, runs, images)
+    return f"python {path.name} FOLDER says what is in its pictures: the file's probabilities, in a process of its own"
 
 
 def _model(asked: AskedModel, record: Record | None) -> Extracted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 import nas
 from nas import cli
-from nas.deployment import onnx_file
+from nas.deployment import example_script, onnx_file
 
 pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
 
@@ -26,7 +27,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def exported(saved: Path) -> Path:
     path = saved.parent / "model.onnx"
-    assert cli.main(["export", str(saved), "--onnx", str(path), "--data", "digits"]) == 0
+    assert cli.main(["export", str(saved), "--onnx", str(path), "--script", "--data", "digits"]) == 0
     return path
 
 
@@ -87,12 +88,16 @@ def test_nothing_is_overwritten_unasked(
         (["--part", "maps"], "found maps of a classifier"),
         (["--digest", "a"], "found a model; --digest and --trial go with a run"),
         (["--data", "/nosuch"], "/nosuch"),
+        (["--int8", "int8.onnx"], "data: missing; needed: a folder of class folders"),
     ],
 )
 def test_faults_are_a_sentence(
-    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
-    assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx"), *arguments]) == 2
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    form = [] if "--int8" in arguments else ["--onnx", "model.onnx"]
+    assert cli.main(["export", str(saved), *form, *arguments]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -103,3 +108,43 @@ def test_a_missing_package_is_named(
     monkeypatch.setattr(onnx_file, "find_spec", lambda name: None if name == "onnxscript" else name)
     assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]) == 2
     assert "ONNX needs onnxscript, not installed: pip install 'nas[onnx]'" in capsys.readouterr().err
+
+
+def test_int8_says_what_it_costs(
+    saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    path = tmp_path / "int8.onnx"
+    command = ["export", str(saved), "--int8", str(path), "--data", "digits"]
+    assert cli.main(command) == 0
+    numbers = json.loads((tmp_path / "int8.onnx.json").read_text())
+    expected = nas.evaluate(saved, "digits").metrics["accuracy"]
+    assert numbers["before"]["accuracy"] == expected
+    assert (numbers["images"], numbers["calibration"]) == (359, 256)
+    assert f"accuracy {100 * expected:.2f} % before, {100 * numbers['after']['accuracy']:.2f} % after" in (
+        capsys.readouterr().out
+    )
+    images, model = torch.randn(64, 1, 8, 8), nas.load(saved)
+    with torch.no_grad():
+        difference = (onnx_file.session(path)(images)[0] - model(images)).abs().max()
+    assert 1e-6 < difference < 0.3 * model(images).abs().max(), "other numbers, but near"
+    path.unlink()
+    assert cli.main(command) == 2
+    assert "int8.onnx.json: exists" in capsys.readouterr().err
+
+
+def test_the_script_names_classes_and_is_tried(
+    saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = exported.with_suffix(".py").read_text()
+    assert "MODEL = 'model.onnx'" in script
+    assert not any(f"import {name}" in script for name in ("torch", "timm", "nas"))
+    wrong = tmp_path / "script.txt"
+    wrong.write_text(example_script.TEMPLATE.read_text().replace("/ 255", "/ 25"))
+    monkeypatch.setattr(example_script, "TEMPLATE", wrong)
+    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx"), "--script"]) == 2
+    assert "--script: pixels differ by" in capsys.readouterr().err
+    assert not (tmp_path / "model.py").exists()
+    assert cli.main(["export", str(saved), "--script"]) == 2
+    assert "found neither --onnx FILE nor --int8 FILE" in capsys.readouterr().err
