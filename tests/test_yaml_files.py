@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
@@ -139,6 +140,11 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     own = 1 if path.stem == "bccd" else 4
     assert len(study.trials()) == own + 4, "trials of the strategy and 4 of the uniform baseline"
     assert (tmp_path / "run" / "report" / "report.html").is_file()
+    if path.stem == "bccd":
+        rows = pd.read_csv(tmp_path / "run" / "report" / "results.csv")
+        of_classes = [f"ap_of_{name}" for name in ("red", "white", "platelet")]
+        assert rows[of_classes].mean(axis=1).to_numpy() == pytest.approx(rows["test_map"].to_numpy(), abs=1e-6)
+        assert "average precision of" in (tmp_path / "run" / "report" / "report.html").read_text()
     if path.stem == "coco_mini":
         found = tmp_path / "found.json"
         assert main(["evaluate", str(tmp_path / "run"), "--predictions", str(found), "--device", "cpu"]) == 0

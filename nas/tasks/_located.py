@@ -40,6 +40,10 @@ class Locating(Protocol):
         """Of each class that occurs, its precision (IoU 0.50) at 101 recalls from 0 to 1."""
         ...
 
+    def class_precisions(self) -> dict[int, float]:
+        """Of each class that occurs, its average precision: COCO's mean over overlaps (IoU) of 0.50 to 0.95."""
+        ...
+
     def seen(self, pictures: int) -> list[SeenPicture]:
         """The first pictures."""
         ...

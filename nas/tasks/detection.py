@@ -225,6 +225,10 @@ class DetectionTally:
         """See `nas.tasks.Locating`."""
         return {label: of.curve.tolist() for label, of in self.precision.by_class().items()}
 
+    def class_precisions(self) -> dict[int, float]:
+        """See `nas.tasks.Locating`."""
+        return {label: of.average for label, of in self.precision.by_class().items()}
+
     def seen(self, pictures: int) -> list[SeenPicture]:
         """See `nas.tasks.Locating`."""
         return [seen(picture) for picture in self.precision.pictures[:pictures]]

@@ -22,6 +22,7 @@ def facts(**changed: Any) -> dict[str, Any]:
         "classes": ["ant", "bee"],
         "curves": {"ant": [1.0] * 101, "bee": [0.5] * 101},
         "pictures": [picture],
+        "averages": {"ant": 0.7, "bee": 0.4},
     } | changed
 
 
@@ -44,6 +45,11 @@ def test_precision_has_a_panel_per_class_while_there_are_few() -> None:
     many = FACTS.validate_python(facts(curves={f"class {k}": [0.5] * 101 for k in range(9)}))
     figure = found_plot.precision({"base": many})
     assert figure.axes[0].get_title(loc="left") == "mean of 9 classes"
+
+
+def test_earlier_runs_recorded_no_average_precision_of_classes() -> None:
+    earlier = {key: value for key, value in facts().items() if key != "averages"}
+    assert FACTS.validate_python(earlier).averages == {}
 
 
 @pytest.mark.parametrize(

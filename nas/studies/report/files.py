@@ -23,7 +23,11 @@ def write_report(record: Record, permit: Callable[[], object] | None = None) -> 
     """
     record.verify()
     findings = Findings(record)
-    rows = [row.flat() for row in findings.rows]
+    of_classes = findings.class_precisions
+    rows = [
+        row.flat() | {f"ap_of_{name}": average for name, average in of_classes.get(row.model, {}).items()}
+        for row in findings.rows
+    ]
     texts = csv_text(pd.DataFrame(rows)), json.dumps(rows, indent=1) + "\n", page(findings)
     if permit is not None:
         permit()  # last: to draw all that takes seconds

@@ -140,6 +140,12 @@ class Findings:
         facts = self.retrained.located or {}
         return {model: facts[model] for model in (BASE_MODEL, f"{WINNER}{RETRAINED}") if model in facts}
 
+    @property
+    def class_precisions(self) -> Mapping[str, Mapping[str, float]]:
+        """Model -> average precision of each class; nothing of other tasks, and of runs that did not record it."""
+        facts = self.retrained.located or {}
+        return {model: of.averages for model, of in facts.items() if of.averages}
+
     @cached_property
     def confusion(self) -> ConfusionFacts | None:
         """Which classes the whole model, and what the study ends with, took for which."""

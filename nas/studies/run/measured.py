@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Self, final
 
 from pydantic import Field, model_validator
@@ -63,11 +63,14 @@ class PictureFacts:
 @final
 @dataclass(frozen=True, kw_only=True)
 class LocatedFacts:
-    """What a model found on the test split: precision of each class at 101 recalls, and some pictures."""
+    """What a model found on the test split: precision of each class at 101 recalls, its average precision (which
+    earlier runs did not record), and some pictures.
+    """
 
     classes: Annotated[list[str], Field(min_length=1)]
     curves: dict[str, Annotated[list[_Number], Field(min_length=101, max_length=101)]]
     pictures: Annotated[list[PictureFacts], Field(max_length=16)]
+    averages: dict[str, _Number] = field(default_factory=dict)
 
     @model_validator(mode="after")
     def _of_known_classes(self) -> Self:
@@ -81,7 +84,10 @@ class LocatedFacts:
         """What a tally knows; of so many pictures."""
         curves = {classes[label]: curve for label, curve in tally.precision_curves().items()}
         return cls(
-            classes=list(classes), curves=curves, pictures=[_picture(picture) for picture in tally.seen(pictures)]
+            classes=list(classes),
+            curves=curves,
+            pictures=[_picture(picture) for picture in tally.seen(pictures)],
+            averages={classes[label]: average for label, average in tally.class_precisions().items()},
         )
 
 
