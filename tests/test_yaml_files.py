@@ -181,6 +181,6 @@ def test_every_file_was_seen() -> None:
     assert {path for paths in FILES.values() for path in paths} == SEEN
     assert {folder: len(paths) for folder, paths in FILES.items()} == {
         "searchspaces": 18,
-        "strategies": 19,
+        "strategies": 20,
         "studies": 4,
     }
