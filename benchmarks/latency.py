@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from nas.latency import measured_table, predicted_and_timed
-from nas.preprocessing import ImageSize
+from nas.latency.building import measured_table
+from nas.latency.checking import predicted_and_timed
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet, build
-from nas.supernets.of_space import image_size_of
+from nas.supernets.of_space import image_of
 
 SPACES = ("vit_digits", "deit_tiny", "swin_tiny")
 ARCHITECTURES = 100
@@ -27,7 +27,7 @@ def measure() -> Iterator[dict[str, object]]:
         space = SearchSpace.from_yaml(FOLDER / f"{name}.yaml")
         supernet = Supernet(build(space.model, space.model_args), space)
         start = time.perf_counter()
-        table = measured_table(supernet, image(space))
+        table = measured_table(supernet, image_of(space))
         seconds = time.perf_counter() - start
         shown = predicted_and_timed(table, supernet, ARCHITECTURES)
         what = f"latency of {name}, batch 1, 1 thread, {ARCHITECTURES} random sub-networks"
@@ -41,10 +41,3 @@ def measure() -> Iterator[dict[str, object]]:
             "least": round(float(shown.timed.min()), 3),
             "greatest": round(float(shown.timed.max()), 3),
         }
-
-
-def image(space: SearchSpace) -> tuple[int, int, int]:
-    """Channels, height and width."""
-    size: ImageSize = image_size_of(space)
-    height, width = (size, size) if isinstance(size, int) else size
-    return int(space.model_args.get("in_chans", 3)), height, width

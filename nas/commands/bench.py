@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from nas.latency import Prediction
+    from nas.latency.checking import Prediction
 
 
 def bench(
@@ -27,11 +27,12 @@ def bench(
     import torch
 
     from nas.errors import RunError
-    from nas.latency import measured_table, predicted_and_timed
+    from nas.latency.building import measured_table
+    from nas.latency.checking import predicted_and_timed
     from nas.searchspaces import SearchSpace
     from nas.studies.stages.workshop import device_called
     from nas.supernets import Supernet, build
-    from nas.supernets.of_space import image_size_of
+    from nas.supernets.of_space import image_of
     from nas.system.terminal import Terminal
 
     if to is not None and to.exists():
@@ -40,9 +41,7 @@ def bench(
         torch.set_num_threads(threads)
     searched = SearchSpace.from_yaml(space)
     supernet = Supernet(build(searched.model, searched.model_args), searched).to(device_called(device))
-    size = image_size_of(searched)
-    height, width = (size, size) if isinstance(size, int) else size
-    table = measured_table(supernet, (searched.model_args.get("in_chans", 3), height, width), batch=batch)
+    table = measured_table(supernet, image_of(searched), batch=batch)
     shown = predicted_and_timed(table, supernet, check)
     if to is not None:
         table.write(to)

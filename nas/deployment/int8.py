@@ -13,8 +13,8 @@ from torch import Tensor
 
 from nas.deployment import onnx_file
 from nas.deployment.deployable import Deployable
-from nas.deployment.quiet import quiet
 from nas.errors import DeploymentError
+from nas.system.quiet import quiet
 
 LAYERS = ("MatMul", "Gemm", "Conv")
 """What is computed in int8; norms, softmax and activation functions stay as they are."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable
-from nas.deployment.quiet import quiet
 from nas.errors import DeploymentError
+from nas.system.quiet import quiet
 
 INPUT = "images"
 """Name of the input."""

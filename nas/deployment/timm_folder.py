@@ -17,9 +17,9 @@ from torch import fx, nn
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable, tensors
-from nas.deployment.quiet import quiet
 from nas.detectors._base import Detector
 from nas.errors import DeploymentError
+from nas.system.quiet import quiet
 
 
 def write(original: Deployable, name: str, arguments: Mapping[str, Any], folder: Path) -> str:

@@ -9,8 +9,8 @@ import torch
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable, tensors
-from nas.deployment.quiet import quiet
 from nas.errors import DeploymentError
+from nas.system.quiet import quiet
 
 
 def write(original: Deployable, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Evaluation: the metrics of models and of sub-networks on a split, and how long models take."""
+"""Evaluation: the metrics of models and of sub-networks on a split."""
 
 from nas.evaluation.evaluate import EVAL_BATCH, Evaluation, Watch, evaluate
 from nas.evaluation.evaluator import Evaluator, Measure

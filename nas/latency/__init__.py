@@ -1,9 +1,3 @@
-"""Latency of sub-networks before any of them is run: the sum of what the steps of a forward take on a device, each
-measured at some sizes of the choices that decide it.
+"""How long models take on a device: whole ones in turn (`whole_models`), and every architecture of a space without
+being run (`building`): the sum of what the steps of a forward take, each timed at some sizes of its choices.
 """
-
-from nas.latency.building import measured_table
-from nas.latency.checking import Prediction, predicted_and_timed
-from nas.latency.table import LatencyTable
-
-__all__ = ["LatencyTable", "Prediction", "measured_table", "predicted_and_timed"]

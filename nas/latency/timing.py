@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
 
-WARM_UP = 2
+WARM_UP = 3
 ROUNDS = 15
 """An odd number: the median is one of the times."""
 
@@ -32,16 +32,23 @@ class Timer(Protocol):
 
 
 def take_turns(calls: Sequence[TimedCall], rounds: int = ROUNDS) -> list[Timed]:
-    """Times calls; every second round goes through them backwards, so that none always follows the same one."""
+    """What each of some calls takes."""
+    return [_timed(seconds) for seconds in in_turns(calls, range(rounds))]
+
+
+def in_turns(calls: Sequence[TimedCall], rounds: Iterable[int]) -> list[list[float]]:
+    """Seconds of each call in each of the rounds, which are counted from 0. Every second one goes through the calls
+    backwards, so that none always follows the same one.
+    """
     for _ in range(WARM_UP):
         for call in calls:
             call()
     times: list[list[float]] = [[] for _ in calls]
     order = list(range(len(calls)))
-    for turn in range(rounds):
+    for turn in rounds:
         for position in order if turn % 2 == 0 else reversed(order):
             times[position].append(_seconds(calls[position]))
-    return [_timed(of) for of in times]
+    return times
 
 
 def _seconds(call: TimedCall) -> float:

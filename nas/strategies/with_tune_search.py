@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import logging
 import random
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -29,6 +27,7 @@ from nas.search.search import Search
 from nas.search.strategy import AskTell, Proposer
 from nas.search.trial import Trial
 from nas.searchspaces.architecture import Architecture
+from nas.system.quiet import quiet
 
 OURS = ("random", "variant_generator")
 """Tune's random search knows no limit; `uniform` does."""
@@ -163,16 +162,13 @@ class _TuneProposer(Proposer):
 @contextlib.contextmanager
 def _seeded(rng: np.random.Generator) -> Iterator[None]:
     """Python's and numpy's global generators as `rng` says, and afterwards as they were; and no chatter meanwhile."""
-    python, state, logged = random.getstate(), np.random.get_state(), logging.root.manager.disable  # noqa: NPY002
+    python, state = random.getstate(), np.random.get_state()  # noqa: NPY002
     seed = int(rng.integers(2**32))
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (searchers draw from it)
-    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     finally:
         random.setstate(python)
         np.random.set_state(state)  # noqa: NPY002
-        logging.disable(logged)

@@ -34,6 +34,12 @@ def image_size_of(space: SearchSpace) -> ImageSize:
     return size_of(*family.image_size(model))
 
 
+def image_of(space: SearchSpace) -> tuple[int, int, int]:
+    """Channels, height and width of the images that the model takes."""
+    family, model = _outlined(space)
+    return family.frame(model).axes["channels"], *family.image_size(model)
+
+
 def readout_of(space: SearchSpace) -> Readout:
     """What the head of the model reads."""
     family, model = _outlined(space)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import nas.cli
 from nas.errors import MemoryShortageError, RunError
-from nas.evaluation import latency
+from nas.latency import whole_models as latency
 from nas.studies.run.record import Record
 from nas.studies.run.results import BASE, RETRAIN
 from nas.studies.study import Study
@@ -65,9 +65,13 @@ def test_a_training_that_does_not_fit_goes_on_with_a_smaller_batch(
 
 
 def test_latency_that_does_not_fit_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    timed = latency._timed
+    in_turns = latency.in_turns
     monkeypatch.setattr(
-        latency, "_timed", lambda model, x: timed(model, x) if len(x) < 99 else torch.empty(2**50).sum().item()
+        latency,
+        "in_turns",
+        lambda calls, rounds: (
+            in_turns(calls, rounds) if len(calls[0].args[0]) < 99 else torch.empty(2**50).sum().item()
+        ),
     )
     folder = tmp_path / "run"
     study = Study.from_yaml(TINY, overrides=[*BRIEF, "latency.batches=[1, 99]", "base.epochs=0"], folder=folder)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from torch import nn
 
 from nas import quantities
-from nas.evaluation import latency
 from nas.evaluation.per_input import metrics_of_each
+from nas.latency import whole_models as latency
 from nas.preprocessing import sides
 from nas.studies.run.examples import COUNT, FOUND, save_examples
 from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts

@@ -22,9 +22,10 @@ from typing_extensions import override
 from nas.axes import Frame
 from nas.searchspaces.axis_names import POSITIONS
 from nas.supernets.families import _latent_pool
-from nas.supernets.families._base import AttentionParts, Family, Piece, Readout, SizeOf
+from nas.supernets.families._base import AttentionParts, Piece, Readout, SizeOf
 from nas.supernets.families._fed import fed
 from nas.supernets.families._feed_forward import KINDS, feed_forward_of, mixed, sizes
+from nas.supernets.families._patches import OnPatches
 from nas.supernets.families._queries import partial
 from nas.supernets.rows import Row
 
@@ -44,7 +45,7 @@ class Stem:
     within: Mapping[str, str] = field(default_factory=dict)
 
 
-class PlainTransformer(Family):
+class PlainTransformer(OnPatches):
     """timm's VisionTransformer and what derives from it without another forward."""
 
     block = "blocks.{i}"
@@ -208,16 +209,6 @@ class PlainTransformer(Family):
             attn.scale = attn.head_dim**-0.5
 
     @override
-    def image_size(self, model: nn.Module) -> tuple[int, int]:
-        height, width = _patches(model).img_size
-        return height, width
-
-    @override
-    def grid(self, model: nn.Module) -> tuple[int, int]:
-        rows, columns = _patches(model).grid_size
-        return rows, columns
-
-    @override
     def readout(self, model: nn.Module) -> Readout:
         vit: Any = model
         anchors = 2 if getattr(vit, "dist_token", None) is not None else 1
@@ -257,26 +248,27 @@ class PlainTransformer(Family):
 
     @override
     def steps(self, model: nn.Module) -> list[Piece]:
-        """Tokens, blocks, head: see timm's `VisionTransformer.forward`."""
+        """Tokens, blocks, head: see timm's `forward` of each class."""
         vit: Any = model
-
-        def stem(images: Tensor) -> Tensor:
-            tokens: Tensor = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
-            return tokens
 
         def tail(tokens: Tensor) -> Tensor:
             logits: Tensor = vit.forward_head(vit.norm(tokens))
             return logits
 
-        blocks = [Piece(block, (f"blocks.{index}",)) for index, block in vit.blocks.named_children()]
-        return [Piece(stem, STEM), *blocks, Piece(tail, TAIL)]
+        return [Piece(lambda images: self.tokenised(model, images), STEM), *self.block_steps(model), Piece(tail, TAIL)]
+
+    def tokenised(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The tokens that the first block of a model sees."""
+        vit: Any = model
+        tokens: Tensor = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
+        return tokens
+
+    def block_steps(self, model: nn.Module) -> list[Piece]:
+        """One for each block that is there."""
+        blocks = model.get_submodule("blocks").named_children()
+        return [Piece(block, (f"blocks.{index}",)) for index, block in blocks]
 
 
 def _pool(model: nn.Module) -> Any:
     """Its attention pool, or None."""
     return getattr(model, "attn_pool", None)
-
-
-def _patches(model: nn.Module) -> Any:
-    """The layer that cuts an image into patches."""
-    return model.get_submodule("patch_embed")

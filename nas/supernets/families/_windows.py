@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import Frame
-from nas.supernets.families._base import Family, Piece, Readout
+from nas.supernets.families._base import Piece, Readout
+from nas.supernets.families._patches import OnPatches
+from nas.supernets.families._patches import axes as patch_axes
 from nas.supernets.rows import Row
 
 POOLS = ("avg", "max", "avgmax")
 
 
-class Windowed(Family):
+class Windowed(OnPatches):
     """Four stages of window attention; an index is "stage.block"."""
 
     block = "layers.{s}.blocks.{b}"
@@ -81,12 +83,8 @@ class Windowed(Family):
     def frame(self, model: nn.Module) -> Frame:
         """Sizes from the model's own attributes; windows as timm lays them, padded to whole ones."""
         swin: Any = model
-        patch_height, patch_width = swin.patch_embed.patch_size
         axes = {
-            "channels": swin.patch_embed.proj.in_channels,
-            "patch_height": patch_height,
-            "patch_width": patch_width,
-            "patches": swin.patch_embed.num_patches,
+            **patch_axes(swin),
             "features": swin.num_features,
             "classes": swin.num_classes,
             "head_in": swin.num_features,
@@ -108,16 +106,6 @@ class Windowed(Family):
                 within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
                 paths[i] = f"layers.{s}.blocks.{b}"
         return Frame(axes, within, {}, paths)
-
-    @override
-    def image_size(self, model: nn.Module) -> tuple[int, int]:
-        height, width = _patches(model).img_size
-        return height, width
-
-    @override
-    def grid(self, model: nn.Module) -> tuple[int, int]:
-        rows, columns = _patches(model).grid_size
-        return rows, columns
 
     @override
     def readout(self, model: nn.Module) -> Readout:
@@ -155,8 +143,3 @@ def _stage_axes(s: int, stage: Any) -> dict[str, int]:
     if not isinstance(stage.downsample, nn.Identity):
         axes |= dict.fromkeys((f"merged.{s}", f"merging_in.{s}"), stage.downsample.reduction.in_features)
     return axes
-
-
-def _patches(swin: nn.Module) -> Any:
-    """The layer that cuts an image into patches."""
-    return swin.get_submodule("patch_embed")

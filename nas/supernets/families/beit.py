@@ -15,9 +15,9 @@ from typing_extensions import override
 from nas.axes import Frame
 from nas.searchspaces.axis_names import EMBED, POSITIONS
 from nas.supernets.families import _beside, _patches
-from nas.supernets.families._base import Piece, SizeOf
+from nas.supernets.families._base import SizeOf
 from nas.supernets.families._own_width import own_width
-from nas.supernets.families._plain import STEM, TAIL, PlainTransformer, Stem
+from nas.supernets.families._plain import PlainTransformer, Stem
 from nas.supernets.refusals import refuse_other_grids
 from nas.supernets.rows import Row
 
@@ -88,19 +88,9 @@ class Beit(PlainTransformer):
                 refuse_other_grids(model)
 
     @override
-    def steps(self, model: nn.Module) -> list[Piece]:
-        """Tokens, blocks, head: see timm's `Beit.forward_features`."""
+    def tokenised(self, model: nn.Module, images: Tensor) -> Tensor:
         beit: Any = model
-
-        def stem(images: Tensor) -> Tensor:
-            patches = beit.patch_embed(images)
-            tokens = torch.cat((beit.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1)
-            dropped: Tensor = beit.pos_drop(tokens if beit.pos_embed is None else tokens + beit.pos_embed)
-            return dropped
-
-        def tail(tokens: Tensor) -> Tensor:
-            logits: Tensor = beit.forward_head(beit.norm(tokens))
-            return logits
-
-        blocks = [Piece(block, (f"blocks.{index}",)) for index, block in beit.blocks.named_children()]
-        return [Piece(stem, STEM), *blocks, Piece(tail, TAIL)]
+        patches = beit.patch_embed(images)
+        tokens = torch.cat((beit.cls_token.expand(patches.shape[0], -1, -1), patches), dim=1)
+        dropped: Tensor = beit.pos_drop(tokens if beit.pos_embed is None else tokens + beit.pos_embed)
+        return dropped

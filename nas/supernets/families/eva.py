@@ -28,7 +28,7 @@ from nas.axes import Frame
 from nas.searchspaces.axis_names import EMBED, HEAD_DIM, HEADS, POSITIONS
 from nas.supernets.families import _beside, _patches
 from nas.supernets.families._base import Piece, SizeOf
-from nas.supernets.families._plain import STEM, TAIL, PlainTransformer, Stem
+from nas.supernets.families._plain import PlainTransformer, Stem
 from nas.supernets.families._separate import apart
 from nas.supernets.rows import Row
 
@@ -123,8 +123,14 @@ class Eva(PlainTransformer):
             block.attn = apart(block.attn, size(EMBED))
 
     @override
-    def steps(self, model: nn.Module) -> list[Piece]:
-        """Tokens, blocks with their places, head: see timm's `Eva.forward_features`."""
+    def tokenised(self, model: nn.Module, images: Tensor) -> Tensor:
+        eva: Any = model
+        tokens: Tensor = eva.norm_pre(eva._pos_embed(eva.patch_embed(images))[0])
+        return tokens
+
+    @override
+    def block_steps(self, model: nn.Module) -> list[Piece]:
+        """Blocks with the places of all tokens."""
         eva: Any = model
 
         @cache
@@ -143,13 +149,4 @@ class Eva(PlainTransformer):
 
             return run
 
-        def stem(images: Tensor) -> Tensor:
-            tokens: Tensor = eva.norm_pre(eva._pos_embed(eva.patch_embed(images))[0])
-            return tokens
-
-        def tail(tokens: Tensor) -> Tensor:
-            logits: Tensor = eva.forward_head(eva.norm(tokens))
-            return logits
-
-        pieces = [Piece(block(i, module), (f"blocks.{i}", "rope")) for i, module in eva.blocks.named_children()]
-        return [Piece(stem, STEM), *pieces, Piece(tail, TAIL)]
+        return [Piece(block(i, module), (f"blocks.{i}", "rope")) for i, module in eva.blocks.named_children()]

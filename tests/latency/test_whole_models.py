@@ -3,7 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nas.evaluation.latency import ROUNDS, WARMUP, measure
+from nas.latency.timing import WARM_UP
+from nas.latency.whole_models import ROUNDS, measure
 
 
 class Counted(nn.Module):
@@ -26,7 +27,7 @@ def test_models_take_turns_and_change_their_order() -> None:
     found = measure(models, (1, 2, 2), device=torch.device("cpu"), batches=(1, 8), seconds=1e-9)
     assert found.rounds == {"1": ROUNDS[0], "8": ROUNDS[0]}
     first = "".join(name for name, batch in log if batch == 1)
-    assert first == "abc" * WARMUP + ("abccba" * ROUNDS[0])[: 3 * ROUNDS[0]]
+    assert first == "abc" * WARM_UP + ("abccba" * ROUNDS[0])[: 3 * ROUNDS[0]]
     assert all(set(times) == {"1", "8"} for times in found.milliseconds.values())
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, final
 
 import torch
 from torch import nn
 
+from nas.latency.timing import in_turns
 from nas.system.memory import memory_for
 
 BATCHES = (1, 64)
-WARMUP = 3
 ROUNDS = (9, 201)
 """Fewest and most rounds per batch size."""
 
@@ -55,31 +56,17 @@ def measure(
     for batch in batches:
         with memory_for(f"time batches of {batch}", "set latency.batches to smaller ones"), torch.inference_mode():
             x = torch.randn(batch, *image, generator=generator).to(device)
-            times = _rounds(models, x, seconds)
-        rounds[str(batch)] = len(next(iter(times.values())))
-        for name, measured in times.items():
+            times = in_turns([partial(model, x) for model in models.values()], _rounds(seconds))
+        rounds[str(batch)] = len(times[0])
+        for name, measured in zip(models, times, strict=True):
             medians[name][str(batch)] = 1e3 * statistics.median(measured)
     return Latency(medians, rounds, torch.get_num_threads(), device.type)
 
 
-def _rounds(models: Mapping[str, nn.Module], x: torch.Tensor, seconds: float) -> dict[str, list[float]]:
-    for _ in range(WARMUP):
-        for model in models.values():
-            _timed(model, x)
-    times: dict[str, list[float]] = {name: [] for name in models}
+def _rounds(seconds: float) -> Iterator[int]:
+    """The numbers of the rounds: as many as begin within the time, but not too few or too many."""
     started = time.perf_counter()
-    order = list(models.items())
-    for round_ in range(ROUNDS[1]):
-        for name, model in order if round_ % 2 == 0 else reversed(order):
-            times[name].append(_timed(model, x))
-        if round_ + 1 >= ROUNDS[0] and time.perf_counter() - started > seconds:
-            break
-    return times
-
-
-def _timed(model: nn.Module, x: torch.Tensor) -> float:
-    started = time.perf_counter()
-    model(x)
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
-    return time.perf_counter() - started
+    for number in range(ROUNDS[1]):
+        yield number
+        if number + 1 >= ROUNDS[0] and time.perf_counter() - started > seconds:
+            return

@@ -1,4 +1,4 @@
-"""Exporters say much of themselves that is of no use to who asked for a file."""
+"""Some libraries say much of themselves that is of no use to who asked for something else."""
 
 from __future__ import annotations
 
