@@ -21,6 +21,7 @@ from nas.commands.axes import axes
 from nas.commands.bench import bench
 from nas.commands.check import check
 from nas.commands.export import export
+from nas.commands.init import init
 from nas.commands.models import evaluate, extract, retrain
 from nas.commands.options import Run, Settings, Trust, study_at
 from nas.commands.stopping import again, stoppable
@@ -29,6 +30,8 @@ from nas.system.memory import memory_for
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nas.studies.study import Study
 
 app = typer.Typer(
     name="nas",
@@ -50,6 +53,9 @@ def _top(
         raise typer.Exit
 
 
+app.command()(init)
+
+
 @app.command()
 def run(
     study: Annotated[
@@ -62,9 +68,15 @@ def run(
         str | None,
         typer.Option("--from", metavar="STAGE", help="Drop this stage and later ones, and run them anew."),
     ] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Only say what it would do, and take, from a few timed steps; write nothing.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Run a study, or continue it: stages that are done are skipped."""
+    if dry:
+        _foresee(study_at(study, settings, folder, trust))
+        return
     with stoppable(again("run", str(study))):
         from nas.training.parallel import torchrun
 
@@ -229,6 +241,21 @@ def compare(
 
         plot.write_text(svg(comparison(frame, metric)), encoding="utf-8")
     Terminal().print(comparison_table(frame, metric))
+
+
+def _foresee(study: Study) -> None:
+    from nas.studies.forecast.shown import sentences, stages_table
+    from nas.system.machine import this_machine
+    from nas.system.terminal import Terminal
+
+    console, forecast = Terminal(), study.forecast()
+    if not forecast.stages:
+        console.say(f"{study.folder}: all stages are done; nas report {study.folder} shows what they found")
+        return
+    console.print(stages_table(f"{study.resolved.config.name}: {study.resolved.space.outline.model}", forecast))
+    for sentence in sentences(forecast, this_machine()):
+        console.say(sentence)
+    console.say(f"folder    {study.folder}; nothing was written")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -53,6 +53,20 @@ def seconds(value: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def gigabytes(size: float) -> str:
+    """Bytes as 12.3 GB (10^9), or, of less than one, 320 MB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
+
+
+def roughly(duration: float) -> str:
+    """Seconds of what is only estimated, with one or two digits: 20 s, 4 min, 1.5 h, 3 days."""
+    for unit, length, most in (("s", 1.0, 90.0), ("min", 60.0, 90.0), ("h", 3600.0, 48.0), ("days", 86400.0, math.inf)):
+        if duration < most * length:
+            value = duration / length
+            return f"{value:.1f} {unit}" if value < 3 else f"{value:.0f} {unit}"
+    raise AssertionError(duration)
+
+
 def architectures(count: str | int) -> str:
     """An exact count while it is short, then its magnitude: 4,096; 3.4e+17."""
     number = int(count)

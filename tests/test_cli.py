@@ -28,10 +28,11 @@ evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KE
 export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script --part=PART --data=DATA --overwrite \
 --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
+init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --model-args=KEY=VALUE --device=DEVICE
 pareto RUN --csv=FILE --parquet=FILE --trials --trust
 report RUN --trust
 retrain RUN --digest=DIGEST --trial=N --study=STUDY --weights=WEIGHTS --set=KEY=VALUE --folder=DIR --trust
-run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --trust
+run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --dry --trust
 show PATH --set=KEY=VALUE --trust
 tau RUN --architectures=N --seeds=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --beside=RUN \
 --proxies=NAMES --csv=FILE --plot=FILE --trust

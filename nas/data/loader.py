@@ -28,6 +28,7 @@ from nas.data.source import Labelled
 from nas.data.transforms import Augmentation, Together
 from nas.errors import DataError
 from nas.preprocessing import Preprocessing
+from nas.system.machine import cores
 from nas.tasks import Annotations, Batch, joined
 
 MOST_BY_DEFAULT = 16
@@ -217,8 +218,7 @@ class _Requests:
 
 def suitable_workers() -> int:
     """As many processes as this process has cores, shared with those that torchrun started beside it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_BY_DEFAULT, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(MOST_BY_DEFAULT, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def free_memory() -> int:

@@ -22,6 +22,7 @@ from nas.searchspaces import Architecture
 from nas.studies.file.config import StudyConfig
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.file.settings import adjustable, differences
+from nas.studies.forecast.forecast import Forecast, forecast
 from nas.studies.models import of_run
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
@@ -140,6 +141,14 @@ class Study:
             summary(out, Findings(self.record))
             out.say(f"report: {self.folder.path / 'report' / 'report.html'}")
         return self.record
+
+    def forecast(self) -> Forecast:
+        """What the stages that are not done would take, from a few timed steps; nothing is written. Raises as `run`
+        does where it cannot begin.
+        """
+        stages = remaining(self.folder)
+        self._check(stages)
+        return forecast(self.resolved, stages)
 
     def trials(self) -> pd.DataFrame:
         """One row per trial, one column per choice: see `nas.studies.run.frames.trials_frame`."""

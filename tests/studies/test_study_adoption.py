@@ -200,13 +200,11 @@ def test_nobody_who_trains_sees_the_test_split(learned: Study) -> None:
 
 @pytest.mark.parametrize(("overrides", "trials"), [([], 100), (["baseline=3"], 3)])
 def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides: Sequence[str], trials: int) -> None:
-    from nas.studies.stages.explore import baseline_trials
-
     study = Study.from_yaml(TINY, overrides=overrides, folder=tmp_path / "run")
     resolved = replace(study.resolved, strategy=Learning())
-    assert baseline_trials(Workshop(resolved, study.folder, NOBODY, show=False)) == trials
+    assert resolved.baseline_trials == trials
     expected = 12 if trials == 100 else trials
-    assert baseline_trials(Workshop(study.resolved, study.folder, NOBODY, show=False)) == expected
+    assert study.resolved.baseline_trials == expected
 
 
 def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,8 @@ DEVICE, DEVICES = r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ..."
 """What a device is called: as a pattern, and in words."""
 BASELINE = "uniform"
 """The strategy that runs beside every other one."""
+BASELINE_TRIALS = 100
+"""Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
 ADJOINED, DISTILLED = ReadWith(Is("loss", "adjoined")), ReadWith(Is("loss", "distilled"))
 ON_WORKERS = ReadWith(
     *(Above(f"/{stage}.workers", 1) for stage in RECIPES),

@@ -23,6 +23,7 @@ from nas.documents.plugged import deepened, read_plugin
 from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
 from nas.importance import Importance
+from nas.preprocessing import ImageSize
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import idle_bounds
@@ -35,7 +36,17 @@ from nas.studies.file.checks import (
     unfit,
     untrained_finalists,
 )
-from nas.studies.file.config import IMPORTANCE, RECIPES, RULE, STRATEGY, TASK, RetrainSpec, StudyConfig, SupernetSpec
+from nas.studies.file.config import (
+    BASELINE_TRIALS,
+    IMPORTANCE,
+    RECIPES,
+    RULE,
+    STRATEGY,
+    TASK,
+    RetrainSpec,
+    StudyConfig,
+    SupernetSpec,
+)
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
@@ -45,6 +56,7 @@ from nas.studies.run.folder import RunFolder
 from nas.studies.run.prior import priors
 from nas.studies.run.results import PREPARE
 from nas.supernets import Cost
+from nas.supernets.of_space import image_size_of
 from nas.tasks import Facts, Task
 from nas.training.optimiser_options import OPTIMIZER
 from nas.training.rules import SupernetRule
@@ -78,6 +90,26 @@ class Resolved:
     listing: Listing | None
     """Of the data, where it is a set of pictures."""
     prior: Sequence[Trial] = ()
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Pixels to which images are resized: what the study says, else the model's own input."""
+        return self.config.data.image_size or image_size_of(self.space)
+
+    @property
+    def baseline_trials(self) -> int:
+        """Trials of the uniform baseline: see `StudyConfig`."""
+        if self.config.baseline is not None:
+            return self.config.baseline
+        return max(self.strategy.trials, BASELINE_TRIALS if self.strategy.needs_supernet else 1)
+
+    @property
+    def competing(self) -> int:
+        """Most finalists that compete before a winner is named, see `StudyConfig`; 0 where the best trial wins."""
+        first = next(iter(self.config.objectives))
+        measured = first in {metric.name for metric in self.task.metrics}
+        compete = self.limit is not None and self.config.retrain.epochs and self.strategy.competes and measured
+        return self.config.finalists if compete and self.config.finalists > 1 else 0
 
     def check(self) -> None:
         """Raises `ConfigError` for what the strategy or the criterion refuses: before a study runs, not where it is

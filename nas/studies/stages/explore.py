@@ -26,15 +26,12 @@ from nas.studies.store.store import Store
 from nas.supernets import Supernet
 from nas.system.terminal import Terminal, Words
 
-BASELINE_TRIALS = 100
-"""Least of the baseline, unless the study says otherwise, where the strategy has a single trial to compare."""
-
 
 def run(workshop: Workshop) -> ExploreResult:
     """Searches until the budget is spent, continuing after the trials that the store holds; names the winners."""
     config, study = workshop.config, workshop.study
     searches = {WINNER: (config.strategy_name, study.strategy)}
-    beside = baseline_trials(workshop)
+    beside = study.baseline_trials
     if config.strategy["use"] != BASELINE and beside:
         searches[UNIFORM] = (BASELINE, search.find(BASELINE)(trials=beside))
     objectives = tuple(Objective(metric, way == "max") for metric, way in config.objectives.items())
@@ -73,22 +70,12 @@ def _finalists(workshop: Workshop, trials: Sequence[Trial], objective: Objective
     being that.
     """
     config, limit, strategy = workshop.config, workshop.limit, workshop.study.strategy
-    measured = objective.metric in {metric.name for metric in workshop.task.metrics}
-    if limit is None or not config.retrain.epochs or not strategy.competes or not measured:
+    if limit is None or not workshop.study.competing:
         return []
     comparable = [trial for trial in trials if trial.strategy == config.strategy_name or not strategy.measures]
     chosen = finalists(comparable, objective, limit, config.finalists)
     by_score = sorted(chosen, key=lambda trial: trial.value(objective.metric), reverse=objective.maximise)
     return by_score if len(by_score) > 1 else []
-
-
-def baseline_trials(workshop: Workshop) -> int:
-    """Trials of the uniform baseline: see `StudyConfig`."""
-    if workshop.config.baseline is not None:
-        return workshop.config.baseline
-    strategy = workshop.study.strategy
-    least = BASELINE_TRIALS if strategy.needs_supernet else 1
-    return max(strategy.trials, least)
 
 
 def _settle(workshop: Workshop, store: Store) -> None:

@@ -43,7 +43,6 @@ from nas.studies.store.heartbeat import Activity, Lease
 from nas.studies.store.store import Store
 from nas.supernets import Blueprint, Cost, Supernet, build, model_input
 from nas.supernets.model_input import ModelInput
-from nas.supernets.of_space import image_size_of
 from nas.supernets.timm_models import outlined
 from nas.system.database import sqlite_url
 from nas.tasks import Tally, Task
@@ -101,7 +100,7 @@ class Workshop:
     @cached_property
     def image_size(self) -> ImageSize:
         """Pixels to which images are resized: what the study says, else the model's own input."""
-        return self.config.data.image_size or image_size_of(self.space)
+        return self.study.image_size
 
     @cached_property
     def constants(self) -> Preprocessing | None:

@@ -1,0 +1,179 @@
+"""From a model, pictures and a goal to a study and a space: looked at, written down, read again, timed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from nas import tasks
+from nas.data import inspect_data, list_images
+from nas.documents.document import read
+from nas.errors import DataError, LimitError, ModelError, nearest
+from nas.evaluation import EVAL_BATCH
+from nas.preprocessing import sides
+from nas.quantities import costs
+from nas.searchspaces.from_yaml import outline_of
+from nas.studies.drafting.choosing import ChosenSpace, as_yaml, chosen_space
+from nas.studies.drafting.plan import TrainingPlan, batch_of, eval_batch_of, training_plan, validation_of
+from nas.studies.drafting.survey import DataSurvey, survey
+from nas.studies.drafting.text import SPACE, STUDY, StudyDraft, space_text, study_text
+from nas.studies.file.resolve import Resolved, resolve
+from nas.studies.forecast.forecast import Forecast, forecast
+from nas.studies.forecast.memory import footprint
+from nas.studies.measure.pictures import pictures
+from nas.studies.stages.workshop import device_called
+from nas.supernets import build
+from nas.supernets.derived.sources import TIMM, is_derived, is_function
+from nas.supernets.of_space import image_size_of
+from nas.supernets.timm_models import has_weights
+from nas.system.files import replacing_folder
+from nas.system.machine import Machine, this_machine
+
+SIZE = "macs"
+"""What a goal bounds that does not say what."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a user asks for.
+
+    model        a name of timm's, or one whose axes are derived, see `nas.supernets.derived.sources`
+    data         as of `nas evaluate`
+    goal         "50%", "600M" (MACs), or "params=5M"
+    out          the folder that is written, None for one called after data and model
+    model_args   arguments of the model, which stand in the space's file
+    checkpoint   weights of the whole model
+    scratch      start from fresh weights, also where timm has some
+    device       see `StudyConfig.device`
+    """
+
+    model: str
+    data: str
+    goal: str = "50%"
+    out: Path | None = None
+    model_args: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    scratch: bool = False
+    device: str = "auto"
+
+
+@final
+@dataclass(frozen=True)
+class Draft:
+    """A first study, which was read by the study's reader, and what it takes."""
+
+    folder: Path
+    survey: DataSurvey
+    chosen: ChosenSpace
+    machine: Machine
+    derived: bool
+    plan: TrainingPlan
+    study: str
+    space: str
+    forecast: Forecast
+
+    def write(self) -> None:
+        """Both files, in a folder that is new or empty."""
+        with replacing_folder(self.folder) as written:
+            (written / STUDY).write_text(self.study, encoding="utf-8")
+            (written / SPACE).write_text(self.space, encoding="utf-8")
+
+
+def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
+    """A study for the wish; `tell` hears what is done meanwhile. Nothing is written.
+
+    Raises `DataError`, `ModelError`, `LimitError` or `ConfigError` for what cannot be done, and `DataError` where the
+    folder is not empty.
+    """
+    spec = pictures(wish.data, None, ()).data
+    tell("looking at the pictures")
+    listing = list_images(spec)
+    facts = inspect_data(spec, listing)
+    if facts.truth != "class":
+        raise DataError(
+            f"{wish.data}: pictures with {facts.truth}; nas init writes studies of pictures with classes; begin with "
+            "studies/bccd.yaml (boxes) or studies/coco_mini.yaml (masks)"
+        )
+    looked = survey(spec, listing, facts)
+    task = tasks.find(tasks.DEFAULT)()
+    tell("looking at the model")
+    model_args = task.model_args(facts) | ({} if spec.image_size is None else {"img_size": spec.image_size})
+    model, outline = _known(wish.model, {**wish.model_args, **model_args})
+    name = _name(f"{Path(spec.path or spec.name or 'data').stem}-{model}")
+    folder = wish.out or Path(name)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(f"{folder}: exists, and nothing is overwritten; allowed: --out DIR, a new folder")
+    chosen = chosen_space(model, wish.model_args, model_args, outline, goal_of(wish.goal))
+    pretrained = not (wish.scratch or wish.checkpoint or wish.model_args) and has_weights(model)
+    machine, device = this_machine(), device_called(wish.device)
+    whole = build(model, {**wish.model_args, **model_args})
+    images = torch.zeros(2, facts.channels, *sides(image_size_of(chosen.space)))
+    of, gpu = footprint(whole, images, images), device.type == "cuda"
+    memory = machine.gpus[device.index or 0].memory if gpu else machine.memory
+    plan = training_plan(looked, pretrained=pretrained or wish.checkpoint is not None)
+    written = StudyDraft(
+        name=name,
+        folder=folder,
+        data=spec,
+        goal=goal_of(wish.goal),
+        pretrained=pretrained,
+        checkpoint=None if wish.checkpoint is None else wish.checkpoint.resolve(),
+        validation=None if "validation" in looked.counts else validation_of(looked),
+        batch=batch_of(of, looked.pictures, memory, gpu=gpu),
+        eval_batch=eval_batch_of(of, memory, EVAL_BATCH),
+        device=wish.device,
+        plan=plan,
+    )
+    space = space_text(chosen, wish.model_args, model, written)
+    resolved = _read(study_text(written, None), as_yaml(model, wish.model_args, chosen.proposals))
+    tell("timing a few steps")
+    found = forecast(resolved)
+    study = study_text(written, found, machine)
+    return Draft(folder, looked, chosen, machine, is_derived(model), plan, study, space, found)
+
+
+def _read(text: str, space: Mapping[str, Any]) -> Resolved:
+    """The study, as its reader understands it. Its space's file is not there yet: what will stand in it is read."""
+    document = read(text)
+    assert isinstance(document.data, dict)
+    resolved = resolve(json.dumps({**document.data, "space": dict(space)}, default=str))
+    resolved.check()
+    return resolved
+
+
+def _known(name: str, model_args: Mapping[str, Any]) -> tuple[str, Any]:
+    """A model as a study may call it, and its outline: one of timm's that no family knows by hand has derived axes."""
+    if is_function(name):
+        raise ModelError(
+            f"'{name}': a study's model is one of timm's, torchvision/NAME or hf/CLASS; one of your own goes to "
+            "nas.Study(model=...) in Python"
+        )
+    try:
+        return name, outline_of(name, model_args)
+    except ModelError as refused:
+        if is_derived(name) or "axes are derived" not in str(refused):
+            raise
+        return f"{TIMM}{name}", outline_of(f"{TIMM}{name}", model_args)
+
+
+def goal_of(text: str) -> dict[str, str]:
+    """Quantity -> the most of it. Raises `LimitError` for what is neither AMOUNT nor QUANTITY=AMOUNT."""
+    quantity, equals, amount = text.rpartition("=")
+    known = [cost.name for cost in costs()]
+    if equals and quantity not in known:
+        raise LimitError(f"--goal: found '{quantity}'; allowed: {', '.join(known)}{nearest(quantity, known)}")
+    if not amount.strip():
+        raise LimitError(f"--goal: found '{text}'; allowed: 50%, 600M (MACs), or params=5M")
+    return {quantity or SIZE: amount.strip()}
+
+
+def _name(text: str) -> str:
+    """Letters, digits, dots, - and _, as a study's name may have them."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:64] or "study"

@@ -1,0 +1,158 @@
+"""A first study, written for somebody's pictures: it is read, it runs, and it says what is odd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas import SearchSpace, Study
+from nas.cli import main
+from nas.documents.document import read
+from nas.errors import DataError, LimitError, ModelError
+from nas.studies.drafting.choosing import proposals
+from nas.studies.drafting.draft import Draft, Wish, draft, goal_of
+from nas.studies.drafting.plan import batch_of, training_plan, validation_of
+from nas.studies.drafting.text import _scalar
+from nas.studies.forecast import pace
+from nas.studies.forecast.memory import Footprint
+
+SMALL = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2, "class_token": False,
+         "global_pool": "avg"}  # fmt: skip
+MODEL = "vit_tiny_patch16_224"
+SHORT = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=1", "strategy.trials=4", "strategy.population=3",
+         "strategy.sample=2", "finalists=1", "latency.batches=[1]", "latency.seconds=0.01", "threads=1"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "ENOUGH", 0.0)
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 60, 20 and 5 pictures; one file is no picture."""
+    root, rng = tmp_path_factory.mktemp("pictures") / "my flowers", np.random.default_rng(0)
+    for name, count in (("rose", 60), ("tulip", 20), ("lily", 5)):
+        (root / name).mkdir(parents=True)
+        for k in range(count):
+            side = 100 if (name, k) == ("rose", 0) else 20
+            picture = Image.fromarray(rng.integers(0, 256, (18, side, 3), dtype=np.uint8))
+            picture.save(root / name / f"{k}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def drafted(flowers: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+    out = tmp_path_factory.mktemp("drafted") / "first"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pace, "ENOUGH", 0.0)
+        made = draft(Wish(model=MODEL, data=str(flowers), out=out, model_args=SMALL))
+    assert not out.exists()
+    made.write()
+    return made
+
+
+def test_what_is_written_runs_to_the_end(drafted: Draft, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = Study.from_yaml(drafted.folder / "study.yaml", overrides=SHORT, folder=tmp_path / "run")
+    study.run(quiet=True)
+    assert (tmp_path / "run" / "report" / "report.html").is_file()
+    assert study.trials()["feasible"].all()
+    assert main(["run", str(tmp_path / "run"), "--dry"]) == 0
+    assert "all stages are done" in capsys.readouterr().out
+
+
+def test_the_commented_choice_is_one(drafted: Draft) -> None:
+    text = drafted.space.replace("  # tokens:", "  tokens:")
+    assert text != drafted.space
+    assert SearchSpace.from_yaml(text).size > drafted.chosen.space.size
+
+
+def test_it_says_what_is_there_and_what_is_odd(drafted: Draft) -> None:
+    said = " ".join([*drafted.survey.lines(), *drafted.survey.odd])
+    for words in ("3 classes (lily, rose, tulip)", "85 to train", "5 (lily) to 60 (rose)", "in colour",
+                  "fewer than 10 training pictures of lily (5)", "classes are uneven (12 to 1)", "no test split",
+                  "sides from 18 to 100 pixels"):  # fmt: skip
+        assert words in said
+    assert drafted.survey.sides[:2] == (18, 18)
+
+
+def test_a_damaged_picture_is_told(flowers: Path) -> None:
+    (flowers / "rose" / "1.png").write_bytes(b"none")
+    try:
+        with pytest.raises(DataError, match=r"1\.png: not a readable picture"):
+            draft(Wish(model=MODEL, data=str(flowers), model_args=SMALL))
+    finally:
+        Image.new("RGB", (20, 18)).save(flowers / "rose" / "1.png")
+
+
+def test_the_command_writes_once(
+    flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["init", MODEL, "--data", str(flowers), "--goal", "params=60%"]
+    asked += [word for key, value in SMALL.items() for word in ("--model-args", f"{key}={value}".lower())]
+    assert main(asked) == 0
+    shown, folder = capsys.readouterr().out, Path("my_flowers-vit_tiny_patch16_224")
+    for words in ("about", "together", "memory", "no GPU" if "no GPU" in shown else "GPU", "next      nas run"):
+        assert words in shown
+    document = read(folder / "study.yaml")
+    assert document.get(("limit",)) == {"params": "60%"}
+    assert document.get(("data", "path")) == str(flowers.resolve())
+    before = (folder / "study.yaml").read_bytes()
+    assert main(asked) == 2
+    assert "exists, and nothing is overwritten" in capsys.readouterr().err
+    assert (folder / "study.yaml").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"goal": "1%"}, LimitError, "reachable"),
+        ({"goal": "mac=3"}, LimitError, "did you mean 'macs'"),
+        ({"goal": "params="}, LimitError, "allowed: 50%"),
+        ({"model": "vit_tiny"}, ModelError, "has no model"),
+        ({"model": "mine:model"}, ModelError, "one of your own"),
+        ({"data": "nowhere"}, DataError, "does not exist"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(
+    flowers: Path, changes: dict[str, str], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        draft(Wish(**{"model": MODEL, "data": str(flowers), "model_args": SMALL, **changes}))  # type: ignore[arg-type]
+
+
+def test_goals() -> None:
+    assert goal_of("50%") == {"macs": "50%"}
+    assert goal_of("params=5M") == {"params": "5M"}
+
+
+def test_choices_follow_the_axes() -> None:
+    from nas.searchspaces.from_yaml import outline_of
+
+    vit = {one.name: one.mapping for one in proposals(outline_of("deit_small_patch16_224", {}), [0.5, 1.0])}
+    assert vit["depth"] == {"depth": [8, 10, 12]}
+    assert vit["heads"]["size"] == [0.34, 0.67, 1.0]
+    assert vit["mlp"] == {"size": [0.5, 1.0], "per": "block", "multiple_of": 8}
+    assert "embed" not in vit
+
+
+def test_schedules_follow_the_pictures(drafted: Draft) -> None:
+    short, long = (training_plan(drafted.survey, pretrained=value) for value in (True, False))
+    assert short.base < long.base
+    assert short.lr < long.lr
+    assert long.augment == "crop"  # of pictures of 18 pixels nothing is cut out
+    assert validation_of(drafted.survey) == 0.4  # of four lilies that are left one must be in each part
+    model = Footprint(parameters=1000, learning=10**6, measured=1)
+    assert batch_of(model, 10_000, 10**9, gpu=False) == 64
+    assert batch_of(model, 10_000, 10**8, gpu=True) == 16
+    assert batch_of(model, 80, 10**9, gpu=True) == 8
+
+
+def test_text_is_read_back_as_it_is() -> None:
+    for text in ("true", "a b", "x: y", "12", "é#", "a/b", '"', "no", "- x", "a\nb"):
+        assert read(f"key: {_scalar(text)}\n").get(("key",)) == text
