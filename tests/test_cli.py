@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from nas import cli
+from nas.commands.verbs import EXIT_CODES, GROUPS
 from nas.documents.document import read
 from nas.errors import ClusterLostError
 from nas.supernets import load
@@ -18,24 +20,27 @@ from nas.supernets import load
 ROOT = Path(__file__).parents[1]
 SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
-nas --version
+nas --version --install-completion --show-completion
 axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --check=N
-check MODEL --model-args=KEY=VALUE --image-size=N
-compare RUN... --csv=FILE --plot=FILE --trust
+check MODEL --model-args=KEY=VALUE --image-size=N --json=FILE
+compare RUN... --csv=FILE --json=FILE --plot=FILE --trust
+doctor --json=FILE
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
 export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script --part=PART --data=DATA --overwrite \
 --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --model-args=KEY=VALUE --device=DEVICE
-pareto RUN --csv=FILE --parquet=FILE --trials --trust
-report RUN --trust
+open RUN --browser --trust
+pareto RUN --csv=FILE --parquet=FILE --json=FILE --trials --trust
+report RUN --json=FILE --trust
 retrain RUN --digest=DIGEST --trial=N --study=STUDY --weights=WEIGHTS --set=KEY=VALUE --folder=DIR --trust
-run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --dry --trust
-show PATH --set=KEY=VALUE --trust
+run STUDY --set=KEY=VALUE --folder=DIR --quiet --from=STAGE --dry --json=FILE --trust
+show PATH --set=KEY=VALUE --json=FILE --trust
 tau RUN --architectures=N --seeds=N --epochs=N --loss=LOSS --from-scratch --workers=N --address=ADDRESS --beside=RUN \
---proxies=NAMES --csv=FILE --plot=FILE --trust
+--proxies=NAMES --csv=FILE --json=FILE --plot=FILE --trust
+watch RUN --seconds=N --once --json=FILE --trust
 """
 STUDY = """
 space: {space}
@@ -96,6 +101,48 @@ def test_help_is_quick_and_loads_no_torch() -> None:
     assert loaded == "[]"
 
 
+def test_help_lists_every_command_in_its_group_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    help_text = " ".join(said(capsys, "--help").split())
+    listed = [help_text.index(f"{group}:") for group in GROUPS]
+    assert listed == sorted(listed)
+    for name, command in get_command(cli.app).commands.items():  # type: ignore[attr-defined]
+        assert command.rich_help_panel in GROUPS
+        assert f" {name} {command.help.split()[0]}" in help_text
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} {meaning}" in help_text
+
+
+def test_completion_knows_the_commands() -> None:
+    asked = {**os.environ, "_NAS_COMPLETE": "complete_bash", "COMP_WORDS": "nas re", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from nas import cli; sys.argv = ['nas']; sys.exit(cli.main())"],
+        env=asked, cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert sorted(done.stdout.split()) == ["report", "retrain"]
+
+
+def test_doctor_says_what_is_installed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import tomllib
+
+    from nas.system import installed
+
+    assert {extra for extra in installed.EXTRAS if extra} == set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    )
+    wanted = ["torch>=2.6", "nosuch>=1; extra == 'onnx'", "rich>=99; extra == 'ray'"]
+    monkeypatch.setattr(installed, "requires", lambda _: wanted)
+    shown = said(capsys, "doctor", "--json", tmp_path / "doctor.json")
+    assert "pip install 'nas[onnx]'" in shown
+    assert "cores" in shown or "core," in shown
+    about = json.loads((tmp_path / "doctor.json").read_text())
+    assert {one["name"]: one["good"] for one in about["packages"]} == {"torch": True, "nosuch": False, "rich": False}
+    assert about["machine"]["cores"] >= 1
+    monkeypatch.setattr(installed, "requires", lambda _: ["torch>=99"])
+    assert "torch: missing, or of a version" in said(capsys, "doctor", code=2)
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--version").startswith("nas 0.")
 
@@ -150,6 +197,29 @@ def test_pareto_prints_and_writes_the_front(capsys: pytest.CaptureFixture[str], 
     for option in ("--csv", "--parquet"):
         error = said(capsys, "pareto", run, option, tmp_path / "nope" / "x", code=2)
         assert error.startswith(f"error: {tmp_path}/nope/x: No such file or directory; ")
+
+
+def test_what_is_read_can_be_json(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
+    trials = json.loads(said(capsys, "pareto", run, "--trials", "--json", "-"))
+    assert {trial["strategy"] for trial in trials} == {"evolution", "uniform"}
+    space = json.loads(said(capsys, "show", run, "--json", "-"))
+    assert space["finished"][-1] == "report"
+    assert space["space"]["choices"]["heads.0"] == [1, 2, 3, 4]
+    rows = json.loads(said(capsys, "compare", run, run, "--json", "-"))
+    assert len(rows) == 2 * len(json.loads(said(capsys, "report", run, "--json", "-")))
+    said(capsys, "show", SPACE, "--json", tmp_path / "space.json")
+    assert json.loads((tmp_path / "space.json").read_text())["limit"] is None
+    assert "--json, which goes with --dry" in said(capsys, "run", run, "--json", "-", code=2)
+    assert "--from, which goes with" in said(capsys, "run", run, "--dry", "--from", "base", code=2)
+
+
+def test_watch_says_how_far_a_run_is(capsys: pytest.CaptureFixture[str], run: Path) -> None:
+    stages = json.loads(said(capsys, "watch", run, "--json", "-"))
+    assert [stage["state"] for stage in stages] == ["done"] * 8
+    assert stages[1]["seconds"] > 0
+    shown = said(capsys, "watch", run)
+    assert "explore" in shown
+    assert "nobody runs it" not in shown
 
 
 def test_report_writes_the_page_anew(capsys: pytest.CaptureFixture[str], run: Path) -> None:

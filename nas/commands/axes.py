@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nas.commands.options import DerivedModel, ImageSide, ModelArgs, arguments_of
+from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, arguments_of, put_json
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -20,20 +19,17 @@ def axes(
     model_args: ModelArgs = None,
     image_size: ImageSide = None,
     seconds: Annotated[float, typer.Option(metavar="N", help="Most time it may take.")] = 600,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them to a JSON file.")] = None,
+    json: Json = None,
 ) -> None:
     """Derive the axes of any model: what may shrink, which parameters it runs through, and what stays, and why."""
     from nas.supernets.derived.asked import derivation_by
-    from nas.system.files import replace_file
     from nas.system.terminal import Terminal
 
     arguments = arguments_of(model_args)
     image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
     derivation = derivation_by(model, arguments, image, seconds)
-    if json is not None:
-        replace_file(json, _json(derivation).encode())
-    console = Terminal()
-    console.print(_tree(model, derivation))
+    if not put_json(json, _plain(derivation)):
+        Terminal().print(_tree(model, derivation))
 
 
 def _tree(name: str, derivation: Derivation) -> Tree:
@@ -65,9 +61,7 @@ def _line(axis: str, derivation: Derivation) -> str:
     return f"{axis}  {derivation.axes[axis]}  {names}"
 
 
-def _json(derivation: Derivation) -> str:
+def _plain(derivation: Derivation) -> dict[str, Any]:
     from dataclasses import asdict
-    from json import dumps
 
-    through = {axis: derivation.through(axis) for axis in derivation.axes}
-    return dumps({**asdict(derivation), "through": through}, indent=1) + "\n"
+    return {**asdict(derivation), "through": {axis: derivation.through(axis) for axis in derivation.axes}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.commands.options import DerivedModel, ImageSide, ModelArgs, arguments_of
+from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, arguments_of, put_json
 from nas.errors import ModelError
 
 if TYPE_CHECKING:
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from nas.supernets.derived.checking import Proof
 
 
-def check(model: DerivedModel, model_args: ModelArgs = None, image_size: ImageSide = None) -> None:
+def check(model: DerivedModel, model_args: ModelArgs = None, image_size: ImageSide = None, json: Json = None) -> None:
     """Prove what is derived of a model, on random values: a verdict for each kind of axes."""
+    from dataclasses import asdict
+
     from nas.supernets.derived.checking import check as checked
     from nas.supernets.derived.sources import full_name, image_of, small_enough
     from nas.system.terminal import Terminal
@@ -24,7 +26,8 @@ def check(model: DerivedModel, model_args: ModelArgs = None, image_size: ImageSi
     channels, *sides = image_of(built, arguments)
     height, width = (image_size, image_size) if image_size else sides
     verdicts = list(checked(built, (channels, height, width)))
-    Terminal().print(_table(model, verdicts))
+    if not put_json(json, [asdict(verdict) for verdict in verdicts]):
+        Terminal().print(_table(model, verdicts))
     if wrong := [verdict.kind for verdict in verdicts if not verdict.good]:
         raise ModelError(f"{model}: something is wrong with {', '.join(wrong)}; leave them out of the choices")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas.commands.options import Digest, RunOrFile, Settings, TrialNumber, Trust, refuse, study_at
+from nas.commands.options import Digest, Json, RunOrFile, Settings, TrialNumber, Trust, put_json, refuse, study_at
 from nas.commands.stopping import again, stoppable
 from nas.errors import RunError
 
@@ -78,11 +78,11 @@ def evaluate(  # noqa: PLR0913  (one per option)
             metavar="FILE", help="Write a row per image, as CSV; of a detector, FILE.json: COCO's file of results."
         ),
     ] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the numbers to a JSON file.")] = None,
+    json: Json = None,
     trust: Trust = False,
 ) -> None:
     """Measure any model: accuracies, calibration, loss, MACs, parameters. Images are prepared as it wants them."""
-    from json import dumps
+    from json import dumps, loads
 
     from nas.studies.measure.evaluate import evaluate as evaluated
     from nas.studies.report.spreadsheet import write_csv
@@ -107,9 +107,8 @@ def evaluate(  # noqa: PLR0913  (one per option)
         replace_file(predictions, dumps(measured.results).encode())
     elif measured.predictions is not None and predictions is not None:
         write_csv(measured.predictions, predictions)
-    if json is not None:
-        replace_file(json, measured.to_json().encode())
-    measured.show(Terminal())
+    if not put_json(json, loads(measured.to_json())):
+        measured.show(Terminal())
 
 
 def retrain(  # noqa: PLR0913  (one per option)

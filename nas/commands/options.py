@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +28,9 @@ Digest = Annotated[
 ]
 Trust = Annotated[
     bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
+]
+Json = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON to a file; -: print that instead.")
 ]
 TrialNumber = Annotated[
     int | None, typer.Option("--trial", metavar="N", help="The architecture of this trial of the study's strategy.")
@@ -54,6 +59,31 @@ def arguments_of(settings: list[str] | None) -> dict[str, Any]:
     own = {f"model_args.{key}": value for key, value in pairs(settings or ()).items()}
     arguments: Any = read("model_args: {}\n").override(own).get(("model_args",))
     return dict(arguments)
+
+
+def put_json(path: Path | None, plain: object) -> bool:
+    """Writes plain data to a file, or prints them where the path is "-"; then True: nothing else is to be printed."""
+    from json import dumps
+
+    from nas.system.files import replace_file
+
+    if path is None:
+        return False
+    text = dumps(_finite(plain), indent=1, allow_nan=False)
+    if str(path) == "-":
+        typer.echo(text)
+        return True
+    replace_file(path, f"{text}\n".encode())
+    return False
+
+
+def _finite(plain: Any) -> Any:
+    """The data with null in the place of what JSON has no number for."""
+    if isinstance(plain, Mapping):
+        return {key: _finite(value) for key, value in plain.items()}
+    if isinstance(plain, list | tuple):
+        return list(map(_finite, plain))
+    return None if isinstance(plain, float) and not isfinite(plain) else plain
 
 
 def study_at(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:

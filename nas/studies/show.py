@@ -6,8 +6,9 @@ A search space must be shown at once: what only studies and runs need is importe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, final
 
 from rich import box
 from rich.table import Table
@@ -28,57 +29,85 @@ MOST = 24
 """Values of a choice that are all shown."""
 
 
-def show(console: Terminal, path: Path, overrides: Sequence[str], *, trust: bool = False) -> None:
-    """Prints choices, number of architectures, least and greatest costs, notes; for a study also the share within its
-    limit, for a run who runs it. Nothing is connected to, but for the database of a run, with `trust`.
+@final
+@dataclass(frozen=True, kw_only=True)
+class ShownFacts:
+    """What is known of a space, a study or a run, before anything trains.
+
+    lines      what else is said of it
+    finished   stages of a run that are done
+    driver     who runs it
+    """
+
+    title: str
+    space: SpaceFacts
+    limit: LimitFacts | None = None
+    lines: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+    driver: Driver | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def facts_of(path: Path, overrides: Sequence[str], *, trust: bool = False) -> ShownFacts:
+    """What lies at a path. Nothing is connected to, but for the database of a run, with `trust`.
 
     Raises `ConfigError` for a file that is neither a search space nor a study, and whatever its reading raises.
     """
     if path.is_dir():
-        _show_run(console, path, trust)
-        return
+        return _of_run(path, trust)
     document = read(path)
     keys = document.data if isinstance(document.data, dict) else {}
     if "space" in keys:
-        _show_study(console, path, overrides, trust)
-    elif "choices" in keys or "model" in keys:
-        _show_space(console, path, overrides)
-    else:
-        allowed = "a search space (model, choices), a study (space, strategy, data) or the folder of a run"
-        raise ConfigError([*document.faults, Fault(str(path), "", f"the keys {', '.join(keys) or 'none'}", allowed)])
+        return _of_study(path, overrides, trust)
+    if "choices" in keys or "model" in keys:
+        return _of_space(path, overrides)
+    allowed = "a search space (model, choices), a study (space, strategy, data) or the folder of a run"
+    raise ConfigError([*document.faults, Fault(str(path), "", f"the keys {', '.join(keys) or 'none'}", allowed)])
 
 
-def _show_run(console: Terminal, path: Path, trust: bool) -> None:
+def _of_run(path: Path, trust: bool) -> ShownFacts:
     from nas.studies.run.record import Record
     from nas.studies.run.results import PREPARE
 
     record = Record.open(path, trust=trust)
-    prepared = record.result(PREPARE)
-    _print(console, record.name, prepared.space, prepared.limit)
-    for line in (f"finished       {', '.join(record.finished)}", *_running(record.driver())):
-        console.say(line)
+    prepared, driver = record.result(PREPARE), record.driver()
+    lines = (f"finished       {', '.join(record.finished)}", *_running(driver))
+    return ShownFacts(
+        title=record.name,
+        space=prepared.space,
+        limit=prepared.limit,
+        lines=lines,
+        finished=record.finished,
+        driver=driver,
+    )
 
 
-def _show_study(console: Terminal, path: Path, overrides: Sequence[str], trust: bool) -> None:
+def _of_study(path: Path, overrides: Sequence[str], trust: bool) -> ShownFacts:
     from nas.studies.file.resolve import resolve
     from nas.studies.run.rates import scaled_rates
 
     study = resolve(path, overrides, trust=trust, without_files=True)
     limit = describe_limit(study.limit) if study.limit else None
-    _print(console, study.config.name, describe_space(study.space, study.cost), limit)
+    lines = [f"learning rate  {rate}" for rate in scaled_rates(study.settings)]
     if study.facts is None:
         where = study.config.data.path or "data.path is not given"
-        console.say(f"data           not here ({where}): classes and channels are those that the space gives the model")
-    for rate in scaled_rates(study.settings):
-        console.say(f"learning rate  {rate}")
+        lines = [
+            f"data           not here ({where}): classes and channels are those that the space gives the model",
+            *lines,
+        ]
+    space = describe_space(study.space, study.cost)
+    return ShownFacts(title=study.config.name, space=space, limit=limit, lines=tuple(lines))
 
 
-def _show_space(console: Terminal, path: Path, overrides: Sequence[str]) -> None:
+def _of_space(path: Path, overrides: Sequence[str]) -> ShownFacts:
     from nas.searchspaces import SearchSpace
     from nas.supernets.of_space import cost_of
 
     space = SearchSpace.from_document(read(path).override(pairs(overrides)))
-    _print(console, str(path), describe_space(space, cost_of(space)), None)
+    return ShownFacts(title=str(path), space=describe_space(space, cost_of(space)))
 
 
 def _running(driver: Driver | None) -> list[str]:
@@ -94,9 +123,11 @@ def _running(driver: Driver | None) -> list[str]:
     return lines
 
 
-def _print(console: Terminal, title: str, space: SpaceFacts, limit: LimitFacts | None) -> None:
-    table = Table(title=f"{title}: {space.model}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-                  pad_edge=False)  # fmt: skip
+def show(console: Terminal, shown: ShownFacts) -> None:
+    """Prints choices, number of architectures, least and greatest costs, the share within a limit, notes."""
+    space, limit = shown.space, shown.limit
+    table = Table(title=f"{shown.title}: {space.model}", title_justify="left", title_style="bold",
+                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
     for column in ("choice", "kind", "values"):
         table.add_column(column)
     for names, values in _grouped(space.choices):
@@ -109,8 +140,7 @@ def _print(console: Terminal, title: str, space: SpaceFacts, limit: LimitFacts |
     ]
     if limit is not None:
         lines.append(f"limit          {limit.text}: {words.share(limit.share)} of all architectures")
-    lines += [f"note           {note}" for note in space.notes]
-    for line in lines:
+    for line in (*lines, *(f"note           {note}" for note in space.notes), *shown.lines):
         console.say(line)
 
 

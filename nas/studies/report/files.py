@@ -9,12 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from nas.studies.report.findings import Findings
+from nas.studies.report.names import NAMES
 from nas.studies.report.page import page
 from nas.studies.report.spreadsheet import csv_text
 from nas.studies.run.folder import write_bytes
 from nas.studies.run.record import Record
-
-NAMES = ("results.csv", "results.json", "report.html")
 
 
 def write_report(record: Record, permit: Callable[[], object] | None = None) -> Path:

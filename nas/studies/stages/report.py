@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nas.studies.report.files import NAMES, write_report
+from nas.studies.report.files import write_report
+from nas.studies.report.names import NAMES
 from nas.studies.run.record import Record
 from nas.studies.run.results import ReportResult
 from nas.studies.stages.workshop import Workshop

@@ -1,0 +1,3 @@
+"""What the files of a report are called."""
+
+NAMES = ("results.csv", "results.json", "report.html")
