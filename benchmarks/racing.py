@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas import Study, seeds
+from nas.data.split import Split
 from nas.evaluation import Evaluator, Measure
 from nas.search import Objective, Problem, Search, Strategy, Trial, winner
 from nas.strategies.halving import Halving
@@ -69,25 +70,24 @@ class Bench:
     def row(self, searcher: str, objective: str, seed: int) -> dict[str, Any]:
         """The three searches."""
         options: dict[str, Any] = {"searcher": SEARCHERS[searcher], "trials": TRIALS}
-        whole, seconds = self.search(Racing(**options, least=Racing.parts), objective, seed)
+        split = self.workshop.data.validation.shuffled(seeds.derive(seed, seeds.PARTS))
+        whole, seconds = self.search(Racing(**options, least=Racing.parts), objective, seed, split)
         best = winner(whole, [OBJECTIVES[objective]])
         row: dict[str, Any] = {"whole": round(best.metrics[objective], 5), "seconds": round(seconds, 3)}
         for name, strategy in {"race": Racing(**options), "halving": Halving(**options)}.items():
-            trials, taken = self.search(strategy, objective, seed)
+            trials, taken = self.search(strategy, objective, seed, split)
             found = winner(trials, [OBJECTIVES[objective]])
-            gap = found.metrics[objective] - best.metrics[objective]
             row |= {
                 f"{name}_images": round(_images(trials) / _images(whole), 4),
                 f"{name}_same": int(found.architecture == best.architecture),
-                f"{name}_gap": round(gap if OBJECTIVES[objective].maximise else -gap, 5),
+                f"{name}_gap": round(gap(found, best, objective), 5),
                 f"{name}_seconds_share": round(taken / seconds, 3),
             }
         return row
 
-    def search(self, strategy: Strategy, objective: str, seed: int) -> tuple[list[Trial], float]:
-        """The trials of a search, and the processor seconds that it took."""
+    def search(self, strategy: Strategy, objective: str, seed: int, split: Split) -> tuple[list[Trial], float]:
+        """The trials of a search on the images of `split`, and the processor seconds that it took."""
         workshop = self.workshop
-        split = workshop.data.validation.shuffled(seeds.derive(seed, seeds.PARTS))
         search = Search(
             problem=Problem(
                 space=workshop.space,
@@ -103,6 +103,12 @@ class Bench:
         )
         started = time.process_time()
         return list(strategy.search(search)), time.process_time() - started
+
+
+def gap(found: Trial, best: Trial, objective: str) -> float:
+    """By how much `found` is better than the best of the whole search; less than 0, if it is worse."""
+    more = found.metrics[objective] - best.metrics[objective]
+    return more if OBJECTIVES[objective].maximise else -more
 
 
 def _images(trials: list[Trial]) -> float:

@@ -42,8 +42,8 @@ class Strategy(ABC):
     """Whether it compares outputs of two networks: then the task must have a divergence."""
 
     by_parts: ClassVar[bool] = False
-    """Whether it compares candidates on parts of the images: then these are put in an order by chance, and the first
-    objective must be a mean over images.
+    """Whether it compares candidates on one part of the images after the other: then the first objective must be a mean
+    over images.
     """
 
     needs_supernet: ClassVar[bool] = False
@@ -59,6 +59,13 @@ class Strategy(ABC):
         other has measured.
         """
         return False
+
+    @property
+    def by_shares(self) -> bool:
+        """Whether it measures candidates on the first images only, for a start. Splits often lie sorted by class, so
+        that these are put in an order by chance then.
+        """
+        return self.by_parts
 
     @property
     def competes(self) -> bool:

@@ -31,7 +31,7 @@ class Halving(Strategy):
 
     searcher   who proposes: a black-box strategy's name, or a mapping with `use:` and its options
     round      candidates that race against each other
-    rungs      shares of the images: with 3 rungs and eta 3 they are 1/9, 1/3 and all
+    rungs      shares of the images, in an order drawn from the seed: with 3 rungs and eta 3 they are 1/9, 1/3 and all
     eta        of those on a share of the images, the best 1/eta go on to the next
     """
 
@@ -44,6 +44,11 @@ class Halving(Strategy):
         {"trials": 150, "round": 9, "searcher": {"use": "evolution", "population": 20, "sample": 6}},
         {"trials": 150, "round": 8, "eta": 2, "rungs": 4, "searcher": {"use": "evolution", "population": 16}},
     )
+
+    @property
+    @override
+    def by_shares(self) -> bool:
+        return True
 
     @property
     @override

@@ -1,4 +1,4 @@
-"""A race by parts in a study: on the search-validation split, in an order by chance that the seed decides."""
+"""Who measures on shares of the images sees those of the search-validation split in an order drawn from the seed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import torch
 from nas.evaluation import Measure
 from nas.search import Objective, Strategy
 from nas.strategies.evolution import Evolution
+from nas.strategies.halving import Halving
 from nas.strategies.racing import Racing
+from nas.strategies.with_raytune import WithRaytune
 from nas.studies.stages.explore import _search
 from nas.studies.study import Study
 
 
-def test_only_a_race_by_parts_sees_the_images_in_another_order(finished: Study, tmp_path: Path) -> None:
+def test_only_who_measures_on_shares_sees_the_images_in_another_order(finished: Study, tmp_path: Path) -> None:
     run = Path(shutil.copytree(finished.folder.path, tmp_path / "run"))
     workshop = Study.open(run)._workshop(show=False)
     images = workshop.data.validation.first(1000)
@@ -26,8 +28,10 @@ def test_only_a_race_by_parts_sees_the_images_in_another_order(finished: Study, 
         assert isinstance(live.measure, Measure)
         return live.measure.evaluator._split.first(1000)
 
-    assert torch.equal(seen(Evolution()), images)
+    for whole in (Evolution(), WithRaytune()):
+        assert torch.equal(seen(whole), images)
     raced = seen(Racing())
     assert not torch.equal(raced, images)
-    assert torch.equal(raced, seen(Racing()))
+    for again in (Racing(), Halving(), WithRaytune(asha=True, mode="free")):
+        assert torch.equal(raced, seen(again))
     assert sorted(map(float, raced.float().mean((1, 2, 3)))) == sorted(map(float, images.float().mean((1, 2, 3))))

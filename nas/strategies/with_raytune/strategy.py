@@ -52,7 +52,7 @@ class WithRaytune(Strategy):
     round      proposals in a round; workers wait for its last one, so it should be some times their number
     asha       race the candidates (free mode only): each is measured on a share of the images first, and only the best
                1/eta of those seen so far go on to eta times as many (asynchronous successive halving, arXiv 1810.05934)
-    rungs      how often: with 3 rungs and eta 3, the shares are 1/9, 1/3 and all
+    rungs      how often: with 3 rungs and eta 3, the shares are 1/9, 1/3 and all, in an order drawn from the seed
     eta        see above
     ray        see `Cluster`
     """
@@ -68,6 +68,11 @@ class WithRaytune(Strategy):
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     """Its suite starts Ray once for all tests, see tests/strategies/test_with_raytune.py."""
+
+    @property
+    @override
+    def by_shares(self) -> bool:
+        return self.asha
 
     @property
     @override

@@ -105,7 +105,7 @@ def _search(
         workshop.activity.end(name, trial.number)
 
     split = workshop.data.validation
-    if strategy.by_parts:
+    if strategy.by_shares:
         split = split.shuffled(seeds.derive(workshop.config.seed, seeds.PARTS))
 
     def measured_on(supernet: Supernet) -> Measure:
