@@ -26,7 +26,7 @@ from nas.strategies.halving import Halving
 from nas.strategies.uniform import Uniform
 from nas.system.environment import commit
 
-ROWS = Rows(RESULTS / "sorted_shares.csv", ("supernet", "objective", "seed", "order"))
+ROWS = Rows(RESULTS / "sorted_shares.csv", ("supernet", "objective", "seed"))
 
 
 def main() -> None:
@@ -38,11 +38,11 @@ def main() -> None:
     for number in range(arguments.supernets):
         bench = Bench(number)
         for objective, seed in itertools.product(OBJECTIVES, range(arguments.seeds)):
-            for row in rows(bench, objective, seed):
-                key = {"supernet": number, "objective": objective, "seed": seed, "order": row["order"]}
-                if not ROWS.has(**key):
-                    ROWS.append({**key, **row, "commit": commit()})
-                    print({**key, **row}, flush=True)
+            keys = {"supernet": number, "objective": objective, "seed": seed}
+            if not ROWS.has(**keys):
+                for row in rows(bench, objective, seed):
+                    ROWS.append({**keys, **row, "commit": commit()})
+                    print({**keys, **row}, flush=True)
     summary = over_seeds(ROWS.frame, ["objective", "order"], ["same", "gap"])
     summary.to_csv(RESULTS / "sorted_shares_summary.csv")
     print(summary.to_string())
