@@ -38,6 +38,11 @@ def printable(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def line(text: str, most: int = 100) -> str:
+    r"""The first characters of a text, for a message of one line: printable, with line breaks spelt out, too."""
+    return printable(text[:most]).replace("\n", "\\n")
+
+
 def cell(text: str) -> str:
     """The text for a cell of a CSV file, which no spreadsheet takes for a formula."""
     text = printable(text)

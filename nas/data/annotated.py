@@ -153,7 +153,7 @@ def assembled(
         for picture in pictures:
             if len(picture.objects) > MOST:
                 raise DataError(
-                    f"{name}: {picture.name} has {len(picture.objects):,} objects; allowed: at most {MOST:,} a picture"
+                    f"{name}: {picture.name} has {len(picture.objects):,} objects, more than the {MOST:,} of a picture"
                 )
     outlined = any(thing.outline is not None for of in roles.values() for one in of for thing in one.objects)
     columns = {role: _columns(role, pictures, outlined, notes) for role, pictures in roles.items()}

@@ -89,7 +89,7 @@ class Objects:
         try:
             return tuple(drawn(self.outlines[k], height, width) for k in every)
         except DataError as fault:
-            raise DataError(f"picture {int(self.ids[picture])}: {fault}") from None
+            raise DataError(f"the annotations of picture {int(self.ids[picture])}: {fault}") from None
 
     def of_classes(self, numbers: Mapping[int, int]) -> Objects:
         """Those of some classes alone, with other numbers: old -> new."""

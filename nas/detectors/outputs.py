@@ -21,12 +21,15 @@ class Truth:
     labels   int64, B x M, counted from 0; -1 where there is no object
     crowd    bool, B x M: groups of objects, from which nothing is learned
     masks    of each picture, uint8, objects x H x W, without padding; None where objects have none
+    share    how many objects a loss is divided by, where these pictures are a part of a batch: its objects, divided
+             among the parts by how many pictures they have; None where they are all of it
     """
 
     boxes: Tensor
     labels: Tensor
     crowd: Tensor
     masks: Sequence[Tensor] | None = None
+    share: float | None = None
 
     def of(self, picture: int) -> dict[str, Tensor]:
         """The objects of one picture that something is learned from, as torchvision names them; labels from 0."""

@@ -103,14 +103,23 @@ class Yolos(Detector):
             wanted[picture, tokens] = of_picture["labels"][matched]
             found.append(boxes[picture, tokens])
             there.append(places[matched])
-        weights = logits.new_ones(self.spec.classes + 1)
-        weights[-1] = self.spec.no_object
-        of_classes = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), weights)
         ours, theirs = torch.cat(found), torch.cat(there)
-        count = max(1, len(theirs))
+        of_classes = self._class_loss(logits.flatten(0, 1), wanted.flatten(), truth.share)
+        count = truth.share or max(1, len(theirs))
         distance = (ours - box_convert(theirs, "xyxy", "cxcywh")).abs().sum() / count
         overlap = generalized_box_iou_loss(box_convert(ours, "cxcywh", "xyxy"), theirs, reduction="sum") / count
         return {"class": CLASS * of_classes, "box": BOX * distance, "giou": GIOU * overlap}
+
+    def _class_loss(self, logits: Tensor, wanted: Tensor, share: float | None) -> Tensor:
+        """Of N tokens, a weighted mean; of a part of a batch, whose `share` of the objects is known, the sum over what
+        would be its weights if objects were spread evenly.
+        """
+        weights = logits.new_ones(self.spec.classes + 1)
+        weights[-1] = self.spec.no_object
+        if share is None:
+            return functional.cross_entropy(logits, wanted, weights)
+        whole = share + (len(wanted) - share) * self.spec.no_object
+        return functional.cross_entropy(logits, wanted, weights, reduction="sum") / whole
 
     @override
     def completed(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

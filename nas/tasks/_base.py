@@ -146,6 +146,12 @@ class Task(ABC):
         """
         return batch.inputs
 
+    def weight(self, batch: Batch) -> float | None:  # noqa: ARG002  (for overriding ones)
+        """What a batch's loss is divided by, if that is not the number of its inputs: then it is summed over the parts
+        of a batch that several workers have, and each divides by its `share`, as one worker would by the whole.
+        """
+        return None
+
     def measured_inputs(self, batch: Batch, tally: Tally) -> Any:  # noqa: ARG002  (for overriding ones)
         """What the model is called with where a tally looks at its outputs."""
         return batch.inputs

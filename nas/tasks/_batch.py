@@ -46,10 +46,14 @@ counts the inputs.
 @final
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Inputs (float, B x ...) and their targets. A batch knows how many there are, and how it is moved and divided."""
+    """Inputs (float, B x ...) and their targets. A batch knows how many there are, and how it is moved and divided.
+
+    share   of what the whole batch has of `nas.tasks.Task.weight`, where this is a part of it; None where it is no part
+    """
 
     inputs: Tensor
     targets: Targets
+    share: float | None = None
 
     def __post_init__(self) -> None:
         targets = self.targets.values() if isinstance(self.targets, Mapping) else [self.targets]

@@ -99,6 +99,15 @@ class Detection(Task, DetectorOptions):
         return self._supervised(batch, detect=False)
 
     @override
+    def weight(self, batch: Batch) -> float | None:
+        """Of YOLOS: the objects that have a token. R-CNNs divide by what they draw, RetinaNet by pictures."""
+        if self.head != "yolos":
+            return None
+        objects = objects_of(batch.targets)
+        learned = (objects.labels != Annotations.NONE) & ~objects.crowd
+        return float(learned.sum(1).clamp_max(self.queries).sum())
+
+    @override
     def measured_inputs(self, batch: Batch, tally: Tally) -> Tensor | Supervised:
         assert isinstance(tally, DetectionTally)
         return batch.inputs if tally.of == "boxes" else self._supervised(batch, detect=tally.of == "both")
@@ -111,7 +120,9 @@ class Detection(Task, DetectorOptions):
         if self.masked and objects.masks is None:
             raise TaskError(f"head: found {self.head}, and the data have no masks; allowed: a head without masks")
         masks = [objects.letterboxed_masks(picture) for picture in range(len(objects))] if self.masked else None
-        return Supervised(batch.inputs, Truth(objects.boxes, objects.labels, objects.crowd, masks), detect=detect)
+        return Supervised(
+            batch.inputs, Truth(objects.boxes, objects.labels, objects.crowd, masks, batch.share), detect=detect
+        )
 
     @override
     def criterion(self, smoothing: float = 0.0) -> Criterion:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import final
@@ -218,6 +218,22 @@ class _Run:
         firsts = [(update * self.recipe.accumulate + position) * self.recipe.batch for position in range(batches)]
         return [min(self.recipe.batch, len(self.data.train) - first) for first in firsts]
 
+    def _shared(self, group: list[Batch], update: int) -> list[Batch]:
+        """This rank's parts of batches, each with its share of what the loss of the whole batch is divided by, where
+        that is not the number of inputs. All ranks ask each other here, also those whose part is empty.
+        """
+        ranks, task = self.runtime.ranks, self.data.task
+        weights = [task.weight(batch) for batch in group] if task is not None and ranks.size > 1 else [None]
+        known = [weight for weight in weights if weight is not None]
+        if len(known) < len(weights):
+            return group
+        totals = ranks.total(torch.tensor(known, dtype=torch.float64, device=self.device)).tolist()
+        sizes = self._inputs(update, len(group))
+        return [
+            replace(batch, share=total * len(batch) / size)
+            for batch, total, size in zip(group, totals, sizes, strict=True)
+        ]
+
     def _update(self, group: list[Batch], epoch: int, update: int, rate: float) -> float:
         """One optimiser step at learning rate `rate`; returns the mean loss of all ranks' inputs."""
         self.optimiser.zero_grad(set_to_none=True)
@@ -226,7 +242,7 @@ class _Run:
         # A rank's part of a batch weighs as much as its share of all inputs of the group: accumulated batches of
         # different sizes, on several ranks, then have the gradient of one large batch.
         inputs = sum(self._inputs(update, len(group)))
-        for position, batch in enumerate(group):
+        for position, batch in enumerate(self._shared(group, update)):
             share = len(batch) / inputs
             losses[position] = self._descend(batch, share, self._context(epoch, first + position))
             if not math.isfinite(losses[position]):

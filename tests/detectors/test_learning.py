@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from detector_spaces import ANCHORS, PYRAMID, RCNN, SIZES, VIT, space_of
 from nas import Limit, SearchSpace, Supernet, importance, search
 from nas.data import Data, HeldSplit
 from nas.detectors import Detector
-from nas.errors import ConfigError, StrategyError, TaskError
+from nas.errors import CheckpointError, ConfigError, StrategyError, TaskError
 from nas.evaluation import Evaluator, evaluate
 from nas.preprocessing import Preprocessing
 from nas.search import Objective, Problem, Search, Strategy
@@ -23,7 +25,7 @@ from nas.strategies.tolerance.tuning import Tuning
 from nas.supernets import build
 from nas.tasks import Annotations, Batch, Facts
 from nas.tasks.detection import Detection
-from nas.training import AdjoinedStep, DistilledStep, FitCall, PlainStep, Recipe, Runtime, Step, fit, rules
+from nas.training import AdjoinedStep, DistilledStep, Epoch, FitCall, PlainStep, Recipe, Runtime, Step, fit, rules
 from nas.training.workplace import Workplace
 
 SIDE, COUNT = 32, 8
@@ -88,6 +90,36 @@ def test_an_extracted_detector_learns_again(kind: str) -> None:
     trained(net.extract(small), DistilledStep(net.extract(net.space.largest)), kind)
     first, second = (trained(net.extract(small), PlainStep(), kind) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("kind", ["swin", "yolos"])
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after its first epoch, and then by a full disk: proposals are drawn as if nothing had happened."""
+    recipe, path = replace(SHORT, epochs=3), tmp_path / "training.safetensors"
+
+    def run(checkpoint: Path | None, stop_after: int = 0) -> dict[str, torch.Tensor]:
+        def stop(row: Epoch) -> None:
+            if row.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        net = supernet(kind)
+        call = FitCall(net, rules.find("uniform")().step(net.space), data(kind), recipe, 0)
+        fit(call, Runtime(progress=False, checkpoint=checkpoint, on_epoch=stop))
+        return dict(net.state_dict())
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, stop_after=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CheckpointError, match=r"epoch 2 .*No space left on device"):
+            run(path)
+    resumed, whole = run(path), run(None)
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
 
 
 def test_a_candidate_is_measured_as_its_extracted_detector() -> None:

@@ -142,21 +142,27 @@ def unsealed(run: Path) -> None:
 
 
 def run_and_die(
-    folder: Path, *, writes: int = -1, trials: int | None = None, stage: str = "-", overrides: Sequence[str] = ()
+    folder: Path,
+    *,
+    text: str = TINY,
+    writes: int = -1,
+    stage: str = "",
+    trials: int | None = None,
+    overrides: Sequence[str] = (),
 ) -> None:
-    """Runs the tiny study, and kills itself (SIGKILL) just before the n-th file gets its name, or the first one of a
-    stage, or when n trials are stored.
+    """Runs a study, and kills itself (SIGKILL) just before the n-th file, of the stage if one is named, gets its name,
+    or when n trials are stored.
     """
     from nas.studies.store.store import Store
     from nas.studies.study import Study
 
     seen = {"os.rename": 0, "record": 0}
-    record = Store.record
+    record, watched = Store.record, f"{folder / stage}/"  # Python renames its .pyc files, too
 
     def before(event: str, arguments: Any) -> None:
-        if event == "os.rename" and str(arguments[1]).startswith(str(folder)):  # Python renames its .pyc files, too
+        if event == "os.rename" and str(arguments[1]).startswith(watched):
             seen[event] += 1
-            if seen[event] == writes or str(arguments[1]).startswith(f"{folder}/{stage}/"):
+            if seen[event] == writes:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def recorded(store: Store, run: str, trial: Trial) -> None:
@@ -165,7 +171,7 @@ def run_and_die(
         if seen["record"] == trials:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    study = Study.from_yaml(TINY, overrides=overrides, folder=folder)
+    study = Study.from_yaml(text, overrides=overrides, folder=folder)
     sys.addaudithook(before)
     Store.record = recorded  # type: ignore[method-assign, assignment]
     study.run(quiet=True)

@@ -73,7 +73,7 @@ def test_a_copy_of_a_killed_run_continues_without_the_original(finished: Study, 
 def test_two_drivers_with_folders_of_their_own_share_a_store(finished: Study, tmp_path: Path) -> None:
     overrides = [f"store=sqlite:///{tmp_path / 'shared.sqlite'}"]
     folders = [tmp_path / name for name in ("a", "b")]
-    processes = [started(run_and_die, folder, stage="extract", overrides=overrides) for folder in folders]
+    processes = [started(run_and_die, folder, stage="extract", writes=1, overrides=overrides) for folder in folders]
     for process, folder in zip(processes, folders, strict=True):
         process.join(240)
         assert process.exitcode == -signal.SIGKILL

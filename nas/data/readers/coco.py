@@ -21,6 +21,7 @@ from nas.data.outlines import ObjectOutline, PackedRuns, Polygons
 from nas.data.readers._split_folders import ROLES
 from nas.data.readers._walk import Walk, joined
 from nas.errors import DataError
+from nas.foreign import line
 from nas.tasks import RunLengths
 
 LARGEST = 2**31
@@ -53,7 +54,7 @@ class _Object(TypedDict):
     image_id: _Id
     category_id: _Id
     bbox: tuple[_Finite, _Finite, _Finite, _Finite]
-    area: NotRequired[_Finite | None]
+    area: NotRequired[Annotated[float, Field(ge=0, le=LARGEST_SIDE**2)] | None]
     iscrowd: NotRequired[Annotated[int, Field(ge=0, le=1)]]
     segmentation: NotRequired[_Runs | list[list[_Finite]] | None]
 
@@ -153,7 +154,7 @@ def _sentence(wrong: ValidationError) -> str:
         return f"{key} is missing"
     if "segmentation" in place:
         return f"{key} is neither polygons nor run lengths"
-    return f"{key}: found {str(first['input'])[:60]}; {first['msg'][:1].lower()}{first['msg'][1:]}"
+    return f"{key}: found {line(str(first['input']), 60)}; {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 def _categories(walk: Walk, path: str, content: _File) -> dict[int, str]:
@@ -166,7 +167,8 @@ def _categories(walk: Walk, path: str, content: _File) -> dict[int, str]:
 def _first_other(categories: Mapping[str, Mapping[int, str]], role: str) -> str:
     of_train, own = categories["train"], categories[role]
     identity = min(of_train.items() ^ own.items())[0]
-    return f"{identity} is {own.get(identity, 'nothing')}, and in train {of_train.get(identity, 'nothing')}"
+    here, there = (line(of.get(identity, "nothing")) for of in (own, of_train))
+    return f"{identity} is {here}, and in train {there}"
 
 
 def _pictures(walk: Walk, path: str, content: _File, numbers: Mapping[int, int]) -> list[FoundPicture]:

@@ -16,6 +16,7 @@ from nas.data.decoding import ENDINGS
 from nas.data.readers._split_folders import ROLES
 from nas.data.readers._walk import File, Walk
 from nas.errors import DataError
+from nas.foreign import line
 
 ANNOTATIONS, PICTURES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 LARGEST = 2**22
@@ -95,8 +96,8 @@ def _picture(
     foreign = next((name for name, _, _ in said.objects if name not in numbers), None)
     if foreign is not None:
         raise DataError(
-            f"{walk.root / ANNOTATIONS / stem}.xml: an object of the class '{foreign[:60]}', which no training picture "
-            "has"
+            f"{walk.root / ANNOTATIONS / stem}.xml: an object of the class '{line(foreign, 60)}', which no "
+            "training picture has"
         )
     if file is None:
         raise DataError(f"{walk.root / ANNOTATIONS / stem}.xml: there is no picture {stem} in {PICTURES}/")
@@ -186,5 +187,5 @@ def _number(values: Mapping[str, str], where: str, key: str) -> float:
     except ValueError:
         number = float("nan")
     if not abs(number) < 1e9:
-        raise ValueError(f"{where}: {key} is '{text[:30]}'; needed: a number")
+        raise ValueError(f"{where}: {key} is '{line(text, 30)}'; needed: a number")
     return number

@@ -79,7 +79,7 @@ def _facts(
         listing = list_images(spec, index)
         return inspect_data(spec, listing), listing, []
     except DataError as refusal:
-        return None, None, [document.fault(("data",), str(refusal), "images that can be read")]
+        return None, None, [document.fault(("data",), str(refusal), "a data set that can be read")]
 
 
 def _space(
