@@ -53,7 +53,7 @@ def run(search: str, seed: int, runs: Path, always: Sequence[str]) -> tuple[Stud
     overrides = [f"seed={seed}", *always]
     if search == "evolution":
         base = runs / f"sidt-{seed}" / BASE.name / "weights.safetensors"
-        overrides += [*EVOLUTION, "base.epochs=0", f"base.checkpoint={base.resolve()}"]
+        overrides += [*EVOLUTION, f"base={{epochs: 0, checkpoint: {base.resolve()}}}"]
     began = time.process_time()
     study = Study.from_yaml(ROOT / "studies" / "bccd.yaml", overrides=overrides, folder=runs / f"{search}-{seed}")
     study.run(quiet=False)
