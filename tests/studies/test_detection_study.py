@@ -17,6 +17,7 @@ from studies_partial import run_up_to
 
 from nas import cli
 from nas.errors import NasError
+from nas.studies.report.findings import Findings
 from nas.studies.run.results import BASE, EXTRACT, FINALISTS, RETRAIN
 from nas.studies.study import Study
 from nas.studies.tau import statistics
@@ -73,6 +74,7 @@ def test_every_stage_finds_objects(detection: Study) -> None:
     assert (winner.difference, winner.same_objects) == (0, True)
     rows = {row.model: row.test for row in record.result(RETRAIN).rows}
     assert {"map", "ap_small", "ar100", "loss"} <= set(rows["winner, retrained"])
+    assert "2 test images: small differences mean little" in Findings(record).warnings, "an image has no share of AP"
 
 
 def spoilt(said: dict[str, Any], **changes: Any) -> str:

@@ -13,7 +13,7 @@ from nas.search import Objective
 from nas.studies.report.comparison import comparison
 from nas.studies.report.confusion_plot import confusion
 from nas.studies.report.findings import Findings
-from nas.studies.report.plots import Plane, front, svg
+from nas.studies.report.plots import Plane, front, progress, svg
 from nas.studies.report.tokens import faded, tokens
 from nas.tasks.classification import ACCURACY, LOSS
 
@@ -100,3 +100,10 @@ def test_the_limit_is_a_line_in_the_units_of_its_axis() -> None:
     assert list(np.asarray(line.get_xdata(), float)) == [3, 3]
     unbounded = front(frame, frame, plane, strategy="uniform", marks={}, most=np.inf)
     assert not unbounded.axes[0].texts
+
+
+def test_a_strategy_with_a_single_trial_is_seen() -> None:
+    frame = pd.DataFrame({"strategy": ["uniform", "uniform", "sidt"], "number": [0, 1, 0], "state": "done"})
+    frame = frame.assign(feasible=True, accuracy=[0.5, 0.6, 0.7])
+    figure = progress(frame, Objective("accuracy", maximise=True), ACCURACY, "sidt")
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["None", "o"]

@@ -270,7 +270,8 @@ class Findings:
         """How many architectures were measured, and how fast."""
         explored = self.explored
         part = f" ({explored.stopped} on a part of the images)" if explored.stopped else ""
-        speed = ", ".join(f"{name} {words.amount(value)}" for name, value in explored.candidates_per_hour.items())
+        hours = {name: round(value) for name, value in explored.candidates_per_hour.items()}
+        speed = ", ".join(f"{name} {words.amount(value)}" for name, value in hours.items())
         hourly = f"; candidates per hour of measuring: {speed}" if speed else ""
         return f"{explored.trials} trials, {explored.measured} measured{part}{hourly}"
 
@@ -325,7 +326,7 @@ class Findings:
 
     def _coarse(self, images: int) -> str:
         """How little a difference means that was measured on a few images."""
-        if self.metric.shown == "percent":
+        if self.metric.over_inputs == "share":
             return f"one image is {100 / images:.2f} points, so differences of a few mean little"
         return "small differences mean little"
 

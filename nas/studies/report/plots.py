@@ -177,8 +177,9 @@ def progress(trials: pd.DataFrame, objective: Objective, quantity: Quantity, str
         if not len(own):
             continue
         best = best_so_far(own, objective) * quantity.axis_scale
+        label, dot = "uniform baseline" if name == "uniform" else name, "o" if len(own) == 1 else None
         axis.plot(own["number"] + 1, best, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-post",
-                  label="uniform baseline" if name == "uniform" else name)  # fmt: skip
+                  marker=dot, label=label)  # fmt: skip
         if name == strategy:
             break
     axis.set_xlabel("trials")
