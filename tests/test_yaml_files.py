@@ -96,7 +96,7 @@ def digits_npz(folder: Path) -> Path:
     return target
 
 
-SMALL_CELLS = ["supernet.epochs=0", "baseline=4", "data.image_size=[32, 64]", "strategy.importance.training.batch=4"]
+SMALL_CELLS = ["supernet.epochs=0", "baseline=4", "data.image_size=[32, 64]"]
 
 
 SMALL_PHOTOS = ["baseline=4", "data.image_size=[32, 64]", "data.validation=0.25", "task.channels=8",
@@ -129,7 +129,10 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(ROOT)
     trials = ["strategy.trials=4"]
     if path.stem == "bccd":
-        data, trials = [f"data.path={cells(tmp_path)}", *SMALL_CELLS], ONE_TRIAL["sidt"]
+        trials = [*ONE_TRIAL["sidt"], "strategy.importance.training.batch=4"]
+        data = [f"data.path={cells(tmp_path)}", *SMALL_CELLS]
+    elif path.stem == "bccd_yolos":
+        data, trials = [f"data.path={cells(tmp_path)}", *SMALL_CELLS], ["strategy.importance.images=4"]
     elif path.stem == "coco_mini":
         data, trials = [f"data.path={cells(tmp_path, masks=True)}", *SMALL_PHOTOS], EVOLUTION
     else:
@@ -137,7 +140,7 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     shrunken = [text for text in SHRUNKEN if not text.startswith("strategy.trials")]
     study = Study.from_yaml(path, overrides=[*shrunken, *trials, *data], folder=tmp_path / "run")
     study.run(quiet=True)
-    own = 1 if path.stem == "bccd" else 4
+    own = 1 if path.stem.startswith("bccd") else 4
     assert len(study.trials()) == own + 4, "trials of the strategy and 4 of the uniform baseline"
     assert (tmp_path / "run" / "report" / "report.html").is_file()
     if path.stem == "bccd":
@@ -182,5 +185,5 @@ def test_every_file_was_seen() -> None:
     assert {folder: len(paths) for folder, paths in FILES.items()} == {
         "searchspaces": 18,
         "strategies": 20,
-        "studies": 4,
+        "studies": 5,
     }
