@@ -43,6 +43,14 @@ def milliseconds(value: float) -> str:
     return f"{significant(value)} ms"
 
 
+def duration(nanoseconds: float, digits: int | None = None) -> str:
+    """Three significant digits, or as many as `digits` at most: 3.20 ms, 850 us, 1.25 s."""
+    for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
+        if abs(nanoseconds) >= size:
+            return f"{_rounded(nanoseconds / size, digits)} {unit}"
+    return f"{nanoseconds:.{digits or 6}g} ns"
+
+
 def seconds(value: float) -> str:
     """12.3 s, 4 min 05 s, 2 h 11 min."""
     if value < 60:

@@ -1,37 +1,38 @@
-"""A table of latencies: the steps of a forward are timed at some sizes, all others lie between them, and the sum is
-held against whole sub-networks.
+"""A table of latencies: sub-networks are timed step by step, at some sizes of each step; all others lie between them,
+and the sum is held against whole sub-networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
-from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from sklearn.isotonic import isotonic_regression
-from torch import Tensor, nn
+from torch import Tensor
 
 from nas.errors import LatencyError
-from nas.latency.table import NANOSECONDS, Conditions, LatencyTable, TimeLookup
+from nas.latency.design import Signature, Signatures, designed, held
+from nas.latency.table import FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup, fingerprint
 from nas.latency.timed_steps import Indexed, TimedStep, levels_of, probes, sizes_of, timed_steps
-from nas.latency.timing import Timed, TimedCall, Timer, take_turns
+from nas.latency.timing import Forward, Timed, Timer, take_turns
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet
-from nas.supernets.families._base import Piece
 from nas.system.environment import describe
 
 WHOLE = 12
 """Whole sub-networks that the sum is held against."""
-MOST_SPREAD = 0.25
-"""A machine whose times differ more, from the first quartile to the third, is busy with something else."""
+MOST_NOISE = 0.05
+"""A machine whose times differ more from one measurement to the next is busy with something else."""
 PASSES = 4
 """Over all choices, until times grow along each of them."""
+AT_ONCE = 2**31
+"""Bytes of the sub-networks that are timed in turns; more are timed one part after the other."""
 
 
 @torch.inference_mode()
@@ -43,87 +44,108 @@ def measured_table(
     Raises `LatencyError` where times spread so far that they say nothing.
     """
     supernet.eval()
-    space, steps = supernet.space, timed_steps(supernet)
-    probed = _Probed(supernet, torch.randn(1, *image, device=_device(supernet)), batch)
-    signatures = [{indices: probed.of(step, a) for indices, a in probes(step, space)} for step in steps]
+    space, steps, device = supernet.space, timed_steps(supernet), next(supernet.parameters()).device
+    images = torch.randn(batch, *image, generator=torch.Generator().manual_seed(seed)).to(device)
+    known = Signatures(supernet, images[:1])
     drawn = [space.largest, *(space.sample(np.random.default_rng(seed + k)) for k in range(WHOLE - 1))]
-    images = torch.randn(batch, *image, device=_device(supernet))
-    wholes = [partial(supernet.extract(architecture).eval(), images) for architecture in drawn]
-    timed = (timer or take_turns)([*probed.calls.values(), *wholes])
-    spread = _spread(timed)
-    times = dict(zip(probed.calls, timed, strict=False))
-    lookups = [_lookup(step, space, {k: times[s].milliseconds for k, s in of.items()})
-               for step, of in zip(steps, signatures, strict=True)]  # fmt: skip
+    chosen = designed(steps, space, known)
+    stepwise, wholes = timed_subnets(supernet, chosen, drawn, images, timer or take_turns)
+    noise = noise_of(wholes)
+    times = _by_signature([known.of(one) for one in chosen], stepwise)
+    lookups = [
+        _lookup(step, space, {indices: times[known.of(a)[step.reads]] for indices, a in probes(step, space)})
+        for step in steps
+    ]
     sums = LatencyTable(
+        format=FORMAT,
         model=space.model,
+        space=fingerprint(space),
         lengths={choice.name: len(choice.values) for choice in space.values()},
+        base=1,
         constant=sum(lookup.values[0] for lookup in lookups if not lookup.choices),
         lookups=tuple(lookup for lookup in lookups if lookup.choices),
         conditions=Conditions(
-            str(_device(supernet)), torch.get_num_threads(), batch, tuple(image), describe(), len(timed), spread
+            str(device), torch.get_num_threads(), batch, tuple(image), describe(), len(chosen) + len(drawn), noise
         ),
     )
-    return _calibrated(sums, space, drawn, [whole.milliseconds for whole in timed[len(probed.calls) :]])
+    factor = _factor(sums, space, drawn, [one.milliseconds for one in wholes])
+    if _holds_whole(supernet):
+        table = replace(sums, base=_of_largest(sums, space)).scaled(factor)
+        return replace(table, base=_of_largest(table, space))
+    return replace(sums, base=_whole(known, images, times, timer or take_turns)).scaled(factor)
 
 
-def _device(supernet: Supernet) -> torch.device:
-    return next(supernet.parameters()).device
+def timed_subnets(
+    supernet: Supernet,
+    stepwise: Sequence[Architecture],
+    wholes: Sequence[Architecture],
+    images: Tensor,
+    timer: Timer,
+) -> tuple[list[list[Timed]], list[Timed]]:
+    """What the steps of some sub-networks take, and what others take as a whole; as many take turns as fit."""
+    found: list[list[Timed]] = []
+    every = [*((one, True) for one in stepwise), *((one, False) for one in wholes)]
+    for part in _parts([held(one, supernet) for one, _ in every]):
+        forwards = []
+        for architecture, in_steps in (every[position] for position in part):
+            subnet = supernet.extract(architecture).eval()
+            runs = [step.run for _, step in supernet.steps(subnet, architecture)] if in_steps else [subnet]
+            forwards.append(Forward(images, tuple(runs)))
+        found += timer(forwards)
+    return found[: len(stepwise)], [steps[0] for steps in found[len(stepwise) :]]
 
 
-@final
-@dataclass
-class _Probed:
-    """What is timed: one call for all steps that compute the same on tensors of the same shapes."""
-
-    supernet: Supernet
-    image: Tensor
-    batch: int
-    calls: dict[Hashable, TimedCall] = field(default_factory=dict)
-    _known: dict[Architecture, dict[tuple[str, ...], Hashable]] = field(default_factory=dict)
-
-    def of(self, step: TimedStep, architecture: Architecture) -> Hashable:
-        """The signature of a step in a sub-network, by which its call is known."""
-        if architecture not in self._known:
-            self._known[architecture] = dict(self._run(architecture))
-        return self._known[architecture][step.reads]
-
-    def _run(self, architecture: Architecture) -> Iterator[tuple[tuple[str, ...], Hashable]]:
-        """What each step reads, and its signature."""
-        subnet = self.supernet.subnet(architecture)
-        x: Any = self.image
-        for _, step in self.supernet.steps(subnet, architecture):
-            signature = (_shapes(subnet, step), tuple(x.shape[1:]))
-            if signature not in self.calls:
-                inputs = torch.randn(self.batch, *x.shape[1:], device=x.device)
-                self.calls[signature] = partial(step.run, inputs)
-            yield step.reads, signature
-            x = step.run(x)
-
-
-def _shapes(subnet: nn.Module, step: Piece) -> Hashable:
-    """The classes and the tensors of what a step computes with, without their place in the model."""
-    found: list[tuple[str, object]] = []
-    for path in step.reads:
-        owner, _, name = path.rpartition(".")
-        held = getattr(subnet.get_submodule(owner), name, None) if name else subnet
-        if isinstance(held, Tensor):
-            found.append(("", tuple(held.shape)))
-        elif isinstance(held, nn.Module):
-            found += [(name, type(inner).__name__) for name, inner in held.named_modules()]
-            tensors = (*held.named_parameters(), *held.named_buffers())
-            found += [(name, tuple(tensor.shape)) for name, tensor in tensors]
-    return tuple(found)
-
-
-def _spread(timed: Sequence[Timed]) -> float:
+def noise_of(timed: Sequence[Timed]) -> float:
     """Of typical times. Raises `LatencyError` where it says that the machine is busy."""
-    spread = float(np.median([one.spread for one in timed]))
-    if spread > MOST_SPREAD:
+    noise = float(np.median([one.noise for one in timed]))
+    if noise > MOST_NOISE:
         raise LatencyError(
-            f"the same computation takes {100 * spread:.0f} % longer or shorter from one time to the next; allowed: "
-            f"{100 * MOST_SPREAD:.0f} %: end what else runs on this machine, and measure again"
+            f"the same computation, timed again, takes {100 * noise:.0f} % more or less; allowed: "
+            f"{100 * MOST_NOISE:.0f} %: end what else runs on this machine, and measure again"
         )
-    return spread
+    return noise
+
+
+def _parts(sizes: Sequence[int]) -> Iterator[range]:
+    """Positions of what fits into `AT_ONCE` together, one part after the other."""
+    start, total = 0, 0
+    for position, size in enumerate(sizes):
+        if position > start and total + size > AT_ONCE:
+            yield range(start, position)
+            start, total = position, 0
+        total += size
+    yield range(start, len(sizes))
+
+
+def _by_signature(
+    reads: Sequence[Mapping[tuple[str, ...], Signature]], timed: Sequence[Sequence[Timed]]
+) -> dict[Signature, float]:
+    """Milliseconds of each step by its signature: the mean of all places where it occurs."""
+    found: dict[Signature, list[float]] = defaultdict(list)
+    for steps, times in zip(reads, timed, strict=True):
+        for signature, one in zip(steps.values(), times, strict=True):
+            found[signature].append(one.milliseconds)
+    return {signature: float(np.mean(times)) for signature, times in found.items()}
+
+
+def _holds_whole(supernet: Supernet) -> bool:
+    """Whether the whole model is a sub-network of the space."""
+    space, full = supernet.space, supernet.table.frame.axes
+    return all(size == full[axis] for axis, size in space.sizes(space.largest).items())
+
+
+def _of_largest(table: LatencyTable, space: SearchSpace) -> int:
+    return int(table.additive(space)(space.as_table(space.largest))[0])
+
+
+def _whole(known: Signatures, images: Tensor, times: Mapping[Signature, float], timer: Timer) -> int:
+    """Nanoseconds of the steps of a model that is no sub-network of the space."""
+    steps = known.supernet.family.steps(known.supernet.model)
+    (timed,) = timer([Forward(images, tuple(step.run for step in steps))])
+    # Steps that sub-networks have too take what they take there: the two must not differ by noise.
+    own = known.of_whole.values()
+    taken = [times.get(signature, one.milliseconds) for signature, one in zip(own, timed, strict=True)]
+    return round(sum(taken) * NANOSECONDS)
 
 
 def _lookup(step: TimedStep, space: SearchSpace, times: Indexed) -> TimeLookup:
@@ -161,15 +183,11 @@ def _growing(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return table
 
 
-def _calibrated(
-    table: LatencyTable, space: SearchSpace, architectures: Sequence[Architecture], milliseconds: Sequence[float]
-) -> LatencyTable:
-    """The table times a factor, so that whole sub-networks take what was measured: a step that runs again and again has
-    its weights in the cache, in a forward it has not.
+def _factor(
+    sums: LatencyTable, space: SearchSpace, architectures: Sequence[Architecture], milliseconds: Sequence[float]
+) -> float:
+    """By which sums are multiplied, so that whole sub-networks take what was measured: a pass whose steps are timed
+    takes a little longer.
     """
-    sums = np.array([table.milliseconds(space, architecture)[0] for architecture in architectures])
-    factor = float(np.median(np.array(milliseconds) / sums))
-    scaled = tuple(
-        TimeLookup(lookup.choices, tuple(round(value * factor) for value in lookup.values)) for lookup in table.lookups
-    )
-    return replace(table, constant=round(table.constant * factor), lookups=scaled)
+    predicted = np.array([sums.milliseconds(space, architecture)[0] for architecture in architectures])
+    return float(np.median(np.array(milliseconds) / predicted))

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from nas.errors import LatencyError
+from nas.errors import LatencyError, SpaceError
 from nas.searchspaces import Additive, Factor, SearchSpace
-from nas.supernets.cost import Architectures
+from nas.supernets.cost import Architectures, Tabulated
 from nas.system.files import replace_file
 
+LATENCY = "latency"
+"""The quantity that a table is of."""
 LARGEST = 2**26
 """Bytes of a table's file."""
+FORMAT = 1
+"""Of the file: one with another number is of another version."""
 NANOSECONDS = 1e6
 """In a millisecond; tables count in whole ones, so that sums are exact."""
+PARTS = 10_000
+"""Of the whole model's time: tables count in whole ones. No measurement is finer; and sums then have few values, so
+that counting and drawing within a limit are as exact, and as fast, as with MACs.
+"""
+
+Nanoseconds = Annotated[int, Field(ge=0, lt=2**50)]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @final
@@ -27,40 +39,61 @@ NANOSECONDS = 1e6
 class TimeLookup:
     """Nanoseconds by the values of some choices: `values` in the order of their combinations, the last one fastest."""
 
-    choices: tuple[str, ...]
-    values: tuple[int, ...]
+    choices: Annotated[tuple[str, ...], Field(min_length=1)]
+    values: tuple[Nanoseconds, ...]
 
 
 @final
 @dataclass(frozen=True)
 class Conditions:
-    """Under which a table was measured; `spread` is that of the times themselves, as a share."""
+    """Under which a table was measured: `measured` passes were timed, and timed again they would differ by `noise`."""
 
     device: str
     threads: int
-    batch: int
+    batch: Annotated[int, Field(ge=1)]
     image: tuple[int, ...]
     libraries: dict[str, str]
     measured: int
-    spread: float
+    noise: Share
+
+
+@final
+@dataclass(frozen=True)
+class Accuracy:
+    """How a table did on random sub-networks that it was not made from: the median error and that of all but five in a
+    hundred (as shares of what was timed), Kendall's tau, and the noise of the times themselves.
+    """
+
+    subnets: int
+    error: Share
+    most: Share
+    tau: float
+    noise: Share
 
 
 @final
 @dataclass(frozen=True)
 class LatencyTable:
-    """Milliseconds of a batch, of every architecture of one space.
+    """The time of a batch, of every architecture of one space, in nanoseconds.
 
-    model     of the space
-    lengths   how many values each choice has, by name
-    constant  nanoseconds of what no choice decides
-    lookups   what the choices decide
+    model      of the space
+    space      its fingerprint: of the model, its arguments, the choices and their sizes
+    lengths    how many values each choice has, by name
+    base       of the whole model
+    constant   of what no choice decides
+    lookups    what the choices decide
+    accuracy   None where it was not asked
     """
 
+    format: int
     model: str
-    lengths: dict[str, int]
-    constant: int
+    space: str
+    lengths: dict[str, Annotated[int, Field(ge=1)]]
+    base: Annotated[Nanoseconds, Field(ge=1)]
+    constant: Nanoseconds
     lookups: tuple[TimeLookup, ...]
     conditions: Conditions
+    accuracy: Accuracy | None = None
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -68,10 +101,11 @@ class LatencyTable:
         """Nanoseconds as limits count them. Raises `LatencyError` for another space than the one that was measured."""
         choices = list(space.values())
         lengths = {choice.name: len(choice.values) for choice in choices}
-        if self.model != space.model or self.lengths != lengths:
+        if self.space != fingerprint(space):
+            differing = "choices, sizes or arguments" if self.model == space.model else "model"
             raise LatencyError(
-                f"this table of latencies is of {self.model} with {len(self.lengths)} choices; the space is of "
-                f"{space.model} with {len(lengths)}: measure it with nas bench"
+                f"a table of latencies of {self.model} with {len(self.lengths)} choices, and the space is of "
+                f"{space.model} with {len(lengths)}: another {differing}; measure it with nas bench"
             )
         positions = {choice.name: position for position, choice in enumerate(choices)}
         factors = []
@@ -79,15 +113,37 @@ class LatencyTable:
             shape = [lengths[name] for name in lookup.choices]
             table = np.array(lookup.values, dtype=np.int64).reshape(shape)
             factors.append(Factor(tuple(positions[name] for name in lookup.choices), table))
-        return Additive(self.constant, tuple(factors))
+        try:
+            return Additive(self.constant, tuple(factors))
+        except SpaceError as refusal:
+            raise LatencyError(f"a table of latencies: {refusal}") from None
+
+    def tabulated(self, space: SearchSpace) -> Tabulated:
+        """As `Cost.beside` takes it. Raises as `additive` does."""
+        return Tabulated(self.additive(space), self.base)
 
     def milliseconds(self, space: SearchSpace, x: Architectures) -> NDArray[np.float64]:
         """Of architectures, or of a table of them, float64 (architectures,)."""
         return self.additive(space)(space.as_table(x)) / NANOSECONDS
 
+    def scaled(self, factor: float) -> LatencyTable:
+        """The same table times a factor, and in whole parts of the whole model's time."""
+        part = max(1, round(factor * self.base / PARTS))
+
+        def whole(value: int) -> int:
+            return part * round(factor * value / part)
+
+        lookups = tuple(replace(lookup, values=tuple(map(whole, lookup.values))) for lookup in self.lookups)
+        return replace(self, base=whole(self.base), constant=whole(self.constant), lookups=lookups)
+
+    @property
+    def content(self) -> bytes:
+        """What its file holds."""
+        return json.dumps(asdict(self)).encode()
+
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        replace_file(path, json.dumps(asdict(self)).encode())
+        replace_file(path, self.content)
 
     @classmethod
     def read(cls, path: Path) -> LatencyTable:
@@ -95,18 +151,35 @@ class LatencyTable:
         try:
             if path.stat().st_size > LARGEST:
                 raise LatencyError(f"{path}: more than {LARGEST:,} bytes are no table of latencies")
-            table: LatencyTable = _TABLE.validate_json(path.read_bytes())
+            content = path.read_bytes()
         except OSError as fault:
             raise LatencyError(f"{path}: cannot be read ({fault.strerror or fault})") from None
+        try:
+            table: LatencyTable = _TABLE.validate_json(content)
         except ValidationError as wrong:
             first = wrong.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise LatencyError(f"{path}: no table of latencies: {where}: {first['msg']}") from None
-        for lookup in table.lookups:
-            wanted = int(np.prod([table.lengths.get(name, 0) for name in lookup.choices], dtype=np.int64))
-            if wanted != len(lookup.values):
-                raise LatencyError(f"{path}: {', '.join(lookup.choices)}: {len(lookup.values)} values for {wanted}")
+        table.check(path)
         return table
+
+    def check(self, path: Path) -> None:
+        """Raises `LatencyError` for a table of another version, or whose numbers are not as many as they must be."""
+        if self.format != FORMAT:
+            raise LatencyError(
+                f"{path}: a table of version {self.format}, allowed: {FORMAT}; measure it with nas bench"
+            )
+        for lookup in self.lookups:
+            wanted = int(np.prod([self.lengths.get(name, 0) for name in lookup.choices], dtype=np.int64))
+            if wanted != len(lookup.values) or len(set(lookup.choices)) != len(lookup.choices):
+                raise LatencyError(f"{path}: {', '.join(lookup.choices)}: {len(lookup.values)} values for {wanted}")
+
+
+def fingerprint(space: SearchSpace) -> str:
+    """Of all that decides what sub-networks of a space compute."""
+    choices = [[choice.name, choice.values, choice.sizes] for choice in space.values()]
+    text = json.dumps([space.model, dict(space.model_args), choices], sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 _TABLE = TypeAdapter(LatencyTable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import final
@@ -69,22 +69,31 @@ def levels_of(step: TimedStep, space: SearchSpace) -> list[NDArray[np.int64]]:
     return [np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64)) for length in lengths]
 
 
+def combinations(step: TimedStep, space: SearchSpace) -> list[tuple[int, ...]]:
+    """All combinations of levels: indices of values, one for each deciding choice."""
+    return list(product(*(levels.tolist() for levels in levels_of(step, space))))
+
+
 def probes(step: TimedStep, space: SearchSpace) -> Iterator[tuple[tuple[int, ...], Architecture]]:
-    """The combinations of levels (indices of values, one for each deciding choice), each with an architecture that has
-    them, and otherwise the largest values that go with them.
+    """The combinations of levels, each with an architecture that has them, and otherwise the largest values that go
+    with them.
     """
     choices = list(space.values())
-    for indices in product(*(levels.tolist() for levels in levels_of(step, space))):
+    for indices in combinations(step, space):
         chosen = dict(zip(step.choices, indices, strict=True))
         wanted = [chosen.get(position, len(choice.values) - 1) for position, choice in enumerate(choices)]
-        # What may not grow along the model is cut behind a choice that is cut, as little as can be.
-        for position in step.choices:
-            if chain := choices[position].chain:
-                for later in range(position + 1, len(choices)):
-                    if choices[later].chain == chain:
-                        wanted[later] = min(wanted[later], wanted[position])
-        architecture = {c.name: c.values[k] for c, k in zip(choices, wanted, strict=True)}
-        yield indices, space.spelled(Architecture(architecture))
+        yield indices, fitted(wanted, space)
+
+
+def fitted(indices: Sequence[int], space: SearchSpace) -> Architecture:
+    """The architecture of some values; what may not grow along the model is cut to what comes before it."""
+    most: dict[str, int] = {}
+    values = {}
+    for choice, index in zip(space.values(), indices, strict=True):
+        if choice.chain:
+            index = most[choice.chain] = min(index, most.get(choice.chain, index))
+        values[choice.name] = choice.values[index]
+    return space.spelled(Architecture(values))
 
 
 def sizes_of(position: int, space: SearchSpace) -> NDArray[np.float64]:

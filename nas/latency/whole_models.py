@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any, final
 
 import torch
 from torch import nn
 
-from nas.latency.timing import in_turns
+from nas.latency.timing import Forward, by_wall, in_turns, lasting
 from nas.system.memory import memory_for
 
 BATCHES = (1, 64)
@@ -56,17 +54,9 @@ def measure(
     for batch in batches:
         with memory_for(f"time batches of {batch}", "set latency.batches to smaller ones"), torch.inference_mode():
             x = torch.randn(batch, *image, generator=generator).to(device)
-            times = in_turns([partial(model, x) for model in models.values()], _rounds(seconds))
+            passes = [Forward(x, (model,)) for model in models.values()]
+            times = in_turns(passes, lasting(seconds, ROUNDS), by_wall)
         rounds[str(batch)] = len(times[0])
         for name, measured in zip(models, times, strict=True):
-            medians[name][str(batch)] = 1e3 * statistics.median(measured)
+            medians[name][str(batch)] = 1e3 * statistics.median(sum(steps) for steps in measured)
     return Latency(medians, rounds, torch.get_num_threads(), device.type)
-
-
-def _rounds(seconds: float) -> Iterator[int]:
-    """The numbers of the rounds: as many as begin within the time, but not too few or too many."""
-    started = time.perf_counter()
-    for number in range(ROUNDS[1]):
-        yield number
-        if number + 1 >= ROUNDS[0] and time.perf_counter() - started > seconds:
-            return

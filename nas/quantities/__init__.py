@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from nas import plugins
 from nas.errors import QuantityError
-from nas.quantities._base import RESERVED, Amount, Counted, Multiple, Origin, Quantity
+from nas.quantities._base import RESERVED, Amount, Counted, Multiple, Origin, Quantity, Timed
 from nas.quantities._terms import Matrix, Term, elements, factoring_pays
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Origin",
     "Quantity",
     "Term",
+    "Timed",
     "costs",
     "counted",
     "elements",
@@ -35,6 +36,7 @@ __all__ = [
     "in_words",
     "multiples",
     "names",
+    "recorded",
     "with_multiples",
 ]
 
@@ -65,6 +67,12 @@ def every_counted() -> tuple[Counted, ...]:
     return tuple(sorted(every, key=lambda quantity: quantity.partial))
 
 
+def recorded() -> tuple[Counted | Timed, ...]:
+    """What trials record and limits bound: what is counted, and behind it what is timed, of models with a table."""
+    timed = [quantity for quantity in _every(tuple(sys.path)) if isinstance(quantity, Timed)]
+    return (*every_counted(), *timed)
+
+
 def multiples(name: str) -> tuple[Multiple, ...]:
     """The multiples of a counted quantity, such as FLOPs of MACs."""
     every = _every(tuple(sys.path))
@@ -77,16 +85,16 @@ def costs() -> tuple[Quantity, ...]:
 
 
 def every_cost() -> tuple[Quantity, ...]:
-    """The columns of tables: the costs of every model, and behind them those of parts."""
+    """The columns of tables: the costs of every model, and behind them those that some have."""
     shown: list[Quantity] = []
-    for quantity in every_counted():
+    for quantity in recorded():
         shown += [quantity, *multiples(quantity.name)]
     return tuple(shown)
 
 
 def with_multiples(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counted quantities of a model as tables show them: each with its multiples behind it, in the order of `costs`.
-    A quantity that was not counted, since it came later, is left out.
+    """What is recorded of a model as tables show it: each quantity with its multiples behind it, in the order of
+    `costs`. One that was not recorded, since it came later, is left out.
     """
     values = {quantity.name: quantity.among(counts) for quantity in every_cost()}
     return {name: value for name, value in values.items() if value is not None}
@@ -96,7 +104,7 @@ def in_words(counts: Mapping[str, int]) -> str:
     """What a model costs, in a line: 3.28 M MACs (6.56 M FLOPs), 202 k parameters."""
     values = with_multiples(counts)
     parts = []
-    for quantity in every_counted():
+    for quantity in recorded():
         if quantity.name in values:
             same = ", ".join(f"{m.show(values[m.name])} {m.in_text}" for m in multiples(quantity.name))
             parts.append(f"{quantity.show(values[quantity.name])} {quantity.in_text}" + (f" ({same})" if same else ""))

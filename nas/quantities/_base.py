@@ -27,6 +27,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "": {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12},
     "B": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
     "ms": {"ms": 1, "us": 1e-3, "s": 1e3},
+    "ns": {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9},
 }
 """Unit of a quantity -> what may follow a number in a text, and what that is in the unit."""
 
@@ -90,8 +91,8 @@ class Quantity:
                   true, their mean, or not at all (together: one alone says nothing)
     """
 
-    partial: ClassVar[bool] = False
-    """Whether it is of a part, such as the body of a detector, that most models are without."""
+    absence: ClassVar[str] = ""
+    """Why a model may have none of it, as what a sentence says of it; empty where every model has some."""
 
     name: str
     title: str
@@ -153,6 +154,11 @@ class Quantity:
     def difference_unit(self) -> str:
         """What stands behind `show_difference` in a sentence."""
         return "points" if self.shown == "percent" else ""
+
+    @property
+    def partial(self) -> bool:
+        """Whether there are models that have none of it."""
+        return bool(self.absence)
 
     @property
     def averaged(self) -> bool:
@@ -257,3 +263,25 @@ class Multiple(Quantity, ABC):
     @override
     def among(self, counts: Mapping[str, int]) -> int | None:
         return self.times * counts[self.of] if self.of in counts else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed(Quantity, ABC):
+    """What a table says that was measured on a device: it is known of every architecture before that runs, in whole
+    nanoseconds, and can be a limit as counted quantities can. Trials of a study with such a table record it.
+    """
+
+    absence: ClassVar[str] = "known from a table alone (nas bench STUDY --to FILE), which latency.table names"
+
+    origin: Origin = "timed"
+    unit: str = "ns"
+    scale: float = 1e-6
+
+    @override
+    def show(self, value: float, digits: int | None = None) -> str:
+        return words.duration(value, digits)
+
+    @property
+    @override
+    def axis_unit(self) -> str:
+        return "ms"

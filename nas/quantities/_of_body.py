@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from nas.axes import AxisTable
 
 
+OF_BODY = "of a part that the model is without"
+
+
 @dataclass(frozen=True, kw_only=True)
 class OfBody(Counted):
     """The `formula` of a whole model, for the table of its body; models that are all body have none of it."""
 
-    partial: ClassVar[bool] = True
+    absence: ClassVar[str] = OF_BODY
 
     @abstractmethod
     def formula(self, table: AxisTable) -> Sequence[Term]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from nas.quantities._base import Multiple
+from nas.quantities._of_body import OF_BODY
 
 
 @final
@@ -13,7 +14,7 @@ from nas.quantities._base import Multiple
 class BodyFlops(Multiple):
     """Floating-point operations per image, of the body."""
 
-    partial: ClassVar[bool] = True
+    absence: ClassVar[str] = OF_BODY
 
     name: str = "body_flops"
     title: str = "body FLOPs"

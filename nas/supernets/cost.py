@@ -1,4 +1,5 @@
-"""What sub-networks cost: every counted quantity (`nas.quantities`), in closed form from the axis table.
+"""What sub-networks cost: every counted quantity (`nas.quantities`), in closed form from the axis table; and what a
+table says that was measured on a device (`Cost.beside`).
 
 One formula serves a table of a million architectures (compiled into sums of small look-up tables), one architecture
 with given sizes, and gates whose sums are differentiable sizes. The formulas themselves, and what they count, stand
@@ -7,8 +8,10 @@ with the quantities.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -28,12 +31,22 @@ Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
 
 
 @final
+@dataclass(frozen=True)
+class Tabulated:
+    """A cost that no formula gives: what a table says of every architecture of a space, and of the whole model."""
+
+    additive: Additive
+    base: int
+
+
+@final
 class Cost:
     """Costs of the architectures of one space."""
 
     def __init__(self, table: AxisTable, space: SearchSpace) -> None:
         self.space = space
         self.frame = table.frame
+        self._tabulated: Mapping[str, Tabulated] = {}
         counted = [quantity for quantity in quantities.every_counted() if quantity.applies(table)]
         self._terms = {quantity.name: quantity.terms(table) for quantity in counted}
         multiples = (q for q in quantities.every_cost() if isinstance(q, Multiple))
@@ -44,6 +57,13 @@ class Cost:
             Additive(self.base(name), ())
         self._choices = {axis: position for position, choice in enumerate(space.values()) for axis in choice.sizes[0]}
         self._additive = {name: self._compile(terms) for name, terms in self._terms.items()}
+
+    def beside(self, tabulated: Mapping[str, Tabulated]) -> Cost:
+        """The same costs, and beside them those of tables, by their quantities: {"latency": ...}."""
+        both = copy.copy(self)
+        both._tabulated = {**self._tabulated, **tabulated}
+        both._additive = {**self._additive, **{name: of.additive for name, of in tabulated.items()}}
+        return both
 
     def macs(self, x: Architectures) -> NDArray[np.int64]:
         """MACs per image of architectures, or of a table of them (architectures x choices, indices into `.values`)."""
@@ -58,37 +78,39 @@ class Cost:
         return self.of("params", x)
 
     def of(self, quantity: str, x: Architectures) -> NDArray[np.int64]:
-        """Any counted quantity, or a multiple of one, of architectures or a table of them, int64 (architectures,)."""
+        """Any of these costs, or a multiple of one, of architectures or a table of them, int64 (architectures,)."""
         return self.additive(quantity)(self.space.as_table(x))
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
-        """All counted quantities of one architecture, as a trial records them."""
+        """All these costs of one architecture, as a trial records them."""
         table = self.space.as_table(architecture)
         return {name: int(additive(table)[0]) for name, additive in self._additive.items()}
 
     def additive(self, quantity: str) -> Additive:
-        """A cost as a constant and a sum of functions of few choices each. Raises `LimitError` for that of a part which
-        the model is without.
+        """A cost as a constant and a sum of functions of few choices each. Raises `LimitError` for one that the model
+        has none of, or of which no table says anything.
         """
         if quantity in self._multiples:
             multiple = self._multiples[quantity]
             return self._additive[multiple.of].times(multiple.times)
         if quantity not in self._additive:
-            counted = ", ".join((*self._additive, *self._multiples))
-            raise LimitError(f"'{quantity}' is of a part that the model is without; allowed: {counted}")
+            known = ", ".join((*self._additive, *self._multiples))
+            raise LimitError(f"'{quantity}' is {quantities.find(quantity).absence}; allowed: {known}")
         return self._additive[quantity]
 
     def base(self, quantity: str) -> int:
         """The cost of the whole model."""
+        if quantity in self._tabulated:
+            return self._tabulated[quantity].base
         return int(self.of_sizes(quantity, {}))
 
     @property
     def bases(self) -> dict[str, int]:
-        """All counted quantities of the whole model."""
-        return {name: self.base(name) for name in self._terms}
+        """All these costs of the whole model."""
+        return {name: self.base(name) for name in self._additive}
 
     def per_block(self, x: Architectures, quantity: str) -> dict[str, NDArray[np.int64]]:
-        """A cost split by block index, int64 (architectures,) each; the key "" holds what lies outside all blocks."""
+        """A counted cost split by block index, int64 (architectures,) each; "" holds what lies outside all blocks."""
         table = self.space.as_table(x)
         blocks: dict[str, list[Term]] = {index: [] for index in ("", *self.frame.blocks)}
         for term in self._terms[quantity]:
@@ -98,8 +120,14 @@ class Cost:
     def of_sizes(self, quantity: str, sizes: Mapping[str, Any]) -> Any:
         """A cost where some axes have given sizes, and the others their own: integers, arrays or tensors.
 
-        With differentiable sizes it is differentiable; ranks must then be integers.
+        With differentiable sizes it is differentiable; ranks must then be integers. What a table says lies, between the
+        sizes of the space, on the straight line from one to the next; its sizes are single numbers.
         """
+        if quantity in self._tabulated:
+            additive, positions = self._tabulated[quantity].additive, self._positions(sizes)
+            return additive.constant + sum(
+                _between(factor.table, [positions[choice] for choice in factor.choices]) for factor in additive.factors
+            )
         if quantity in self._multiples:
             multiple = self._multiples[quantity]
             return multiple.times * self.of_sizes(multiple.of, sizes)
@@ -126,6 +154,22 @@ class Cost:
                 mean = mean @ weights[choice]
             total = total + mean
         return total
+
+    def _positions(self, sizes: Mapping[str, Any]) -> list[tuple[int, Any]]:
+        """Where sizes of axes lie among the values of each choice: behind which value, and how far towards the next
+        one, from 0 to 1.
+        """
+        positions: list[tuple[int, Any]] = []
+        for choice in self.space.values():
+            units = [sum(size.values()) for size in choice.sizes]
+            wanted = sum(self.frame.size(axis, sizes) for axis in choice.axes)
+            behind = max(0, sum(of <= _number(wanted) for of in units[:-1]) - 1)
+            above = units[min(behind + 1, len(units) - 1)] - units[behind]
+            towards = (wanted - units[behind]) / above if above else 0.0
+            # Beyond the ends of the space nobody has measured anything: what is there counts as the end.
+            clipped = min(1.0, max(0.0, _number(towards)))
+            positions.append((behind, towards if clipped == _number(towards) else clipped))
+        return positions
 
     def _size(self, atom: str, sizes: Mapping[str, Any]) -> Any:
         return self.frame.size(atom, sizes)
@@ -198,6 +242,22 @@ class Cost:
             while atom not in self._choices and atom in self.frame.within:
                 atom = self.frame.within[atom]
                 yield atom
+
+
+def _number(size: Any) -> float:
+    """The value of a number, or of a tensor of one."""
+    return float(size.detach()) if hasattr(size, "detach") else float(size)
+
+
+def _between(table: NDArray[np.int64], positions: Sequence[tuple[int, Any]]) -> Any:
+    """A value of a table at a position along each dimension: linear between neighbours, along one after the other."""
+    if not positions:
+        return int(table)
+    (behind, towards), *others = positions
+    low = _between(table[behind], others)
+    if isinstance(towards, float | int) and towards == 0:
+        return low
+    return low + towards * (_between(table[behind + 1], others) - low)
 
 
 def _either(condition: Any, yes: Any, no: Any) -> Any:

@@ -69,8 +69,8 @@ def test_latency_that_does_not_fit_loses_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(
         latency,
         "in_turns",
-        lambda calls, rounds: (
-            in_turns(calls, rounds) if len(calls[0].args[0]) < 99 else torch.empty(2**50).sum().item()
+        lambda passes, rounds, clock: (
+            in_turns(passes, rounds, clock) if len(passes[0].inputs) < 99 else torch.empty(2**50).sum().item()
         ),
     )
     folder = tmp_path / "run"

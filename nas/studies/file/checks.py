@@ -118,13 +118,13 @@ def in_no_parts(document: Document, config: StudyConfig, task: Task, strategy: S
 
 
 def of_no_part(document: Document, config: StudyConfig, cost: Cost) -> list[Fault]:
-    """Objectives that are costs of a part, such as a detector's body, which the model is without."""
-    faults, counted = [], cost.bases
+    """Objectives that are costs which the model has none of, or which no table tells."""
+    faults, known = [], cost.bases
     for quantity in quantities.every_cost():
         name = quantity.of if isinstance(quantity, Multiple) else quantity.name
-        if quantity.name in config.objectives and name not in counted:
-            found = f"'{quantity.name}', of a part that the model is without"
-            faults.append(document.fault(("objectives", quantity.name), found, ", ".join(counted)))
+        if quantity.name in config.objectives and name not in known:
+            found = f"'{quantity.name}', {quantity.absence}"
+            faults.append(document.fault(("objectives", quantity.name), found, ", ".join(known)))
     return faults
 
 

@@ -178,10 +178,17 @@ TimedBatch = Annotated[int, whole(1, 16_384)]
 @final
 @dataclass(frozen=True)
 class LatencySpec:
-    """`latency:` batch sizes at which the models are timed, and about how many seconds each size may take."""
+    """`latency:` how long models take, once they are there, and before.
+
+    batches   batch sizes at which base and winners are timed at the end
+    seconds   that each size may take, about
+    table     a file of `nas bench STUDY --to FILE`: what every architecture of the space takes on the device that it
+              was measured on. With it `latency` can be bounded and wanted; the run keeps a copy
+    """
 
     batches: Annotated[tuple[TimedBatch, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
     seconds: Annotated[float, above(0, 3600)] = 3.0
+    table: Annotated[Name, FilePath(must_exist=False)] | None = None
 
 
 @final
@@ -194,8 +201,9 @@ class StudyConfig:
                  a `name:` for tables
     data         which images
     task         what the model is for: a name, or a mapping with `use:` and options
-    limit        most MACs, FLOPs (2 x MACs) or parameters, or whatever else `nas.quantities` counts: a number, "1.2 G",
-                 "50%" of the whole base model, or [least, most]; several at once
+    limit        most MACs, FLOPs (2 x MACs), parameters, latency ("3 ms", see `LatencySpec`), or whatever else
+                 `nas.quantities` knows before a model runs: a number, "1.2 G", "50%" of the whole base model, or
+                 [least, most]; several at once
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only); 0: none, and nothing to retrain beside the winner
     finalists    how many of the search's architectures are trained for a while before a winner is named, see

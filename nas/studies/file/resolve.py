@@ -23,6 +23,7 @@ from nas.documents.plugged import deepened, read_plugin
 from nas.documents.ties import untied
 from nas.errors import ConfigError, Fault
 from nas.importance import Importance
+from nas.latency.table import LatencyTable
 from nas.preprocessing import ImageSize
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
@@ -50,7 +51,7 @@ from nas.studies.file.config import (
 from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
-from nas.studies.file.subject import subject_of
+from nas.studies.file.subject import Kept, subject_of
 from nas.studies.file.unteachable import unteachable
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.prior import priors
@@ -89,6 +90,7 @@ class Resolved:
     """None where the data are not here, see `resolve`."""
     listing: Listing | None
     """Of the data, where it is a set of pictures."""
+    table: LatencyTable | None
     prior: Sequence[Trial] = ()
 
     @property
@@ -165,8 +167,8 @@ def resolve(
     faults += wrong
     task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += [*wrong, *misstated(document, task)]
-    index = None if config is None else _index(config, folder)
-    subject, wrong = subject_of(document, task, index, without_files=without_files)
+    kept = Kept() if config is None else _kept(config, folder)
+    subject, wrong = subject_of(document, task, kept, without_files=without_files)
     faults += wrong
     # What a run was begun with is not questioned again: versions before this one let it begin.
     if finished is None:
@@ -210,14 +212,17 @@ def resolve(
         task=task,
         facts=subject.facts,
         listing=subject.listing,
+        table=subject.table,
         prior=prior,
     )
 
 
-def _index(config: StudyConfig, folder: Path | None) -> Path | None:
-    """The listing of its images that a run was prepared with."""
+def _kept(config: StudyConfig, folder: Path | None) -> Kept:
+    """What a run has kept that was prepared."""
     run = RunFolder(folder or config.run_folder)
-    return run.index if run.done(PREPARE) else None
+    if not run.done(PREPARE):
+        return Kept()
+    return Kept(run.index, run.latency_table if run.latency_table.is_file() else None)
 
 
 def _told_once(faults: Sequence[Fault]) -> list[Fault]:

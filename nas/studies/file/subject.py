@@ -10,7 +10,8 @@ from nas.data import DataSpec, Listing, inspect_data, list_images
 from nas.documents.document import Document, attempt
 from nas.documents.mistakes import shown
 from nas.documents.text import KeyPath
-from nas.errors import ConfigError, DataError, Fault, LimitError
+from nas.errors import ConfigError, DataError, Fault, LatencyError, LimitError
+from nas.latency.table import LATENCY, LatencyTable
 from nas.preprocessing import ImageSize
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.config import Bounds
@@ -20,6 +21,17 @@ from nas.tasks import Facts, Task, TruthKind
 
 TRUTHS: dict[TruthKind, str] = {"class": "classes", "boxes": "boxes", "masks": "boxes and masks"}
 """What is known of pictures, in words."""
+
+
+@final
+@dataclass(frozen=True)
+class Kept:
+    """What a run that was prepared has kept: the listing of its data (see `nas.data.list_images`), and its table of
+    latencies.
+    """
+
+    index: Path | None = None
+    table: Path | None = None
 
 
 @final
@@ -35,18 +47,18 @@ class SearchedSpace:
     space: SearchSpace
     cost: Cost
     limit: Limit | None
+    table: LatencyTable | None = None
 
 
 def subject_of(
-    document: Document, task: Task | None, index: Path | None, *, without_files: bool = False
+    document: Document, task: Task | None, kept: Kept, *, without_files: bool = False
 ) -> tuple[SearchedSpace | None, list[Fault]]:
-    """What the study is about, None where its data or space cannot be read; and what is wrong with any of it. `index`:
-    a file with an earlier listing of its data, see `nas.data.list_images`. Data that are nowhere are no fault
-    `without_files`.
+    """What the study is about, None where its data, space or table cannot be read; and what is wrong with any of it.
+    Data that are nowhere are no fault `without_files`.
     """
     spec, _ = attempt(document, DataSpec, ("data",))  # its own faults are named where the whole study is read
     nowhere = without_files and spec is not None and _nowhere(spec)
-    facts, listing, faults = (None, None, []) if nowhere else _facts(document, spec, index)
+    facts, listing, faults = (None, None, []) if nowhere else _facts(document, spec, kept.index)
     if facts is not None and task is not None and facts.truth not in task.learns_from:
         wanted = " or ".join(TRUTHS[truth] for truth in task.learns_from)
         faults.append(document.fault(("data",), f"pictures with {TRUTHS[facts.truth]}", f"for this task: {wanted}"))
@@ -55,9 +67,14 @@ def subject_of(
     faults += wrong
     if space is None or (facts is None and not nowhere):
         return None, faults
+    table, wrong = _table(document, space, kept.table)
+    if wrong:
+        return None, [*faults, *wrong]
     cost = cost_of(space)
+    if table is not None:
+        cost = cost.beside({LATENCY: table.tabulated(space)})
     limit, wrong = _limit(document, cost)
-    return SearchedSpace(facts, listing, space, cost, limit), [*faults, *wrong]
+    return SearchedSpace(facts, listing, space, cost, limit, table), [*faults, *wrong]
 
 
 def _nowhere(spec: DataSpec) -> bool:
@@ -99,6 +116,23 @@ def _space(
         return SearchSpace.from_document(document, ("space",), model_args=model_args), []
     except ConfigError as refusal:
         return None, list(refusal.faults)
+
+
+def _table(document: Document, space: SearchSpace, kept: Path | None) -> tuple[LatencyTable | None, list[Fault]]:
+    """The table of latencies that the study names; a run goes on with the one that it has kept."""
+    key = ("latency", "table")
+    named = document.get(key)
+    if not isinstance(named, str) or not named:
+        return None, []
+    file = Path(named)
+    try:
+        table = LatencyTable.read(file if kept is None else kept)
+        if kept is not None and file.is_file() and LatencyTable.read(file) != table:
+            return None, [document.fault(key, f"'{named}', another table than the run began with", "the same one")]
+        table.additive(space)
+    except LatencyError as refusal:
+        return None, [document.refused(key, refusal, "a table of this space: nas bench STUDY --to FILE")]
+    return table, []
 
 
 def _limit(document: Document, cost: Cost) -> tuple[Limit | None, list[Fault]]:

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from nas import words
 from nas.quantities import Quantity
+from nas.studies.run.described import TableFacts
+from nas.studies.run.measured import ForeseenTime
 from nas.studies.run.paired import PairedDifference
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.rounds import RoundResult
@@ -73,6 +76,28 @@ def of_distance(
     return (
         f"Against uniform's, retrained alike, the winner has {' and '.join(said)} on {images} test images: {verdict}."
     )
+
+
+def of_latency(table: TableFacts, times: Mapping[str, ForeseenTime] | None) -> str:
+    """What a table of latencies predicted of the run's models, and what they take."""
+    said = (
+        f"Predicted latency is that of batches of {table.batch} on {table.device}, {table.threads} "
+        f"thread{'' if table.threads == 1 else 's'}"
+    )
+    if table.error is not None and table.most is not None:
+        said += (
+            f", off by less than {words.percent(table.error, 1)} for half of the sub-networks that were tried and by "
+            f"less than {words.percent(table.most, 1)} for 95 in a hundred"
+        )
+    if not times:
+        return f"{said}; that device is not the run's, where nothing was timed to compare."
+    compared = [
+        f"{role} {words.duration(one.timed)}, predicted {words.duration(one.predicted)} "
+        f"({100 * (one.predicted / one.timed - 1):+.1f} %)"
+        for role, one in times.items()
+    ]
+    noise = max(one.noise for one in times.values())
+    return f"{said}. Timed: {'; '.join(compared)}; timed again, they would differ by {words.percent(noise, 1)}."
 
 
 def _epochs(one: RoundResult) -> str:

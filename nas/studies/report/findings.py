@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from nas import quantities, words
 from nas.errors import RunError
 from nas.preprocessing import DATA, GIVEN, MODEL
-from nas.quantities import Counted, Multiple, Quantity
+from nas.quantities import Counted, Multiple, Quantity, Timed
 from nas.search import Objective
 from nas.studies.report import belief
 from nas.studies.run.frames import front_objectives, pareto_frame
@@ -155,9 +155,9 @@ class Findings:
         return replace(facts, models={model: facts.models[model] for model in shown})
 
     @cached_property
-    def costs(self) -> tuple[Counted, ...]:
-        """The counted quantities that this run knows: those that came later it did not record."""
-        return tuple(quantity for quantity in quantities.every_counted() if quantity.name in self.rows[0].costs)
+    def costs(self) -> tuple[Counted | Timed, ...]:
+        """The costs that this run knows: those that came later it did not record."""
+        return tuple(quantity for quantity in quantities.recorded() if quantity.name in self.rows[0].costs)
 
     def quantity(self, name: str) -> Quantity:
         """A metric of the run's task, or a cost, by its name."""
@@ -302,6 +302,12 @@ class Findings:
                 self.record.task.metrics, self.retrained.against_uniform, images.test, twins=self.retrained.twins
             ),
         ]
+
+    @cached_property
+    def foreseen(self) -> str:
+        """How predicted latencies compare with those that were measured; empty for runs without a table."""
+        table, times = self.prepared.latency, self.retrained.foreseen
+        return "" if table is None else belief.of_latency(table, times)
 
     @cached_property
     def warnings(self) -> list[str]:

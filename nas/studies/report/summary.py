@@ -28,7 +28,7 @@ def summary(console: Terminal, findings: Findings) -> None:
         lines.append(
             f"{role}: extracted model = supernet on {model.images} validation images, greatest difference {difference}"
         )
-    for line in (*lines, *findings.belief):
+    for line in filter(None, (*lines, findings.foreseen, *findings.belief)):
         console.say(line)
     for warning in findings.warnings:
         console.say(Text("note", style="yellow"), f" {warning}")

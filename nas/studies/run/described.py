@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Self, final
+from typing import TYPE_CHECKING, Annotated, Self, final
 
 from pydantic import Field, JsonValue, model_validator
 
 from nas.preprocessing import ImageSize
 from nas.studies.run.rows import Costs, StoredFloat, StoredInt
+
+if TYPE_CHECKING:
+    from nas.latency.table import LatencyTable
 
 MOST_DIGITS = 4000
 """Of the number of architectures: Python reads no more than 4,300 digits."""
@@ -45,6 +48,35 @@ class LimitFacts:
     bounds: dict[str, tuple[float | None, float | None]]
     text: str
     share: float
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class TableFacts:
+    """The table of latencies: on what it was measured, with how many threads, for what batches, and how far what it
+    says is from what is measured (shares, for half of the sub-networks and for 95 in a hundred; None where it was not
+    asked), beside the noise of a measurement.
+    """
+
+    device: str
+    threads: int
+    batch: Annotated[int, Field(ge=1)]
+    noise: StoredFloat
+    error: StoredFloat | None = None
+    most: StoredFloat | None = None
+
+    @classmethod
+    def of(cls, table: LatencyTable) -> TableFacts:
+        """What a table says of itself."""
+        conditions, accuracy = table.conditions, table.accuracy
+        return cls(
+            device=conditions.device,
+            threads=conditions.threads,
+            batch=conditions.batch,
+            noise=conditions.noise,
+            error=None if accuracy is None else accuracy.error,
+            most=None if accuracy is None else accuracy.most,
+        )
 
 
 @final

@@ -53,6 +53,8 @@ TRIALS = "trials.sqlite"
 """The table of trials, unless the study names another one."""
 INDEX = "images.npz"
 """What the stage `prepare` found where the images are, see `nas.data.index`."""
+LATENCY_TABLE = "latency.json"
+"""The table of latencies that the stage `prepare` kept."""
 CACHE = "cache"
 """Resized images, see `RunFolder.cache`."""
 _TABLE = (f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal"))
@@ -84,6 +86,11 @@ class RunFolder:
     def index(self) -> Path:
         """The listing of the images that the run was prepared with, where they are a set of pictures."""
         return self.path / PREPARE.name / INDEX
+
+    @property
+    def latency_table(self) -> Path:
+        """The table of latencies that the run was prepared with, where the study names one."""
+        return self.path / PREPARE.name / LATENCY_TABLE
 
     @property
     def cache(self) -> Path:

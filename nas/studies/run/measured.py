@@ -26,6 +26,16 @@ class LatencyFacts:
     note: str
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class ForeseenTime:
+    """Nanoseconds of a model as a table predicts them, and as they were timed as the table's were; with their noise."""
+
+    predicted: Annotated[int, Field(ge=1)]
+    timed: Annotated[int, Field(ge=1)]
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 _Label = Annotated[int, Field(ge=0, lt=100_000)]
 _Side = Annotated[int, Field(ge=1, le=100_000)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -16,8 +16,8 @@ from nas import quantities, words
 from nas.errors import RunError, nearest
 from nas.preprocessing import Preprocessing
 from nas.quantities import Quantity
-from nas.studies.run.described import DataFacts, LimitFacts, SpaceFacts
-from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
+from nas.studies.run.described import DataFacts, LimitFacts, SpaceFacts, TableFacts
+from nas.studies.run.measured import ConfusionFacts, ForeseenTime, LatencyFacts, LocatedFacts
 from nas.studies.run.paired import PairedDifference
 from nas.studies.run.rounds import RoundResult
 from nas.studies.run.rows import (
@@ -85,9 +85,9 @@ def epochs_of(history: Iterable[Epoch]) -> list[EpochResult]:
 @final
 @dataclass(frozen=True, kw_only=True)
 class PrepareResult(StageResult):
-    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device;
-    `preprocessing` says how pictures became images, `outputs` what a saved model says of what it puts out, and `notes`
-    what a user should know of the data.
+    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device; `latency`
+    is what the table says of itself, where there is one; `preprocessing` says how pictures became images, `outputs`
+    what a saved model says of what it puts out, and `notes` what a user should know of the data.
     """
 
     space: SpaceFacts
@@ -95,6 +95,7 @@ class PrepareResult(StageResult):
     limit: LimitFacts
     data: DataFacts
     device: str
+    latency: Annotated[TableFacts | None, Field(exclude_if=absent)] = None
     preprocessing: Annotated[Preprocessing | None, Field(exclude_if=absent)] = None
     outputs: dict[str, JsonValue] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -296,6 +297,7 @@ class RetrainResult(StageResult):
     confusion: Annotated[ConfusionFacts | None, Field(exclude_if=absent)] = None
     located: Annotated[dict[str, LocatedFacts] | None, Field(exclude_if=absent)] = None
     against_uniform: Annotated[dict[str, PairedDifference] | None, Field(exclude_if=absent)] = None
+    foreseen: Annotated[dict[str, ForeseenTime] | None, Field(exclude_if=absent)] = None
 
     def row(self, model: str) -> RowResult:
         """The row of one model."""

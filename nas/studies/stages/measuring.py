@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from nas import quantities
 from nas.evaluation.per_input import metrics_of_each
 from nas.latency import whole_models as latency
+from nas.latency.table import LATENCY, NANOSECONDS
+from nas.latency.timing import Forward, take_turns, threads
 from nas.preprocessing import sides
 from nas.studies.run.examples import COUNT, FOUND, save_examples
-from nas.studies.run.measured import ConfusionFacts, LatencyFacts, LocatedFacts
+from nas.studies.run.measured import ConfusionFacts, ForeseenTime, LatencyFacts, LocatedFacts
 from nas.studies.run.paired import PairedDifference, paired
 from nas.studies.run.results import EXTRACT, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, RETRAINED, UNIFORM, WINNER, ExtractedResult, RowResult
@@ -31,7 +34,7 @@ class MeasuredRow(NamedTuple):
 
 class MeasuredRows(NamedTuple):
     """The rows, how latency was measured, the confusion of classes, what was found where, how far the winner is from
-    uniform's.
+    uniform's, and latencies as they were predicted and as they are.
     """
 
     rows: list[RowResult]
@@ -39,6 +42,7 @@ class MeasuredRows(NamedTuple):
     confusion: ConfusionFacts | None
     located: dict[str, LocatedFacts] | None
     against_uniform: dict[str, PairedDifference] | None
+    foreseen: dict[str, ForeseenTime] | None
 
 
 def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool) -> MeasuredRows:
@@ -55,6 +59,7 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     times = latency.measure(
         timed, image, device=workshop.device, batches=config.latency.batches, seconds=config.latency.seconds
     )
+    foreseen = _foreseen(workshop, timed, extracted)
     measured: dict[str, MeasuredRow] = {}
     for name, model in models.items():
         role = name.removesuffix(RETRAINED)
@@ -78,7 +83,28 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     against = None
     if not twins and uniform in models:
         against = against_uniform(workshop, models[winner], models[uniform])
-    return MeasuredRows([of.row for of in measured.values()], facts, confusion, located or None, against)
+    return MeasuredRows([of.row for of in measured.values()], facts, confusion, located or None, against, foreseen)
+
+
+def _foreseen(
+    workshop: Workshop, models: Mapping[str, nn.Module], extracted: Mapping[str, ExtractedResult]
+) -> dict[str, ForeseenTime] | None:
+    """Latencies by the run's table and by the clock, under its conditions; None where its device is not this one."""
+    table = workshop.study.table
+    if table is None or torch.device(table.conditions.device).type != workshop.device.type:
+        return None
+    conditions = table.conditions
+    predicted = {role: workshop.base_costs if role == BASE_MODEL else extracted[role].costs for role in models}
+    images = torch.randn(conditions.batch, *conditions.image).to(workshop.device)
+    with threads(conditions.threads), torch.inference_mode():
+        passes = [Forward(images, (model.to(workshop.device).eval(),)) for model in models.values()]
+        times = take_turns(passes, workshop.config.latency.seconds)
+    return {
+        role: ForeseenTime(
+            predicted=predicted[role][LATENCY], timed=max(1, round(NANOSECONDS * one.milliseconds)), noise=one.noise
+        )
+        for role, (one,) in zip(models, times, strict=True)
+    }
 
 
 def against_uniform(workshop: Workshop, winner: nn.Module, uniform: nn.Module) -> dict[str, PairedDifference]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from nas.studies.run.describe import describe_limit, describe_space
+from nas.studies.run.described import TableFacts
 from nas.studies.run.results import PrepareResult
 from nas.studies.stages.base import start
 from nas.studies.stages.trainers import TRAINING, recipe
 from nas.studies.stages.workshop import Workshop, describe_data
+from nas.system.environment import describe
 
 
 def run(workshop: Workshop) -> PrepareResult:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     data = workshop.data
     workshop.keep_listing()
+    workshop.keep_table()
     # What is wrong with weights is said before anything trains, and while the study may still be changed.
     for stage in TRAINING:
         if (spec := recipe(workshop.config, stage).teacher) is not None and not spec.own:
@@ -27,9 +30,10 @@ def run(workshop: Workshop) -> PrepareResult:
         limit=describe_limit(workshop.limit),
         data=describe_data(data),
         device=workshop.device.type,
+        latency=None if workshop.study.table is None else TableFacts.of(workshop.study.table),
         preprocessing=data.preprocessing,
         outputs=dict(workshop.task.about(data.class_names)),
-        notes=[*data.notes, *_large_batches(workshop)],
+        notes=[*data.notes, *_large_batches(workshop), *_other_libraries(workshop)],
     )
 
 
@@ -42,3 +46,12 @@ def _large_batches(workshop: Workshop) -> list[str]:
         for stage, one in recipes.items()
         if one.epochs and one.batch > images
     ]
+
+
+def _other_libraries(workshop: Workshop) -> list[str]:
+    """A note where the table of latencies was measured with other libraries than this run has."""
+    table = workshop.study.table
+    measured, here = {} if table is None else table.conditions.libraries, describe()
+    known = [name for name in ("torch", "timm") if name in measured and name in here]
+    differ = [f"{name} {measured[name]}, here {here[name]}" for name in known if measured[name] != here[name]]
+    return [f"latency.table: measured with {', '.join(differ)}"] if differ else []

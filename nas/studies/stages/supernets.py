@@ -16,7 +16,7 @@ from nas.studies.run.folder import RunFolder, read_json, write_json
 from nas.studies.run.results import EXPLORE, SUPERNET, EpochResult, RelaxationResult, Stage, StageResult
 from nas.studies.run.typed_json import parsed_plain
 from nas.studies.run.weights import WEIGHTS, load_factoring, load_weights, save_factoring, save_weights
-from nas.supernets import Supernet, build
+from nas.supernets import Cost, Supernet, build
 
 SELECTION, FACTORING = "selection.json", "factoring.safetensors"
 RELAXATION = "relaxation.json"
@@ -27,7 +27,8 @@ that it works on.
 
 @final
 class Supernets:
-    """The supernets in a run's folder; `strategy` is the study's own. Methods that read raise `RunError` or
+    """The supernets in a run's folder; `strategy` is the study's own, and `cost` knows what their formulas do not, such
+    as latency. Methods that read raise `RunError` or
     `CheckpointError` for what is missing or damaged. Those that write call `permit` before, and write nothing when it
     raises.
     """
@@ -39,9 +40,10 @@ class Supernets:
         strategy: str,
         device: torch.device,
         permit: Callable[[], object],
+        cost: Cost | None = None,
     ) -> None:
         self._folder, self._space, self._strategy, self._device = folder, space, strategy, device
-        self._permit = permit
+        self._permit, self._cost = permit, cost
 
     def source(self, strategy: str) -> Stage[StageResult]:
         """The stage whose supernet a strategy's architectures are measured on and extracted from: `explore` for the
@@ -89,6 +91,8 @@ class Supernets:
         self._folder.verify(stage)
         folder, space = self._folder.path / stage.name, self._space
         supernet = Supernet(build(space.model, space.model_args), space)
+        if self._cost is not None:
+            supernet.cost = self._cost
         load_weights(folder / WEIGHTS, supernet.model)
         orders = read_json(folder / SELECTION, dict[str, list[int]], remedy=self._folder.again(stage))
         supernet.selection.load(orders)

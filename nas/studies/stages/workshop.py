@@ -146,6 +146,14 @@ class Workshop:
         else:
             path.unlink(missing_ok=True)  # of a start that was killed, with other images
 
+    def keep_table(self) -> None:
+        """Keeps the table of latencies, for the stage that is prepared; see `RunFolder.latency_table`."""
+        path = self.place(PREPARE) / self.folder.latency_table.name
+        if self.study.table is not None:
+            write_bytes(path, self.study.table.content)
+        else:
+            path.unlink(missing_ok=True)  # of a start that was killed, with another study
+
     def _check_listing(self) -> None:
         """Raises `RunError` where the pictures are others than those that the run was prepared with."""
         now, path = self.study.listing, self.folder.index
@@ -157,12 +165,12 @@ class Workshop:
 
     @property
     def cost(self) -> Cost:
-        """Counts architectures, without allocating the model."""
+        """What architectures cost, without allocating the model."""
         return self.study.cost
 
     @property
     def base_costs(self) -> dict[str, int]:
-        """The counted quantities of the whole model."""
+        """The costs of the whole model."""
         return self.cost.bases
 
     @property
@@ -216,7 +224,7 @@ class Workshop:
     @property
     def supernets(self) -> Supernets:
         """The supernets that the run has so far."""
-        return Supernets(self.folder, self.space, self.config.strategy_name, self.device, self.check_lease)
+        return Supernets(self.folder, self.space, self.config.strategy_name, self.device, self.check_lease, self.cost)
 
     def workplace(self, stage: Stage[StageResult], title: str, checkpoint: Path) -> Workplace:
         """What a strategy or a criterion may train on, at a stage: no test split, and a checkpoint of its own."""

@@ -1,0 +1,108 @@
+"""Which sub-networks are timed: few in which every step occurs at every size at which it is to be measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nas.latency.timed_steps import TimedStep, combinations, fitted, probes
+from nas.searchspaces import Architecture, SearchSpace
+from nas.supernets import Supernet
+from nas.supernets.families._base import Piece
+
+TIMES = 2
+"""How often each occurs, at least, where sub-networks can be found for it."""
+
+Signature = Hashable
+"""By which steps are known that compute the same on tensors of the same shapes."""
+
+
+@final
+@dataclass
+class Signatures:
+    """The signatures of the steps of sub-networks; `image` is a batch of one."""
+
+    supernet: Supernet
+    image: Tensor
+    _known: dict[Architecture, dict[tuple[str, ...], Signature]] = field(default_factory=dict)
+
+    def of(self, architecture: Architecture) -> Mapping[tuple[str, ...], Signature]:
+        """What each step reads -> its signature, in the order of the forward."""
+        if architecture not in self._known:
+            subnet, sizes = self.supernet.subnet(architecture), self.supernet.space.sizes(architecture)
+            self._known[architecture] = self._of(subnet, sizes)
+        return self._known[architecture]
+
+    @property
+    def of_whole(self) -> Mapping[tuple[str, ...], Signature]:
+        """The same of the whole model, which need not be a sub-network of the space."""
+        return self._of(self.supernet.model, {})
+
+    def _of(self, model: nn.Module, sizes: Mapping[str, int]) -> dict[tuple[str, ...], Signature]:
+        found: dict[tuple[str, ...], Signature] = {}
+        frame, x = self.supernet.table.frame, self.image
+        for step in self.supernet.family.steps(model):
+            # How many tokens a step drops is seen in no shape of what it holds.
+            deciding = tuple(frame.size(axis, sizes) for axis in self.supernet.deciding(step))
+            found[step.reads] = (_shapes(model, step), tuple(x.shape[1:]), deciding)
+            x = step.run(x)
+        return found
+
+
+def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) -> list[Architecture]:
+    """Sub-networks in which every step occurs at all its levels: of those that vary all steps at once, and those that
+    vary a single one, always the one that adds most.
+    """
+    wanted: Counter[Signature] = Counter()
+    candidates: dict[Architecture, None] = dict.fromkeys(_together(steps, space))
+    for step in steps:
+        for _, architecture in probes(step, space):
+            candidates[architecture] = None
+            wanted[known.of(architecture)[step.reads]] = TIMES
+    offered = {one: Counter(known.of(one).values()) for one in candidates}
+    chosen: list[Architecture] = []
+    while wanted:
+        best = max(offered, key=lambda one: sum((offered[one] & wanted).values()))
+        adds = offered.pop(best) & wanted
+        if not adds:
+            break
+        chosen.append(best)
+        wanted -= adds
+    return chosen
+
+
+def _together(steps: Sequence[TimedStep], space: SearchSpace) -> Iterator[Architecture]:
+    """As many sub-networks as any step has combinations of levels; each step has another one in each of them."""
+    every = [combinations(step, space) for step in steps]
+    choices = list(space.values())
+    for turn in range(max(map(len, every), default=0)):
+        wanted: dict[int, int] = {}
+        for offset, (step, of) in enumerate(zip(steps, every, strict=True)):
+            for position, index in zip(step.choices, of[(turn + offset) % len(of)], strict=True):
+                wanted.setdefault(position, index)
+        yield fitted([wanted.get(position, len(choice.values) - 1) for position, choice in enumerate(choices)], space)
+
+
+def _shapes(subnet: nn.Module, step: Piece) -> Signature:
+    """The classes and the tensors of what a step computes with, without their place in the model."""
+    found: list[tuple[str, object]] = []
+    for path in step.reads:
+        owner, _, name = path.rpartition(".")
+        held = getattr(subnet.get_submodule(owner), name, None) if name else subnet
+        if isinstance(held, Tensor):
+            found.append(("", tuple(held.shape)))
+        elif isinstance(held, nn.Module):
+            found += [(name, type(inner).__name__) for name, inner in held.named_modules()]
+            tensors = (*held.named_parameters(), *held.named_buffers())
+            found += [(name, tuple(tensor.shape)) for name, tensor in tensors]
+    return tuple(found)
+
+
+def held(architecture: Architecture, supernet: Supernet) -> int:
+    """Bytes of a sub-network's parameters."""
+    return int(supernet.cost.params(architecture)[0]) * torch.finfo(torch.float32).bits // 8

@@ -1,0 +1,113 @@
+"""A limit and an objective of latency, from a study's file to its report; the run keeps its table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from latency_tables import by_units
+from studies_fakes import TINY
+
+from nas import cli
+from nas.errors import ConfigError, RunError
+from nas.studies.file.searched import space_of
+from nas.studies.report.findings import Findings
+from nas.studies.report.page import _front
+from nas.studies.run.results import PREPARE, RETRAIN
+from nas.studies.study import Study
+
+BRIEF = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=0", "strategy.trials=6"]
+CHANGES = [*BRIEF, "limit={latency: 70%}", "objectives={accuracy: max, latency: min}"]
+
+
+def written(folder: Path, unit: int = 1000) -> Path:
+    """A table of the tiny study."""
+    study = folder / "tiny.yaml"
+    study.write_text(TINY)
+    by_units(space_of(study), unit).write(folder / "table.json")
+    return folder / "table.json"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A finished run, whose table is gone."""
+    folder = tmp_path_factory.mktemp("latency")
+    table = written(folder)
+    study = Study.from_yaml(TINY, overrides=[*CHANGES, f"latency.table={table}"], folder=folder / "run")
+    study.run(quiet=True)
+    table.unlink()
+    return study
+
+
+def test_every_trial_keeps_to_it_and_says_it(study: Study) -> None:
+    prepared, trials = study.record.result(PREPARE), study.trials()
+    most = 0.7 * prepared.base["latency"]
+    assert prepared.limit.bounds == {"latency": (None, pytest.approx(most))}
+    assert (trials["latency"] <= most).all()
+    front = study.pareto()
+    assert front["latency"].is_monotonic_increasing
+    assert 0 < study.record.hypervolume() < 1
+
+
+def test_the_report_shows_it_beside_what_was_timed(study: Study) -> None:
+    findings = Findings(study.record)
+    times = study.record.result(RETRAIN).foreseen
+    assert times is not None
+    assert set(times) == {"base", "winner", "uniform"} - ({"uniform"} if findings.retrained.twins else set())
+    assert times["winner"].predicted == findings.retrained.winner.costs["latency"]
+    assert times["winner"].timed > 0
+    page = (study.folder.path / "report" / "report.html").read_text()
+    assert "<th>predicted latency</th>" in page
+    assert "off by less than 2.0 % for half of the sub-networks that were tried and by less than 5.0 % for 95" in page
+    assert "% of the predicted latency, " in findings.headline
+    (axis,) = _front(findings).axes
+    assert axis.get_xlabel() == "predicted latency (ms)"
+    assert [text.get_text() for text in axis.texts] == ["limit 0.106 ms"]
+
+
+def test_the_run_goes_on_without_the_file_and_not_with_another(study: Study, tmp_path: Path) -> None:
+    again = Study.open(study.folder.path)
+    assert again.resolved.limit is not None
+    assert again.resolved.limit.bounds == study.resolved.limit.bounds  # type: ignore[union-attr]
+    other = written(tmp_path, unit=2000)
+    with pytest.raises(ConfigError, match="another table than the run began with"):
+        Study.open(study.folder.path, overrides=[f"latency.table={other}"])
+    same = written(tmp_path)
+    Study.open(study.folder.path, overrides=[f"latency.table={same}"])
+    kept = study.folder.latency_table
+    content = kept.read_bytes()
+    try:
+        kept.write_text(json.dumps(json.loads(content) | {"constant": 1}))
+        with pytest.raises(RunError, match=r"latency.json: not the file that the stage 'prepare' left \(checksum\)"):
+            study.record.verify()
+    finally:
+        kept.write_bytes(content)
+
+
+def test_the_command_line_shows_it(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(study.folder.path)
+    assert cli.main(["pareto", folder]) == 0
+    assert "predicted latency" in capsys.readouterr().out
+    assert cli.main(["show", folder]) == 0
+    shown = capsys.readouterr().out
+    assert "us predicted latency" in shown
+    assert "limit          latency <= " in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["limit={latency: 70%}"], "'latency' is known from a table alone (nas bench STUDY --to FILE), which"),
+        (["objectives={latency: min}"], "found 'latency', known from a table alone (nas bench STUDY --to FILE)"),
+        (["latency.table=nowhere.json"], "nowhere.json: cannot be read (No such file or directory)"),
+        (["latency.table={table}", "space.choices.heads.size=[2]"], "another choices, sizes or arguments"),
+        (["latency.table={table}", "limit={latency: 3 GB}"], "found '3 GB'; allowed: a number, also with ns, us, ms"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(changes: list[str], said: str, tmp_path: Path) -> None:
+    table = written(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        Study.from_yaml(TINY, overrides=[*BRIEF, *(change.replace("{table}", str(table)) for change in changes)])
+    assert said in " ".join(str(refused.value).split())
+    assert len(refused.value.faults) == 1
