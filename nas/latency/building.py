@@ -20,7 +20,7 @@ from nas.errors import LatencyError
 from nas.latency.design import Signature, Signatures, designed, held
 from nas.latency.table import FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup, fingerprint
 from nas.latency.timed_steps import Indexed, TimedStep, levels_of, probes, sizes_of, timed_steps
-from nas.latency.timing import Forward, Timed, Timer, take_turns
+from nas.latency.timing import Forward, StepTime, Timer, take_turns
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet
 from nas.system.environment import describe
@@ -81,9 +81,9 @@ def timed_subnets(
     wholes: Sequence[Architecture],
     images: Tensor,
     timer: Timer,
-) -> tuple[list[list[Timed]], list[Timed]]:
+) -> tuple[list[list[StepTime]], list[StepTime]]:
     """What the steps of some sub-networks take, and what others take as a whole; as many take turns as fit."""
-    found: list[list[Timed]] = []
+    found: list[list[StepTime]] = []
     every = [*((one, True) for one in stepwise), *((one, False) for one in wholes)]
     for part in _parts([held(one, supernet) for one, _ in every]):
         forwards = []
@@ -95,7 +95,7 @@ def timed_subnets(
     return found[: len(stepwise)], [steps[0] for steps in found[len(stepwise) :]]
 
 
-def noise_of(timed: Sequence[Timed]) -> float:
+def noise_of(timed: Sequence[StepTime]) -> float:
     """Of typical times. Raises `LatencyError` where it says that the machine is busy."""
     noise = float(np.median([one.noise for one in timed]))
     if noise > MOST_NOISE:
@@ -118,7 +118,7 @@ def _parts(sizes: Sequence[int]) -> Iterator[range]:
 
 
 def _by_signature(
-    reads: Sequence[Mapping[tuple[str, ...], Signature]], timed: Sequence[Sequence[Timed]]
+    reads: Sequence[Mapping[tuple[str, ...], Signature]], timed: Sequence[Sequence[StepTime]]
 ) -> dict[Signature, float]:
     """Milliseconds of each step by its signature: the mean of all places where it occurs."""
     found: dict[Signature, list[float]] = defaultdict(list)

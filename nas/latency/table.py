@@ -31,7 +31,7 @@ that counting and drawing within a limit are as exact, and as fast, as with MACs
 """
 
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**50)]
-Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+ErrorShare = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @final
@@ -54,7 +54,7 @@ class Conditions:
     image: tuple[int, ...]
     libraries: dict[str, str]
     measured: int
-    noise: Share
+    noise: ErrorShare
 
 
 @final
@@ -65,10 +65,10 @@ class Accuracy:
     """
 
     subnets: int
-    error: Share
-    most: Share
+    error: ErrorShare
+    most: ErrorShare
     tau: float
-    noise: Share
+    noise: ErrorShare
 
 
 @final

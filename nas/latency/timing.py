@@ -42,7 +42,7 @@ class Forward:
         return x
 
 
-class Timed(NamedTuple):
+class StepTime(NamedTuple):
     """Milliseconds, and their noise: what another measurement would differ by, about, as a share of them."""
 
     milliseconds: float
@@ -52,7 +52,7 @@ class Timed(NamedTuple):
 class Timer(Protocol):
     """What times forward passes; tests have one that computes."""
 
-    def __call__(self, forwards: Sequence[Forward]) -> list[list[Timed]]:
+    def __call__(self, forwards: Sequence[Forward]) -> list[list[StepTime]]:
         """Of each pass, in their order, what each of its steps takes."""
         ...
 
@@ -65,7 +65,7 @@ class Clock(Protocol):
         ...
 
 
-def take_turns(forwards: Sequence[Forward], seconds: float = SECONDS) -> list[list[Timed]]:
+def take_turns(forwards: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
     """What each step of some passes takes on the device where their inputs are."""
     rounds = in_turns(forwards, lasting(seconds, ROUNDS), warmed(clock_of(forwards[0].inputs.device)))
     return [[_timed(step) for step in np.array(times).T] for times in rounds]
@@ -163,7 +163,7 @@ def _by(now: Callable[[], float], forward: Forward) -> list[float]:
     return [after - before for before, after in pairwise(stamps)]
 
 
-def _timed(seconds: np.ndarray) -> Timed:
+def _timed(seconds: np.ndarray) -> StepTime:
     """What half of the rounds say and what the other half does differ by about twice the error of all of them."""
     whole, even, odd = (float(np.quantile(part, QUANTILE)) for part in (seconds, seconds[::2], seconds[1::2]))
-    return Timed(1e3 * whole, abs(even - odd) / 2 / max(whole, 1e-12))
+    return StepTime(1e3 * whole, abs(even - odd) / 2 / max(whole, 1e-12))

@@ -20,7 +20,7 @@ ROUNDS = (9, 201)
 
 @final
 @dataclass(frozen=True)
-class Latency:
+class MedianTimes:
     """Median milliseconds per batch, by model and batch size, and under which conditions they were measured."""
 
     milliseconds: Mapping[str, Mapping[str, float]]
@@ -41,7 +41,7 @@ def measure(
     device: torch.device,
     batches: Sequence[int] = BATCHES,
     seconds: float = 3.0,
-) -> Latency:
+) -> MedianTimes:
     """Times forward passes of `models` on random images (channels x height x width), about `seconds` per batch size.
 
     Every second round goes through the models backwards, so that no model always follows the same one. Raises
@@ -59,4 +59,4 @@ def measure(
         rounds[str(batch)] = len(times[0])
         for name, measured in zip(models, times, strict=True):
             medians[name][str(batch)] = 1e3 * statistics.median(sum(steps) for steps in measured)
-    return Latency(medians, rounds, torch.get_num_threads(), device.type)
+    return MedianTimes(medians, rounds, torch.get_num_threads(), device.type)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas import SearchSpace
 from nas.latency.table import FORMAT, Accuracy, Conditions, LatencyTable, TimeLookup, fingerprint
-from nas.latency.timing import Forward, Timed
+from nas.latency.timing import Forward, StepTime
 from nas.system.environment import describe
 
 UNIT = 1000
@@ -17,7 +17,7 @@ UNIT = 1000
 CONSTANT = 20_000
 
 
-def counting(forwards: Sequence[Forward]) -> list[list[Timed]]:
+def counting(forwards: Sequence[Forward]) -> list[list[StepTime]]:
     """A microsecond for a thousand operations."""
     times = []
     for forward in forwards:
@@ -25,7 +25,7 @@ def counting(forwards: Sequence[Forward]) -> list[list[Timed]]:
         for step in forward.steps:
             with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
                 x = step(x)
-            steps.append(Timed(1e-6 * counter.get_total_flops(), 0.0))
+            steps.append(StepTime(1e-6 * counter.get_total_flops(), 0.0))
         times.append(steps)
     return times
 

@@ -23,7 +23,7 @@ from nas.latency.checking import predicted_and_timed
 from nas.latency.design import TIMES, Signatures, designed
 from nas.latency.table import LatencyTable
 from nas.latency.timed_steps import probes, timed_steps
-from nas.latency.timing import WARM_UP, Forward, Timed, by_processor, by_wall, clock_of, in_turns, take_turns
+from nas.latency.timing import WARM_UP, Forward, StepTime, by_processor, by_wall, clock_of, in_turns, take_turns
 from nas.supernets import build
 
 VIT = """
@@ -84,7 +84,7 @@ def test_few_subnets_hold_every_step_at_every_size_of_it() -> None:
 def test_more_than_fits_is_timed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     net, sizes = supernet(SWIN), []
 
-    def timer(forwards: Sequence[Forward]) -> list[list[Timed]]:
+    def timer(forwards: Sequence[Forward]) -> list[list[StepTime]]:
         sizes.append(len(forwards))
         return counting(forwards)
 
@@ -140,8 +140,8 @@ def test_a_file_that_is_none_is_refused(swin_table: LatencyTable, damage, said: 
 
 
 def test_a_busy_machine_is_refused() -> None:
-    def busy(forwards: Sequence[Forward]) -> list[list[Timed]]:
-        return [[Timed(1.0, 0.4)] * len(forward.steps) for forward in forwards]
+    def busy(forwards: Sequence[Forward]) -> list[list[StepTime]]:
+        return [[StepTime(1.0, 0.4)] * len(forward.steps) for forward in forwards]
 
     with pytest.raises(LatencyError, match="timed again, takes 40 % more or less; allowed: 5 %"):
         measured_table(supernet(SWIN), (3, 32, 32), timer=busy)
