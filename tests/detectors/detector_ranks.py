@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from detector_spaces import space_of
+from detector_spaces import SIDE, TASKS, space_of
 from ranks_fakes import refreshed
-from test_learning import SIDE, TASKS
 from torch import Tensor
 
 from nas import Supernet

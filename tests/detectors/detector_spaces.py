@@ -12,6 +12,7 @@ from torch import nn
 from nas import SearchSpace, Supernet
 from nas.detectors import Supervised, Truth
 from nas.supernets import build
+from nas.tasks.detection import Detection
 
 HEIGHT, WIDTH = 64, 96
 SIZES = {"img_size": [HEIGHT, WIDTH], "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4}
@@ -29,6 +30,18 @@ HEADS: Mapping[str, Mapping[str, Any]] = {
 }
 """Detectors on a pyramid; anchors follow the body."""
 ANCHORS = {"swin": [8, 16], "vit": [8, 16, 32, 64], "vit retinanet": [16, 32, 64]}
+
+SIDE = 32
+TASKS = {
+    "swin": Detection(
+        **{**{k: v for k, v in RCNN.items() if k != "classes"}, "anchors": tuple(ANCHORS["swin"]), "measured": "both"}
+    ),
+    "retinanet": Detection(
+        head="retinanet", anchors=(16.0, 32.0, 64.0), **{k: v for k, v in PYRAMID.items() if k != "classes"}
+    ),
+    "yolos": Detection(head="yolos", queries=5, measured="both"),
+}
+"""Tasks on pictures of SIDE x SIDE pixels; "swin" is a Faster R-CNN."""
 
 
 def on_pyramid(body: str, head: str) -> SearchSpace:

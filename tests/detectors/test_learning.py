@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from detector_spaces import ANCHORS, PYRAMID, RCNN, SIZES, VIT, space_of
+from detector_spaces import SIDE, SIZES, TASKS, VIT, space_of
 
 from nas import Limit, SearchSpace, Supernet, importance, search
 from nas.data import Data, HeldSplit
@@ -28,18 +28,9 @@ from nas.tasks.detection import Detection
 from nas.training import AdjoinedStep, DistilledStep, Epoch, FitCall, PlainStep, Recipe, Runtime, Step, fit, rules
 from nas.training.workplace import Workplace
 
-SIDE, COUNT = 32, 8
+COUNT = 8
 SHORT = Recipe(epochs=1, lr=1e-3, warmup=0, batch=4)
 CUT = {"mlp": {"size": [0.5, 1.0]}, "head_dim": {"size": [4, 8], "per": "model"}}
-TASKS = {
-    "swin": Detection(
-        **{**{k: v for k, v in RCNN.items() if k != "classes"}, "anchors": tuple(ANCHORS["swin"]), "measured": "both"}
-    ),
-    "retinanet": Detection(
-        head="retinanet", anchors=(16.0, 32.0, 64.0), **{k: v for k, v in PYRAMID.items() if k != "classes"}
-    ),
-    "yolos": Detection(head="yolos", queries=5, measured="both"),
-}
 
 
 @cache

@@ -54,7 +54,13 @@ IMAGES = 25
 """The last step takes a batch of 8 and one of a single image: of two ranks, the first then has none."""
 UNEVEN = 53
 """For networks with a batch norm, which a part of one image would stop: the last batch has 5."""
-PRELOADED = ["nas.supernets", "nas.training", "nas.testing.relaxed", "nas.strategies.tolerance.strategy"]
+PRELOADED = [
+    "nas.supernets",
+    "nas.training",
+    "nas.testing.relaxed",
+    "nas.strategies.tolerance.strategy",
+    "nas.detectors.rcnn",
+]
 """What takes long to import: the server of processes does so once."""
 CLIPPED = {"uniform": replace(RECIPE, clip=0.05, ema=0.8)}
 """Apart, since a gradient that is cut to a length has lost its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import detector_ranks
 import pytest
 import torch
 from ranks_fakes import (
@@ -46,6 +47,24 @@ def test_two_ranks_find_the_gradients_and_the_weights_of_one(tmp_path: Path) -> 
                     assert float((found[1][name] - gradient).abs().max()) < 1e-12, (kind, name)
             assert max(float((found[2][name] - weights[name]).abs().max()) for name in weights) < 1e-12, kind
         assert all(torch.equal(first[kind][2][name], second[kind][2][name]) for name in weights), kind
+
+
+def test_two_ranks_train_a_detector_as_one(tmp_path: Path) -> None:
+    """Also where losses divide by objects, of which the ranks have not equally many; but for what an R-CNN draws."""
+    alone = detector_ranks.trained(Ranks())
+    first, second = together(detector_ranks.trained, tmp_path)
+    assert not isinstance(first, Exception), first
+    for kind, (losses, gradients, weights) in alone.items():
+        assert all(torch.equal(first[kind][2][name], second[kind][2][name]) for name in weights), kind
+        if kind == detector_ranks.DRAWN:
+            assert first[kind][0] == pytest.approx(losses, rel=0.2)
+            continue
+        assert first[kind][0] == pytest.approx(losses, abs=1e-9), kind
+        known = {name: gradient for name, gradient in gradients.items() if gradient is not None}
+        assert max(float(gradient.abs().max()) for gradient in known.values()) > 1e-3, kind
+        for name, gradient in known.items():
+            assert float((first[kind][1][name] - gradient).abs().max()) < 1e-12, (kind, name)
+        assert max(float((first[kind][2][name] - weights[name]).abs().max()) for name in weights) < 1e-10, kind
 
 
 def test_strategies_that_train_find_on_two_ranks_what_they_find_on_one(tmp_path: Path) -> None:
