@@ -2,8 +2,8 @@
 
     python -m benchmarks.detector_scores RUN [--architectures 60]
 
-Architectures drawn uniformly within the limit of a run that measures both are measured with its shared weights on two
-halves of its search-validation split. A score is worth something if on one half it ranks as average precision does on
+Architectures drawn uniformly within the limit of a run of detection are measured with its shared weights on two halves
+of its search-validation split. A score is worth something if on one half it ranks as average precision does on
 the other: Kendall's tau-b of each score with that, both ways round, with intervals of a bootstrap over architectures.
 What is measured is kept, as a row per run. Whether shared weights rank as retraining does, `nas tau RUN` says of both.
 """
@@ -11,6 +11,7 @@ What is measured is kept, as a row per run. Whether shared weights rank as retra
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 
 from benchmarks.tables import RESULTS, Rows
 from nas import Study, seeds
+from nas.evaluation import Evaluator
 from nas.studies.tau.statistics import tau_b
 from nas.system.environment import commit
 
@@ -29,7 +31,7 @@ SCORES = {"map": 1.0, "ap50": 1.0, "loss": -1.0}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("run", type=Path, help="a finished run with task.measured=both")
+    parser.add_argument("run", type=Path, help="a run of detection, at least as far as its supernet")
     parser.add_argument("--architectures", type=int, default=60)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -54,9 +56,9 @@ def measured(study: Study, count: int) -> tuple[dict[str, np.ndarray], np.ndarra
     split = workshop.data.validation.shuffled(seeds.derive(workshop.config.seed, seeds.PARTS))
     middle = len(split) // 2
     supernet = workshop.supernets.shared()
-    evaluators = [
-        workshop.evaluator(supernet, part) for part in (split.between(0, middle), split.between(middle, len(split)))
-    ]
+    halves = (split.between(0, middle), split.between(middle, len(split)))
+    task, batch = replace(workshop.task, measured="both"), workshop.config.eval_batch
+    evaluators = [Evaluator(supernet, half, task, device=workshop.device, batch=batch) for half in halves]
     rng = np.random.default_rng(0)
     architectures = [workshop.space.sample(rng, workshop.limit) for _ in range(count)]
     metrics = [[evaluator(one).metrics for one in architectures] for evaluator in evaluators]
