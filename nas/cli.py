@@ -23,6 +23,7 @@ from nas.commands.doctor import doctor
 from nas.commands.export import export
 from nas.commands.init import init
 from nas.commands.models import evaluate, extract, retrain
+from nas.commands.names import models
 from nas.commands.open import open_report
 from nas.commands.run import run
 from nas.commands.runs import compare, pareto, report, show, tau
@@ -41,7 +42,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
-    MAKE: {"init": init, "show": show, "axes": axes, "check": check, "bench": bench, "doctor": doctor},
+    MAKE: {
+        "init": init,
+        "show": show,
+        "models": models,
+        "axes": axes,
+        "check": check,
+        "bench": bench,
+        "doctor": doctor,
+    },
     RUN: {"run": run, "watch": watch, "retrain": retrain, "tau": tau},
     READ: {"open": open_report, "report": report, "pareto": pareto, "compare": compare, "evaluate": evaluate},
     SHIP: {"extract": extract, "export": export},

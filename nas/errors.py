@@ -43,6 +43,10 @@ class ModelError(NasError):
     """A model that cannot become a supernet, or that cannot be built."""
 
 
+class NoFamilyError(ModelError):
+    """A model of a class, or a variant, that has no table of axes by hand."""
+
+
 class CheckpointError(NasError):
     """Weights on disk that are damaged, or that belong to another model."""
 

@@ -23,7 +23,7 @@ SURFACE = """\
 nas --version --install-completion --show-completion
 axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --check=N
-check MODEL --model-args=KEY=VALUE --image-size=N --json=FILE
+check MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 compare RUN... --csv=FILE --json=FILE --plot=FILE --trust
 doctor --json=FILE
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
@@ -32,6 +32,7 @@ export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script
 --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --model-args=KEY=VALUE --device=DEVICE
+models PATTERN --json=FILE --csv=FILE
 open RUN --browser --trust
 pareto RUN --csv=FILE --parquet=FILE --json=FILE --trials --trust
 report RUN --json=FILE --trust

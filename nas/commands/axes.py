@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, arguments_of, put_json
+from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, MostSeconds, arguments_of, put_json
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -18,13 +16,15 @@ def axes(
     model: DerivedModel,
     model_args: ModelArgs = None,
     image_size: ImageSide = None,
-    seconds: Annotated[float, typer.Option(metavar="N", help="Most time it may take.")] = 600,
+    seconds: MostSeconds = 600,
     json: Json = None,
 ) -> None:
     """Derive the axes of any model: what may shrink, which parameters it runs through, and what stays, and why."""
     from nas.supernets.derived.asked import derivation_by
     from nas.system.terminal import Terminal
+    from nas.trusted import trust_code
 
+    trust_code(model)
     arguments = arguments_of(model_args)
     image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
     derivation = derivation_by(model, arguments, image, seconds)

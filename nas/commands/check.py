@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, arguments_of, put_json
+from nas.commands.options import DerivedModel, ImageSide, Json, ModelArgs, MostSeconds, arguments_of, put_json
 from nas.errors import ModelError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from nas.supernets.derived.checking import Proof
+    from nas.supernets.derived.proof import Proof
 
 
-def check(model: DerivedModel, model_args: ModelArgs = None, image_size: ImageSide = None, json: Json = None) -> None:
+def check(
+    model: DerivedModel,
+    model_args: ModelArgs = None,
+    image_size: ImageSide = None,
+    seconds: MostSeconds = 600,
+    json: Json = None,
+) -> None:
     """Prove what is derived of a model, on random values: a verdict for each kind of axes."""
     from dataclasses import asdict
 
-    from nas.supernets.derived.checking import check as checked
-    from nas.supernets.derived.sources import full_name, image_of, small_enough
+    from nas.supernets.derived.asked import proofs_of
     from nas.system.terminal import Terminal
+    from nas.trusted import trust_code
 
+    trust_code(model)
     arguments = arguments_of(model_args)
-    built = small_enough(full_name(model), arguments)
-    channels, *sides = image_of(built, arguments)
-    height, width = (image_size, image_size) if image_size else sides
-    verdicts = list(checked(built, (channels, height, width)))
+    image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
+    verdicts = proofs_of(model, arguments, image, seconds)
     if not put_json(json, [asdict(verdict) for verdict in verdicts]):
         Terminal().print(_table(model, verdicts))
     if wrong := [verdict.kind for verdict in verdicts if not verdict.good]:
@@ -35,7 +40,7 @@ def check(model: DerivedModel, model_args: ModelArgs = None, image_size: ImageSi
 def _table(model: str, verdicts: list[Proof]) -> Table:
     from rich.table import Table
 
-    from nas.supernets.derived.checking import PROOFS
+    from nas.supernets.derived.proof import PROOFS
 
     table = Table("kind", "axes", *PROOFS, title=model)
     for verdict in verdicts:

@@ -47,6 +47,7 @@ ModelArgs = Annotated[
     list[str] | None,
     typer.Option("--model-args", metavar="KEY=VALUE", help="Such as depth=2. May be repeated."),
 ]
+MostSeconds = Annotated[float, typer.Option("--seconds", metavar="N", help="Most time it may take.")]
 ImageSide = Annotated[
     int | None, typer.Option(metavar="N", help="Pixels of an image's side (default: the model's own).")
 ]

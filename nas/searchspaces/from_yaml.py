@@ -56,12 +56,15 @@ def load(document: Document, at: KeyPath, model_args: Mapping[str, Any], outline
     kinds = _kinds(document, at, faults)
     model, own_args = document.get((*at, "model")), document.get((*at, "model_args"))
     args = {**(own_args if isinstance(own_args, dict) else {}), **model_args}
+    notes: list[str] = []
     if outline is None and isinstance(model, str):
         try:
             outline = outline_of(model, args)
         except NasError as wrong:
             faults.append(_refused(document, at, model, args, wrong))
-    notes: list[str] = []
+        else:
+            if outline.model != model:
+                notes.append(f"'{model}' has no table of axes by hand: they are derived, as of '{outline.model}'")
     choices = _expanded(document, at, kinds, outline, faults, notes) if outline else []
     if faults:
         raise ConfigError(in_order(faults))

@@ -23,6 +23,7 @@ from nas.searchspaces.counting.rules import Rules
 from nas.searchspaces.from_yaml import Parts, load
 from nas.searchspaces.limit import Limit
 from nas.searchspaces.outline import Outline
+from nas.trusted import trust_code
 
 _ROW = (list, tuple, np.ndarray, int, np.integer)
 """What the items of a list are when it is a table, or a row of one."""
@@ -65,7 +66,9 @@ class SearchSpace(Mapping[str, Choice]):
         Without an outline the model is asked for one, through the entry points "nas.outlines". Raises ConfigError
         with every fault of the file, among them a model that is unknown or not supported.
         """
-        return cls.from_document(read(path_or_text), model_args=model_args, outline=outline)
+        document = read(path_or_text)
+        trust_code(document.get(("model",)))
+        return cls.from_document(document, model_args=model_args, outline=outline)
 
     @classmethod
     def from_document(

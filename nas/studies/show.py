@@ -20,6 +20,7 @@ from nas.searchspaces.axis_names import dimension
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.described import LimitFacts, SpaceFacts
 from nas.system.terminal import Terminal
+from nas.trusted import trust_code
 
 if TYPE_CHECKING:
     from nas.studies.store.drivers import Driver
@@ -106,7 +107,9 @@ def _of_space(path: Path, overrides: Sequence[str]) -> ShownFacts:
     from nas.searchspaces import SearchSpace
     from nas.supernets.of_space import cost_of
 
-    space = SearchSpace.from_document(read(path).override(pairs(overrides)))
+    document = read(path).override(pairs(overrides))
+    trust_code(document.get(("model",)))
+    space = SearchSpace.from_document(document)
     return ShownFacts(title=str(path), space=describe_space(space, cost_of(space)))
 
 

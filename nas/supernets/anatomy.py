@@ -20,12 +20,13 @@ from pydantic import TypeAdapter
 
 from nas.axes import AxisTable
 from nas.detectors import ARGUMENT
-from nas.errors import ModelError, NasError
+from nas.errors import ModelError, NasError, NoFamilyError
 from nas.plugins import installed
 from nas.searchspaces import Outline
-from nas.supernets.derived.sources import is_derived
+from nas.supernets.derived.sources import full_name, is_derived
 from nas.system import user_cache
 from nas.system.bounded import bounded
+from nas.trusted import is_code, require_trusted_code, trust_code
 
 FAMILIES = "nas.supernets.families"
 """The plug-in folder of families, and the group of entry points that adds to it."""
@@ -47,7 +48,10 @@ class Anatomy:
 
 
 def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
-    """The anatomy of a timm model by name; nothing is allocated, whatever its size. Raises `ModelError`."""
+    """The anatomy of a timm model by name; nothing is allocated, whatever its size. Where no family takes it as it is,
+    its axes are derived, and the outline has its full name, "timm/NAME". Raises `ModelError`.
+    """
+    require_trusted_code(model)
     if mappings := [key for key, value in model_args.items() if key != ARGUMENT and _holds_mapping(value)]:
         raise ModelError(
             f"model_args: '{mappings[0]}' is a mapping, or holds one; allowed: numbers, text, true or false, lists of "
@@ -60,11 +64,21 @@ def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
 def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     model_args = {key: value.described() if isinstance(value, _Described) else value for key, value in hashable_args}
     about = {"model": model, "model_args": model_args, **made_by()}
+    if is_code(model):  # its file may change
+        return _bounded(model, model_args)
     remembered = user_cache.recall(Anatomy, about)
     if remembered is not None:
         return remembered
 
-    whole = _bounded(model, model_args) if is_derived(model) else _found(model, model_args)
+    if is_derived(model):
+        whole = _bounded(model, model_args)
+    else:
+        try:
+            whole = _found(model, model_args)
+        except NoFamilyError:
+            if ARGUMENT in model_args:
+                raise
+            whole = _anatomy(full_name(model), hashable_args)
     if whole.own:
         user_cache.remember(whole, about)
     return whole
@@ -93,6 +107,7 @@ def _bounded(model: str, model_args: Mapping[str, Any]) -> Anatomy:
 
 def answer(model: str, model_args: str) -> str:
     """In the process that may take long: the anatomy as JSON, of arguments as JSON."""
+    trust_code(model)  # whoever asked was allowed to
     return TypeAdapter(Anatomy).dump_json(_found(model, json.loads(model_args))).decode()
 
 

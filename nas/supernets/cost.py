@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
@@ -237,11 +237,15 @@ class Cost:
         if term.block:
             atoms.append(axis_name(DEPTH, term.block))
         for atom in atoms:
+            yield from self._deciding(atom)
+
+    def _deciding(self, packed: str) -> Iterator[str]:
+        """The axes that decide the size of one, or of several packed."""
+        for atom in packed.split():
             yield atom
             # An axis that is not chosen has the size of the one that it lies within.
-            while atom not in self._choices and atom in self.frame.within:
-                atom = self.frame.within[atom]
-                yield atom
+            if atom not in self._choices and atom in self.frame.within:
+                yield from self._deciding(self.frame.within[atom])
 
 
 def _number(size: Any) -> float:

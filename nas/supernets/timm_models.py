@@ -100,11 +100,17 @@ def _detector(model: str, model_args: Mapping[str, Any], *, pretrained: bool) ->
 
 
 def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
-    """A timm model that has shapes and no values: nothing is allocated. Raises as `build` does, and for a model that no
+    """A timm model that has shapes and no values: nothing is allocated, but for a model of others that cannot be built
+    without. Raises as `build` does, and for a model that no
     machine holds.
     """
-    with torch.device("meta"), _Unfilled():
-        outlined = build(model, model_args)
+    try:
+        with torch.device("meta"), _Unfilled():
+            outlined = build(model, model_args)
+    except ModelError:
+        if not is_derived(model):
+            raise
+        outlined = build(model, model_args)  # some need values while they are built
     parameters = sum(parameter.numel() for parameter in outlined.parameters())
     if parameters > PARAMETERS:
         raise ModelError(f"{model} with these model_args has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Literal
 
 from nas.errors import MemoryShortageError, NasError
 from nas.system.memory import lacks_memory
@@ -14,11 +15,19 @@ from nas.system.memory import lacks_memory
 GIB = 2**30
 
 
-def bounded(work: Callable[..., str], *arguments: object, seconds: float, gibibytes: float, task: str) -> str:
+def bounded(
+    work: Callable[..., str],
+    *arguments: object,
+    seconds: float,
+    gibibytes: float,
+    task: str,
+    method: Literal["spawn", "fork"] = "spawn",
+) -> str:
     """What `work` (a function of a module) returns for plain arguments. Raises what it raises on purpose, and
-    `NasError` where it takes longer, more memory, or ends its process; `task` says what it was at ("derive ...").
+    `NasError` where it takes longer, more memory, or ends its process; `task` says what it was at ("derive ..."). A
+    process without threads may fork, which spares the imports.
     """
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork") if method == "fork" else multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(theirs, int(gibibytes * GIB), work, arguments), daemon=True)
     process.start()

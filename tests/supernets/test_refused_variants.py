@@ -53,12 +53,14 @@ def test_models_of_feature_maps_have_a_message_of_their_own() -> None:
             family_of(model)
 
 
-def test_the_command_says_it_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_no_family_takes_is_derived_and_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its full name, under which a run builds it too."""
     space = tmp_path / "space.yaml"
     space.write_text(
-        "{model: vit_small_patch16_18x2_224, model_args: {depth: 1}, choices: {mlp: {size: [0.5, 1.0], per: block}}}"
+        "{model: vit_dwee_patch16_reg1_gap_256, model_args: {depth: 1, img_size: 32, embed_dim: 24, num_heads: 2}, "
+        "choices: {mlp: {size: [0.5, 1.0], per: block}}}"
     )
-    assert nas.cli.main(["show", str(space)]) == 2
-    said = capsys.readouterr().err
-    assert "a ParallelThingsBlock where Block is supported" in said
-    assert "Traceback" not in said
+    assert nas.cli.main(["show", str(space)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "timm/vit_dwee_patch16_reg1_gap_256" in said
+    assert "'vit_dwee_patch16_reg1_gap_256' has no table of axes by hand: they are derived" in said

@@ -62,6 +62,7 @@ from nas.tasks import Facts, Task
 from nas.training.optimiser_options import OPTIMIZER
 from nas.training.rules import SupernetRule
 from nas.training.schedule import SCHEDULE
+from nas.trusted import trust_code
 
 INSIDE_RECIPES: Mapping[str, Plugged[Any]] = {"augment": AUGMENTATION, "optimizer": OPTIMIZER, "schedule": SCHEDULE}
 """Plug-ins that a recipe makes when it is used: a study's reader tells their faults option by option."""
@@ -145,8 +146,7 @@ def resolve(
     document = read(path_or_text)
     lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
-    if finished is not None:
-        document = _as_begun(document)
+    document = _of_user(document) if finished is None else _as_begun(document, trust)
     document, faults = absolute(_titled(document), lookup, RECIPES if without_files else finished or ())
 
     # Each part is read by itself, so that a fault of one does not hide those of the others.
@@ -237,8 +237,16 @@ def _told_once(faults: Sequence[Fault]) -> list[Fault]:
     return kept
 
 
-def _as_begun(document: Document) -> Document:
+def _of_user(document: Document) -> Document:
+    """A study that the user named, and so the model in it."""
+    trust_code(document.get(("space", "model")))
+    return document
+
+
+def _as_begun(document: Document, trust: bool) -> Document:
     """A run's own settings, with what it was begun without as it formerly was."""
+    if trust:
+        document = _of_user(document)
     for path, marker in marked(StudyConfig, document.data):
         if isinstance(marker, Formerly) and isinstance(document.data, dict) and path[0] not in document.data:
             document = document.replaced(path, marker.value)

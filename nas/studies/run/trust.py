@@ -7,22 +7,17 @@ in the environment. Files inside the folder need neither.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nas.errors import RunError
-
-VARIABLE = "NAS_TRUST"
-"""Environment variable: hosts, with or without a port, and files that are trusted whichever folder names them; commas
-between them.
-"""
+from nas.trusted import VARIABLE, listed
 
 
 def require_trust(folder: Path, places: Mapping[str, Sequence[str]]) -> None:
     """Raises `RunError` for places that are not in the list; `places` maps a setting to what using it reaches."""
-    listed = {entry.strip() for entry in os.environ.get(VARIABLE, "").split(",")}
-    strange = [f"{key} {place}" for key, reached in places.items() for place in reached if not _known(place, listed)]
+    known = listed()
+    strange = [f"{key} {place}" for key, reached in places.items() for place in reached if not _known(place, known)]
     if strange:
         raise RunError(
             f"{folder}: found what lies outside this folder, and was named by it: {', '.join(strange)}; allowed with "
@@ -30,5 +25,5 @@ def require_trust(folder: Path, places: Mapping[str, Sequence[str]]) -> None:
         )
 
 
-def _known(place: str, listed: set[str]) -> bool:
-    return bool({place, place.rpartition(":")[0]} & (listed - {""}))
+def _known(place: str, trusted: frozenset[str]) -> bool:
+    return bool({place, place.rpartition(":")[0]} & trusted)

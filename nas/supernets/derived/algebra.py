@@ -155,32 +155,49 @@ def part(dims: Dims, start: int, length: int, step: int = 1) -> Dims:
         kept, stride = reshaped([dims], (units // step, step))
         fix(stride, "every so many units are taken")
         return kept
-    if step == 1 and len(axes) == 1:
-        only = axes[0]
-        if only.kind == "joined" and (of_joined := _part_of_joined(only, start, length)) is not None:
-            return of_joined
+    first, inner = axes[0], size(axes[1:])
+    aligned = step == 1 and start % inner == length % inner == 0
+    if aligned and first.kind == "joined":
+        of_joined = _part_of_joined(first, start // inner, length // inner)
+        if of_joined is not None:
+            return [*of_joined, *axes[1:]]
     if step == 1 and units % length == 0 and start % length == 0:
         number, kept = reshaped([dims], (units // length, length))
         fix(number, "taken in equal parts")
         return kept
-    if step == 1 and len(axes) == 1 and not axes[0].kind:
-        sizes = [units for units in (start, length, units - start - length) if units]
-        axes[0].kind, axes[0].parts = "joined", [[Axis(units)] for units in sizes]
-        return axes[0].parts[1 if start else 0]
+    if aligned and not first.kind:
+        cut_in(dims, [units for units in (start, length, units - start - length) if units])
+        return [*first.parts[1 if start else 0], *axes[1:]]
     fix(dims, "a part of it is taken")
     return new([length], "a part of another axis")[0]
 
 
+def cut_in(dims: Dims, lengths: Sequence[int]) -> None:
+    """Let the first axis of a dimension be a concatenation, so that the dimension consists of parts of these lengths;
+    it stays as it is where they end inside its units.
+    """
+    first, *inner = flat(dims)
+    units = size(inner)
+    if not first.kind and all(length % units == 0 for length in lengths):
+        first.kind, first.parts = "joined", [[Axis(length // units, first.reason)] for length in lengths]
+
+
 def joined(parts: list[Dims]) -> Dims:
-    """The dimension of a concatenation. Equal parts are a stack of them."""
+    """The dimension of a concatenation. Equal parts are a stack of them; the fast axes that all parts have stay outside
+    of it.
+    """
     axes = [flat(part) for part in parts]
     if all(axes) and all([a.root() for a in part] == [a.root() for a in axes[0]] for part in axes):
         return [Axis(len(axes), "a stack of equal parts"), *axes[0]]
     if all(axis.reason for part in axes for axis in part):
         return [Axis(sum(map(size, parts)), "a concatenation of parts that stay")]
-    whole = Axis(sum(map(size, parts)))
-    whole.kind, whole.parts = "joined", [part or [Axis(1, "a single unit")] for part in parts]
-    return [whole]
+    inner: Dims = []
+    while all(axes) and all(part[-1].root() is axes[0][-1].root() for part in axes):
+        inner.insert(0, axes[0][-1])
+        axes = [part[:-1] for part in axes]
+    whole = Axis(sum(map(size, axes)))
+    whole.kind, whole.parts = "joined", [part or [Axis(1, "a single unit")] for part in axes]
+    return [whole, *inner]
 
 
 def _part_of_joined(axis: Axis, start: int, length: int) -> Dims | None:

@@ -1,4 +1,4 @@
-"""What is derived of a model that somebody names, within bounds of time and memory, and remembered."""
+"""What is derived of a model that somebody names, within bounds of time and memory, and remembered; and its proof."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pydantic import TypeAdapter
 
 from nas.supernets.anatomy import GIBIBYTES, SECONDS, made_by
 from nas.supernets.derived.derivation import Derivation
-from nas.supernets.derived.sources import derived_by, is_function, library
+from nas.supernets.derived.proof import Proof
+from nas.supernets.derived.sources import built_by, derived_by, full_name, image_of, library, without_values
 from nas.system import user_cache
 from nas.system.bounded import bounded
+from nas.trusted import is_code, require_trusted_code, trust_code
 
 
 def derivation_by(
@@ -24,16 +26,27 @@ def derivation_by(
     It is remembered by name, arguments and versions, but for a function of the user's, whose file may change. Raises
     `ModelError` for a model that cannot be built or captured, `NasError` where that takes more than is allowed.
     """
+    require_trusted_code(name)
     about = {"derived": name, "model_args": dict(model_args), "image": image, "library": _release(library(name))}
     about |= made_by()
-    if not is_function(name) and (known := user_cache.recall(Derivation, about)) is not None:
+    if not is_code(name) and (known := user_cache.recall(Derivation, about)) is not None:
         return known
     arguments = name, json.dumps(dict(model_args)), json.dumps(image)
     text = bounded(answer, *arguments, seconds=seconds, gibibytes=GIBIBYTES, task=f"the axes of '{name}'")
     derivation = TypeAdapter(Derivation).validate_json(text)
-    if not is_function(name):
+    if not is_code(name):
         user_cache.remember(derivation, about)
     return derivation
+
+
+def proofs_of(
+    name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None = None, seconds: float = SECONDS
+) -> list[Proof]:
+    """The proof of what is derived of a model: a verdict for each kind of axes. Raises as `derivation_by`."""
+    require_trusted_code(name)
+    arguments = name, json.dumps(dict(model_args)), json.dumps(image)
+    text = bounded(verdicts, *arguments, seconds=seconds, gibibytes=GIBIBYTES, task=f"the proof of '{name}'")
+    return TypeAdapter(list[Proof]).validate_json(text)
 
 
 def answer(name: str, model_args: str, image: str) -> str:
@@ -41,9 +54,25 @@ def answer(name: str, model_args: str, image: str) -> str:
     import torch
 
     torch.set_num_threads(1)  # nothing has values
-    shape = json.loads(image)
-    derivation = derived_by(name, json.loads(model_args), tuple(shape) if shape else None)
+    trust_code(name)  # whoever asked was allowed to
+    derivation = derived_by(name, json.loads(model_args), _shape(image))
     return TypeAdapter(Derivation).dump_json(derivation).decode()
+
+
+def verdicts(name: str, model_args: str, image: str) -> str:
+    """In the process that may take long: the verdicts as JSON, of arguments as JSON."""
+    from nas.supernets.derived.checking import check
+
+    trust_code(name)
+    name, arguments = full_name(name), json.loads(model_args)
+    shape = _shape(image) or image_of(without_values(name, arguments), arguments)
+    proofs = list(check(built_by(name, arguments), shape))
+    return TypeAdapter(list[Proof]).dump_json(proofs).decode()
+
+
+def _shape(image: str) -> tuple[int, int, int] | None:
+    shape = json.loads(image)
+    return tuple(shape) if shape else None
 
 
 def _release(package: str) -> str:

@@ -82,6 +82,9 @@ def passed_by(index: str, blocks: Mapping[str, str], program: Program, labels: L
     """
     inside = [node for node in program.nodes() if block_of(node, blocks) == index]
     names = {node.name for node in inside}
+    own = {name for name, (_, state) in program.inputs.items() if state.startswith(f"{blocks[index]}.")}
+    if any(node.name in own and {user.name for user in node.users} - names for node in program.code.graph.nodes):
+        return ""  # others read its parameters
     given = {node.name: node for inner in inside for node in inner.all_input_nodes if node.name not in names}
     gives = [node for node in inside if any(user.name not in names for user in node.users)]
     if len(gives) != 1:

@@ -35,23 +35,28 @@ def label(program: Program, known: Mapping[str, list[Dims]] | None = None) -> La
     another program of the same model.
     """
     reader = Reader(RULES, unknown)
-    tensors, state, batch = dict(program.tensors), {}, Axis(BATCH)
+    tensors, batch = dict(program.tensors), Axis(BATCH)
+    state: dict[str, list[Dims]] = {}
     for placeholder, (kind, name) in program.inputs.items():
         tensor = tensors[placeholder] = program.tensors[placeholder].detach().to("meta")
         if kind == "image":
             dims = [[batch], *new(tensor.shape[1:], "the image")]
         else:
-            dims = (known or {}).get(name) or new(tensor.shape, "a constant" if kind == "constant" else "")
+            # Modules may share a parameter, each by a name of its own.
+            reason = "a constant" if kind == "constant" else ""
+            dims = (known or {}).get(name) or state.get(name) or new(tensor.shape, reason)
         reader.label(tensor, dims, of_image=kind == "image")
         if kind in ("parameter", "buffer"):
             state[name] = dims
-    for node in program.code.graph.nodes:
-        if node.op == "placeholder" and not node.users:
+    placeholders = [node for node in program.code.graph.nodes if node.op == "placeholder"]
+    read = {program.inputs[node.name] for node in placeholders if node.users}
+    for node in placeholders:
+        if program.inputs[node.name] not in read:
             for dim in reader.dims(tensors[node.name]):
                 fix(dim, "nothing reads it")
     run = _Run(program.code, reader)
     with torch.no_grad(), torch.device("meta"), reader:
-        run.run(*(tensors[node.name] for node in program.code.graph.nodes if node.op == "placeholder"))
+        run.run(*(tensors[node.name] for node in placeholders))
     for dim in run.values[program.output][1:]:
         fix(dim, "the output")
     return Labels(state, run.values, frozenset(run.images), tuple(reader.contractions), batch)

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
 from nas.errors import ModelError
+from nas.supernets.derived.inlining import inlined
 
 BATCH = 1009
 """Images of the captured batch: a prime that is no width, so that dimensions which hold it are told by it."""
@@ -71,16 +72,28 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             f"the forward of {kind} cannot be captured on images of {size}: {reason[:300]}; allowed: one that takes "
             "images alone, and whose steps depend on no values"
         ) from fault
-    inputs, tensors = {}, {}
+    inputs, tensors, first_names = {}, {}, _first_names(own)
     for spec in exported.graph_signature.input_specs:
         name = str(getattr(spec.arg, "name", ""))
-        inputs[name] = (_KINDS.get(spec.kind, "constant"), str(spec.target or ""))
+        state = str(spec.target or "")
+        inputs[name] = (_KINDS.get(spec.kind, "constant"), first_names.get(state, state))
         if spec.kind is not InputKind.USER_INPUT:
-            tensors[name] = _tensor(exported, str(spec.target))
+            tensors[name] = _tensor(exported, state)
         else:
             tensors[name] = images
-    outputs = exported.graph_signature.user_outputs
+    renamed = inlined(exported.graph_module)
+    outputs = tuple(renamed.get(str(name), str(name)) for name in exported.graph_signature.user_outputs)
     return Program(exported.graph_module, inputs, tensors, _logits(exported.graph_module, outputs, kind))
+
+
+def _first_names(model: nn.Module) -> dict[str, str]:
+    """Every name of a parameter or buffer -> the first one, where modules share it."""
+    first: dict[int, str] = {}
+    return {
+        name: first.setdefault(id(tensor), name)
+        for tensors in (model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False))
+        for name, tensor in tensors
+    }
 
 
 def _tensor(exported: torch.export.ExportedProgram, name: str) -> Tensor:
@@ -89,10 +102,10 @@ def _tensor(exported: torch.export.ExportedProgram, name: str) -> Tensor:
     return stored.detach()
 
 
-def _logits(code: fx.GraphModule, outputs: tuple[Any, ...], kind: str) -> str:
+def _logits(code: fx.GraphModule, outputs: tuple[str, ...], kind: str) -> str:
     """The first output with a batch dimension: logits, where a model gives more."""
     nodes = {node.name: node for node in code.graph.nodes}
-    for name in map(str, outputs):
+    for name in outputs:
         value = nodes[name].meta.get("val") if name in nodes else None
         if isinstance(value, Tensor) and value.dim() and value.shape[0] == BATCH:
             return name

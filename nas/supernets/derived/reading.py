@@ -28,8 +28,8 @@ MADE_INSIDE = "made inside the forward"
 class Contraction:
     """A matrix product, batch x rows x inner times batch x inner x columns, as axes.
 
-    `place` is the node of the graph in which it is computed; `learned` says for each side whether it follows from
-    parameters alone, and not from the image.
+    `place` is the node of the graph in which it is computed; `learned` says for each side whether it is a matrix: it
+    follows from parameters alone, and from no product of theirs, as learned queries do.
     """
 
     place: str
@@ -104,6 +104,7 @@ class Reader(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._rules, self._otherwise = rules, otherwise
         self._dims: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._of_image: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._multiplied: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def dims(self, tensor: Tensor) -> list[Dims]:
         """Dimensions of a tensor; of one that nobody has labelled they stay as they are."""
@@ -122,6 +123,10 @@ class Reader(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Whether a tensor follows from parameters and buffers alone."""
         return tensor not in self._of_image
 
+    def matrix(self, tensor: Tensor) -> bool:
+        """Whether a tensor follows from parameters and buffers alone, and from no matrix product."""
+        return tensor not in self._of_image and tensor not in self._multiplied
+
     @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
@@ -130,7 +135,11 @@ class Reader(TorchDispatchMode):  # type: ignore[no-untyped-call]
             rule = self._rules.get(call.name.removesuffix("_")) or self._rules.get(call.name)
             if rule is None:
                 rule = self._rules["pointwise"] if torch.Tag.pointwise in func.tags else self._otherwise
-            self._take(call, outputs, rule(call))
+            products = len(self.contractions)
+            dims = rule(call)
+            of_product = len(self.contractions) > products or any(tensor in self._multiplied for tensor in call.tensors)
+            self._multiplied.update(dict.fromkeys(outputs if of_product else [], True))
+            self._take(call, outputs, dims)
         return output
 
     def _take(self, call: Call, outputs: list[Tensor], dims: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.supernets.derived.algebra import Axis, Dims, fix, flat, joined, new, part, reshaped, size, unify
+from nas.supernets.derived.algebra import Dims, cut_in, fix, flat, joined, new, part, reshaped, size, unify
 from nas.supernets.derived.reading import MADE_INSIDE, Call, Contraction, OperationRule
 
 RULES: dict[str, OperationRule] = {}
@@ -129,14 +129,13 @@ def select(call: Call) -> Any:
     return rest if call.name == "select" else [rest] * len(call.output)
 
 
-@rule("split", "split_with_sizes", "chunk")
+@rule("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk")
 def pieces(call: Call) -> Any:
     """A dimension in consecutive parts."""
     place, dims = call.along(place=2), call.dims
     lengths = [tensor.shape[place] for tensor in call.output]
-    axes = flat(dims[place])
-    if len(set(lengths)) > 1 and len(axes) == 1 and not axes[0].kind:
-        axes[0].kind, axes[0].parts = "joined", [[Axis(length, axes[0].reason)] for length in lengths]
+    if len(set(lengths)) > 1:
+        cut_in(dims[place], lengths)
     starts = [sum(lengths[:number]) for number in range(len(lengths))]
     return [
         _replaced(dims, place, part(dims[place], start, length)) for start, length in zip(starts, lengths, strict=True)
@@ -353,6 +352,47 @@ def resize(call: Call) -> Any:
     return [dims] * len(call.outputs) if isinstance(call.output, tuple) else dims
 
 
+@rule("im2col")
+def im2col(call: Call) -> Any:
+    """Every place of a grid with its neighbours, which stand behind the channels."""
+    neighbours = call.shape[-2] // call.input.shape[-3]
+    channels = [*flat(call.dims[-3]), *new([neighbours], "the side of a kernel")[0]]
+    return [*call.dims[:-3], channels, *new(call.shape[-1:], "the places of a grid")]
+
+
+@rule("col2im")
+def col2im(call: Call) -> Any:
+    """Neighbours, which stand behind the channels, added up at their places."""
+    neighbours = call.input.shape[-2] // call.shape[-3]
+    channels, inner = reshaped([call.dims[-2]], (call.shape[-3], neighbours))
+    fix(inner, "the side of a kernel")
+    fix(call.dims[-1], "the places of a grid")
+    return [*call.dims[:-2], channels, *new(call.shape[-2:], "the places of a grid")]
+
+
+@rule("pixel_shuffle", "pixel_unshuffle", "channel_shuffle")
+def shuffled(call: Call) -> Any:
+    """Channels become places of a grid, or the other way round: their number is that of the slower axes."""
+    fewer, more = sorted((call.input.shape[-3], call.shape[-3]))
+    channels, inner = reshaped([call.dims[-3]], (call.input.shape[-3] // (more // fewer), more // fewer))
+    fix(inner, "neighbours of a grid")
+    for dim in call.dims[-2:]:
+        fix(dim, "the places of a grid")
+    if call.shape[-3] > call.input.shape[-3]:
+        channels = [*flat(call.dims[-3]), *new([more // fewer], "neighbours of a grid")[0]]
+    return [*call.dims[:-3], channels, *new(call.shape[-2:], "the places of a grid")]
+
+
+@rule("glu")
+def halves(call: Call) -> Any:
+    """One half of a dimension, gated by the other."""
+    place = call.along(default=-1)
+    units = call.shape[place]
+    first, second = (part(call.dims[place], start, units) for start in (0, units))
+    unify(first, second)
+    return _replaced(call.dims, place, first)
+
+
 def unknown(call: Call) -> Any:
     """What no rule knows: nothing of it may change."""
     for tensor in call.tensors:
@@ -366,7 +406,7 @@ def unknown(call: Call) -> Any:
 def _contract(
     call: Call, dims: tuple[list[Dims], list[Dims], list[Dims], list[Dims]], left: Tensor, right: Tensor
 ) -> None:
-    learned = call.reader.learned(left), call.reader.learned(right)
+    learned = call.reader.matrix(left), call.reader.matrix(right)
     call.reader.contractions.append(Contraction(call.reader.place, *dims, learned))
 
 

@@ -1,9 +1,8 @@
 """Models that a user names: of timm, of torchvision, of Hugging Face's transformers, or a function of their own.
 
-In a study, timm/NAME, torchvision/NAME and hf/CLASS (with the defaults of its configuration) or hf/FOLDER (with a
-config.json) are models whose axes are derived; a bare name is timm's, and its class must have a family. For `nas axes`
-it may be any of timm's, or package.module:function, which is called with the model_args: its code runs, so only a user
-may name it, and never a file of somebody else.
+timm/NAME, torchvision/NAME, hf/CLASS (with the defaults of its configuration), hf/FOLDER (with a config.json) and
+package.module:function are models whose axes are derived; a bare name is timm's. The function is called with the
+model_args: its code runs, so only a user may name it (see `nas.trusted`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import ModelError, nearest
 from nas.supernets.derived.derivation import Derivation
+from nas.trusted import is_code, require_trusted_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,17 +30,12 @@ COLOURS = 3
 
 def is_derived(name: str) -> bool:
     """Whether a name is that of a model whose axes are derived, wherever it stands."""
-    return name.startswith((TIMM, TORCHVISION, HUGGING_FACE))
-
-
-def is_function(name: str) -> bool:
-    """Whether a name is that of a user's function."""
-    return ":" in name
+    return name.startswith((TIMM, TORCHVISION, HUGGING_FACE)) or is_code(name)
 
 
 def library(name: str) -> str:
     """The package whose version says what a model of that name is."""
-    if is_function(name):
+    if is_code(name):
         return "torch"
     known = {TORCHVISION: "torchvision", HUGGING_FACE: "transformers"}
     return next((package for prefix, package in known.items() if name.startswith(prefix)), "timm")
@@ -48,25 +43,30 @@ def library(name: str) -> str:
 
 def full_name(name: str) -> str:
     """A name with its library: timm's, where it says none."""
-    return name if is_derived(name) or is_function(name) else f"{TIMM}{name}"
+    return name if is_derived(name) else f"{TIMM}{name}"
 
 
 def derived_by(name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None) -> Derivation:
     """The axes of the model of a name, on images of this shape or of its own."""
-    import torch
-
     from nas.supernets.derived.deriving import derive
 
-    with torch.device("meta"):
-        model = small_enough(full_name(name), model_args)
+    model = without_values(full_name(name), model_args)
     return derive(model, image or image_of(model, model_args))
 
 
-def small_enough(name: str, model_args: Mapping[str, Any]) -> nn.Module:
-    """The model of a name, as `built_by` gives it. Raises `ModelError` for one that no machine holds."""
+def without_values(name: str, model_args: Mapping[str, Any]) -> nn.Module:
+    """The model of a name, as `built_by` gives it, but for its values, if it can be built without. Raises `ModelError`
+    for one that no machine holds.
+    """
+    import torch
+
     from nas.supernets.timm_models import PARAMETERS
 
-    model = built_by(name, model_args)
+    try:
+        with torch.device("meta"):
+            model = built_by(name, model_args)
+    except ModelError:  # some need values while they are built
+        model = built_by(name, model_args)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > PARAMETERS:
         raise ModelError(f"'{name}' has {parameters:.2g} parameters; allowed: {PARAMETERS:.2g}")
@@ -130,7 +130,7 @@ def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int,
 
 
 def _builder(name: str) -> Callable[..., Any]:
-    if is_function(name):
+    if is_code(name):
         return _function(name)
     if name.startswith(TORCHVISION):
         return _of_torchvision(name.removeprefix(TORCHVISION))
@@ -138,6 +138,7 @@ def _builder(name: str) -> Callable[..., Any]:
 
 
 def _function(name: str) -> Callable[..., Any]:
+    require_trusted_code(name)
     module, _, function = name.partition(":")
     # A file of the user's lies where they are, as for `python -m`.
     if (here := str(Path.cwd())) not in sys.path:

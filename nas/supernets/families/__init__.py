@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas import plugins
-from nas.errors import ModelError
+from nas.errors import ModelError, NoFamilyError
 from nas.searchspaces.axis_names import dimension
 from nas.supernets.families._base import Family
 
@@ -33,14 +33,14 @@ def _empty(family: Family, model: nn.Module) -> str:
 
 def family_of(model: nn.Module) -> Family:
     """The family whose class `model` is, or whose class the body of a detector is. Raises ModelError, with the reason,
-    for a model that no family supports.
+    for a model that no family supports: a NoFamilyError where its axes could be derived.
     """
     known = families()
     for family in known:
         if type(model) in family.classes:
             # The types of parts come first: what else is asked of a model relies on them.
             if reason := family.foreign_part(model) or family.refusal(model) or _empty(family, model):
-                raise ModelError(f"{type(model).__name__} is supported, but not this variant: {reason}")
+                raise NoFamilyError(f"{type(model).__name__} is supported, but not this variant: {reason}")
             return family
     from nas.detectors import Detector  # loaded for what is no plain model
 
@@ -53,7 +53,7 @@ def family_of(model: nn.Module) -> Family:
     supported = ", ".join(
         cls.__name__ for family in known if family.further_examples or family.examples for cls in family.classes
     )
-    raise ModelError(
+    raise NoFamilyError(
         f"{type(model).__name__} cannot become a supernet; supported (timm classes): {supported}; of others axes are "
         "derived: model: timm/NAME"
     )

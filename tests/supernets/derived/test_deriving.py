@@ -25,6 +25,7 @@ from nas.supernets.derived.deriving import derive
 from nas.supernets.derived.permutation import CLOSE, difference
 from nas.supernets.families import family_of
 from nas.testing.families import randomise
+from nas.trusted import trust_code
 
 KINDS = {
     "eva02_tiny_patch14_224": {"embed", "heads", "head_dim", "mlp"},
@@ -205,6 +206,7 @@ def test_axes_of_a_function_are_printed_and_written(theirs: Path, capsys: pytest
 
 def test_what_takes_too_long_is_ended(theirs: Path) -> None:
     assert (theirs / "theirs.py").is_file()
+    trust_code("theirs:endless")
     with pytest.raises(NasError, match="the axes of 'theirs:endless': not done after 0 s"):
         derivation_by("theirs:endless", {}, seconds=0.1)
 
@@ -220,6 +222,7 @@ def test_what_takes_too_long_is_ended(theirs: Path) -> None:
 def test_what_cannot_be_built(name: str, arguments: dict[str, Any], reason: str) -> None:
     from nas.supernets.derived.sources import derived_by
 
+    trust_code(name)
     with pytest.raises(ModelError) as refused:
         derived_by(name, arguments, None)
     assert reason in str(refused.value)
