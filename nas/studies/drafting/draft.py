@@ -29,11 +29,12 @@ from nas.studies.forecast.memory import footprint
 from nas.studies.measure.pictures import pictures
 from nas.studies.stages.workshop import device_called
 from nas.supernets import build
-from nas.supernets.derived.sources import TIMM, is_derived, is_function
+from nas.supernets.derived.sources import is_derived
 from nas.supernets.of_space import image_size_of
 from nas.supernets.timm_models import has_weights
 from nas.system.files import replacing_folder
 from nas.system.machine import Machine, this_machine
+from nas.trusted import is_code
 
 SIZE = "macs"
 """What a goal bounds that does not say what."""
@@ -150,17 +151,13 @@ def _read(text: str, space: Mapping[str, Any]) -> Resolved:
 
 def _known(name: str, model_args: Mapping[str, Any]) -> tuple[str, Any]:
     """A model as a study may call it, and its outline: one of timm's that no family knows by hand has derived axes."""
-    if is_function(name):
+    if is_code(name):
         raise ModelError(
-            f"'{name}': a study's model is one of timm's, torchvision/NAME or hf/CLASS; one of your own goes to "
-            "nas.Study(model=...) in Python"
+            f"'{name}': found a function; allowed: one of timm's, torchvision/NAME or hf/CLASS. A function goes into a "
+            f"study of yours, as its space's model: {name}"
         )
-    try:
-        return name, outline_of(name, model_args)
-    except ModelError as refused:
-        if is_derived(name) or "axes are derived" not in str(refused):
-            raise
-        return f"{TIMM}{name}", outline_of(f"{TIMM}{name}", model_args)
+    outline = outline_of(name, model_args)
+    return outline.model, outline
 
 
 def goal_of(text: str) -> dict[str, str]:
