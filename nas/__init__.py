@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from nas.errors import NasError
     from nas.searchspaces import Architecture, Limit, SearchSpace
     from nas.studies import Study
+    from nas.studies.callbacks import Callback
     from nas.studies.measure.evaluate import evaluate
     from nas.supernets import Supernet, load
 
-__all__ = ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
+__all__ = ["Architecture", "Callback", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
 __version__ = version("nas")
 
 _HOMES = {
     "Architecture": "nas.searchspaces",
+    "Callback": "nas.studies.callbacks",
     "Limit": "nas.searchspaces",
     "NasError": "nas.errors",
     "SearchSpace": "nas.searchspaces",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,6 +19,8 @@ from typing import TypeVar
 from nas.errors import NasError, nearest
 
 T = TypeVar("T")
+_HANDED: dict[tuple[str, str], type] = {}
+"""(folder, name) -> a class that a Python program has handed over."""
 
 
 def names(package: str) -> list[str]:
@@ -26,7 +29,8 @@ def names(package: str) -> list[str]:
     """
     folder = importlib.import_module(package)
     own = [module.name for module in pkgutil.iter_modules(folder.__path__) if not module.name.startswith("_")]
-    return sorted({*own, *(entry.name for entry in installed(package))})
+    handed = [name for folder, name in _HANDED if folder == package]
+    return sorted({*own, *handed, *(entry.name for entry in installed(package))})
 
 
 def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[T]:
@@ -37,6 +41,8 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     allowed = names(package)
     if name not in allowed:
         raise error(f"no '{name}' in {package}; there are: {', '.join(allowed)}{nearest(name, allowed)}")
+    if (package, name) in _HANDED:
+        return _checked(_HANDED[package, name], base, name)
     for entry in installed(package):
         if entry.name == name:
             return _checked(entry.load(), base, name)
@@ -55,6 +61,22 @@ def find(package: str, name: str, base: type[T], error: type[NasError]) -> type[
     ]
     assert len(own) == 1, f"{module.__name__} must define exactly one concrete {base.__name__}, not {len(own)}"
     return _checked(own[0], base, name)
+
+
+def name_of(package: str, kind: type, error: type[NasError]) -> str:
+    """What YAML calls a plug-in class of `package`. A class of a Python program's own is a plug-in of this process from
+    now on, by its name in small letters, such as `my_search`; `error` is raised where there is another of that name.
+    """
+    if kind.__module__.startswith(f"{package}."):
+        return kind.__module__.removeprefix(f"{package}.").partition(".")[0]
+    for entry in installed(package):
+        if entry.value == f"{kind.__module__}:{kind.__qualname__}":
+            return entry.name
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+    if (package, name) not in _HANDED and name in names(package):
+        raise error(f"{kind.__qualname__}: there is a '{name}' in {package}; give your class another name")
+    _HANDED[package, name] = kind
+    return name
 
 
 def installed(package: str) -> tuple[EntryPoint, ...]:

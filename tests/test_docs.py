@@ -31,7 +31,8 @@ def test_readme_python() -> None:
     python = blocks("README.md", "python")
     for block in python:
         exec(block, names)
-    assert len(python) == 2
+    assert len(python) == 3
+    assert names["study"].resolved.strategy.trials == 200
     assert type(names["small"]).__name__ == "VisionTransformer"
     assert names["supernet"].cost.macs([names["architecture"]])[0] <= names["supernet"].cost.base("macs") / 2
 

@@ -26,6 +26,15 @@ SIGNATURES = {
     "Supernet.extract": (
         "(self, architecture: Architecture, replaced: Mapping[str, Tensor] | None = None) -> nn.Module"
     ),
+    "Study": (
+        "(*, space: SpaceLike, data: PicturesLike, strategy: Strategy | str | Path | Mapping[str, Any],"
+        " model: nn.Module | str | None = None, limit: str | Mapping[str, Any] | None = None,"
+        " folder: str | Path | None = None, callbacks: Sequence[Callback] = (), **settings: Any) -> None"
+    ),
+    "Callback.on_epoch": "(self, training: str, epoch: Epoch) -> None",
+    "Callback.on_stage": "(self, stage: str, result: StageResult) -> None",
+    "Callback.on_trial": "(self, trial: Trial) -> None",
+    "Study.forecast": "(self) -> Forecast",
     "Study.from_yaml": (
         "(path_or_text: str | Path, *, overrides: Sequence[str] | Mapping[str, str] = (),"
         " folder: str | Path | None = None, trust: bool = False) -> Study"
@@ -51,7 +60,8 @@ SIGNATURES = {
 
 
 def test_names() -> None:
-    assert nas.__all__ == ["Architecture", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
+    public = ["Architecture", "Callback", "Limit", "NasError", "SearchSpace", "Study", "Supernet", "evaluate", "load"]
+    assert nas.__all__ == public
     assert dir(nas) == sorted([*nas.__all__, "__version__"])
 
 

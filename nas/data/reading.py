@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from nas.data import index
+from nas.data import index, own
 from nas.data.annotated import AnnotatedSet
 from nas.data.listed import source_of
 from nas.data.listing import Listing, unchanged
@@ -107,6 +107,8 @@ def read(spec: DataSpec, listing: Listing | None = None) -> Source:
 
 def _read(spec: DataSpec, listing: Listing | None) -> Source:
     path = located(spec)
+    if own.is_own(spec.name):
+        return own.own_source(str(spec.name))
     if spec.name == "digits":
         return digits.read()
     if spec.name is not None:
@@ -119,6 +121,8 @@ def _read(spec: DataSpec, listing: Listing | None) -> Source:
 
 def located(spec: DataSpec) -> Path:
     """The path of the data set, present and of a kind that we read ("." for the embedded digits)."""
+    if own.is_own(spec.name):
+        return Path()
     allowed = ["digits", *vision.SETS]
     if spec.name is not None and spec.name not in allowed:
         raise DataError(

@@ -27,8 +27,8 @@ def find(name: str) -> type[Strategy]:
 
 
 def name_of(kind: type[Strategy]) -> str:
-    """What a study calls a strategy: the file or the package that it is in."""
-    return kind.__module__.removeprefix(f"{FOLDER}.").partition(".")[0]
+    """What a study calls a strategy: the file or the package that it is in; see `nas.plugins.name_of` for others."""
+    return plugins.name_of(FOLDER, kind, StrategyError)
 
 
 def installed() -> dict[str, type[Strategy]]:

@@ -15,6 +15,7 @@ import numpy as np
 from nas.documents.document import Document, read
 from nas.documents.text import cut
 from nas.errors import SpaceError, nearest
+from nas.ready_made import named
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices._base import Choice
 from nas.searchspaces.counting.factors import Indices, Rule, Table
@@ -61,12 +62,13 @@ class SearchSpace(Mapping[str, Choice]):
     def from_yaml(
         cls, path_or_text: str | Path, *, model_args: Mapping[str, Any] | None = None, outline: Outline | None = None
     ) -> SearchSpace:
-        """The space that a YAML file or text describes. `model_args` go over those of the file.
+        """The space that a YAML file or text describes, or one that comes with nas, by its name. `model_args` go over
+        those of the file.
 
         Without an outline the model is asked for one, through the entry points "nas.outlines". Raises ConfigError
         with every fault of the file, among them a model that is unknown or not supported.
         """
-        document = read(path_or_text)
+        document = read(named(path_or_text, "searchspaces") or path_or_text)
         trust_code(document.get(("model",)))
         return cls.from_document(document, model_args=model_args, outline=outline)
 

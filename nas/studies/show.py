@@ -16,6 +16,7 @@ from rich.table import Table
 from nas import quantities, words
 from nas.documents.document import pairs, read
 from nas.errors import ConfigError, Fault
+from nas.ready_made import named
 from nas.searchspaces.axis_names import dimension
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.described import LimitFacts, SpaceFacts
@@ -59,6 +60,7 @@ def facts_of(path: Path, overrides: Sequence[str], *, trust: bool = False) -> Sh
     """
     if path.is_dir():
         return _of_run(path, trust)
+    path = named(path, "searchspaces") or named(path, "studies") or path
     document = read(path)
     keys = document.data if isinstance(document.data, dict) else {}
     if "space" in keys:

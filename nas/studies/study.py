@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import pandas as pd
 import torch
@@ -18,11 +18,14 @@ from nas.documents.fields import marked
 from nas.documents.markers import Reaching
 from nas.documents.text import dotted
 from nas.errors import RunError
+from nas.search import Strategy
 from nas.searchspaces import Architecture
+from nas.studies.callbacks import Callback, Callbacks
 from nas.studies.file.config import StudyConfig
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.file.settings import adjustable, differences
 from nas.studies.forecast.forecast import Forecast, forecast
+from nas.studies.in_python import PicturesLike, SpaceLike, check_outputs, document_of
 from nas.studies.models import of_run
 from nas.studies.report.files import write_report
 from nas.studies.report.findings import Findings
@@ -62,10 +65,51 @@ class Study:
     methods raise a subclass of `nas.NasError` for what a user can mend.
     """
 
-    def __init__(self, resolved: Resolved, folder: str | Path, *, trust: bool = True) -> None:
+    resolved: Resolved
+    folder: RunFolder
+    trust: bool
+    callbacks: Callbacks
+
+    def __init__(
+        self,
+        *,
+        space: SpaceLike,
+        data: PicturesLike,
+        strategy: Strategy | str | Path | Mapping[str, Any],
+        model: nn.Module | str | None = None,
+        limit: str | Mapping[str, Any] | None = None,
+        folder: str | Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        **settings: Any,
+    ) -> None:
+        """A study as a Python program says it; `from_yaml` reads the same from a file.
+
+        `space` is a file, or what stands in one; with a `model` (a name, or a module of your own with its weights), its
+        choices are enough. `data` are what stands behind `data:`, a path, or data sets of your own, whose items are a
+        picture and its class. `limit` may be text, "macs: 50%". `settings` are all other keys of a study (base,
+        supernet, retrain, task, seed, name ...): plain values, or objects such as a `nas.training.Recipe`. `callbacks`
+        hear what happens.
+
+        Raises as `from_yaml` does.
+        """
+        document = document_of(space, data, model, limit, {"strategy": strategy, **settings})
+        resolved = resolve(document, folder=None if folder is None else Path(folder))
+        resolved.check()
+        check_outputs(resolved)
+        self._set(resolved, folder or resolved.config.run_folder, True, callbacks)
+
+    @classmethod
+    def of(cls, resolved: Resolved, folder: str | Path, *, trust: bool = True) -> Study:
+        """The study that was read, in a folder."""
+        study = cls.__new__(cls)
+        study._set(resolved, folder, trust, ())
+        return study
+
+    def _set(self, resolved: Resolved, folder: str | Path, trust: bool, callbacks: Sequence[Callback]) -> None:
         self.resolved = resolved
         self.folder = RunFolder(Path(folder))
         self.trust = trust
+        self.callbacks = Callbacks(tuple(callbacks))
 
     @classmethod
     def from_yaml(
@@ -85,7 +129,7 @@ class Study:
         """
         resolved = resolve(path_or_text, overrides, trust=trust, folder=None if folder is None else Path(folder))
         resolved.check()
-        return cls(resolved, folder or resolved.config.run_folder)
+        return cls.of(resolved, folder or resolved.config.run_folder)
 
     @classmethod
     def open(
@@ -110,7 +154,7 @@ class Study:
         resolved = resolve(
             record.folder.study_file, overrides, finished=finished, trust=trust, folder=record.folder.path
         )
-        return cls(resolved, folder, trust=trust)
+        return cls.of(resolved, folder, trust=trust)
 
     @property
     def record(self) -> Record:
@@ -302,4 +346,4 @@ class Study:
             raise RunError(f"{self.folder}: the run has other settings: {', '.join(others)}; only nas run changes them")
         identity = record.identity
         torch.set_num_threads(self.resolved.config.threads or identity.threads)
-        return Workshop(self.resolved, self.folder, identity, show=show)
+        return Workshop(self.resolved, self.folder, identity, show=show, callbacks=self.callbacks)

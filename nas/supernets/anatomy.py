@@ -24,6 +24,7 @@ from nas.errors import ModelError, NasError, NoFamilyError
 from nas.plugins import installed
 from nas.searchspaces import Outline
 from nas.supernets.derived.sources import full_name, is_derived
+from nas.supernets.own import is_own
 from nas.system import user_cache
 from nas.system.bounded import bounded
 from nas.trusted import is_code, require_trusted_code, trust_code
@@ -64,6 +65,8 @@ def anatomy(model: str, model_args: Mapping[str, Any]) -> Anatomy:
 def _anatomy(model: str, hashable_args: tuple[tuple[str, Any], ...]) -> Anatomy:
     model_args = {key: value.described() if isinstance(value, _Described) else value for key, value in hashable_args}
     about = {"model": model, "model_args": model_args, **made_by()}
+    if is_own(model):  # what this process was handed, no other one knows, and nobody remembers
+        return _found(model, model_args)
     if is_code(model):  # its file may change
         return _bounded(model, model_args)
     remembered = user_cache.recall(Anatomy, about)

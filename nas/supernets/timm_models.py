@@ -20,6 +20,7 @@ from nas.supernets.derived.sources import HUGGING_FACE, TIMM, TORCHVISION, captu
 from nas.supernets.families import NO_FEATURES, family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 from nas.supernets.models import vit_c as vit_c
+from nas.supernets.own import is_own, own_model
 
 NOT_SHAPES = frozenset(
     {
@@ -52,6 +53,8 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
     axes are derived (see `nas.supernets.derived.sources`), that one captured. Raises ModelError for an unknown name, or
     arguments that its class does not take.
     """
+    if is_own(model):
+        return own_model(model, model_args)
     if is_derived(model):
         return captured_by(model, model_args, pretrained=pretrained)
     if ARGUMENT in model_args:

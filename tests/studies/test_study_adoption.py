@@ -38,7 +38,7 @@ NOBODY = Identity(id="x", created="", commit="", version="", threads=1)
 def learning(folder: Path, *overrides: str) -> Study:
     """The tiny study with a strategy that trains; uniform's only trial is the same architecture."""
     study = Study.from_yaml(TINY, overrides=[*QUICK, *overrides], folder=folder)
-    return Study(replace(study.resolved, strategy=Learning()), folder)
+    return Study.of(replace(study.resolved, strategy=Learning()), folder)
 
 
 def workshop_of(study: Study) -> Workshop:
@@ -210,7 +210,7 @@ def test_the_baseline_of_a_single_trial_has_a_hundred(tmp_path: Path, overrides:
 def test_a_criterion_that_trains_leaves_its_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def study() -> Study:
         made = Study.from_yaml(TINY, overrides=[*BRIEF, "strategy=uniform", "strategy.trials=1"], folder=tmp_path / "r")
-        return Study(replace(made.resolved, importance=Trained()), tmp_path / "r")
+        return Study.of(replace(made.resolved, importance=Trained()), tmp_path / "r")
 
     with monkeypatch.context() as patched:
         patched.setattr("nas.studies.stages.supernet.Ends.__call__", lambda *_: (_ for _ in ()).throw(Stop()))

@@ -27,6 +27,7 @@ from nas.documents.markers import (
 )
 from nas.evaluation import EVAL_BATCH
 from nas.numbers import Count, Positive, Share, Workers, above, whole
+from nas.ready_made import ready_made
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
 from nas.training.recipe import TRAINED
@@ -75,7 +76,14 @@ Bounds = Mapping[str, WrittenAmount | tuple[WrittenAmount | None, WrittenAmount 
 Plugin = Name | Mapping[str, Any]
 """A name, a preset's file, or a mapping with `use:` (either of the two) and options."""
 
-STRATEGY = Plugged("strategy", search.names, search.find, titled=True)
+
+def strategy_presets() -> Mapping[str, Path]:
+    """Presets that come with nas, by name, but for those that are called as what they use."""
+    strategies = search.names()
+    return {name: file for name, file in ready_made("strategies").items() if name not in strategies}
+
+
+STRATEGY = Plugged("strategy", search.names, search.find, titled=True, presets=strategy_presets)
 RULE = Plugged("rule", rules.names, rules.find)
 IMPORTANCE = Plugged("importance", importance.names, importance.find)
 TASK = Plugged("task", tasks.names, tasks.find, presets=tasks.presets)
@@ -196,7 +204,7 @@ class LatencySpec:
 class StudyConfig:
     """A whole study file.
 
-    space        a search space's file, or the space itself
+    space        a search space's file, the name of one that comes with nas (deit_tiny), or the space itself
     strategy     how to explore it: a name, a preset's file, or a mapping with `use:` (either of the two), options, and
                  a `name:` for tables
     data         which images

@@ -17,6 +17,7 @@ from nas.documents.markers import FileOrMapping, Marker, Plugged
 from nas.documents.plugged import as_mapping
 from nas.documents.text import KeyPath
 from nas.errors import ConfigError
+from nas.ready_made import known, named
 from nas.studies.file.config import StudyConfig
 
 SUFFIXES = (".yaml", ".yml")
@@ -55,7 +56,8 @@ def _unspelt(document: Document) -> tuple[KeyPath, FileOrMapping | Plugged[Any]]
 def _spelt(document: Document, path: KeyPath, marker: Marker, lookup: Lookup) -> Document:
     value = document.get(path)
     if isinstance(marker, FileOrMapping):
-        return _laid_under(document, path, {}, _file(document, path, str(value), lookup))
+        file = lookup.find(str(value)) or named(str(value), "searchspaces")
+        return _laid_under(document, path, {}, file or _file(document, path, str(value), lookup))
     if isinstance(value, str):
         return document.replaced(path, as_mapping(value))
     assert isinstance(marker, Plugged)
@@ -89,5 +91,7 @@ def _file(document: Document, path: KeyPath, text: str, lookup: Lookup) -> Path:
     file = lookup.find(text)
     if file is None:
         allowed = "a file, looked up from the working directory, the study's folder and the folder above it"
+        if path == ("space",):
+            allowed += f"; or {known(text, 'searchspaces')}"
         raise ConfigError([document.fault(path, f"'{text}', which does not exist", allowed)])
     return file

@@ -25,6 +25,7 @@ from nas.errors import ConfigError, Fault
 from nas.importance import Importance
 from nas.latency.table import LatencyTable
 from nas.preprocessing import ImageSize
+from nas.ready_made import named
 from nas.search import Strategy, Trial
 from nas.searchspaces import Limit, SearchSpace
 from nas.studies.file.amounts import idle_bounds
@@ -127,7 +128,7 @@ class Resolved:
 
 
 def resolve(
-    path_or_text: str | Path,
+    study: str | Path | Document,
     overrides: Sequence[str] | Mapping[str, str] = (),
     *,
     finished: Collection[str] | None = None,
@@ -135,15 +136,15 @@ def resolve(
     folder: Path | None = None,
     without_files: bool = False,
 ) -> Resolved:
-    """Reads a study file (or text), changed by `overrides` ("strategy.trials=50"). What only `finished` stages read, of
-    files and of earlier runs, may be gone; None stands for a study that is not a run's own. With `trust`, the trials of
-    earlier runs may lie on hosts that their folders name. `folder`: of the run, by default where the file says; what
-    was listed of its images need not be listed anew. `without_files` reads a study whose images and weights need not be
-    here, to be shown, not run: then the model has the classes and channels that the space gives it.
+    """Reads a study file (or text, or a document), changed by `overrides` ("strategy.trials=50"). What only `finished`
+    stages read, of files and of earlier runs, may be gone; None stands for a study that is not a run's own. With
+    `trust`, the trials of earlier runs may lie on hosts that their folders name. `folder`: of the run, by default where
+    the file says; what was listed of its images need not be listed anew. `without_files` reads a study whose images and
+    weights need not be here, to be shown, not run: then the model has the classes and channels that the space gives it.
 
     Raises `ConfigError` with every fault of the study, of the files it names, of its model, data and limit.
     """
-    document = read(path_or_text)
+    document = study if isinstance(study, Document) else read(named(study, "studies") or study)
     lookup = Lookup.beside(document.name)
     document = overridden(document, pairs(overrides), lookup)
     document = _of_user(document) if finished is None else _as_begun(document, trust)

@@ -39,8 +39,10 @@ class StageProgress:
 def progress_of(record: Record) -> list[StageProgress]:
     """Of all stages. A stage is under way where its driver is alive."""
     driver = record.driver() if record.folder.done(PREPARE) else None
-    live = driver.stage if driver is not None and not driver.stale else ""
     seconds = record.seconds
+    live = ""
+    if driver is not None and not driver.stale:  # it says its stage with its first sign of life
+        live = driver.stage or next(stage.name for stage in STAGES if stage.name not in seconds)
     return [
         StageProgress(name, "done", seconds=seconds[name])
         if name in seconds
@@ -81,6 +83,8 @@ def _search(record: Record) -> StageProgress:
         trials = record.stored()
     except NasError:  # the table of trials is not there yet
         return StageProgress(EXPLORE.name, "under way")
+    if not trials:
+        return StageProgress(EXPLORE.name, "under way")
     wanted, latest = _trials_wanted(record), [trial.seconds for trial in trials if not trial.cached][-LATEST:]
     objective = record.objectives[0]
     values = [trial.value(objective.metric) for trial in trials if trial.state == "done"]
@@ -94,7 +98,8 @@ def _trainings(stage: str, folder: Path, epochs: int) -> StageProgress:
     finished = len(list(folder.glob("**/*.json"))) if folder.is_dir() else 0
     current = next(iter(sorted(folder.glob("**/*-training.safetensors"))), None) if folder.is_dir() else None
     one = StageProgress(stage, "under way") if current is None else _training(stage, current, epochs)
-    done = words.listed([f"{finished} trained", *([one.done] if one.done else [])])
+    parts = [*([f"{finished} trained"] if finished else []), *([one.done] if one.done else [])]
+    done = words.listed(parts) if parts else ""
     return StageProgress(stage, "under way", done, rest=None if stage == FINALISTS.name else one.rest)
 
 

@@ -103,6 +103,7 @@ def _search(
     def record(trial: Trial) -> None:
         store.record(workshop.run_id, trial)
         workshop.activity.end(name, trial.number)
+        workshop.callbacks.on_trial(trial)
 
     split = workshop.data.validation
     if strategy.by_shares:

@@ -83,6 +83,7 @@ def _run(workshop: Workshop, stage: Stage[StageResult], console: Terminal) -> No
     workshop.check_lease()
     folder.finish(stage, result, Stamp(seconds, commit(), seal))
     _drop_checkpoints(folder, stage)
+    workshop.callbacks.on_stage(stage.name, result)
     console.say(
         Text(f"{stage.name:9}", style="bold"), f" {words.seconds(seconds):>12}  {result.outcome(workshop.metric)}"
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import final
 
@@ -23,6 +23,7 @@ from nas.preprocessing import MODEL, ImageSize, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
 from nas.searchspaces import Architecture, Limit, SearchSpace
+from nas.studies.callbacks import Callbacks
 from nas.studies.file.config import RetrainSpec, StageRecipe
 from nas.studies.file.resolve import Resolved
 from nas.studies.run.described import DataFacts, SplitSizes
@@ -58,14 +59,26 @@ ORDERING = "importance.safetensors"
 """What a criterion that trains continues from, until the stage `supernet` is done."""
 
 
+NOBODY = Callbacks()
+"""Who hears what happens where no program asks."""
+
+
 @final
 class Workshop:
     """What stages work with. `show` says whether progress may be drawn on the terminal, `lease` that this process
     drives the run: with one, nothing is written once another process has taken the run over. `settings`
-    is the checksum of what study.yaml says, where it has one.
+    is the checksum of what study.yaml says, where it has one. `callbacks` hear what happens.
     """
 
-    def __init__(self, study: Resolved, folder: RunFolder, identity: Identity, *, show: bool) -> None:
+    def __init__(
+        self,
+        study: Resolved,
+        folder: RunFolder,
+        identity: Identity,
+        *,
+        show: bool,
+        callbacks: Callbacks = NOBODY,
+    ) -> None:
         self.study = study
         self.config = study.config
         self.folder = folder
@@ -73,6 +86,7 @@ class Workshop:
         self.settings = identity.settings[-1] if identity.settings else None
         self.label = identity.label(study.config.name)
         self.show = show
+        self.callbacks = callbacks
         self.activity = Activity()
         self.lease: Lease | None = None
         self.device = device_called(study.config.device)
@@ -303,6 +317,7 @@ class Workshop:
             permit=self.check_lease,
             refresh=refresh,
             evaluate=evaluate,
+            on_epoch=partial(self.callbacks.on_epoch, title) if self.callbacks.all else None,
             title=title,
             progress=self.show,
         )

@@ -24,6 +24,11 @@ def families() -> list[Family]:
     return [plugins.find(__name__, name, Family, ModelError)() for name in plugins.names(__name__)]  # type: ignore[type-abstract]
 
 
+def known_by_hand(model: nn.Module) -> bool:
+    """Whether a family has a table for the class of a model, so that its axes need not be derived."""
+    return any(type(model) in family.classes for family in families())
+
+
 def _empty(family: Family, model: nn.Module) -> str:
     """Why there is nothing to choose from, if there is not."""
     axes, elastic = family.frame(model).axes, {*family.elastic(model), "channels", "patches"}
