@@ -1,4 +1,4 @@
-"""The built wheel and sdist: one name in site-packages, the files that are no Python, and a run from an empty folder."""
+"""The built wheel and sdist: one name in site-packages, files that are no Python, and a run from an empty folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def test_the_wheel_of_the_sdist_runs_in_an_empty_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)  # the sdist, and from that the wheel
     (wheel,), (sdist,) = tmp_path.glob("*.whl"), tmp_path.glob("*.tar.gz")
-    names = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
     assert ready_made() | {"nas/py.typed", "pyproject.toml", "README.md"} <= names
     environment, empty = tmp_path / "environment", tmp_path / "empty"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
