@@ -58,7 +58,8 @@ OWN = {
     "--help": {"errors", "passwords", "system"},
     "--version": {"errors", "passwords", "system"},
     "show SPACE": {"axes", "detectors", "documents", "errors", "foreign", "numbers", "passwords", "plugins",
-                   "preprocessing", "quantities", "searchspaces", "studies", "supernets", "system", "trusted", "words"},
+                   "preprocessing", "quantities", "ready_made", "searchspaces", "studies", "supernets", "system",
+                   "trusted", "words"},
 }  # fmt: skip
 for command in ("show RUN", "pareto RUN", "pareto RUN --trials", "compare RUN", "report RUN"):
     OWN[command] = OWN["show SPACE"] - {"detectors", "supernets"} | {"search", "tasks"}

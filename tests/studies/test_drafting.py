@@ -115,7 +115,7 @@ def test_the_command_writes_once(
         ({"goal": "mac=3"}, LimitError, "did you mean 'macs'"),
         ({"goal": "params="}, LimitError, "allowed: 50%"),
         ({"model": "vit_tiny"}, ModelError, "has no model"),
-        ({"model": "mine:model"}, ModelError, "one of your own"),
+        ({"model": "mine:model"}, ModelError, "found a function"),
         ({"data": "nowhere"}, DataError, "does not exist"),
     ],
 )

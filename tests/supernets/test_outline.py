@@ -33,7 +33,6 @@ def test_outline_of_a_vit_and_a_swin() -> None:
         ("deit_tiny_patch16_224", {"depth": 0}, "no blocks"),
         ("swin_tiny_patch4_window7_224", {"depths": [2, 0, 2]}, "without blocks"),
         ("swin_tiny_patch4_window7_224", {"img_size": 3}, "patch"),
-        ("resnet18", {}, "ResNet cannot become a supernet"),
     ],
 )
 def test_faults(model: str, args: dict[str, Any], message: str) -> None:

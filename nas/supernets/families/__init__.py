@@ -44,8 +44,15 @@ def family_of(model: nn.Module) -> Family:
     for family in known:
         if type(model) in family.classes:
             # The types of parts come first: what else is asked of a model relies on them.
-            if reason := family.foreign_part(model) or family.refusal(model) or _empty(family, model):
-                raise NoFamilyError(f"{type(model).__name__} is supported, but not this variant: {reason}")
+            other = f"{type(model).__name__} is supported, but not this variant:"
+            if reason := family.foreign_part(model):
+                raise NoFamilyError(f"{other} {reason}")
+            if reason := family.hollow(model):
+                raise ModelError(f"{other} {reason}")
+            if reason := family.refusal(model):
+                raise NoFamilyError(f"{other} {reason}")
+            if reason := _empty(family, model):
+                raise ModelError(f"{other} {reason}")
             return family
     from nas.detectors import Detector  # loaded for what is no plain model
 

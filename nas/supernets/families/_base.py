@@ -116,6 +116,10 @@ class Family(ABC):
                     return f"{name} is a {type(module).__name__} where {supported} is supported"
         return ""
 
+    def hollow(self, model: nn.Module) -> str:  # noqa: ARG002
+        """What a model of the family's class is without, so that there is nothing to choose from; empty if nothing."""
+        return ""
+
     @abstractmethod
     def refusal(self, model: nn.Module) -> str:
         """Why this variant of the class is not supported; empty when it is."""

@@ -103,13 +103,16 @@ class PlainTransformer(OnPatches):
         """What makes the tokens of an image."""
 
     @override
+    def hollow(self, model: nn.Module) -> str:
+        vit: Any = model
+        return "" if len(vit.blocks) else "it has no blocks"
+
+    @override
     def refusal(self, model: nn.Module) -> str:
         """Pooling or attention other than the plain ones."""
         vit: Any = model
         if vit.global_pool not in POOLS:
             return f"global_pool='{vit.global_pool}'; supported: {', '.join(POOLS)}"
-        if not len(vit.blocks):
-            return "it has no blocks"
         if any(getattr(block.attn, "gate", None) is not None for block in vit.blocks):
             return "gated attention"
         return mixed(model) or _latent_pool.refusal(_pool(model))

@@ -57,13 +57,17 @@ class Windowed(OnPatches):
     products: ClassVar[tuple[str, ...]] = ("2 windowed.{s} window.{s} heads.{s}.{b} head_dim.{s}.{b}",)
 
     @override
-    def refusal(self, model: nn.Module) -> str:
-        """Pooling that leaves a map, and stages without blocks."""
+    def hollow(self, model: nn.Module) -> str:
         stages: Any = model.get_submodule("layers")
         if not all(len(stage.blocks) for stage in stages):
             return "a stage without blocks"
         if not all(min(stage.blocks[0].input_resolution) for stage in stages):
             return "an image smaller than a patch"
+        return ""
+
+    @override
+    def refusal(self, model: nn.Module) -> str:
+        """Pooling that leaves a map."""
         pool = getattr(model, "global_pool", "")
         return "" if pool in POOLS else f"global_pool='{pool}'; supported: {', '.join(POOLS)}"
 

@@ -32,6 +32,10 @@ class Within(Family):
         self.after_blocks = f"{BODY}.{family.after_blocks}"
 
     @override
+    def hollow(self, model: nn.Module) -> str:
+        return self.family.hollow(body_of(model))
+
+    @override
     def refusal(self, model: nn.Module) -> str:
         return self.family.refusal(body_of(model))
 
