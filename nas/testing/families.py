@@ -22,7 +22,7 @@ from nas.supernets.timm_models import outline_of
 
 MODELS = "nas.supernets.models"
 """Where classes of models lie that timm lacks."""
-ARCHITECTURES = 50
+ARCHITECTURES = 20
 """Random architectures tried on every example of a family."""
 FEW = 3
 """Those tried on its further examples."""
@@ -228,7 +228,7 @@ class FamilySuite:
         """Parameters are counted, MACs are half of what torch's FlopCounterMode sees, both to the last unit."""
         supernet = reused(model, args, kind)
         x = images(args, 1)
-        architectures = some(supernet.space, tried(kind, 20))
+        architectures = some(supernet.space, tried(kind))
         macs, params = supernet.cost.macs(architectures), supernet.cost.params(architectures)
         for architecture, mac, param in zip(architectures, macs, params, strict=True):
             # A counter follows gradients where a parameter itself is passed to a layer, as a latent query is.
@@ -241,7 +241,7 @@ class FamilySuite:
     def test_blocks_add_up(self, model: str, args: dict[str, Any], kind: str) -> None:
         """Costs per block sum to the whole."""
         supernet = reused(model, args, kind)
-        architectures = some(supernet.space, tried(kind, 10))
+        architectures = some(supernet.space, tried(kind))
         for quantity in quantities.counted():
             parts = supernet.cost.per_block(architectures, quantity.name)
             whole = supernet.cost.of(quantity.name, architectures)
@@ -309,7 +309,7 @@ class FamilySuite:
         """A saved model comes back the same, to the last bit."""
         supernet = reused(model, args, kind)
         x = images(args)
-        for number, architecture in enumerate(some(supernet.space, tried(kind, 5))):
+        for number, architecture in enumerate(some(supernet.space, tried(kind, 3))):
             extracted = supernet.extract(architecture)
             save(tmp_path / str(number), extracted, supernet.blueprint(architecture))
             with torch.no_grad():

@@ -9,6 +9,7 @@ strategies = (Mine(trials=100),)
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import importlib
 import itertools
@@ -233,20 +234,37 @@ def _takes(strategy: Strategy, objectives: tuple[Objective, ...]) -> bool:
 
 
 def _in_another_process(strategy: Strategy) -> list[str]:
+    """The digests of a search in a process where strings hash differently."""
     kind = type(strategy)
-    described = json.dumps([kind.__module__, kind.__qualname__, dataclasses.asdict(strategy)])
-    code = "import sys; from nas.testing.strategies import _answer; _answer(sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "4242"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, described], env=environment, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    answer: list[str] = json.loads(done.stdout)
+    process = _another_process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([kind.__module__, kind.__qualname__, dataclasses.asdict(strategy)]) + "\n")
+    process.stdin.flush()
+    answer: list[str] = json.loads(process.stdout.readline() or '["it died, see above"]')
     return answer
 
 
-def _answer(described: str) -> None:
-    """The other process's side of `_in_another_process`: prints the digests as JSON."""
-    module, name, options = json.loads(described)
-    kind: type[Strategy] = getattr(importlib.import_module(module), name)
-    print(json.dumps(digests(trials_of(kind(**options)))))
+@cache
+def _another_process() -> subprocess.Popen[str]:
+    """One for all strategies, since it takes seconds to start. It ends with this one, when its input does."""
+    code = "from nas.testing.strategies import _answer; _answer()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "4242"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=pipe, stdout=pipe, text=True)
+    atexit.register(_ended, process)
+    return process
+
+
+def _ended(process: subprocess.Popen[str]) -> None:
+    process.communicate()
+
+
+def _answer() -> None:
+    """The other process's side of `_in_another_process`: a line with the digests as JSON for each line that asks."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    for line in sys.stdin:
+        module, name, options = json.loads(line)
+        kind: type[Strategy] = getattr(importlib.import_module(module), name)
+        print(json.dumps(digests(trials_of(kind(**options)))), file=answers, flush=True)

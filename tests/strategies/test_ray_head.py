@@ -17,7 +17,7 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install 'nas[ray]'")
 import ray_fakes
 from ray_fakes import TRIALS, live, plain, recorded, without_ray
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 LOSE = """
 import sys
 from pathlib import Path

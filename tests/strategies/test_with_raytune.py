@@ -69,6 +69,7 @@ def drive(address: str, folder: Path, die: int) -> subprocess.CompletedProcess[s
     return subprocess.run(words, check=False, capture_output=True, text=True, timeout=200)
 
 
+@pytest.mark.long
 def test_a_search_goes_on_to_the_same_though_tune_dies_and_then_its_driver(gcs: str, tmp_path: Path) -> None:
     """Nothing is measured again, and what the dead had reserved is free: the search goes on with all workers."""
     driver = drive(gcs, tmp_path, 6)

@@ -32,6 +32,7 @@ def drawn(count: int) -> list[Architecture]:
     return Toy().space.from_table(Toy().space.sample_table(np.random.default_rng(0), count))
 
 
+@pytest.mark.long
 def test_the_answer_is_the_same_as_without_ray(finished: Study, tmp_path: Path) -> None:
     no_report = shutil.ignore_patterns("report")
     alone, together = (
