@@ -20,10 +20,7 @@ def oldest(names: Sequence[str]) -> list[str]:
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     texts = [*project["dependencies"], *(text for extra in project["optional-dependencies"].values() for text in extra)]
     least = {
-        one.name: bound.version
-        for one in map(Requirement, texts)
-        for bound in one.specifier
-        if bound.operator == ">="
+        one.name: bound.version for one in map(Requirement, texts) for bound in one.specifier if bound.operator == ">="
     }
     missing = [name for name in names if name not in least]
     if missing:
