@@ -136,7 +136,7 @@ def test_studies_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     elif path.stem == "coco_mini":
         data, trials = [f"data.path={cells(tmp_path, masks=True)}", *SMALL_PHOTOS], EVOLUTION
     else:
-        data = [f"data.path={digits_npz(tmp_path)}", "data.train_images=500"] if path.stem != "digits" else []
+        data = ["data.train_images=100", *([f"data.path={digits_npz(tmp_path)}"] if path.stem != "digits" else [])]
     shrunken = [text for text in SHRUNKEN if not text.startswith("strategy.trials")]
     study = Study.from_yaml(path, overrides=[*shrunken, *trials, *data], folder=tmp_path / "run")
     study.run(quiet=True)
@@ -161,7 +161,7 @@ def test_strategies_search_the_digits(path: Path, tmp_path: Path, monkeypatch: p
     SEEN.add(path)
     need(path)
     monkeypatch.chdir(ROOT)
-    overrides = [f"strategy=strategies/{path.name}", *SHRUNKEN, "data.train_images=300"]
+    overrides = [f"strategy=strategies/{path.name}", *SHRUNKEN, "data.train_images=100"]
     overrides += ["baseline=4"] if path.stem != "uniform" else []
     if path.stem == "nni":
         overrides.append("objectives={accuracy: max}")

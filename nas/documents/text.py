@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, final
 
 from ruamel.yaml import YAML
@@ -72,9 +73,8 @@ def load(text: str, locate: Locate) -> Loaded:
     if len(text) > LARGEST:
         loaded.faults.append(Fault(locate(0, 0), "", *TOO_LARGE))
         return loaded
-    yaml = YAML(typ="safe", pure=True)
     try:
-        node = yaml.compose(text)
+        yaml, node = _composed(text)
     except MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         where = locate(mark.line, mark.column) if mark else locate(0, 0)
@@ -90,6 +90,13 @@ def load(text: str, locate: Locate) -> Loaded:
             loaded.places[()] = locate(node.start_mark.line, node.start_mark.column)
             loaded.data = _Reading(yaml, loaded).value(node, (), ())
     return loaded
+
+
+@lru_cache(maxsize=16)
+def _composed(text: str) -> tuple[YAML, Node | None]:
+    """The parser and its nodes, which nobody changes: a run reads its study at every stage, and parsing is slow."""
+    yaml = YAML(typ="safe", pure=True)
+    return yaml, yaml.compose(text)
 
 
 @final

@@ -109,15 +109,14 @@ def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.M
     """
     twin: nn.Module = object.__new__(type(module))
     # The dictionaries are copied, what they hold is not: an attribute, a parameter or a child that is set on the twin
-    # does not reach the model.
-    twin.__dict__ = module.__dict__.copy()
-    twin._parameters = module._parameters.copy()
-    twin._buffers = module._buffers.copy()
-    twin._modules = {}
+    # does not reach the model. They go straight into the twin's own: `nn.Module.__setattr__` is slow.
+    children: dict[str, nn.Module | None] = {}
+    own = {"_parameters": module._parameters.copy(), "_buffers": module._buffers.copy(), "_modules": children}
+    twin.__dict__.update(module.__dict__, **own)
     for name, child in module._modules.items():
         below = f"{path}.{name}" if path else name
         if below not in dropped:
-            twin._modules[name] = child and _clone(child, below, dropped, tree)
+            children[name] = child and _clone(child, below, dropped, tree)
     tree[path] = twin
     return twin
 
@@ -140,11 +139,12 @@ def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
     if name != "weight":
         return
     if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = tensor.shape
+        out_features, in_features = tensor.shape
+        module.__dict__.update(out_features=out_features, in_features=in_features)
     elif isinstance(module, nn.Conv2d):
-        module.out_channels = tensor.shape[0]
-    elif hasattr(module, "normalized_shape"):
-        setattr(module, "normalized_shape", tuple(tensor.shape))  # noqa: B010
+        module.__dict__.update(out_channels=tensor.shape[0])
+    elif "normalized_shape" in module.__dict__:
+        module.__dict__.update(normalized_shape=tuple(tensor.shape))
 
 
 def _factor(weight: Tensor, rank: int, directions: Directions, source: Tensor) -> tuple[Tensor, nn.Module]:
