@@ -67,6 +67,10 @@ class LatencyError(NasError):
     """Times that say nothing, or a table of them that does not fit."""
 
 
+class LatencyAwaitedError(LatencyError):
+    """Times that somebody else measures, and that are not there yet; the same command, run again, goes on."""
+
+
 class TrainingError(NasError):
     """Training that cannot go on, such as a loss that is not a number."""
 

@@ -1,68 +1,85 @@
-"""Latency of a space on this machine: measured step by step, and held against whole sub-networks."""
+"""Latency of a space on a device: measured step by step, and held against whole sub-networks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from nas.latency.checking import Prediction
+    from nas.latency.building import Measured
+    from nas.latency.devices import Device
 
 
 def bench(
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="The YAML file of a search space, or of a study.")],
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a JSON file.")] = None,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, max=16_384, help="Images of a batch.")] = 1,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Images of a batch (default: 1).")] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=1024, help="Threads of torch (default: as it is set).")
+        int | None, typer.Option(metavar="N", help="Threads of the processor (default: as many as torch takes).")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...; auto: a GPU if any.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE",
+            help="cpu_torch, cuda_torch, onnxruntime, openvino, or folder; with options as in YAML: "
+            "'{use: cpu_torch, precision: bfloat16, compile: true}', '{use: folder, path: models, name: phone}'.",
+        ),
+    ] = "cpu_torch",
     check: Annotated[
         int, typer.Option(metavar="N", min=2, max=10_000, help="Random sub-networks that are timed as a check.")
     ] = 20,
 ) -> None:
-    """Measure a table of latencies: what every architecture of a space takes on this machine, without running it."""
-    import torch
-
+    """Measure a table of latencies: what every architecture of a space takes on a device, without running it."""
     from nas.errors import RunError
     from nas.latency.building import measured_table
-    from nas.latency.checking import predicted_and_timed
     from nas.studies.file.searched import space_of
-    from nas.studies.stages.workshop import device_called
     from nas.supernets import Supernet, build
     from nas.supernets.of_space import image_of
     from nas.system.terminal import Terminal
 
     if to is not None and to.exists():
         raise RunError(f"{to}: exists; choose another file")
-    if threads is not None:
-        torch.set_num_threads(threads)
+    timing = _device(device, {"batch": batch, "threads": threads})
     searched = space_of(space)
-    supernet = Supernet(build(searched.model, searched.model_args), searched).to(device_called(device))
-    table = measured_table(supernet, image_of(searched), batch=batch)
-    shown = predicted_and_timed(table, supernet, check)
-    table = replace(table, accuracy=shown.accuracy)
+    supernet = Supernet(build(searched.model, searched.model_args), searched)
+    measured = measured_table(supernet, image_of(searched), timing, check=check)
+    table = measured.table
     if to is not None:
         table.write(to)
-    console, conditions = Terminal(), table.conditions
+    console = Terminal()
     least, most = table.milliseconds(searched, [searched.smallest, searched.largest])
     console.say(
-        f"{searched.model} on {conditions.device}, {conditions.threads} threads, batches of {batch}: "
-        f"{least:.3g} to {most:.3g} ms, from {conditions.measured} sub-networks, timed step by step or whole"
+        f"{searched.model} on {table.conditions}, batches of {timing.batch}: {least:.3g} to {most:.3g} ms, from "
+        f"{table.conditions.measured} sub-networks, timed step by step or whole"
     )
-    for line in _prediction(shown, check):
+    for line in _prediction(measured):
         console.say(line)
     if to is not None:
         console.say(f"written to {to}; in a study: latency: {{table: {to}}}, limit: {{latency: 70%}}")
 
 
-def _prediction(shown: Prediction, count: int) -> list[str]:
+def _device(text: str, options: dict[str, int | None]) -> Device:
+    """The device that is asked for, with options of their own. Raises `ConfigError` for what is none."""
+    from nas.documents.document import read
+    from nas.documents.plugged import plugin_of
+    from nas.latency.devices import DEVICE
+
+    said: Any = read(text).data if text.lstrip().startswith("{") else text
+    mapping = said if isinstance(said, dict) else {"use": said}
+    return plugin_of({**mapping, **{key: value for key, value in options.items() if value is not None}}, DEVICE)
+
+
+def _prediction(measured: Measured) -> list[str]:
+    shown = measured.prediction
+    if shown is None:
+        return []
+    most, noise = 100 * shown.accuracy.most, 100 * shown.noise
     return [
-        f"predicted against timed, {count} random sub-networks: median error {100 * shown.error:.1f} %, of 95 in a "
-        f"hundred less than {100 * shown.accuracy.most:.1f} %, Kendall's tau {shown.tau:.2f}; they take "
-        f"{shown.timed.min():.3g} to {shown.timed.max():.3g} ms",
-        f"noise: timed again, a sub-network would take {100 * shown.noise:.1f} % more or less",
+        f"predicted against timed, {len(shown.timed)} random sub-networks: median error {100 * shown.error:.1f} %, of "
+        f"95 in a hundred less than {most:.1f} %, Kendall's tau {shown.tau:.2f}; they take {shown.timed.min():.3g} to "
+        f"{shown.timed.max():.3g} ms",
+        f"noise: timed again, a sub-network would take {noise:.1f} % more or less; without an error, noise alone would "
+        f"leave a tau of {shown.ceiling:.2f}",
     ]

@@ -31,7 +31,7 @@ def write(original: Deployable, path: Path) -> str:
     size = sum(tensor.nbytes for tensor in original.module.state_dict().values())
     if size >= LARGEST:
         raise DeploymentError(f"--onnx: found {size / 2**30:.1f} GiB of weights; allowed: less than 2 GiB in one file")
-    opset = _export(original, path)
+    opset = export(original, path)
     return f"ONNX of opset {opset}: {compare('--onnx', original, session(path))}"
 
 
@@ -43,25 +43,30 @@ def require_packages() -> None:
 
 def session(path: Path) -> Callable[[Tensor], list[Tensor]]:
     """What runs a file: images (float, B x C x H x W) -> its outputs. It keeps to torch's number of threads."""
+    inner = running(path.read_bytes())
+
+    def run(images: Tensor) -> list[Tensor]:
+        return [torch.from_numpy(output) for output in inner.run(None, {INPUT: images.numpy()})]
+
+    return run
+
+
+def running(content: bytes) -> Any:
+    """A session of onnxruntime on the processor, of a file's bytes."""
     import onnxruntime
 
     options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = ERRORS
-    running = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-
-    def run(images: Tensor) -> list[Tensor]:
-        return [torch.from_numpy(output) for output in running.run(None, {INPUT: images.numpy()})]
-
-    return run
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 ERRORS = 3
 """onnxruntime's number for messages about errors only."""
 
 
-def _export(original: Deployable, path: Path) -> int:
-    """Writes the file; returns the version of the operators in it."""
+def export(original: Deployable, path: Path) -> int:
+    """Writes the file; returns the version of the operators in it. Raises `DeploymentError` where torch cannot."""
     images = torch.zeros(2, *original.image)
     batch = ({0: torch.export.Dim("batch")},)
     try:

@@ -1,62 +1,102 @@
-"""A table of latencies: sub-networks are timed step by step, at some sizes of each step; all others lie between them,
-and the sum is held against whole sub-networks.
+"""A table of latencies: sub-networks are timed, step by step and as a whole, at some sizes of each step; all others lie
+between them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from sklearn.isotonic import isotonic_regression
-from torch import Tensor
 
-from nas.errors import LatencyError
-from nas.latency.design import Signature, Signatures, designed, held
+from nas.latency.checking import Prediction
+from nas.latency.correcting import Work, corrected, guessed
+from nas.latency.design import Signature, Signatures, at_levels, designed
+from nas.latency.devices import Device, options_of
+from nas.latency.passes import Passes, noise_of
 from nas.latency.table import FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup, fingerprint
 from nas.latency.timed_steps import Indexed, TimedStep, levels_of, probes, sizes_of, timed_steps
-from nas.latency.timing import Forward, StepTime, Timer, take_turns
-from nas.searchspaces import Architecture, SearchSpace
+from nas.latency.timing import SECONDS, StepTime
+from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
 from nas.system.environment import describe
 
-WHOLE = 12
-"""Whole sub-networks that the sum is held against."""
-MOST_NOISE = 0.05
-"""A machine whose times differ more from one measurement to the next is busy with something else."""
-PASSES = 4
+WHOLE = 40
+"""Sub-networks that are timed as a whole, beside those that hold every step at every size."""
+TURNS = 4
 """Over all choices, until times grow along each of them."""
-AT_ONCE = 2**31
-"""Bytes of the sub-networks that are timed in turns; more are timed one part after the other."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A table, and how it did on sub-networks that it was not made from; None where none were asked for."""
+
+    table: LatencyTable
+    prediction: Prediction | None
 
 
 @torch.inference_mode()
 def measured_table(
-    supernet: Supernet, image: Sequence[int], *, batch: int = 1, timer: Timer | None = None, seed: int = 0
-) -> LatencyTable:
-    """The table of a supernet on the device that it is on, for batches of images (channels x height x width).
+    supernet: Supernet, image: Sequence[int], device: Device, *, check: int = 0, seconds: float = SECONDS, seed: int = 0
+) -> Measured:
+    """The table of a supernet (on the processor, in float32) for images (channels x height x width) on a device, held
+    against `check` random sub-networks, which are timed in turns with those that it is made from. `seconds` are for as
+    many sub-networks as fit into memory together.
 
-    Raises `LatencyError` where times spread so far that they say nothing.
+    Raises `LatencyError` where the device cannot run them, or where times spread so far that they say nothing.
     """
+    device = device.settled()
+    device.check()
     supernet.eval()
-    space, steps, device = supernet.space, timed_steps(supernet), next(supernet.parameters()).device
-    images = torch.randn(batch, *image, generator=torch.Generator().manual_seed(seed)).to(device)
-    known = Signatures(supernet, images[:1])
-    drawn = [space.largest, *(space.sample(np.random.default_rng(seed + k)) for k in range(WHOLE - 1))]
+    space, steps = supernet.space, timed_steps(supernet)
+    images = torch.randn(device.batch, *image, generator=torch.Generator().manual_seed(seed))
+    known, passes = Signatures(supernet, images[:1]), Passes(supernet, device, images)
     chosen = designed(steps, space, known)
-    stepwise, wholes = timed_subnets(supernet, chosen, drawn, images, timer or take_turns)
-    noise = noise_of(wholes)
-    times = _by_signature([known.of(one) for one in chosen], stepwise)
+    # Of those that hold every step, whole passes are needed only where no steps are timed.
+    whole = list(dict.fromkeys([*at_levels(steps, space, WHOLE, seed), *([] if device.stepwise else chosen)]))
+    rng = np.random.default_rng(seed + 1)
+    unseen = [space.sample(rng) for _ in range(check)]
+    timed = passes.timed(chosen if device.stepwise else [], [*whole, *unseen], seconds)
+    noise = noise_of(timed.whole)
+    occurring = [Counter(known.of(one).values()) for one in whole]
+    milliseconds = np.array([one.milliseconds for one in timed.whole[: len(whole)]])
+    reads = [known.of(one) for one in chosen]
+    if device.stepwise:
+        guesses = _by_signature(reads, [[one.milliseconds for one in steps] for steps in timed.steps])
+    else:
+        work = _by_signature(reads, [passes.work(one) for one in chosen])
+        guesses = guessed(work, occurring, milliseconds)
+    kinds = [frozenset(known.of(a)[step.reads] for _, a in probes(step, space)) for step in steps]
+    times = corrected(guesses, kinds, occurring, milliseconds)
+    conditions = Conditions(
+        options_of(device), dict(device.about), tuple(image), describe(), len(chosen) + len(timed.whole), noise
+    )
+    table = _based(_table(space, steps, known, times, conditions), supernet, timed.model)
+    shown = Prediction.of(table.milliseconds(space, unseen), timed.whole[len(whole) :]) if check else None
+    return Measured(replace(table, accuracy=None if shown is None else shown.accuracy), shown)
+
+
+def _table(
+    space: SearchSpace,
+    steps: Sequence[TimedStep],
+    known: Signatures,
+    times: Mapping[Signature, float],
+    conditions: Conditions,
+) -> LatencyTable:
+    """The sum of what steps take, by their signatures."""
     lookups = [
         _lookup(step, space, {indices: times[known.of(a)[step.reads]] for indices, a in probes(step, space)})
         for step in steps
     ]
-    sums = LatencyTable(
+    return LatencyTable(
         format=FORMAT,
         model=space.model,
         space=fingerprint(space),
@@ -64,88 +104,34 @@ def measured_table(
         base=1,
         constant=sum(lookup.values[0] for lookup in lookups if not lookup.choices),
         lookups=tuple(lookup for lookup in lookups if lookup.choices),
-        conditions=Conditions(
-            str(device), torch.get_num_threads(), batch, tuple(image), describe(), len(chosen) + len(drawn), noise
-        ),
+        conditions=conditions,
     )
-    factor = _factor(sums, space, drawn, [one.milliseconds for one in wholes])
-    if _holds_whole(supernet):
-        table = replace(sums, base=_of_largest(sums, space)).scaled(factor)
-        return replace(table, base=_of_largest(table, space))
-    return replace(sums, base=_whole(known, images, times, timer or take_turns)).scaled(factor)
 
 
-def timed_subnets(
-    supernet: Supernet,
-    stepwise: Sequence[Architecture],
-    wholes: Sequence[Architecture],
-    images: Tensor,
-    timer: Timer,
-) -> tuple[list[list[StepTime]], list[StepTime]]:
-    """What the steps of some sub-networks take, and what others take as a whole; as many take turns as fit."""
-    found: list[list[StepTime]] = []
-    every = [*((one, True) for one in stepwise), *((one, False) for one in wholes)]
-    for part in _parts([held(one, supernet) for one, _ in every]):
-        forwards = []
-        for architecture, in_steps in (every[position] for position in part):
-            subnet = supernet.extract(architecture).eval()
-            runs = [step.run for _, step in supernet.steps(subnet, architecture)] if in_steps else [subnet]
-            forwards.append(Forward(images, tuple(runs)))
-        found += timer(forwards)
-    return found[: len(stepwise)], [steps[0] for steps in found[len(stepwise) :]]
+def _based(table: LatencyTable, supernet: Supernet, model: StepTime) -> LatencyTable:
+    """The same table in whole parts of the whole model's time: what the table says of it, where it is a sub-network of
+    the space, or what was timed.
+    """
+    space, full = supernet.space, supernet.table.frame.axes
+    if any(size != full[axis] for axis, size in space.sizes(space.largest).items()):
+        return replace(table, base=round(model.milliseconds * NANOSECONDS)).in_parts()
 
+    def of_largest(table: LatencyTable) -> int:
+        return int(table.additive(space)(space.as_table(space.largest))[0])
 
-def noise_of(timed: Sequence[StepTime]) -> float:
-    """Of typical times. Raises `LatencyError` where it says that the machine is busy."""
-    noise = float(np.median([one.noise for one in timed]))
-    if noise > MOST_NOISE:
-        raise LatencyError(
-            f"the same computation, timed again, takes {100 * noise:.0f} % more or less; allowed: "
-            f"{100 * MOST_NOISE:.0f} %: end what else runs on this machine, and measure again"
-        )
-    return noise
-
-
-def _parts(sizes: Sequence[int]) -> Iterator[range]:
-    """Positions of what fits into `AT_ONCE` together, one part after the other."""
-    start, total = 0, 0
-    for position, size in enumerate(sizes):
-        if position > start and total + size > AT_ONCE:
-            yield range(start, position)
-            start, total = position, 0
-        total += size
-    yield range(start, len(sizes))
+    table = replace(table, base=of_largest(table)).in_parts()
+    return replace(table, base=of_largest(table))
 
 
 def _by_signature(
-    reads: Sequence[Mapping[tuple[str, ...], Signature]], timed: Sequence[Sequence[StepTime]]
-) -> dict[Signature, float]:
-    """Milliseconds of each step by its signature: the mean of all places where it occurs."""
-    found: dict[Signature, list[float]] = defaultdict(list)
-    for steps, times in zip(reads, timed, strict=True):
-        for signature, one in zip(steps.values(), times, strict=True):
-            found[signature].append(one.milliseconds)
-    return {signature: float(np.mean(times)) for signature, times in found.items()}
-
-
-def _holds_whole(supernet: Supernet) -> bool:
-    """Whether the whole model is a sub-network of the space."""
-    space, full = supernet.space, supernet.table.frame.axes
-    return all(size == full[axis] for axis, size in space.sizes(space.largest).items())
-
-
-def _of_largest(table: LatencyTable, space: SearchSpace) -> int:
-    return int(table.additive(space)(space.as_table(space.largest))[0])
-
-
-def _whole(known: Signatures, images: Tensor, times: Mapping[Signature, float], timer: Timer) -> int:
-    """Nanoseconds of the steps of a model that is no sub-network of the space."""
-    steps = known.supernet.family.steps(known.supernet.model)
-    (timed,) = timer([Forward(images, tuple(step.run for step in steps))])
-    # Steps that sub-networks have too take what they take there: the two must not differ by noise.
-    own = known.of_whole.values()
-    taken = [times.get(signature, one.milliseconds) for signature, one in zip(own, timed, strict=True)]
-    return round(sum(taken) * NANOSECONDS)
+    reads: Sequence[Mapping[tuple[str, ...], Signature]], of_steps: Sequence[Sequence[float | Work]]
+) -> dict[Signature, Any]:
+    """What is known of each step by its signature: the mean of all places where it occurs."""
+    found: dict[Signature, list[float | Work]] = defaultdict(list)
+    for steps, values in zip(reads, of_steps, strict=True):
+        for signature, one in zip(steps.values(), values, strict=True):
+            found[signature].append(one)
+    return {signature: np.mean(values, axis=0) for signature, values in found.items()}
 
 
 def _lookup(step: TimedStep, space: SearchSpace, times: Indexed) -> TimeLookup:
@@ -177,17 +163,7 @@ def _interpolated(step: TimedStep, space: SearchSpace, times: Indexed) -> NDArra
 
 def _growing(table: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest times, about, that do not shrink along any dimension: what shrinks is noise of the measurement."""
-    for _ in range(PASSES):
+    for _ in range(TURNS):
         for dimension in range(table.ndim):
             table = np.apply_along_axis(isotonic_regression, dimension, table)
     return table
-
-
-def _factor(
-    sums: LatencyTable, space: SearchSpace, architectures: Sequence[Architecture], milliseconds: Sequence[float]
-) -> float:
-    """By which sums are multiplied, so that whole sub-networks take what was measured: a pass whose steps are timed
-    takes a little longer.
-    """
-    predicted = np.array([sums.milliseconds(space, architecture)[0] for architecture in architectures])
-    return float(np.median(np.array(milliseconds) / predicted))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from nas.latency.building import timed_subnets
-from nas.latency.table import Accuracy, LatencyTable
-from nas.latency.timing import Timer, take_turns
-from nas.supernets import Supernet
+from nas.latency.table import Accuracy
+from nas.latency.timing import StepTime
+
+DRAWS = 400
+"""Of noise, for the ceiling of Kendall's tau."""
 
 
 @final
@@ -25,10 +26,35 @@ class Prediction:
     timed: NDArray[np.float64]
     noises: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, predicted: NDArray[np.float64], timed: Sequence[StepTime]) -> Prediction:
+        """Of what was predicted, and of what was timed, in the same order."""
+        milliseconds, noises = (
+            np.array(of) for of in zip(*((one.milliseconds, one.noise) for one in timed), strict=True)
+        )
+        return cls(predicted, milliseconds, noises)
+
     @property
     def tau(self) -> float:
         """Kendall's tau between both."""
         return float(kendalltau(self.predicted, self.timed).statistic)
+
+    @property
+    def ceiling(self) -> float:
+        """The tau that times without noise would reach against these: what is timed lies farther apart than what is
+        true, so its spread is made as much less as noise has added, and noise drawn anew.
+        """
+        noise = self.timed * self.noises
+        variance = float(self.timed.var(ddof=1))
+        mean, true = self.timed.mean(), max(0.0, 1 - float((noise**2).mean()) / variance)
+        latent, rng = mean + true**0.5 * (self.timed - mean), np.random.default_rng(0)
+        drawn = (kendalltau(latent, latent + rng.normal(0, noise)).statistic for _ in range(DRAWS))
+        return float(np.mean(list(drawn)))
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of what was timed, as a share of its mean."""
+        return float(self.timed.std(ddof=1) / self.timed.mean())
 
     @property
     def errors(self) -> NDArray[np.float64]:
@@ -50,19 +76,3 @@ class Prediction:
         """As tables say it."""
         most = float(np.quantile(self.errors, 0.95))
         return Accuracy(len(self.timed), self.error, most, float(np.nan_to_num(self.tau)), self.noise)
-
-
-@torch.inference_mode()
-def predicted_and_timed(
-    table: LatencyTable, supernet: Supernet, count: int, *, timer: Timer | None = None, seed: int = 1
-) -> Prediction:
-    """Times `count` random sub-networks that the table was not made from, all in turn."""
-    conditions, rng = table.conditions, np.random.default_rng(seed)
-    drawn = [supernet.space.sample(rng) for _ in range(count)]
-    images = torch.randn(conditions.batch, *conditions.image, device=next(supernet.parameters()).device)
-    _, timed = timed_subnets(supernet, [], drawn, images, timer or take_turns)
-    return Prediction(
-        table.milliseconds(supernet.space, drawn),
-        np.array([one.milliseconds for one in timed]),
-        np.array([one.noise for one in timed]),
-    )

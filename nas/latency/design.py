@@ -7,10 +7,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.latency.timed_steps import TimedStep, combinations, fitted, probes
+from nas.latency.timed_steps import TimedStep, combinations, fitted, levels_of, probes
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet
 from nas.supernets.families._base import Piece
@@ -37,11 +38,6 @@ class Signatures:
             subnet, sizes = self.supernet.subnet(architecture), self.supernet.space.sizes(architecture)
             self._known[architecture] = self._of(subnet, sizes)
         return self._known[architecture]
-
-    @property
-    def of_whole(self) -> Mapping[tuple[str, ...], Signature]:
-        """The same of the whole model, which need not be a sub-network of the space."""
-        return self._of(self.supernet.model, {})
 
     def _of(self, model: nn.Module, sizes: Mapping[str, int]) -> dict[tuple[str, ...], Signature]:
         found: dict[tuple[str, ...], Signature] = {}
@@ -74,6 +70,18 @@ def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) 
         chosen.append(best)
         wanted -= adds
     return chosen
+
+
+def at_levels(steps: Sequence[TimedStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
+    """The largest sub-network and random ones, in which all steps have sizes at which they are measured."""
+    shared: dict[int, set[int]] = {}
+    for step in steps:
+        for position, levels in zip(step.choices, levels_of(step, space), strict=True):
+            shared[position] = shared.get(position, set(levels.tolist())) & set(levels.tolist())
+    rng = np.random.default_rng(seed)
+    allowed = [sorted(shared.get(k, range(len(choice.values)))) for k, choice in enumerate(space.values())]
+    rows = np.array([[rng.choice(of) for of in allowed] for _ in range(count - 1)])
+    return [space.largest, *space.from_table(space.canonical(rows))]
 
 
 def _together(steps: Sequence[TimedStep], space: SearchSpace) -> Iterator[Architecture]:

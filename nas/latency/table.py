@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from nas.errors import LatencyError, SpaceError
+from nas.documents.plugged import plugin_of
+from nas.errors import LatencyError, NasError, SpaceError
+from nas.latency.devices import DEVICE, Device
 from nas.searchspaces import Additive, Factor, SearchSpace
 from nas.supernets.cost import Architectures, Tabulated
 from nas.system.files import replace_file
@@ -21,7 +23,7 @@ LATENCY = "latency"
 """The quantity that a table is of."""
 LARGEST = 2**26
 """Bytes of a table's file."""
-FORMAT = 1
+FORMAT = 2
 """Of the file: one with another number is of another version."""
 NANOSECONDS = 1e6
 """In a millisecond; tables count in whole ones, so that sums are exact."""
@@ -46,15 +48,52 @@ class TimeLookup:
 @final
 @dataclass(frozen=True)
 class Conditions:
-    """Under which a table was measured: `measured` passes were timed, and timed again they would differ by `noise`."""
+    """Under which a table was measured: `measured` passes were timed, and timed again they would differ by `noise`.
 
-    device: str
-    threads: int
-    batch: Annotated[int, Field(ge=1)]
-    image: tuple[int, ...]
+    options     the device, as a study says it
+    about       what its times depend on besides: hardware, versions
+    image       channels, height and width
+    libraries   of what made the table
+    """
+
+    options: dict[str, Annotated[str, Field(max_length=1000)] | bool | int | float | None]
+    about: dict[str, str]
+    image: Annotated[tuple[Annotated[int, Field(ge=1, le=2**16)], ...], Field(min_length=3, max_length=3)]
     libraries: dict[str, str]
     measured: int
     noise: ErrorShare
+
+    @property
+    def device(self) -> Device:
+        """What was timed on. Raises `LatencyError` for one that there is not, or that is not so."""
+        try:
+            return plugin_of(self.options, DEVICE)
+        except NasError as refusal:
+            raise LatencyError(f"a table of latencies: its device: {refusal}") from None
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine is that device, with the same versions."""
+        try:
+            return self.device.here and dict(self.device.about) == self.about
+        except LatencyError:
+            return False
+
+    @property
+    def batch(self) -> int:
+        """Images that a model saw together."""
+        return self.device.batch
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that computed; None for a device that has no such number."""
+        threads = self.options.get("threads")
+        return threads if isinstance(threads, int) else None
+
+    def __str__(self) -> str:
+        plain = ("use", "batch", "threads")
+        said = [f"{key} {value}" for key, value in self.options.items() if value and key not in plain]
+        return ", ".join([str(self.options["use"]), *self.about.values(), *said])
 
 
 @final
@@ -126,15 +165,15 @@ class LatencyTable:
         """Of architectures, or of a table of them, float64 (architectures,)."""
         return self.additive(space)(space.as_table(x)) / NANOSECONDS
 
-    def scaled(self, factor: float) -> LatencyTable:
-        """The same table times a factor, and in whole parts of the whole model's time."""
-        part = max(1, round(factor * self.base / PARTS))
+    def in_parts(self) -> LatencyTable:
+        """The same table in whole parts of the whole model's time."""
+        part = max(1, round(self.base / PARTS))
 
         def whole(value: int) -> int:
-            return part * round(factor * value / part)
+            return part * round(value / part)
 
         lookups = tuple(replace(lookup, values=tuple(map(whole, lookup.values))) for lookup in self.lookups)
-        return replace(self, base=whole(self.base), constant=whole(self.constant), lookups=lookups)
+        return replace(self, base=max(part, whole(self.base)), constant=whole(self.constant), lookups=lookups)
 
     @property
     def content(self) -> bytes:
@@ -169,6 +208,7 @@ class LatencyTable:
             raise LatencyError(
                 f"{path}: a table of version {self.format}, allowed: {FORMAT}; measure it with nas bench"
             )
+        self.conditions.device  # noqa: B018  (raises)
         for lookup in self.lookups:
             wanted = int(np.prod([self.lengths.get(name, 0) for name in lookup.choices], dtype=np.int64))
             if wanted != len(lookup.values) or len(set(lookup.choices)) != len(lookup.choices):

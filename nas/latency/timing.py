@@ -19,20 +19,23 @@ import torch
 from torch import Tensor
 
 WARM_UP = 3
-ROUNDS = (20, 400)
+ROUNDS = (4, 400)
 """Fewest and most rounds in which all passes take turns."""
 SECONDS = 60.0
 """How long rounds go on, about."""
+REPEATS = 3
+"""Passes of a turn, of which the middle one counts."""
 QUANTILE = 0.1
 
 
 @final
 @dataclass(frozen=True)
 class Forward:
-    """A forward pass: what goes in, and the steps that it goes through."""
+    """A forward pass: what goes in, the steps that it goes through, and what it is called."""
 
     inputs: Tensor
     steps: tuple[Callable[[Any], Any], ...]
+    name: str = ""
 
     def __call__(self) -> object:
         """What comes out."""
@@ -43,18 +46,13 @@ class Forward:
 
 
 class StepTime(NamedTuple):
-    """Milliseconds, and their noise: what another measurement would differ by, about, as a share of them."""
+    """Milliseconds; their noise: what another measurement would differ by, about, as a share of them; and by what share
+    they were longer in the second half of the rounds than in the first.
+    """
 
     milliseconds: float
     noise: float
-
-
-class Timer(Protocol):
-    """What times forward passes; tests have one that computes."""
-
-    def __call__(self, forwards: Sequence[Forward]) -> list[list[StepTime]]:
-        """Of each pass, in their order, what each of its steps takes."""
-        ...
+    drift: float = 0.0
 
 
 class Clock(Protocol):
@@ -65,10 +63,10 @@ class Clock(Protocol):
         ...
 
 
-def take_turns(forwards: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
-    """What each step of some passes takes on the device where their inputs are."""
-    rounds = in_turns(forwards, lasting(seconds, ROUNDS), warmed(clock_of(forwards[0].inputs.device)))
-    return [[_timed(step) for step in np.array(times).T] for times in rounds]
+def take_turns(forwards: Sequence[Forward], clock: Clock, seconds: float = SECONDS) -> list[list[StepTime]]:
+    """What each step of some passes takes by a clock."""
+    rounds = in_turns(forwards, lasting(seconds, ROUNDS), warmed(clock))
+    return [[timed(step) for step in np.array(times).T] for times in rounds]
 
 
 def lasting(seconds: float, limits: tuple[int, int]) -> Iterator[int]:
@@ -107,23 +105,17 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def clock_of(device: torch.device) -> Clock:
-    """The clock for passes on a device: a GPU's events; processor time where one thread computes, else the wall's."""
-    if device.type == "cuda":
-        return by_events
-    return by_processor if torch.get_num_threads() == 1 else by_wall
-
-
 def warmed(clock: Clock) -> Clock:
-    """A clock for models that run again and again, as deployed ones do: each pass follows one of its own, which leaves
-    its weights in the cache, and not those of another model.
+    """A clock for models that run again and again, as deployed ones do: a pass that is not timed leaves its weights in
+    the cache, and not those of another model; of some more each step's middle time counts.
     """
 
-    def timed(forward: Forward) -> list[float]:
+    def repeated(forward: Forward) -> list[float]:
         forward()
-        return clock(forward)
+        middle: list[float] = np.median([clock(forward) for _ in range(REPEATS)], axis=0).tolist()
+        return middle
 
-    return timed
+    return repeated
 
 
 def by_processor(forward: Forward) -> list[float]:
@@ -163,7 +155,11 @@ def _by(now: Callable[[], float], forward: Forward) -> list[float]:
     return [after - before for before, after in pairwise(stamps)]
 
 
-def _timed(seconds: np.ndarray) -> StepTime:
-    """What half of the rounds say and what the other half does differ by about twice the error of all of them."""
-    whole, even, odd = (float(np.quantile(part, QUANTILE)) for part in (seconds, seconds[::2], seconds[1::2]))
-    return StepTime(1e3 * whole, abs(even - odd) / 2 / max(whole, 1e-12))
+def timed(seconds: np.ndarray) -> StepTime:
+    """Of the times of some rounds. What half of them say and what the other half does differ by about twice the error
+    of all of them.
+    """
+    middle = len(seconds) // 2
+    parts = seconds, seconds[::2], seconds[1::2], seconds[:middle], seconds[middle:]
+    whole, even, odd, early, late = (max(float(np.quantile(part, QUANTILE)), 1e-12) for part in parts)
+    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, late / early - 1)

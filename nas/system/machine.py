@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -45,6 +46,16 @@ def this_machine() -> Machine:
     seen = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     properties = [torch.cuda.get_device_properties(number) for number in seen]
     return Machine(cores(), memory(), tuple(Gpu(one.name, one.total_memory) for one in properties))
+
+
+def processor() -> str:
+    """Its model, as Linux or the platform names it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name":
+                return " ".join(name.split())
+    return platform.processor() or platform.machine()
 
 
 def cores() -> int:

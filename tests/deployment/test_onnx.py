@@ -59,7 +59,7 @@ def test_a_file_that_says_something_else_is_not_left(
     saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     answers: Callable[[Tensor], list[Tensor]], message: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    monkeypatch.setattr(onnx_file, "export", lambda _, path: path.write_bytes(exported.read_bytes()))
     monkeypatch.setattr(onnx_file, "session", wrong(answers))
     assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]) == 2
     assert message in capsys.readouterr().err
@@ -69,7 +69,7 @@ def test_a_file_that_says_something_else_is_not_left(
 def test_nothing_is_overwritten_unasked(
     saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()) and 18)
+    monkeypatch.setattr(onnx_file, "export", lambda _, path: path.write_bytes(exported.read_bytes()) and 18)
     (tmp_path / "model.onnx").write_text("mine")
     command = ["export", str(saved), "--onnx", str(tmp_path / "model.onnx")]
     assert cli.main(command) == 2
@@ -113,7 +113,7 @@ def test_a_missing_package_is_named(
 def test_int8_says_what_it_costs(
     saved: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    monkeypatch.setattr(onnx_file, "export", lambda _, path: path.write_bytes(exported.read_bytes()))
     path = tmp_path / "int8.onnx"
     command = ["export", str(saved), "--int8", str(path), "--data", "digits"]
     assert cli.main(command) == 0
@@ -142,7 +142,7 @@ def test_the_script_names_classes_and_is_tried(
     wrong = tmp_path / "script.txt"
     wrong.write_text(example_script.TEMPLATE.read_text().replace("/ 255", "/ 25"))
     monkeypatch.setattr(example_script, "TEMPLATE", wrong)
-    monkeypatch.setattr(onnx_file, "_export", lambda _, path: path.write_bytes(exported.read_bytes()))
+    monkeypatch.setattr(onnx_file, "export", lambda _, path: path.write_bytes(exported.read_bytes()))
     assert cli.main(["export", str(saved), "--onnx", str(tmp_path / "model.onnx"), "--script"]) == 2
     assert "--script: pixels differ by" in capsys.readouterr().err
     assert not (tmp_path / "model.py").exists()

@@ -1,13 +1,18 @@
-"""A timer that counts operations, so that predictions can be exact, and tables that nobody had to measure."""
+"""A device that counts operations, so that predictions can be exact, and tables that nobody had to measure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from typing_extensions import override
 
 from nas import SearchSpace
+from nas.latency.devices import Device, options_of
+from nas.latency.devices.cpu_torch import CpuTorch
 from nas.latency.table import FORMAT, Accuracy, Conditions, LatencyTable, TimeLookup, fingerprint
 from nas.latency.timing import Forward, StepTime
 from nas.system.environment import describe
@@ -17,17 +22,40 @@ UNIT = 1000
 CONSTANT = 20_000
 
 
-def counting(forwards: Sequence[Forward]) -> list[list[StepTime]]:
-    """A microsecond for a thousand operations."""
-    times = []
-    for forward in forwards:
-        x, steps = forward.inputs, []
-        for step in forward.steps:
-            with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-                x = step(x)
-            steps.append(StepTime(1e-6 * counter.get_total_flops(), 0.0))
-        times.append(steps)
-    return times
+@final
+@dataclass(frozen=True, kw_only=True)
+class Counting(Device):
+    """A microsecond for a thousand operations.
+
+    in_steps   whether it tells what steps take
+    busy       noise, and drift: by what shares times differ
+    """
+
+    in_steps: bool = True
+    noise: float = 0.0
+    drift: float = 0.0
+
+    @property
+    @override
+    def stepwise(self) -> bool:
+        return self.in_steps
+
+    @property
+    @override
+    def about(self) -> Mapping[str, str]:
+        return {"processor": "one that counts"}
+
+    @override
+    def time(self, passes: Sequence[Forward], seconds: float = 0) -> list[list[StepTime]]:
+        times = []
+        for one in passes:
+            x, steps = one.inputs.clone(), []
+            for step in one.steps:
+                with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
+                    x = step(x)
+                steps.append(StepTime(1e-6 * counter.get_total_flops(), self.noise, self.drift))
+            times.append(steps)
+        return times
 
 
 def by_units(space: SearchSpace, unit: int = UNIT) -> LatencyTable:
@@ -36,6 +64,7 @@ def by_units(space: SearchSpace, unit: int = UNIT) -> LatencyTable:
         TimeLookup((choice.name,), tuple(unit * sum(sizes.values()) for sizes in choice.sizes))
         for choice in space.values()
     )
+    device = CpuTorch(threads=1, batch=2)
     return LatencyTable(
         format=FORMAT,
         model=space.model,
@@ -44,6 +73,6 @@ def by_units(space: SearchSpace, unit: int = UNIT) -> LatencyTable:
         base=CONSTANT + sum(lookup.values[-1] for lookup in lookups),
         constant=CONSTANT,
         lookups=lookups,
-        conditions=Conditions("cpu", 1, 2, (1, 8, 8), describe(), 30, 0.01),
+        conditions=Conditions(options_of(device), dict(device.about), (1, 8, 8), describe(), 30, 0.01),
         accuracy=Accuracy(20, 0.02, 0.05, 0.9, 0.01),
     )

@@ -80,10 +80,9 @@ def of_distance(
 
 def of_latency(table: TableFacts, times: Mapping[str, ForeseenTime] | None) -> str:
     """What a table of latencies predicted of the run's models, and what they take."""
-    said = (
-        f"Predicted latency is that of batches of {table.batch} on {table.device}, {table.threads} "
-        f"thread{'' if table.threads == 1 else 's'}"
-    )
+    said = f"Predicted latency is that of batches of {table.batch} on {table.device}"
+    if table.threads is not None:
+        said += f", {table.threads} thread{'' if table.threads == 1 else 's'}"
     if table.error is not None and table.most is not None:
         said += (
             f", off by less than {words.percent(table.error, 1)} for half of the sub-networks that were tried and by "

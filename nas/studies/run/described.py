@@ -53,13 +53,13 @@ class LimitFacts:
 @final
 @dataclass(frozen=True, kw_only=True)
 class TableFacts:
-    """The table of latencies: on what it was measured, with how many threads, for what batches, and how far what it
-    says is from what is measured (shares, for half of the sub-networks and for 95 in a hundred; None where it was not
-    asked), beside the noise of a measurement.
+    """The table of latencies: on what it was measured, with how many threads (None where the device does not say), for
+    what batches, and how far what it says is from what is measured (shares, for half of the sub-networks and for 95 in
+    a hundred; None where it was not asked), beside the noise of a measurement.
     """
 
     device: str
-    threads: int
+    threads: int | None
     batch: Annotated[int, Field(ge=1)]
     noise: StoredFloat
     error: StoredFloat | None = None
@@ -70,7 +70,7 @@ class TableFacts:
         """What a table says of itself."""
         conditions, accuracy = table.conditions, table.accuracy
         return cls(
-            device=conditions.device,
+            device=str(conditions),
             threads=conditions.threads,
             batch=conditions.batch,
             noise=conditions.noise,

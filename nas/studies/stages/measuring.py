@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from nas import quantities
 from nas.evaluation.per_input import metrics_of_each
 from nas.latency import whole_models as latency
 from nas.latency.table import LATENCY, NANOSECONDS
-from nas.latency.timing import Forward, take_turns, threads
+from nas.latency.timing import Forward
 from nas.preprocessing import sides
 from nas.studies.run.examples import COUNT, FOUND, save_examples
 from nas.studies.run.measured import ConfusionFacts, ForeseenTime, LatencyFacts, LocatedFacts
@@ -89,16 +90,17 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
 def _foreseen(
     workshop: Workshop, models: Mapping[str, nn.Module], extracted: Mapping[str, ExtractedResult]
 ) -> dict[str, ForeseenTime] | None:
-    """Latencies by the run's table and by the clock, under its conditions; None where its device is not this one."""
+    """Latencies by the run's table and by the clock, under its conditions; None where its device is not here."""
     table = workshop.study.table
-    if table is None or torch.device(table.conditions.device).type != workshop.device.type:
+    if table is None or not table.conditions.here:
         return None
-    conditions = table.conditions
+    conditions, device = table.conditions, table.conditions.device
     predicted = {role: workshop.base_costs if role == BASE_MODEL else extracted[role].costs for role in models}
-    images = torch.randn(conditions.batch, *conditions.image).to(workshop.device)
-    with threads(conditions.threads), torch.inference_mode():
-        passes = [Forward(images, (model.to(workshop.device).eval(),)) for model in models.values()]
-        times = take_turns(passes, workshop.config.latency.seconds)
+    images = device.images(torch.randn(device.batch, *conditions.image))
+    with torch.inference_mode():
+        copies = [device.prepared(copy.deepcopy(model).cpu().eval()) for model in models.values()]
+        passes = [Forward(images, (model,), role) for role, model in zip(models, copies, strict=True)]
+        times = device.time(passes, workshop.config.latency.seconds)
     return {
         role: ForeseenTime(
             predicted=predicted[role][LATENCY], timed=max(1, round(NANOSECONDS * one.milliseconds)), noise=one.noise

@@ -1,0 +1,126 @@
+"""The passes of sub-networks on a device: step by step or as a whole, as many in turns as fit into memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas.errors import LatencyAwaitedError, LatencyError
+from nas.latency.correcting import Work
+from nas.latency.design import held
+from nas.latency.devices import Device
+from nas.latency.timing import SECONDS, Forward, StepTime
+from nas.searchspaces import Architecture
+from nas.supernets import Supernet
+
+MOST_NOISE = 0.05
+"""A machine whose times differ more from one measurement to the next is busy with something else."""
+MOST_DRIFT = 0.1
+"""One that gets slower, or faster, by more while it is measured is throttled, or was busy for a part of it."""
+AT_ONCE = 2**31
+"""Bytes of the sub-networks that are timed in turns; more are timed one part after the other."""
+
+
+@final
+@dataclass(frozen=True)
+class TimedPasses:
+    """What the steps of some sub-networks take, what others take as a whole, in their order, and what the whole model
+    takes.
+    """
+
+    steps: list[list[StepTime]]
+    whole: list[StepTime]
+    model: StepTime
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Passes:
+    """The passes of a supernet's sub-networks on a device, all through the same images (B x C x H x W, on the
+    processor).
+    """
+
+    supernet: Supernet
+    device: Device
+    images: Tensor
+
+    def timed(
+        self, stepwise: Sequence[Architecture], whole: Sequence[Architecture], seconds: float = SECONDS
+    ) -> TimedPasses:
+        """All take turns, as many as fit into memory, about `seconds` for these.
+
+        Raises `LatencyError` as `Device.time` does; where it awaits times, when it has heard of all passes.
+        """
+        every: list[tuple[int, Callable[[], Forward]]] = [
+            *((held(one, self.supernet), partial(self._forward, one, in_steps=True)) for one in stepwise),
+            *((held(one, self.supernet), partial(self._forward, one, in_steps=False)) for one in whole),
+            (sum(tensor.nbytes for tensor in self.supernet.model.parameters()), self._model),
+        ]
+        found: list[list[StepTime]] = []
+        awaited: list[LatencyAwaitedError] = []
+        for part in _parts([size for size, _ in every]):
+            try:
+                found += self.device.time([every[position][1]() for position in part], seconds)
+            except LatencyAwaitedError as error:
+                awaited.append(error)
+        if awaited:
+            raise awaited[0]
+        *wholes, model = (steps[0] for steps in found[len(stepwise) :])
+        return TimedPasses(found[: len(stepwise)], wholes, model)
+
+    def work(self, architecture: Architecture) -> list[Work]:
+        """Of each step of a sub-network: operations, numbers that it makes, and 1 for the step itself."""
+        found: list[Work] = []
+        subnet: nn.Module = self.supernet.extract(architecture).eval()
+        with torch.inference_mode(False), torch.no_grad():
+            x = self.images.clone()
+            for _, step in self.supernet.steps(subnet, architecture):
+                with FlopCounterMode(display=False) as counter:
+                    x = step.run(x)
+                found.append((float(counter.get_total_flops()), float(x.numel()), 1.0))
+        return found
+
+    def _forward(self, architecture: Architecture, *, in_steps: bool) -> Forward:
+        subnet = self.device.prepared(self.supernet.extract(architecture).eval())
+        runs = [step.run for _, step in self.supernet.steps(subnet, architecture)] if in_steps else [subnet]
+        return Forward(self.device.images(self.images), tuple(runs), architecture.digest)
+
+    def _model(self) -> Forward:
+        model = self.device.prepared(copy.deepcopy(self.supernet.model).eval())
+        return Forward(self.device.images(self.images), (model,), "model")
+
+
+def noise_of(timed: Sequence[StepTime]) -> float:
+    """Of typical times. Raises `LatencyError` where it says that the machine is busy, or throttled."""
+    noise, drift = (float(np.median(of)) for of in zip(*((one.noise, one.drift) for one in timed), strict=True))
+    if abs(drift) > MOST_DRIFT:
+        change = f"{100 * abs(drift):.0f} % {'longer' if drift > 0 else 'less'}"
+        raise LatencyError(
+            f"the same computations took {change} in the second half of the measurement; allowed: "
+            f"{100 * MOST_DRIFT:.0f} %: the device is throttled, or was busy for a while; measure again when it rests"
+        )
+    if noise > MOST_NOISE:
+        raise LatencyError(
+            f"the same computation, timed again, takes {100 * noise:.0f} % more or less; allowed: "
+            f"{100 * MOST_NOISE:.0f} %: end what else runs on this machine, and measure again"
+        )
+    return noise
+
+
+def _parts(sizes: Sequence[int]) -> Iterator[range]:
+    """Positions of what fits into `AT_ONCE` together, one part after the other."""
+    start, total = 0, 0
+    for position, size in enumerate(sizes):
+        if position > start and total + size > AT_ONCE:
+            yield range(start, position)
+            start, total = position, 0
+        total += size
+    yield range(start, len(sizes))
