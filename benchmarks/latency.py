@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nas.latency.building import Measured, measured_table
+from nas.latency.building import TriedTable, measured_table
 from nas.latency.devices.cpu_torch import CpuTorch
 from nas.latency.passes import Passes
 from nas.latency.table import LATENCY
@@ -46,7 +46,7 @@ def measure() -> Iterator[dict[str, object]]:
         yield _of_lookups(name, supernet, measured)
 
 
-def _of_table(what: str, measured: Measured, beside: dict[str, float]) -> Iterator[dict[str, object]]:
+def _of_table(what: str, measured: TriedTable, beside: dict[str, float]) -> Iterator[dict[str, object]]:
     shown = measured.prediction
     assert shown is not None
     for figure, unit, value in (
@@ -62,7 +62,7 @@ def _of_table(what: str, measured: Measured, beside: dict[str, float]) -> Iterat
     yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
 
 
-def _of_limit(name: str, supernet: Supernet, measured: Measured, seconds: float) -> dict[str, object]:
+def _of_limit(name: str, supernet: Supernet, measured: TriedTable, seconds: float) -> dict[str, object]:
     """Winners, and the whole model in turns with them."""
     table, space = measured.table, supernet.space
     limit = Limit(supernet.cost.beside({LATENCY: table.tabulated(space)}), latency=BAND)
@@ -75,8 +75,8 @@ def _of_limit(name: str, supernet: Supernet, measured: Measured, seconds: float)
     assert table.accuracy is not None
     over = int((shares > 0.7 * (1 + table.accuracy.most)).sum())
     return {
-        "what": f"latency of {name}: of {WINNERS} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over 70 % "
-        "by more than the error of 95 in a hundred (least and greatest share timed)",
+        "what": f"latency of {name}: of {WINNERS} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over "
+        "70 % by more than the error of 95 in a hundred (least and greatest share timed)",
         "unit": "",
         "value": over,
         "least": round(float(shares.min()), 4),
@@ -84,7 +84,7 @@ def _of_limit(name: str, supernet: Supernet, measured: Measured, seconds: float)
     }
 
 
-def _of_lookups(name: str, supernet: Supernet, measured: Measured) -> dict[str, object]:
+def _of_lookups(name: str, supernet: Supernet, measured: TriedTable) -> dict[str, object]:
     space = supernet.space
     rows = space.sample_table(np.random.default_rng(0), ROWS)
     additive = measured.table.additive(space)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from nas.latency.building import Measured
+    from nas.latency.building import TriedTable
     from nas.latency.devices import Device
 
 
@@ -71,7 +71,7 @@ def _device(text: str, options: dict[str, int | None]) -> Device:
     return plugin_of({**mapping, **{key: value for key, value in options.items() if value is not None}}, DEVICE)
 
 
-def _prediction(measured: Measured) -> list[str]:
+def _prediction(measured: TriedTable) -> list[str]:
     shown = measured.prediction
     if shown is None:
         return []

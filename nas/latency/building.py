@@ -36,7 +36,7 @@ TURNS = 4
 
 @final
 @dataclass(frozen=True, eq=False)
-class Measured:
+class TriedTable:
     """A table, and how it did on sub-networks that it was not made from; None where none were asked for."""
 
     table: LatencyTable
@@ -46,7 +46,7 @@ class Measured:
 @torch.inference_mode()
 def measured_table(
     supernet: Supernet, image: Sequence[int], device: Device, *, check: int = 0, seconds: float = SECONDS, seed: int = 0
-) -> Measured:
+) -> TriedTable:
     """The table of a supernet (on the processor, in float32) for images (channels x height x width) on a device, held
     against `check` random sub-networks, which are timed in turns with those that it is made from. `seconds` are for as
     many sub-networks as fit into memory together.
@@ -81,7 +81,7 @@ def measured_table(
     )
     table = _based(_table(space, steps, known, times, conditions), supernet, timed.model)
     shown = Prediction.of(table.milliseconds(space, unseen), timed.whole[len(whole) :]) if check else None
-    return Measured(replace(table, accuracy=None if shown is None else shown.accuracy), shown)
+    return TriedTable(replace(table, accuracy=None if shown is None else shown.accuracy), shown)
 
 
 def _table(

@@ -28,12 +28,9 @@ class Counting(Device):
     """A microsecond for a thousand operations.
 
     in_steps   whether it tells what steps take
-    busy       noise, and drift: by what shares times differ
     """
 
     in_steps: bool = True
-    noise: float = 0.0
-    drift: float = 0.0
 
     @property
     @override
@@ -53,7 +50,7 @@ class Counting(Device):
             for step in one.steps:
                 with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
                     x = step(x)
-                steps.append(StepTime(1e-6 * counter.get_total_flops(), self.noise, self.drift))
+                steps.append(StepTime(1e-6 * counter.get_total_flops(), 0.0))
             times.append(steps)
         return times
 

@@ -74,10 +74,24 @@ def test_torch_compiles_whole_models() -> None:
     assert many.milliseconds > one.milliseconds > 0
 
 
-def test_onnxruntime_times_whole_models() -> None:
+@pytest.fixture(scope="module")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two models that nobody has timed."""
     pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
+    folder = tmp_path_factory.mktemp("phone") / "models"
+    device = Folder(path=str(folder), name="phone")
+    with torch.inference_mode(), pytest.raises(LatencyAwaitedError, match="2 of 2 models have no times yet"):
+        device.time(passes(device, 1, 40))
+    return folder
+
+
+def test_onnxruntime_times_whole_models(waiting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def written(forward: Forward) -> bytes:
+        return (waiting / f"{forward.name}.onnx").read_bytes()
+
     device = plugin_of({"use": "onnxruntime", "threads": 1, "batch": 2}, DEVICE)
     assert not device.stepwise
+    monkeypatch.setattr("nas.latency.devices.onnxruntime.content_of", written)
     with torch.inference_mode():
         (one,), (many,) = device.time(passes(device, 1, 40), 0)
     assert many.milliseconds > 3 * one.milliseconds > 0
@@ -118,17 +132,6 @@ def test_what_is_no_device_is_said_in_a_line(said: str, fault: str, tmp_path: Pa
     with pytest.raises((ConfigError, LatencyError)) as refused:
         CliRunner().invoke(cli.app, ["bench", str(space), "--device", said], catch_exceptions=False)
     assert fault in " ".join(str(refused.value).split())
-
-
-@pytest.fixture(scope="module")
-def waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two models that nobody has timed."""
-    pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
-    folder = tmp_path_factory.mktemp("phone") / "models"
-    device = Folder(path=str(folder), name="phone")
-    with torch.inference_mode(), pytest.raises(LatencyAwaitedError, match="2 of 2 models have no times yet"):
-        device.time(passes(device, 1, 40))
-    return folder
 
 
 def test_what_somebody_else_has_timed_is_read_back(waiting: Path) -> None:
