@@ -1,6 +1,6 @@
 """Latency as `nas bench` predicts it against that of whole sub-networks which it has not seen, on this machine's
 processor by one thread: Kendall's tau (the aim is 0.95), what noise alone would leave of it, the median error (the aim
-is 0.05), the spread of the sub-networks and the noise of the times themselves; and how many of 50 sub-networks that are
+is 0.05), the spread of the sub-networks and the noise of the times themselves; and how many of the sub-networks that are
 drawn just within a limit of 70 % exceed it by more than the table's error. What else ran meanwhile is said, as load.
 """
 
@@ -22,10 +22,8 @@ from nas.searchspaces import Limit, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.of_space import image_of
 
-SPACES = {"vit_digits": 40.0, "deit_tiny": 60.0, "swin_tiny": 30.0}
-"""And seconds for as many sub-networks as fit into memory together."""
-ARCHITECTURES = 100
-WINNERS = 50
+SPACES = {"vit_digits": (100, 60.0), "deit_tiny": (100, 60.0), "swin_tiny": (40, 30.0)}
+"""Random sub-networks, and seconds for as many as fit into memory together."""
 BAND = ("69%", "70%")
 """Where winners lie: a search ends just below its limit."""
 ROWS = 1_000_000
@@ -35,14 +33,14 @@ FOLDER = Path(__file__).parents[1] / "searchspaces"
 
 def measure() -> Iterator[dict[str, object]]:
     torch.set_num_threads(1)
-    for name, seconds in SPACES.items():
+    for name, (architectures, seconds) in SPACES.items():
         space = SearchSpace.from_yaml(FOLDER / f"{name}.yaml")
         supernet = Supernet(build(space.model, space.model_args), space)
         start = time.perf_counter()
-        measured = measured_table(supernet, image_of(space), CpuTorch(threads=1), check=ARCHITECTURES, seconds=seconds)
+        measured = measured_table(supernet, image_of(space), CpuTorch(threads=1), check=architectures, seconds=seconds)
         beside = {"least": round(time.perf_counter() - start, 1), "greatest": round(os.getloadavg()[0], 1)}
-        yield from _of_table(f"latency of {name}, batch 1, {ARCHITECTURES} random sub-networks", measured, beside)
-        yield _of_limit(name, supernet, measured, seconds)
+        yield from _of_table(f"latency of {name}, batch 1, {architectures} random sub-networks", measured, beside)
+        yield _of_limit(name, supernet, measured, architectures // 2, seconds / 2)
         yield _of_lookups(name, supernet, measured)
 
 
@@ -62,20 +60,20 @@ def _of_table(what: str, measured: TriedTable, beside: dict[str, float]) -> Iter
     yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
 
 
-def _of_limit(name: str, supernet: Supernet, measured: TriedTable, seconds: float) -> dict[str, object]:
+def _of_limit(name: str, supernet: Supernet, measured: TriedTable, winners: int, seconds: float) -> dict[str, object]:
     """Winners, and the whole model in turns with them."""
     table, space = measured.table, supernet.space
     limit = Limit(supernet.cost.beside({LATENCY: table.tabulated(space)}), latency=BAND)
     rng = np.random.default_rng(2)
-    winners = [space.sample(rng, limit) for _ in range(WINNERS)]
+    drawn = [space.sample(rng, limit) for _ in range(winners)]
     images = torch.randn(1, *table.conditions.image)
     with torch.inference_mode():
-        timed = Passes(supernet, CpuTorch(threads=1), images).timed([], winners, seconds / 2)
+        timed = Passes(supernet, CpuTorch(threads=1), images).timed([], drawn, seconds)
     shares = np.array([one.milliseconds for one in timed.whole]) / timed.model.milliseconds
     assert table.accuracy is not None
     over = int((shares > 0.7 * (1 + table.accuracy.most)).sum())
     return {
-        "what": f"latency of {name}: of {WINNERS} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over "
+        "what": f"latency of {name}: of {winners} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over "
         "70 % by more than the error of 95 in a hundred (least and greatest share timed)",
         "unit": "",
         "value": over,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 WARM_UP = 3
-ROUNDS = (4, 400)
+ROUNDS = (3, 400)
 """Fewest and most rounds in which all passes take turns."""
 SECONDS = 60.0
 """How long rounds go on, about."""
