@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
+from scipy import stats
 
 RESULTS = Path(__file__).parents[1] / "studies" / "results"
 
@@ -48,3 +49,13 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -
     if "commit" not in by:
         summary["commit"] = ", ".join(sorted(set(table["commit"])))
     return summary.round(5)
+
+
+def paired(values: pd.Series, others: pd.Series) -> dict[str, float]:
+    """By how much values differ from others of the same seed, on average, half of its interval of 95 % (Student's t;
+    NaN for one seed), and the number of seeds that have both.
+    """
+    differences = (values - others).dropna()
+    seeds = len(differences)
+    half = stats.t.ppf(0.975, seeds - 1) * differences.sem() if seeds > 1 else float("nan")
+    return {"difference": round(differences.mean(), 3), "half_interval": round(half, 3), "seeds": seeds}
