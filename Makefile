@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test long lint types fuzz bench peers same studies constraints gpu clean
+.PHONY: setup demo test long site lint types fuzz bench peers same studies constraints gpu clean
 
 setup: $(STAMP)
 
@@ -20,8 +20,13 @@ test: lint types
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 # The tests that `make test` leaves out, since CI has a quarter of an hour.
-long: setup
+long: site
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m long
+
+# The site, into site/: links, anchors and pages are checked.
+site: setup
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 lint: setup
 	$(BIN)/ruff check .

@@ -4,9 +4,18 @@ and not by what cannot compute with it later.
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, final
 
 from pydantic import AfterValidator
+
+
+@final
+@dataclass(frozen=True)
+class Unit:
+    """In the annotation of a number: what it counts, or is measured in."""
+
+    name: str
 
 
 def scaled_rate(rate: float, ratio: float, scaling: str) -> float:
@@ -62,14 +71,18 @@ Count = Annotated[int, whole(1, 1_000_000)]
 """How many of something there are, at least one: trials, images in a batch, candidates in a round."""
 Pair = Annotated[int, whole(2, 1_000_000)]
 """As `Count`, where one alone is none: a population, a race."""
-ImageCount = Annotated[int, whole(1, 1_000_000_000)]
+ImageCount = Annotated[int, whole(1, 1_000_000_000), Unit("images")]
 """Images of a data set that are looked at; where there are fewer, all of them."""
-Workers = Annotated[int, whole(1, 256)]
+Workers = Annotated[int, whole(1, 256), Unit("processes")]
 """Processes that one driver starts and hears, on one machine or on many."""
 Positive = Annotated[float, number(1e-9, 1e9)]
 """A factor, a duration, a temperature."""
 Rate = Annotated[float, above(0, 1000)]
 """A learning rate."""
+EpochCount = Annotated[int, whole(0, 1_000_000), Unit("epochs")]
+"""Passes over the training images; none where nothing trains."""
+Epochs = Annotated[float, number(0, 1_000_000), Unit("epochs")]
+"""A part of a training, in passes over its images."""
 Weight = Annotated[float, number(0, 1e9)]
 """The weight of a term in a sum; 0 leaves it out."""
 Share = Annotated[float, number(0, 1)]

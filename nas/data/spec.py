@@ -11,13 +11,13 @@ from pydantic import ConfigDict, Field
 from nas.data.subset import POLICIES, ClassFile, Names
 from nas.documents.conditions import Absent, IsNot, ReadWith
 from nas.documents.markers import FilePath, MayChange
-from nas.numbers import above, whole
+from nas.numbers import Unit, above, whole
 from nas.preprocessing import CropShare, Interpolation, Mean, Std
 
 SplitFolders = Literal["auto", "none"]
 Cache = Literal["auto", "memory", "disk", "none"]
 OnError = Literal["stop", "skip"]
-_Side = Annotated[int, whole(1, 4096)]
+_Side = Annotated[int, whole(1, 4096), Unit("pixels")]
 
 
 @final
@@ -72,7 +72,7 @@ class DataSpec:
     test: Annotated[str | None, ReadWith(Absent("name"))] = None
     image_size: _Side | tuple[_Side, _Side] | None = None
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    train_images: Annotated[int, whole(2, 1_000_000_000)] | None = None
+    train_images: Annotated[int, whole(2, 1_000_000_000), Unit("images")] | None = None
     split_folders: SplitFolders = "auto"
     classes: Annotated[str | Names, ClassFile()] = "same"
     fraction: Annotated[float, above(0, 1)] = 1.0
@@ -81,7 +81,7 @@ class DataSpec:
     )
     target_key: Annotated[str | None, ReadWith(Absent("name"))] = None
     cache: Cache = "auto"
-    workers: Annotated[Annotated[int, whole(0, 256)] | None, MayChange()] = None
+    workers: Annotated[Annotated[int, whole(0, 256), Unit("processes")] | None, MayChange()] = None
     on_error: Annotated[OnError, MayChange(), ReadWith(IsNot("name", "digits"))] = "stop"
     mean: Annotated[Mean, Field(min_length=1)] | None = None
     std: Annotated[Std, Field(min_length=1)] | None = None

@@ -37,8 +37,11 @@ class Relaxed(Adopting):
     """A gradient strategy: it trains a copy of the supernet with architecture parameters, and ends with one trial.
 
     The trial is the architecture derived at the end, measured on the trained copy, which the run adopts: the winner is
-    extracted from it. `weights: false` trains the architecture parameters alone. A search that was killed continues
-    from the checkpoint of its last epoch and ends the same.
+    extracted from it. A search that was killed continues from the checkpoint of its last epoch and ends the same.
+
+    training   its recipe
+    arch_lr    learning rate of the architecture parameters
+    weights    whether the network's weights are trained as well; else the architecture parameters alone
     """
 
     training: Recipe = RECIPE

@@ -16,6 +16,7 @@ EXTRAS = {
     "ray": "searches and trainings on several GPUs and machines",
     "detection": "average precision of boxes and masks",
     "onnx": "nas export --onnx, --int8 and --script",
+    "docs": "the site: make site",
     "nni": "NNI's searchers, which are archived upstream",
     "dev": "tests and tools of who changes nas itself",
 }

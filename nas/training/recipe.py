@@ -13,7 +13,7 @@ from nas.documents.conditions import Above, Agrees, Is, Present, ReadWith
 from nas.documents.defaults import completed_value
 from nas.documents.markers import MayChangeBefore
 from nas.documents.plugged import checked, spelt
-from nas.numbers import Count, Positive, Rate, below, number, scaled_rate, whole
+from nas.numbers import Count, EpochCount, Epochs, Positive, Rate, Unit, below, number, scaled_rate
 from nas.tasks import Mixing
 from nas.training.optimiser_options import OPTIMIZER
 from nas.training.precision import Amp
@@ -72,16 +72,16 @@ class Recipe:
 
     # Not final: a stage of a study adds its own keys to these in the same YAML mapping, by inheritance.
 
-    epochs: Annotated[int, whole(0, 1_000_000)] = 40
+    epochs: EpochCount = 40
     lr: Rate = 3e-3
-    lr_base_size: Count | None = None
+    lr_base_size: Annotated[Count, Unit("images")] | None = None
     lr_base_scale: Annotated[Scaling, ReadWith(Present("lr_base_size"))] = "linear"
     optimizer: Annotated[Chosen, OPTIMIZER, AfterValidator(lambda options: checked(options, OPTIMIZER))] = "adamw"
     schedule: Annotated[Chosen, SCHEDULE, AfterValidator(lambda options: checked(options, SCHEDULE))] = "cosine"
-    batch: Annotated[Count, MayChangeBefore()] = 32
-    accumulate: Annotated[Count, MayChangeBefore()] = 1
+    batch: Annotated[Count, Unit("images"), MayChangeBefore()] = 32
+    accumulate: Annotated[Count, Unit("batches"), MayChangeBefore()] = 1
     weight_decay: Annotated[float, number(0, 1000)] = 0.05
-    warmup: Annotated[float, number(0, 1_000_000)] = 5
+    warmup: Epochs = 5
     smoothing: Annotated[float, below(0, 1), TRAINED] = 0.0
     mixup: Annotated[float, number(0, 1000), TRAINED, Agrees("augment", "mixup")] = 0.0
     cutmix: Annotated[float, number(0, 1000), TRAINED, Agrees("augment", "cutmix")] = 0.0

@@ -12,12 +12,11 @@ from timm.scheduler import create_scheduler_v2  # type: ignore[attr-defined]  # 
 from nas.documents.markers import Plugged
 from nas.documents.plugged import plugin_of
 from nas.errors import TrainingError, nearest
-from nas.numbers import Positive, number
+from nas.numbers import Epochs, Positive, Unit, number
 
 if TYPE_CHECKING:
     from nas.training.recipe import Recipe
 
-Epochs = Annotated[float, number(0, 1_000_000)]
 Floor = Annotated[float, number(0, 1000)]
 
 
@@ -69,7 +68,7 @@ class Tanh(Falling):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Poly(Falling):
-    """(1 - t) to the power `decay_rate`; 1 is a straight line."""
+    """(1 - t) to the power `decay_rate`; 1 is a straight line. `k_decay` bends it (arXiv 2004.05909)."""
 
     decay_rate: Positive = 0.5
     k_decay: Positive = 1.0
@@ -81,7 +80,7 @@ class Poly(Falling):
 class StepDecay(Schedule):
     """Times `decay_rate` after every `decay_epochs`."""
 
-    decay_epochs: Annotated[float, number(1e-6, 1e6)] = 90.0
+    decay_epochs: Annotated[float, number(1e-6, 1e6), Unit("epochs")] = 90.0
     decay_rate: Positive = 0.1
     name: ClassVar[str] = "step"
 

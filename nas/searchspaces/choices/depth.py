@@ -1,6 +1,6 @@
 """`depth`: how many blocks stay, the first ones; the others are skipped.
 
-depth: {depth: [8, 10, 12]}
+    depth: {depth: [8, 10, 12]}
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Depth(ChoiceKind):
     """
 
     depth: Values
+    """How many blocks stay: numbers, fractions, or {from, to, step}."""
 
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:

@@ -1,6 +1,6 @@
 """`divide`: one factor that divides several axes of a block together (the alpha of the adjoined networks).
 
-alpha: {divide: [heads, mlp], by: [1, 2, 4, 8], per: block}
+    alpha: {divide: [heads, mlp], by: [1, 2, 4, 8], per: block}
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ class Divide(ChoiceKind):
     """
 
     divide: tuple[str, ...]
+    """Dimensions that are divided together, such as [heads, mlp]."""
     by: tuple[int, ...]
+    """The factors; 1 leaves the axes whole."""
     multiple_of: Count = 1
     """What divides every size but that of the whole axis; factors that leave other sizes are dropped there, too."""
 

@@ -1,8 +1,8 @@
 """`keep`: how many tokens stay from a block on. A token that is gone does not come back, so the number never grows.
 
-tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
-queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
-ffn_tokens: {keep: [0.5, 1.0]}
+    tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
+    queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
+    ffn_tokens: {keep: [0.5, 1.0]}
 
 `tokens` are those that a block sees. `queries` are those that it computes; the others pass it by and still serve as its
 keys and values, in this block and in all that follow, or, with `drop`, in this block for the last time. `ffn_tokens`
@@ -37,9 +37,11 @@ class Keep(ChoiceKind):
     """
 
     keep: Values
+    """Shares, numbers of tokens, or {from, to, step}."""
     of: tuple[str, ...] | None = None
     """Dimensions; left out, the one that has the choice's name."""
     order: Literal["never-grows"] = "never-grows"
+    """A token that is gone stays gone: later blocks never keep more."""
     multiple_of: Count = 1
     """What divides every number of tokens but that of all, the protected ones included; shares are rounded down to
     it.

@@ -1,6 +1,6 @@
 """`rank`: matrices factored into two of lower rank.
 
-rank: {rank: [0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2], per: block}
+    rank: {rank: [0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2], per: block}
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Rank(ChoiceKind):
     """
 
     rank: Values
+    """Numbers, fractions of the full rank, or {from, to, step}."""
     of: tuple[str, ...] | None = None
     """Matrices that the choice sets together; left out, the one that has the choice's name."""
     multiple_of: Count = 1

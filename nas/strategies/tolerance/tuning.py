@@ -8,7 +8,7 @@ from typing import Annotated, final
 
 from nas.data.transforms import AugmentOptions
 from nas.documents.conditions import ReadWith
-from nas.numbers import Count, Rate, number, whole
+from nas.numbers import Count, EpochCount, Epochs, Rate
 from nas.training import Recipe
 
 
@@ -22,10 +22,10 @@ class Tuning(Recipe):
     steps    most optimiser steps, whatever `epochs` says: three passes over a million images are no matter of one block
     """
 
-    epochs: Annotated[int, whole(0, 1_000_000)] = 3
+    epochs: EpochCount = 3
     lr: Rate = 1e-4
     batch: Count = 64
-    warmup: Annotated[float, number(0, 1_000_000)] = 0
+    warmup: Epochs = 0
     # A block learns what the original one made of the same inputs: there are no targets, and no pictures to augment.
     smoothing: Annotated[float, ReadWith()] = 0.0
     mixup: Annotated[float, ReadWith()] = 0.0

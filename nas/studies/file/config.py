@@ -26,7 +26,7 @@ from nas.documents.markers import (
     RunPath,
 )
 from nas.evaluation import EVAL_BATCH
-from nas.numbers import Count, Positive, Share, Workers, above, whole
+from nas.numbers import Count, Positive, Share, Unit, Workers, above, whole
 from nas.ready_made import ready_made
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
@@ -179,7 +179,7 @@ class RetrainSpec(StageRecipe):
     torchcompile: Annotated[bool, ReadWith(Is("loss", "plain", "distilled")), ReadWith(Is("gradual", False))] = False
 
 
-TimedBatch = Annotated[int, whole(1, 16_384)]
+TimedBatch = Annotated[int, whole(1, 16_384), Unit("images")]
 """Images in one batch that is timed: more need tens of gigabytes, and are no faster for each image."""
 
 
@@ -195,7 +195,7 @@ class LatencySpec:
     """
 
     batches: Annotated[tuple[TimedBatch, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
-    seconds: Annotated[float, above(0, 3600)] = 3.0
+    seconds: Annotated[float, above(0, 3600), Unit("seconds")] = 3.0
     table: Annotated[Name, FilePath(must_exist=False)] | None = None
 
 
@@ -241,7 +241,7 @@ class StudyConfig:
     data: DataSpec
     task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
-    baseline: Annotated[Annotated[int, whole(0, 1_000_000)] | None, ReadWith(IsNot("strategy", BASELINE))] = None
+    baseline: Annotated[Annotated[int, whole(0, 1_000_000), Unit("trials")] | None, ReadWith(IsNot("strategy", BASELINE))] = None
     finalists: Annotated[
         Annotated[int, whole(1, 64)],
         Formerly(1),
@@ -265,7 +265,7 @@ class StudyConfig:
             Offers("strategy", "takes_prior", "a strategy that learns from earlier runs, such as tpe or evolution")
         ),
     ] = ()
-    eval_batch: Annotated[Count, MayChange()] = EVAL_BATCH
+    eval_batch: Annotated[Count, Unit("images"), MayChange()] = EVAL_BATCH
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[
         str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits, dots, - and _, at most 64")
@@ -273,7 +273,7 @@ class StudyConfig:
     folder: Annotated[Name, MayChange()] | None = None
     store: Annotated[Name, DatabaseUrl()] | None = None
     device: Annotated[str, _matching(DEVICE, DEVICES)] = "auto"
-    threads: Annotated[int, whole(1, 1024), MayChange()] | None = None
+    threads: Annotated[int, whole(1, 1024), Unit("threads"), MayChange()] | None = None
     ray: Annotated[Cluster, MayChange(), OnCluster(), ON_WORKERS] = field(default_factory=Cluster)
 
     @property
