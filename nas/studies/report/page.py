@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 
@@ -15,6 +17,7 @@ from nas.preprocessing import sides
 from nas.searchspaces.axis_names import QUERIES, axis_name
 from nas.studies.report import found_plot, plots
 from nas.studies.report.confusion_plot import confusion
+from nas.studies.report.explorer import explorer, in_page
 from nas.studies.report.findings import Findings, TokenNotes
 from nas.studies.report.rank_plot import rank_plot
 from nas.studies.report.tables import statistic
@@ -49,9 +52,15 @@ def page(findings: Findings) -> str:
         "sides": sides,
     }
     folder = files("nas.studies.report")
+    script = (folder / "explorer.js").read_text(encoding="utf-8")
+    data = explorer(findings)
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
     return template.render(
         style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=Markup(_hash(script)),
+        explored_data=data,
+        explorer_json=Markup(in_page(data)),
         findings=findings,
         record=findings.record,
         task=findings.record.task,
@@ -69,6 +78,11 @@ def page(findings: Findings) -> str:
         rates=scaled_rates(findings.record.settings),
         environment=describe(),
     )
+
+
+def _hash(script: str) -> str:
+    """What the page's policy calls its one script: no other one runs in it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _figures(findings: Findings) -> Iterator[tuple[str, Figure]]:
