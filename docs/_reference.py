@@ -188,7 +188,8 @@ def summary(found: type) -> str:
 
 def module_summary(found: type) -> str:
     """What the file of a plug-in says."""
-    return escaped((importlib.import_module(found.__module__).__doc__ or "").strip())
+    text = (importlib.import_module(found.__module__).__doc__ or "").strip()
+    return escaped(re.sub(r"^(\w+: +\{.*)$", r"    \1", text, flags=re.MULTILINE))  # lines of YAML are code
 
 
 def table(options: type) -> str:

@@ -34,8 +34,8 @@ WHOLE = POSITIONS | {DEPTH}
 class An(AskTell):
     """Each choice takes its largest value that keeps at most 1/alpha of the units, or its smallest.
 
-    alpha   every block keeps 1/alpha of its units; without it, the least alpha that the limit allows, one factor for the
-            whole network
+    alpha   every block keeps 1/alpha of its units; without it, the least alpha that the limit allows, one for the whole
+            network
     """
 
     trials: Count = 1

@@ -69,7 +69,8 @@ def test_an_architecture_of_the_page_is_read_as_a_file(finished: Study, tmp_path
     """What `architecture` of the script puts together."""
     data = explorer(Findings(finished.record))
     trials, at = data["trials"], data["trials"]["role"].index("winner")
-    values = ", ".join(f'"{one["name"]}": {one["values"][trials["chosen"][one["name"]][at]]}' for one in data["choices"])
+    places = {one["name"]: trials["chosen"][one["name"]][at] for one in data["choices"]}
+    values = ", ".join(f'"{one["name"]}": {one["values"][places[one["name"]]]}' for one in data["choices"])
     costs = {one["name"]: trials["values"][one["name"]][at] for one in data["axes"] if one["cost"]}
     rest = {**data["file"], "strategy": data["strategies"][trials["strategy"][at]], "digest": trials["digest"][at]}
     path = tmp_path / "architecture.json"

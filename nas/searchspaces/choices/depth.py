@@ -1,6 +1,6 @@
 """`depth`: how many blocks stay, the first ones; the others are skipped.
 
-    depth: {depth: [8, 10, 12]}
+depth: {depth: [8, 10, 12]}
 """
 
 from __future__ import annotations

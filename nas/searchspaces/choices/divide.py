@@ -1,6 +1,6 @@
 """`divide`: one factor that divides several axes of a block together (the alpha of the adjoined networks).
 
-    alpha: {divide: [heads, mlp], by: [1, 2, 4, 8], per: block}
+alpha: {divide: [heads, mlp], by: [1, 2, 4, 8], per: block}
 """
 
 from __future__ import annotations

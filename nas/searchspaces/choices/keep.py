@@ -1,8 +1,8 @@
 """`keep`: how many tokens stay from a block on. A token that is gone does not come back, so the number never grows.
 
-    tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
-    queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
-    ffn_tokens: {keep: [0.5, 1.0]}
+tokens: {keep: [0.5, 0.7, 0.85, 1.0], per: block, order: never-grows}
+queries: {keep: [0.5, 0.7, 0.85, 1.0], drop: true}
+ffn_tokens: {keep: [0.5, 1.0]}
 
 `tokens` are those that a block sees. `queries` are those that it computes; the others pass it by and still serve as its
 keys and values, in this block and in all that follow, or, with `drop`, in this block for the last time. `ffn_tokens`

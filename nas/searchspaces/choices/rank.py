@@ -1,6 +1,6 @@
 """`rank`: matrices factored into two of lower rank.
 
-    rank: {rank: [0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2], per: block}
+rank: {rank: [0.25, 0.5, 1.0], of: [qkv, proj, fc1, fc2], per: block}
 """
 
 from __future__ import annotations

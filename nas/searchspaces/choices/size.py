@@ -1,8 +1,8 @@
 """`size`: how many units of an axis stay, as whole numbers or as fractions of the axis.
 
-    heads: {size: [1, 2, 3], per: block}
-    width: {size: [0.5, 0.75, 1.0], of: [heads, mlp], per: stage}
-    mlp:   {size: {from: 0.1, to: 1.0, step: 0.05}, multiple_of: 64}
+heads: {size: [1, 2, 3], per: block}
+width: {size: [0.5, 0.75, 1.0], of: [heads, mlp], per: stage}
+mlp:   {size: {from: 0.1, to: 1.0, step: 0.05}, multiple_of: 64}
 """
 
 from __future__ import annotations

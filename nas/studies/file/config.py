@@ -241,7 +241,9 @@ class StudyConfig:
     data: DataSpec
     task: Annotated[Plugin, TASK] = tasks.DEFAULT
     limit: Annotated[Bounds, QuantityBounds()] = field(default_factory=dict)
-    baseline: Annotated[Annotated[int, whole(0, 1_000_000), Unit("trials")] | None, ReadWith(IsNot("strategy", BASELINE))] = None
+    baseline: Annotated[
+        Annotated[int, whole(0, 1_000_000), Unit("trials")] | None, ReadWith(IsNot("strategy", BASELINE))
+    ] = None
     finalists: Annotated[
         Annotated[int, whole(1, 64)],
         Formerly(1),

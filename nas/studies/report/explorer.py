@@ -26,7 +26,9 @@ def explorer(findings: Findings) -> dict[str, Any]:
     """The data, plain. Empty where no trial was measured."""
     done = findings.trials[findings.trials["state"] == "done"].drop_duplicates(["strategy", "digest"])
     metric = findings.quantity(findings.record.objectives[0].metric)
-    axes = [q for q in (*findings.record.task.metrics, *findings.costs) if q.name in done and done[q.name].notna().all()]
+    axes = [
+        q for q in (*findings.record.task.metrics, *findings.costs) if q.name in done and done[q.name].notna().all()
+    ]
     roles = {(found.strategy, found.digest): role for role, found in findings.roles.items()}
     kept = done[chosen(done, findings.front, list(roles))]
     file = asdict(found_by(findings.record))
