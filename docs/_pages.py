@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # mkdocs loads a hook as a file of its own
 
-from docs import _reference, _rows  # noqa: E402
+from docs import _notebooks, _reference, _rows  # noqa: E402
 
 MOVED = {
     "README.md": "index.md",
@@ -32,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in MOVED.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_linked(text, PurePosixPath(source), page)))
-    for page, text in _reference.pages():
+    for page, text in (*_reference.pages(), *_notebooks.pages()):
         files.append(File.generated(config, page, content=text))
     return files
 
@@ -53,6 +53,8 @@ def _linked(markdown: str, source: PurePosixPath, page: str) -> str:
         file = normpath(str(source.parent / target))
         if file in MOVED:
             return f"[{text}]({relpath(MOVED[file], str(PurePosixPath(page).parent))}{anchor})"
+        if file.startswith("docs/notebooks/") and not page.startswith("notebooks/"):
+            file = file.replace(".ipynb", ".md")
         if file.startswith("docs/"):
             return f"[{text}]({relpath(file.removeprefix('docs/'), str(PurePosixPath(page).parent))}{anchor})"
         return found[0] if source.parts[0] != "docs" and not (ROOT / file).exists() else f"`{file}`"

@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("digits", "a", "b", "c"):
         shutil.copytree(RUN, tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.plugins._HANDED", {})  # a notebook's own strategy is none of other tests
     plt.switch_backend("agg")
     return tmp_path
 

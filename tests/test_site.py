@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from docs import _keys, _reference, _rows
+from docs import _keys, _notebooks, _reference, _rows
 from nas import plugins
 from nas.studies.file.config import StudyConfig
 
@@ -40,7 +40,9 @@ def test_every_page_is_in_the_menu(made: Mapping[str, str]) -> None:
     hook = (DOCS / "_pages.py").read_text(encoding="utf-8")
     moved = re.findall(r'^    "[\w/.]+": "([\w/.]+)",$', hook, re.MULTILINE)
     written = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
-    assert sorted(of_the_menu(config["nav"])) == sorted({*written, *moved, *made})
+    notebooks = dict(_notebooks.pages())
+    assert sorted(of_the_menu(config["nav"])) == sorted({*written, *moved, *made, *notebooks})
+    assert "```python\nimport pandas as pd" in notebooks["notebooks/compare_runs.md"]
     assert len(moved) > 4
 
 

@@ -29,7 +29,8 @@ def explorer(findings: Findings) -> dict[str, Any]:
     axes = [
         q for q in (*findings.record.task.metrics, *findings.costs) if q.name in done and done[q.name].notna().all()
     ]
-    roles = {(found.strategy, found.digest): role for role, found in findings.roles.items()}
+    # A trial that has several roles has the first one, the winner's.
+    roles = {(found.strategy, found.digest): role for role, found in reversed(findings.roles.items())}
     kept = done[chosen(done, findings.front, list(roles))]
     file = asdict(found_by(findings.record))
     return {
