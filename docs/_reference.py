@@ -13,6 +13,7 @@ from pathlib import Path
 from docs import _keys as keys
 from nas import importance, plugins, proxies, quantities, search, tasks
 from nas.errors import ModelError, NasError, QuantityError, SpaceError, StrategyError
+from nas.latency import devices
 from nas.ready_made import RootFolder, ready_made
 from nas.searchspaces.choices import ChoiceKind
 from nas.studies.file.config import StudyConfig
@@ -84,6 +85,13 @@ KINDS = (
         "What a space's `choices:` may hold: `heads: {size: [1, 2, 3], per: block}`.",
         "nas.searchspaces.choices",
         _named("nas.searchspaces.choices", ChoiceKind, SpaceError),
+    ),
+    Kind(
+        "devices",
+        "Devices",
+        "What `nas bench --device` times models on: a name, or `{use: NAME, ...}` with these options.",
+        "nas.latency.devices",
+        devices.find,
     ),
     Kind(
         "families",
