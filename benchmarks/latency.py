@@ -1,7 +1,7 @@
 """Latency as `nas bench` predicts it against that of whole sub-networks which it has not seen, on this machine's
 processor by one thread: Kendall's tau (the aim is 0.95), what noise alone would leave of it, the median error (the aim
 is 0.05), the spread of the sub-networks and the noise of the times themselves; and how many of the sub-networks that
-are drawn just within a limit of 70 % exceed it by more than the table's error. What else ran meanwhile is said, as load.
+are drawn just within a limit of 70 % exceed it by more than the table's error. What else ran meanwhile is said: load.
 """
 
 from __future__ import annotations
