@@ -73,6 +73,7 @@ def _tell(console: Terminal, made: Draft) -> None:
         console.say(f"note      {line}")
     how = "axes derived from its forward" if made.derived else "axes from a table by hand"
     console.say(f"model     {chosen.space.outline.model}, {how}: {quantities.in_words(chosen.cost.bases)}")
+    console.say(f"          starts from {made.weights}")
     names = words.listed([proposal.name for proposal in chosen.proposals])
     console.say(
         f"space     {names}: {words.architectures(chosen.space.size)} architectures, "
@@ -85,3 +86,4 @@ def _tell(console: Terminal, made: Draft) -> None:
         console.say(line)
     console.say(f"written   {made.folder / STUDY}, {made.folder / SPACE}")
     console.say(f"next      nas run {made.folder / STUDY}")
+    console.say(f"then      nas open runs/{made.name}")

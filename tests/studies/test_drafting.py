@@ -98,6 +98,8 @@ def test_the_command_writes_once(
     shown, folder = capsys.readouterr().out, Path("my_flowers-vit_tiny_patch16_224")
     for words in ("about", "together", "memory", "no GPU" if "no GPU" in shown else "GPU", "next      nas run"):
         assert words in shown
+    assert "starts from fresh weights" in shown, "arguments of its own: no published weights fit"
+    assert f"then      nas open runs/{folder}\n" in shown
     document = read(folder / "study.yaml")
     assert document.get(("limit",)) == {"params": "60%"}
     assert document.get(("data", "path")) == str(flowers.resolve())

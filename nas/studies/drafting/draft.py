@@ -68,9 +68,11 @@ class Wish:
 @final
 @dataclass(frozen=True)
 class Draft:
-    """A first study, which was read by the study's reader, and what it takes."""
+    """A first study, which was read by the study's reader, and what it takes. `weights` says where it starts."""
 
+    name: str
     folder: Path
+    weights: str
     survey: DataSurvey
     chosen: ChosenSpace
     machine: Machine
@@ -137,7 +139,14 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     tell("timing a few steps")
     found = forecast(resolved)
     study = study_text(written, found, machine)
-    return Draft(folder, looked, chosen, machine, is_derived(model), plan, study, space, found)
+    weights = _weights(pretrained=pretrained, checkpoint=wish.checkpoint)
+    return Draft(name, folder, weights, looked, chosen, machine, is_derived(model), plan, study, space, found)
+
+
+def _weights(*, pretrained: bool, checkpoint: Path | None) -> str:
+    if checkpoint is not None:
+        return f"the weights in {checkpoint}"
+    return "timm's pretrained weights, from its cache or fetched once" if pretrained else "fresh weights"
 
 
 def _read(text: str, space: Mapping[str, Any]) -> Resolved:
