@@ -31,9 +31,12 @@ def bench(
         int, typer.Option(metavar="N", min=2, max=10_000, help="Random sub-networks that are timed as a check.")
     ] = 20,
 ) -> None:
-    """Measure a table of latencies: what every architecture of a space takes on a device, without running it."""
+    """Measure a table of latencies: what every architecture of a space takes on a device, without running it. Studies
+    of the space find it by themselves.
+    """
     from nas.errors import RunError
     from nas.latency.building import measured_table
+    from nas.latency.remembered import remember
     from nas.studies.file.searched import space_of
     from nas.supernets import Supernet, build
     from nas.supernets.of_space import image_of
@@ -46,6 +49,7 @@ def bench(
     supernet = Supernet(build(searched.model, searched.model_args), searched)
     measured = measured_table(supernet, image_of(searched), timing, check=check)
     table = measured.table
+    remember(table)
     if to is not None:
         table.write(to)
     console = Terminal()
@@ -56,8 +60,9 @@ def bench(
     )
     for line in _prediction(measured):
         console.say(line)
+    console.say(f"remembered; in a study: latency: {{device: {device}}}, limit: {{latency: 70%}}")
     if to is not None:
-        console.say(f"written to {to}; in a study: latency: {{table: {to}}}, limit: {{latency: 70%}}")
+        console.say(f"written to {to}; in a study anywhere: latency: {{table: {to}}}")
 
 
 def _device(text: str, options: dict[str, int | None]) -> Device:

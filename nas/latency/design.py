@@ -73,15 +73,19 @@ def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) 
 
 
 def at_levels(steps: Sequence[TimedStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
-    """The largest sub-network and random ones, in which all steps have sizes at which they are measured."""
+    """Random sub-networks, in which all steps have sizes at which they are measured: from the smallest to the largest,
+    since a limit asks for what uniform draws hardly ever are.
+    """
     shared: dict[int, set[int]] = {}
     for step in steps:
         for position, levels in zip(step.choices, levels_of(step, space), strict=True):
             shared[position] = shared.get(position, set(levels.tolist())) & set(levels.tolist())
     rng = np.random.default_rng(seed)
     allowed = [sorted(shared.get(k, range(len(choice.values)))) for k, choice in enumerate(space.values())]
-    rows = np.array([[rng.choice(of) for of in allowed] for _ in range(count - 1)])
-    return [space.largest, *space.from_table(space.canonical(rows))]
+    # With a chance of 0 to grow all are the smallest, with 1 the largest, with one half most are in the middle.
+    chances = np.linspace(0, 1, count)
+    rows = np.array([[of[rng.binomial(len(of) - 1, chance)] for of in allowed] for chance in chances])
+    return space.from_table(space.canonical(rows))
 
 
 def _together(steps: Sequence[TimedStep], space: SearchSpace) -> Iterator[Architecture]:

@@ -25,7 +25,7 @@ MOST_NOISE = 0.05
 """A machine whose times differ more from one measurement to the next is busy with something else."""
 MOST_DRIFT = 0.1
 """One that gets slower, or faster, by more while it is measured is throttled, or was busy for a part of it."""
-AT_ONCE = 2**31
+AT_ONCE = 2**32
 """Bytes of the sub-networks that are timed in turns; more are timed one part after the other."""
 
 

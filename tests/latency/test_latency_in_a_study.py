@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from studies_fakes import TINY
 
 from nas import cli
 from nas.errors import ConfigError, RunError
+from nas.latency.remembered import recall, remember
 from nas.studies.file.searched import space_of
 from nas.studies.report.findings import Findings
 from nas.studies.report.page import _front
@@ -111,3 +113,32 @@ def test_what_is_wrong_is_said_in_a_line(changes: list[str], said: str, tmp_path
         Study.from_yaml(TINY, overrides=[*BRIEF, *(change.replace("{table}", str(table)) for change in changes)])
     assert said in " ".join(str(refused.value).split())
     assert len(refused.value.faults) == 1
+
+
+def test_a_table_that_is_remembered_is_found_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    written(tmp_path)
+    space = space_of(tmp_path / "tiny.yaml")
+    options = "latency.device={use: cpu_torch, threads: 1, batch: 2}"
+    with pytest.raises(ConfigError) as refused:
+        Study.from_yaml(TINY, overrides=[*CHANGES, options])
+    assert "after nas bench STUDY --device '{use: cpu_torch, batch: 2, threads: 1}'" in str(refused.value)
+    table = by_units(space)
+    remember(table)
+    study = Study.from_yaml(TINY, overrides=[*CHANGES, options], folder=tmp_path / "run")
+    assert study.resolved.table == table
+    for other in ("{use: cpu_torch, threads: 1}", "{use: cpu_torch, threads: 1, batch: 2, precision: bfloat16}"):
+        with pytest.raises(ConfigError, match="of which no table is remembered for this space"):
+            Study.from_yaml(TINY, overrides=[*CHANGES, f"latency.device={other}"])
+    with pytest.raises(ConfigError, match="read only with no table"):
+        Study.from_yaml(TINY, overrides=[*CHANGES, options, f"latency.table={tmp_path / 'table.json'}"])
+    # Another version of what computes, or a file that somebody has changed: nothing is remembered.
+    newer = replace(table, conditions=replace(table.conditions, about={**table.conditions.about, "torch": "99"}))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    remember(newer)
+    assert recall(space, table.conditions.device) is None
+    remember(table)
+    assert recall(space, table.conditions.device) == table
+    for file in (tmp_path / "other" / "nas").iterdir():
+        file.write_text(file.read_text().replace('"base": ', '"base": -'))
+    assert recall(space, table.conditions.device) is None

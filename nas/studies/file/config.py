@@ -26,6 +26,7 @@ from nas.documents.markers import (
     RunPath,
 )
 from nas.evaluation import EVAL_BATCH
+from nas.latency import devices
 from nas.numbers import Count, Positive, Share, Unit, Workers, above, whole
 from nas.ready_made import ready_made
 from nas.system.cluster import Cluster
@@ -87,6 +88,7 @@ STRATEGY = Plugged("strategy", search.names, search.find, titled=True, presets=s
 RULE = Plugged("rule", rules.names, rules.find)
 IMPORTANCE = Plugged("importance", importance.names, importance.find)
 TASK = Plugged("task", tasks.names, tasks.find, presets=tasks.presets)
+TIMED_ON = devices.DEVICE
 RECIPES = ("base", "supernet", "retrain")
 """Keys whose mappings are recipes."""
 DEVICE, DEVICES = r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda, cuda:1 ..."
@@ -192,11 +194,14 @@ class LatencySpec:
     seconds   that each size may take, about
     table     a file of `nas bench STUDY --to FILE`: what every architecture of the space takes on the device that it
               was measured on. With it `latency` can be bounded and wanted; the run keeps a copy
+    device    in place of a table: the device of which `nas bench STUDY --device DEVICE` has measured one on this
+              machine, and remembers it
     """
 
     batches: Annotated[tuple[TimedBatch, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
     seconds: Annotated[float, above(0, 3600), Unit("seconds")] = 3.0
     table: Annotated[Name, FilePath(must_exist=False)] | None = None
+    device: Annotated[Plugin, TIMED_ON, ReadWith(Absent("table"))] | None = None
 
 
 @final
