@@ -130,7 +130,7 @@ def test_a_table_that_is_remembered_is_found_by_itself(tmp_path: Path, monkeypat
     for other in ("{use: cpu_torch, threads: 1}", "{use: cpu_torch, threads: 1, batch: 2, precision: bfloat16}"):
         with pytest.raises(ConfigError, match="of which no table is remembered for this space"):
             Study.from_yaml(TINY, overrides=[*CHANGES, f"latency.device={other}"])
-    with pytest.raises(ConfigError, match="read only with no table"):
+    with pytest.raises(ConfigError, match="which is not read with table"):
         Study.from_yaml(TINY, overrides=[*CHANGES, options, f"latency.table={tmp_path / 'table.json'}"])
     # Another version of what computes, or a file that somebody has changed: nothing is remembered.
     newer = replace(table, conditions=replace(table.conditions, about={**table.conditions.about, "torch": "99"}))

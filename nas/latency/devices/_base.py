@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.latency.timing import SECONDS, Clock, Forward, StepTime, by_processor, by_wall, take_turns, threads
-from nas.numbers import whole
+from nas.numbers import Unit, whole
 from nas.system import machine
 
 
@@ -27,7 +27,7 @@ class Device(ABC):
     here: ClassVar[bool] = True
     """Whether models run on this machine, and not somewhere else, by somebody else."""
 
-    batch: Annotated[int, whole(1, 16_384)] = 1
+    batch: Annotated[int, whole(1, 16_384), Unit("images")] = 1
 
     @property
     def stepwise(self) -> bool:
@@ -69,7 +69,7 @@ class OnProcessor(Device):
     threads   that compute; None for as many as torch takes. With one, its processor time is taken
     """
 
-    threads: Annotated[int, whole(1, 1024)] | None = None
+    threads: Annotated[int, whole(1, 1024), Unit("threads")] | None = None
 
     @property
     def used_threads(self) -> int:
