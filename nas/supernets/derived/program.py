@@ -21,6 +21,12 @@ from nas.supernets.derived.inlining import inlined
 BATCH = 1009
 """Images of the captured batch: a prime that is no width, so that dimensions which hold it are told by it."""
 
+RANDOM = frozenset({
+    "rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "randperm", "bernoulli", "multinomial",
+    "normal", "uniform",
+})  # fmt: skip
+"""Operations that draw numbers. Dropout is none of them: where a model is evaluated, it does nothing."""
+
 TensorKind = Literal["parameter", "buffer", "constant", "image"]
 _KINDS: Mapping[InputKind, TensorKind] = {
     InputKind.PARAMETER: "parameter",
@@ -55,7 +61,8 @@ def sharing(model: nn.Module) -> nn.Module:
 
 def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = False) -> Program:
     """The program of a model on images of this shape (channels, height, width). Raises `ModelError` for a forward that
-    cannot be captured: whose steps depend on values, or whose operations need them.
+    cannot be captured: whose steps depend on values, whose operations need them, or which draws random numbers where a
+    model is evaluated.
     """
     kind = type(model).__name__
     own = sharing(model).train(training)
@@ -72,6 +79,9 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             f"the forward of {kind} cannot be captured on images of {size}: {reason[:300]}; allowed: one that takes "
             "images alone, and whose steps depend on no values"
         ) from fault
+    renamed = inlined(exported.graph_module)
+    if not training:
+        _require_repeatable(exported.graph_module, kind)
     inputs, tensors, first_names = {}, {}, _first_names(own)
     for spec in exported.graph_signature.input_specs:
         name = str(getattr(spec.arg, "name", ""))
@@ -81,9 +91,18 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             tensors[name] = _tensor(exported, state)
         else:
             tensors[name] = images
-    renamed = inlined(exported.graph_module)
     outputs = tuple(renamed.get(str(name), str(name)) for name in exported.graph_signature.user_outputs)
     return Program(exported.graph_module, inputs, tensors, _logits(exported.graph_module, outputs, kind))
+
+
+def _require_repeatable(code: fx.GraphModule, kind: str) -> None:
+    """Outputs that are drawn anew every time cannot be compared."""
+    names = (getattr(getattr(node.target, "overloadpacket", None), "__name__", "") for node in code.graph.nodes)
+    if drawn := next((name for name in names if name.removesuffix("_") in RANDOM), ""):
+        raise ModelError(
+            f"the forward of {kind} draws random numbers in evaluation too ('{drawn}'); allowed: one that gives the "
+            "same for the same images"
+        )
 
 
 def _first_names(model: nn.Module) -> dict[str, str]:

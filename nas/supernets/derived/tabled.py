@@ -56,8 +56,12 @@ def table_of(model: nn.Module, derivation: Derivation, labels: Labels, program: 
     frame = Frame(axes | {axis_name(DEPTH, index): 1 for index in blocks}, {}, {}, blocks)
     applied, products = _products(labels, program, names, blocks)
 
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
     def entry(name: str) -> Entry:
-        dims = tuple(dim_of(dim, names) for dim in labels.state[name])
+        # A dimension of no units has no axes, as one of a single unit.
+        sizes = zip(labels.state[name], tensors[name].shape, strict=True)
+        dims = tuple(dim_of(dim, names) if units else ("0",) for dim, units in sizes)
         return Entry(name, dims or (("1",),), index_at(name, blocks), applied.get(name, ""))
 
     entries = {name: entry(name) for name, _ in model.named_parameters()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import groupby
 from math import prod
 from pathlib import Path
@@ -25,6 +24,7 @@ from nas.supernets.derived.deriving import derive
 from nas.supernets.derived.permutation import CLOSE, difference
 from nas.supernets.families import family_of
 from nas.testing.families import randomise
+from nas.testing.wrong_axes import idle, wrong_axes
 from nas.trusted import trust_code
 
 KINDS = {
@@ -53,21 +53,17 @@ def test_units_may_be_in_any_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["eva02_tiny_patch14_224", "swinv2_tiny_window8_256"])
-def test_a_parameter_that_is_left_out_is_noticed(name: str) -> None:
-    """The oracle can fail: of each axis one parameter is taken out, and outputs change."""
+def test_wrong_axes_are_noticed(name: str) -> None:
+    """The oracle can fail: parameters left out of a group, in another one, and axes that are taken for one."""
     model, image = small(name)
     derivation = derive(model, image)
     images = torch.randn(2, *image, dtype=torch.double, generator=torch.Generator().manual_seed(1))
-    for axis in derivation.axes:
-        for parameter in derivation.through(axis):
-            whole = tuple(
-                (str(size),) for size in model.state_dict(keep_vars=True).get(parameter, torch.empty(0)).shape
-            )
-            if not whole or model.state_dict()[parameter].std() == 0:
-                continue
-            wrong = replace(derivation, parameters={**derivation.parameters, parameter: whole})
-            assert difference(model, images, wrong, [axis]) > CLOSE, (axis, parameter)
-            break
+    none = idle(model, images)
+    tries = [wrong for wrong in wrong_axes(derivation) if wrong.parameter not in none]
+    missed = [wrong for wrong in tries if difference(model, images, wrong.derivation, wrong.axes) <= CLOSE]
+    assert len(tries) > 40
+    assert {wrong.kind for wrong in tries} >= {"left out", "merged"}
+    assert not missed, [wrong.what for wrong in missed]
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
@@ -151,6 +147,18 @@ def test_a_users_own_model() -> None:
     assert derivation.skippable == ("0", "1")
     images = torch.randn(2, 3, 32, 32, dtype=torch.double)
     assert difference(model, images, derivation, derivation.axes) < CLOSE
+
+
+class Masking(OwnModel):
+    """It leaves pictures out at random, in evaluation too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * (torch.rand(len(x), 1) > 0.5)
+
+
+def test_what_draws_random_numbers_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"Masking draws random numbers in evaluation too \('rand'\)"):
+        derive(Masking(), (3, 32, 32))
 
 
 def test_what_depends_on_values_is_refused() -> None:

@@ -1,0 +1,117 @@
+"""Derivations that are wrong on purpose: what proves axes must notice each of them, or it proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nas.axes import Dim
+from nas.supernets.derived.derivation import Derivation
+from nas.supernets.derived.permutation import CLOSE
+
+MANY = 8
+"""Units of which two random orders are hardly ever the same."""
+
+
+@final
+@dataclass(frozen=True)
+class WrongAxes:
+    """A derivation that is wrong in what it says of some axes, in one parameter or buffer, or in all (""); `what` was
+    done to it, for a reader.
+    """
+
+    kind: str
+    what: str
+    derivation: Derivation
+    axes: tuple[str, ...]
+    parameter: str = ""
+
+
+def wrong_axes(right: Derivation) -> Iterator[WrongAxes]:
+    """All of them."""
+    yield from left_out(right)
+    yield from exchanged(right)
+    yield from merged(right)
+
+
+def left_out(right: Derivation) -> Iterator[WrongAxes]:
+    """Of each axis each parameter and buffer that it runs through, taken out of its group."""
+    for axis in right.axes:
+        for parameter in right.through(axis):
+            dims = tuple(_without(dim, axis, right) for dim in right.parameters[parameter])
+            yield WrongAxes("left out", f"{axis} not in {parameter}", _with(right, parameter, dims), (axis,), parameter)
+
+
+def exchanged(right: Derivation) -> Iterator[WrongAxes]:
+    """One parameter's axis taken for another one of the same size, of those with so many units that two random orders
+    differ.
+    """
+    for axis, other in combinations(right.axes, 2):
+        if right.axes[axis] == right.axes[other] >= MANY:
+            for parameter in right.through(axis):
+                own = right.parameters[parameter]
+                dims = tuple(tuple(other if atom == axis else atom for atom in dim) for dim in own)
+                if dims != own:
+                    what = f"{other} for {axis} in {parameter}"
+                    yield WrongAxes("exchanged", what, _with(right, parameter, dims), (axis, other), parameter)
+
+
+def merged(right: Derivation) -> Iterator[WrongAxes]:
+    """Two axes that stand behind each other, such as heads and their dimension, taken for one axis of as many units."""
+    pairs = {pair for dims in right.parameters.values() for dim in dims for pair in pairwise(dim)}
+    for pair in sorted(pairs):
+        if all(axis in right.axes for axis in pair):
+            one = "_".join(pair)
+            wrong = replace(
+                right,
+                axes={**right.axes, one: prod(right.axes[axis] for axis in pair)},
+                parameters={name: _all_merged(dims, pair, one) for name, dims in right.parameters.items()},
+                joined={name: _all_merged(dims, pair, one) for name, dims in right.joined.items()},
+            )
+            yield WrongAxes("merged", one, wrong, (one,))
+
+
+def idle(model: nn.Module, images: Tensor) -> set[str]:
+    """Names of parameters and buffers of which no order matters: outputs do not follow from them, as from biases of
+    keys, over which a softmax runs; or all their values are alike.
+    """
+    tensors = {name: tensor.detach().requires_grad_() for name, tensor in model.named_parameters()}
+    outputs: Tensor = torch.func.functional_call(model, tensors, (images,))
+    weights = torch.randn(outputs.shape, dtype=outputs.dtype, generator=torch.Generator().manual_seed(0))
+    gradients = torch.autograd.grad((outputs * weights).sum(), list(tensors.values()), allow_unused=True)
+    slopes = {name: 0.0 if g is None else float(g.abs().max()) for name, g in zip(tensors, gradients, strict=True)}
+    alike = {
+        name for name, buffer in model.named_buffers() if buffer.numel() and bool((buffer == buffer.ravel()[0]).all())
+    }
+    return alike | {name for name, slope in slopes.items() if slope < CLOSE * max(slopes.values())}
+
+
+def _with(right: Derivation, parameter: str, dims: tuple[Dim, ...]) -> Derivation:
+    return replace(right, parameters={**right.parameters, parameter: dims})
+
+
+def _without(dim: Dim, axis: str, right: Derivation) -> Dim:
+    """A dimension whose units stay where they are along one axis; along all of a concatenation that holds it."""
+    return tuple(str(_units(atom, right)) if axis in right.atoms((atom,)) else atom for atom in dim)
+
+
+def _units(atom: str, right: Derivation) -> int:
+    if atom in right.joined:
+        return sum(prod(_units(inner, right) for inner in part) for part in right.joined[atom])
+    return int(atom) if atom.isdecimal() else right.axes[atom]
+
+
+def _all_merged(dims: tuple[Dim, ...], pair: tuple[str, str], one: str) -> tuple[Dim, ...]:
+    """Dimensions with one axis where two stood behind each other."""
+
+    def dim_of(dim: Dim) -> Dim:
+        place = next((place for place, two in enumerate(pairwise(dim)) if two == pair), None)
+        return dim if place is None else (*dim[:place], one, *dim[place + 2 :])
+
+    return tuple(map(dim_of, dims))
