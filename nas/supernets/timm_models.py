@@ -108,7 +108,7 @@ def outlined(model: str, model_args: Mapping[str, Any]) -> nn.Module:
     machine holds.
     """
     try:
-        with torch.device("meta"), _Unfilled():
+        with torch.device("meta"), Unfilled():
             outlined = build(model, model_args)
     except ModelError:
         if not is_derived(model):
@@ -134,7 +134,7 @@ def require_weights(model: str, model_args: Mapping[str, Any], weights: Path) ->
 
 
 @final
-class _Unfilled(TorchFunctionMode):
+class Unfilled(TorchFunctionMode):
     """Under it, tensors without values are not filled, which changes nothing and takes most of the time of building."""
 
     def __torch_function__(
