@@ -1,75 +1,63 @@
 """Measuring a candidate of a detector's supernet over what anybody writes with torchvision and COCO's evaluation; the
 aim is 1.05.
 
-    python -m benchmarks.detector_evaluation [RUN]
+    python -m benchmarks.detector_evaluation RUN
 
 The plain loop runs the extracted detector on the same images, batch by batch, brings boxes into the pictures' own
 pixels and gives them to COCO's evaluation. `python -m benchmarks detector_evaluation` measures a detector that knows
-nothing, on noise with twelve objects a picture; with the folder of a run, it is the run's winner on its validation
-split.
+nothing, on noise with twelve objects a picture; with the folder of a run, the run's winner on its validation split is
+measured too. Rows of both come into `benchmarks/results.csv`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from torch import nn
 
-from benchmarks.pairs import compared
-from benchmarks.presets import read
-from nas import SearchSpace, Study, Supernet
-from nas.data import HeldSplit, Split
+from benchmarks.__main__ import keep
+from benchmarks.pairs import ratio
+from benchmarks.small_detector import noise, small_supernet, small_task
+from nas import Study, Supernet
+from nas.data import Split
 from nas.evaluation import Evaluator
-from nas.preprocessing import Preprocessing
 from nas.searchspaces import Architecture
 from nas.studies.run.results import EXPLORE
-from nas.supernets import build
-from nas.tasks import Annotations, Facts, Task, find
+from nas.tasks import Annotations, Task
 
-ROOT = Path(__file__).parents[1]
-PAIRS, BATCH = 7, 16
-PICTURES, OBJECTS, SIZE, CLASSES = 87, 12, (96, 128), 3
-"""As many as BCCD's validation split has."""
+PAIRS, BATCH = 8, 16
 
 
 def measure() -> Iterator[dict[str, object]]:
-    task = _task()
-    net = _supernet(task)
+    task, split = small_task(), noise()
+    net = small_supernet(task).eval()
     for what, architecture in (("whole", net.space.largest), ("smallest", net.space.smallest)):
-        yield _row(f"small Faster R-CNN, {PICTURES} pictures of noise, {what}", net, architecture, _noise(), task)
+        yield _row(f"small Faster R-CNN, {len(split)} pictures of noise, {what}", net, architecture, split, task)
 
 
 def _row(what: str, net: Supernet, architecture: Architecture, split: Split, task: Task) -> dict[str, object]:
-    """Processor seconds of one measurement, in turn with the plain loop's. Each evaluator is new, as for a candidate
-    that shares no activations with those before; its images are normalised before, as the plain loop's are.
+    """Processor seconds of one measurement, in turn with the plain loop's. No activations are kept, as for a candidate
+    that shares none with those before.
     """
     detector = net.extract(architecture).eval()
     images = next(split.batches(len(split)))
     evaluator = Evaluator(net, split, task, batch=BATCH, reuse=0)
     ours: list[float] = []
     theirs: list[float] = []
-    pairs = [
-        (
-            _seconds(lambda: ours.append(evaluator(architecture).metrics["map"])),
-            _seconds(lambda: theirs.append(_plainly(detector, images.inputs, images.targets))),
-        )
-        for _ in range(PAIRS + 1)
-    ]
+    ratios = ratio(
+        lambda: ours.append(evaluator(architecture).metrics["map"]),
+        lambda: theirs.append(_plainly(detector, images.inputs, images.targets)),
+        PAIRS,
+        time.process_time,
+    )
     assert abs(ours[0] - theirs[0]) < 1e-6, (ours[0], theirs[0])
-    return {"what": what, "unit": "ours / torchvision's loop, processor time", **compared(pairs[1:])}
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
+    return {"what": what, "unit": "ours / torchvision's loop, processor time", **ratios}
 
 
 def _plainly(detector: nn.Module, images: torch.Tensor, truth: Annotations) -> float:
@@ -108,41 +96,6 @@ def _known(truth: Annotations) -> COCO:
     return COCO({"images": images, "annotations": numbered, "categories": categories})
 
 
-def _task() -> Task:
-    """That of `studies/bccd.yaml`."""
-    options = read(ROOT / "nas" / "tasks" / "presets" / "small_rcnn.yaml")
-    return find(options.pop("use"))(**options, head="faster_rcnn")
-
-
-def _supernet(task: Task) -> Supernet:
-    """That of `studies/bccd.yaml`, untrained."""
-    space = read(ROOT / "studies" / "bccd.yaml")["space"]
-    space["model_args"] |= {"img_size": list(SIZE), **task.model_args(Facts(3, CLASSES, SIZE[0]))}
-    found = SearchSpace.from_yaml(json.dumps(space))
-    torch.manual_seed(0)
-    return Supernet(build(found.model, found.model_args), found).eval()
-
-
-def _noise() -> HeldSplit:
-    """Pictures of noise with objects anywhere."""
-    rng = np.random.default_rng(0)
-    height, width = SIZE
-    images = rng.integers(0, 256, (PICTURES, 3, height, width), np.uint8)
-    corners = rng.uniform(0, 0.8, (PICTURES, OBJECTS, 2)) * [width, height]
-    boxes = np.concatenate([corners, corners + rng.uniform(6, 20, corners.shape)], -1)
-    sides = boxes[..., 2:] - boxes[..., :2]
-    targets = Annotations(
-        boxes=torch.from_numpy(boxes).float(),
-        labels=torch.from_numpy(rng.integers(0, CLASSES, (PICTURES, OBJECTS))),
-        crowd=torch.zeros(PICTURES, OBJECTS, dtype=torch.bool),
-        areas=torch.from_numpy(sides.prod(-1)).float(),
-        ids=torch.arange(PICTURES),
-        placement=torch.tensor([1.0, 1.0, 0.0, 0.0, height, width]).expand(PICTURES, 6).clone(),
-        size=SIZE,
-    )
-    return HeldSplit(torch.from_numpy(images), targets, Preprocessing(mean=(0.5,) * 3, std=(0.25,) * 3))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("run", type=Path, help="the folder of a run of studies/bccd.yaml")
@@ -152,7 +105,11 @@ def main() -> None:
     net = workshop.supernets.of(workshop.config.strategy_name).eval()
     architecture = Architecture(workshop.folder.need(EXPLORE).winner.architecture)
     data = workshop.data.validation
-    print(_row(f"{study.record.label}, {len(data)} pictures, winner", net, architecture, data, workshop.task))
+    task = replace(workshop.task, measured="boxes")  # the plain loop computes no loss
+    row = _row(f"{workshop.data.name}, {len(data)} pictures, winner", net, architecture, data, task)
+    rows = [row, *measure()]
+    keep({"detector_evaluation": rows})
+    print(*rows, sep="\n")
 
 
 if __name__ == "__main__":

@@ -275,7 +275,7 @@ def test_tau_prints_writes_and_draws_both_rankings(
     shown = said(capsys, "tau", run, *options, "--csv", tmp_path / "tau.csv", "--plot", tmp_path / "tau.svg")
     frame = pd.read_csv(tmp_path / "tau.csv")
     assert all(digest in shown for digest in frame["digest"])
-    for words in ("3 architectures, retrained 1 epochs (plain) from the shared weights", "regret@3", "Of 3 pairs"):
+    for words in ("3 architectures, retrained 1 epoch (plain) from the shared weights", "regret@3", "Of 3 pairs"):
         assert words in shown
     assert (tmp_path / "tau.svg").read_text().startswith("<svg")
     assert "found 2; allowed: 3 or more" in said(capsys, "tau", run, "--architectures", 2, code=2)

@@ -148,4 +148,4 @@ def located(spec: DataSpec) -> Path:
     known = (".npz", *SHARDS)
     if spec.name is None and not is_folder and not (is_file and path.suffix.lower() in known):
         raise DataError(f"data.path: {path} is neither a folder nor a file that ends with {', '.join(known)}")
-    return path
+    return voc.home(path)

@@ -16,12 +16,11 @@ from typing_extensions import override
 
 from nas import seeds
 from nas.data import Data
-from nas.errors import StrategyError
 from nas.evaluation.evaluate import evaluating
 from nas.searchspaces import Architecture
 from nas.supernets import Supernet, build
 from nas.system.memory import memory_for
-from nas.tasks import Batch, Outputs
+from nas.tasks import Batch
 
 IMAGES = 64
 """Of the batch that scores look at; the papers take 32 to 128."""
@@ -59,10 +58,20 @@ class Evidence:
         """`IMAGES` training images with their targets, drawn by the seed."""
         return next(self.data.train.batches(IMAGES, seed=seeds.derive(self.seed, seeds.SAMPLING)))
 
+    @cached_property
+    def one_output(self) -> bool:
+        """Whether the study's models put out one tensor, and not several as detectors do."""
+        with evaluating(self.supernet), torch.inference_mode():
+            return isinstance(self.supernet(self.batch.inputs[:1], self.supernet.space.smallest), Tensor)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proxy(ABC):
     """Scores architectures. Subclasses are frozen dataclasses without options: a name says all."""
+
+    def refusal(self, evidence: Evidence) -> str:  # noqa: ARG002  (for overriding ones)
+        """Why it cannot score the study's models, as a clause; empty where it can."""
+        return ""
 
     @abstractmethod
     def scores(self, evidence: Evidence, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
@@ -89,14 +98,14 @@ class AtStart(Proxy):
             return np.array([of(architecture) for architecture in architectures], np.float64)
 
 
-def summed(outputs: Outputs) -> Tensor:
-    """Of all outputs of a batch. Raises `StrategyError` for a model that puts out more than one tensor."""
-    if not isinstance(outputs, Tensor):
-        raise StrategyError(
-            "proxies: one that sums what a model puts out, and the study's models put out several tensors; allowed: "
-            "divergence, gradient_norm, macs, params, predictors"
-        )
-    return outputs.sum()
+@dataclass(frozen=True, kw_only=True)
+class OfSummedOutputs(AtStart):
+    """Scores by gradients of the sum of all that a sub-network puts out, which must be one tensor."""
+
+    @final
+    @override
+    def refusal(self, evidence: Evidence) -> str:
+        return "" if evidence.one_output else "it sums what a model puts out, and the study's put out several tensors"
 
 
 @dataclass(frozen=True, kw_only=True)

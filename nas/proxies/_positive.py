@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nas.evaluation.hooks import hooked
-from nas.proxies._base import summed
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, _BatchNorm)
 
@@ -29,7 +28,7 @@ def flows(network: nn.Module, image: Iterable[int]) -> dict[str, tuple[Tensor, T
     own = dict(network.named_parameters())
     norms = [module for module in network.modules() if isinstance(module, NORMS)]
     with hooked(norm.register_forward_hook(lambda _, inputs, __: inputs[0]) for norm in norms):
-        total = summed(network(torch.ones(1, *image, dtype=torch.float64)))
+        total = network(torch.ones(1, *image, dtype=torch.float64)).sum()
     gradients = torch.autograd.grad(total, list(own.values()), allow_unused=True)
     return {
         name: (weight.detach(), gradient)

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from nas.proxies._base import AtStart, Evidence
+from nas.proxies._base import Evidence, OfSummedOutputs
 from nas.proxies._blocks import matrices
 from nas.proxies._positive import flows
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Dss(AtStart):
+class Dss(OfSummedOutputs):
     """Over matrices of attention, the nuclear norm of the weights x that of their gradients (diversity); over those of
     feed-forward networks, the sum of weight x gradient (saliency); the logarithm of the sum of both.
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from nas.proxies._base import AtStart, Evidence, summed
+from nas.proxies._base import Evidence, OfSummedOutputs
 
 SMALL = 1e-5
 """Added to eigenvalues, as in the paper."""
@@ -17,7 +17,7 @@ SMALL = 1e-5
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class JacobianCovariance(AtStart):
+class JacobianCovariance(OfSummedOutputs):
     """How differently a network reacts to different images: with the eigenvalues v of the correlations between the
     gradients of the summed outputs towards each image, minus the sum of log v + 1/v.
 
@@ -27,6 +27,6 @@ class JacobianCovariance(AtStart):
     @override
     def score(self, network: nn.Module, evidence: Evidence) -> float:
         images = evidence.batch.inputs.clone().requires_grad_()
-        (jacobian,) = torch.autograd.grad(summed(network(images)), images)
+        (jacobian,) = torch.autograd.grad(network(images).sum(), images)
         values = torch.linalg.eigvalsh(torch.corrcoef(jacobian.flatten(1).double())) + SMALL
         return -float((values.log() + 1 / values).sum())

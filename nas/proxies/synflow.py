@@ -9,13 +9,13 @@ from typing import final
 from torch import nn
 from typing_extensions import override
 
-from nas.proxies._base import AtStart, Evidence
+from nas.proxies._base import Evidence, OfSummedOutputs
 from nas.proxies._positive import flows
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SynFlow(AtStart):
+class SynFlow(OfSummedOutputs):
     """Logarithm of the sum over weights of |weight| x gradient, in a network of absolute weights, for an image of ones.
 
     The papers' networks have batch norms, which they leave out; ours leaves out layer norms too. The logarithm keeps

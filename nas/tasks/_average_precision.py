@@ -34,7 +34,10 @@ MASK_FROM = 0.5
 """How probable a pixel of a mask must be."""
 RECALLS = np.linspace(0, 1, 101)
 """Of curves."""
-_ABOUT = "COCO's: a mean over classes and over overlaps (IoU) of 0.50 to 0.95; -1 where there are no such objects"
+_ABOUT: Mapping[Kind, str] = {
+    "boxes": "AP is COCO's: a mean over classes and overlaps (IoU) of 0.50 to 0.95; -1 where there are no such objects",
+    "masks": "Mask AP is the same of masks",
+}
 _TWELVE = (
     ("map", "average precision", "AP"),
     ("ap50", "AP at IoU 0.50", "AP50"),
@@ -57,7 +60,7 @@ def _quantities(kind: Kind) -> tuple[Quantity, ...]:
     return tuple(
         Quantity(
             name=before + name, title=of + title, short=of + short, origin="measured", better="more", worst=0.0,
-            ideal=1.0, shown="percent", about=f"{of.capitalize()}{short} is {_ABOUT}" if name == "map" else "",
+            ideal=1.0, shown="percent", about=_ABOUT[kind] if name == "map" else "",
         )
         for name, title, short in _TWELVE
     )  # fmt: skip

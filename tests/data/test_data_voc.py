@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from nas.data import DataSpec, list_images
+from nas.data.images import Encoded
 from nas.data.reading import read
 from nas.errors import DataError
 
@@ -54,6 +55,20 @@ def test_without_lists_all_are_training_pictures(tmp_path: Path) -> None:
     listing = list_images(DataSpec(path=str(root)))
     assert listing is not None
     assert [len(entries) for entries in listing.splits.values()] == [2]
+
+
+def test_a_set_lies_where_torchvision_has_it(tmp_path: Path) -> None:
+    voc_set(tmp_path / "VOCdevkit" / "VOC2007")
+    spec = DataSpec(path=str(tmp_path))
+    listing, source = list_images(spec), read(spec)
+    assert listing is not None
+    assert list(listing.splits) == ["train", "test"]
+    assert (source.name, source.classes) == ("VOC2007", ("cat", "dog"))
+    assert isinstance(source.train.images, Encoded)
+    assert source.train.images.picture(0).size == (16, 12)
+    voc_set(tmp_path / "VOCdevkit" / "VOC2012")
+    with pytest.raises(DataError, match=r"found VOC2007, VOC2012 in VOCdevkit; say which: data\.path: .*VOC2012"):
+        list_images(spec)
 
 
 ENTITY = '<!DOCTYPE annotation [<!ENTITY a "dog">]>'

@@ -16,7 +16,7 @@ from studies_fakes import outcome, run_and_die
 from studies_partial import run_up_to
 
 from nas import cli
-from nas.errors import NasError
+from nas.errors import NasError, StrategyError
 from nas.studies.report.findings import Findings
 from nas.studies.run.results import BASE, EXTRACT, FINALISTS, RETRAIN
 from nas.studies.study import Study
@@ -149,11 +149,18 @@ def test_killed_in_the_middle_and_without_room_it_ends_as_one_that_was_not(
     assert outcome(run_up_to("report", Study.open(folder))) == outcome(detection)
 
 
-def test_shared_weights_are_judged_by_precision_and_by_the_loss(
-    detection: Study, monkeypatch: pytest.MonkeyPatch
+def test_shared_weights_are_judged_by_precision_by_the_loss_and_beside_proxies(
+    detection: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(statistics, "RESAMPLES", 5)
-    truth = detection.tau(architectures=3, epochs=1, seeds=1)
+    with pytest.raises(StrategyError, match=r"proxies: found dss; it sums what a model puts out, .* several tensors;"):
+        detection.tau(architectures=3, epochs=1, seeds=1, proxies=["macs", "dss"])
+    assert "retrained" not in capsys.readouterr().err, "refused before anything is trained"
+    truth = detection.tau(architectures=3, epochs=1, seeds=1, proxies=["all"])
     assert {"shared_map", "shared_loss", "retrained_map", "retrained_loss"} <= set(truth.table)
     assert truth.table["retrained_loss"].nunique() == 3
     assert "tau of loss" in set(truth.summary["statistic"])
+    scores = set(truth.scores["score"])
+    assert {"macs", "gradient_norm", "divergence", "weight_entropy", "ridge"} <= scores
+    assert {"synflow", "dss", "jacobian_covariance"}.isdisjoint(scores)
+    assert "synflow is left out: it sums what a model puts out" in capsys.readouterr().err

@@ -105,7 +105,7 @@ def test_the_report_shows_the_answers_that_there_are(run: Study, finished: Study
     title = "Do shared weights rank as retraining does?"
     page = (run.folder.path / "report" / "report.html").read_text()
     assert title in page
-    assert "4 architectures, retrained 1 epochs (adjoined) from the shared weights" in page
+    assert "4 architectures, retrained 1 epoch (adjoined) from the shared weights" in page
     assert "Of 6 pairs" in page
     assert "regret@3 (points)" in page
     assert re.search(r"accuracy on 45 images, of whose best, [\d.]+ %, one standard error is [\d.]+ points", page)

@@ -1,4 +1,5 @@
-"""Pictures with boxes in the layout of Pascal VOC: Annotations/*.xml, JPEGImages/ and ImageSets/Main/train.txt ...
+"""Pictures with boxes in Pascal VOC's layout: Annotations/*.xml, JPEGImages/ and ImageSets/Main/train.txt ..., here or
+below VOCdevkit/VOC2012/, where torchvision's VOCDetection has them.
 
 Numbers are taken as they stand: VOC counted pixels from 1, what writes such files today counts from 0. An object that
 is marked as difficult counts as a crowd: it is neither learned nor missed.
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from xml.parsers import expat
 
+from nas import words
 from nas.data.annotated import AnnotatedSet, FoundObject, FoundPicture, assembled
 from nas.data.decoding import ENDINGS
 from nas.data.readers._split_folders import ROLES
@@ -19,6 +21,7 @@ from nas.errors import DataError
 from nas.foreign import line
 
 ANNOTATIONS, PICTURES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
+YEARS = "VOCdevkit/VOC[0-9]*"
 LARGEST = 2**22
 """Bytes of one annotation."""
 LARGEST_SIDE = 100_000
@@ -31,6 +34,16 @@ class _Described(NamedTuple):
     height: int
     width: int
     objects: Sequence[tuple[str, tuple[float, float, float, float], bool]]
+
+
+def home(path: Path) -> Path:
+    """The folder of a set that lies below VOCdevkit/, else `path` itself. Raises `DataError` where several do."""
+    years = sorted(folder for folder in path.glob(YEARS) if folder.is_dir())
+    if len(years) > 1:
+        raise DataError(
+            f"{path}: found {words.some([year.name for year in years])} in VOCdevkit; say which: data.path: {years[-1]}"
+        )
+    return years[0] if years else path
 
 
 def is_one(walk: Walk) -> bool:

@@ -40,6 +40,9 @@ def found(images: NDArray[np.uint8], models: Mapping[str, LocatedFacts]) -> Figu
                 axis.set_title(name, fontsize=9, loc="left")
     marks = [Rectangle((0, 0), 1, 1, fill=False, edgecolor=colour, linewidth=1.4) for colour in colours.values()]
     names = [first.classes[label] for label in colours]
+    if len(shown) > len(colours):
+        marks.append(Rectangle((0, 0), 1, 1, fill=False, edgecolor=MUTED, linewidth=1.4))
+        names.append("others")
     figure.legend(marks, names, loc="outside lower center", ncols=len(names) or 1, fontsize=7.5)
     return figure
 

@@ -184,7 +184,7 @@ def progress(trials: pd.DataFrame, objective: Objective, quantity: Quantity, str
             break
     axis.set_xlabel("trials")
     axis.set_ylabel(f"best {measured_label('validation', quantity)}")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.margins(x=0.02)
     _below(axis)
     return figure
@@ -196,16 +196,17 @@ def curves(histories: Mapping[str, Sequence[EpochResult]], metric: Quantity) -> 
     figure, axes = axes_of(6.6, 2.9, 1, 2)
     losses, values = axes[0]
     for (name, epochs), colour in zip(histories.items(), cycle(CURVES), strict=False):
-        losses.plot([e.epoch for e in epochs], [e.loss for e in epochs], color=colour, linewidth=1.3, label=name)
+        line = {"color": colour, "linewidth": 1.3, "marker": "o", "markersize": 2.2}
+        losses.plot([e.epoch for e in epochs], [e.loss for e in epochs], label=name, **line)
         known = [(e.epoch, metric.axis_scale * e.metrics[metric.name]) for e in epochs if metric.name in e.metrics]
         if known:
-            values.plot(*zip(*known, strict=True), color=colour, linewidth=1.3, marker="o", markersize=2.2)
+            values.plot(*zip(*known, strict=True), **line)
     losses.set_yscale("log")
     losses.set_ylabel("training loss")
     values.set_ylabel(measured_label("validation", metric))
     for axis in (losses, values):
         axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.legend(loc="outside lower center", ncols=min(4, len(histories)), fontsize=8.5)
     return figure
 

@@ -131,11 +131,11 @@ def scores_table(truth: RankTruth) -> Table:
         table.add_row(
             row["score"],
             _number(row["tau"]),
-            f"{_number(row['low'])} to {_number(row['high'])}",
+            _between(row["low"], row["high"]),
             _number(row["of_ceiling"]),
             _number(row["within"]),
             _number(row["within_of_ceiling"]),
-            f"{_number(row['gain'])} ({_number(row['gain_low'])} to {_number(row['gain_high'])})",
+            " ".join(filter(None, (_number(row["gain"]), _between(row["gain_low"], row["gain_high"], "({})")))),
         )
     return table
 
@@ -161,6 +161,11 @@ def comparison_table(frame: pd.DataFrame, metric: Quantity) -> Table:
 
 def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.2f}"
+
+
+def _between(low: float, high: float, written: str = "{}") -> str:
+    """An interval; nothing where it is not defined."""
+    return "" if pd.isna(low) else written.format(f"{low:.2f} to {high:.2f}")
 
 
 def statistic(value: float | None, name: str, metric: Quantity) -> str:

@@ -105,7 +105,8 @@ class RankTruth:
         how = self.relearning
         start = "freshly initialised weights" if how.from_scratch else "the shared weights"
         often = f", with {how.seeds} seeds" if how.seeds > 1 else ""
-        return f"{len(self.table)} architectures, retrained {how.epochs} epochs ({how.loss}) from {start}{often}"
+        epochs = f"{how.epochs} epoch{'' if how.epochs == 1 else 's'}"
+        return f"{len(self.table)} architectures, retrained {epochs} ({how.loss}) from {start}{often}"
 
     @property
     def caption(self) -> str:

@@ -45,9 +45,7 @@ class Contenders:
             return cls({}, metrics, [])
         architectures = [member.architecture for member in members]
         digests = [architecture.digest for architecture in architectures]
-        supernet = workshop.supernets.of(workshop.config.strategy_name)
-        known = dict(zip(digests, truth.tolist(), strict=True))
-        evidence = Evidence(supernet, workshop.data.without_test(), workshop.config.seed, known)
+        evidence = evidence_of(workshop, dict(zip(digests, truth.tolist(), strict=True)))
         plugins = {name: proxies.find(name) for name in names}
         values = {name: proxy.scores(evidence, architectures) for name, proxy in plugins.items()}
         # Predictors were shown the truth of the other architectures: they are judged, and not mixed with what was not.
@@ -60,6 +58,18 @@ class Contenders:
         """What the proxies say of one architecture, as far as they are defined."""
         values = {name: float(scores[number]) for name, scores in self.proxies.items()}
         return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def evidence_of(workshop: Workshop, truth: Mapping[str, float]) -> Evidence:
+    """What proxies may look at in a study, with what is known of retrained architectures (digest -> value)."""
+    supernet = workshop.supernets.of(workshop.config.strategy_name)
+    return Evidence(supernet, workshop.data.without_test(), workshop.config.seed, truth)
+
+
+def refusals(workshop: Workshop, names: Sequence[str]) -> dict[str, str]:
+    """The proxies among these that cannot score the study's models -> why not."""
+    evidence = evidence_of(workshop, {})
+    return {name: reason for name in names if (reason := proxies.find(name).refusal(evidence))}
 
 
 def signed(metric: Quantity, values: Sequence[float] | Sequence[Sequence[float]]) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from nas import proxies, seeds
 from nas.data import Split
-from nas.errors import RunError, nearest
+from nas.errors import RunError, StrategyError, nearest
 from nas.searchspaces import Architecture
 from nas.studies.file.config import RetrainSpec
 from nas.studies.run.folder import TAU, read_json, write_json
@@ -23,6 +23,7 @@ from nas.studies.run.rank_results import MemberResult, Relearning, Sample
 from nas.studies.run.rank_truth import RankTruth
 from nas.studies.run.results import RETRAIN, TrainingResult
 from nas.studies.stages.workshop import Workshop
+from nas.studies.tau.contenders import refusals
 from nas.studies.tau.ranking import measure_of, ranking
 from nas.studies.tau.retraining import Retraining
 from nas.studies.tau.strata import Member, stratified
@@ -121,10 +122,11 @@ def rank_truth(workshop: Workshop, question: Question, console: Terminal, others
             f"allowed: {blocks} or more"
         )
     how = Relearning(spec.loss, spec.epochs, question.from_scratch, question.seeds)
+    names = _proxies(workshop, question, console)
     with _runner(question) as run:
         members = _sample(workshop, question.architectures)
         trainings = _retrained(workshop, members, _work(workshop, spec, how), how, run=run, console=console)
-    truth = RankTruth(ranking(workshop, members, trainings, how, proxies=question.proxy_names, others=others))
+    truth = RankTruth(ranking(workshop, members, trainings, how, proxies=names, others=others))
     truth.save(workshop.folder.path)
     return truth
 
@@ -156,6 +158,19 @@ def _check_same_choices(workshop: Workshop, others: Sequence[Workshop]) -> None:
             raise RunError(
                 f"beside: {other.folder} has other choices than {workshop.folder}; allowed: runs of its study"
             )
+
+
+def _proxies(workshop: Workshop, question: Question, console: Terminal) -> list[str]:
+    """Those that are asked for; of all, those that can score the study's models. Raises `StrategyError`."""
+    names = question.proxy_names
+    refused = refusals(workshop, names)
+    if refused and ALL not in question.proxies:
+        name, reason = next(iter(refused.items()))
+        others = [name for name in proxies.names() if name not in refusals(workshop, proxies.names())]
+        raise StrategyError(f"proxies: found {name}; {reason}; allowed: {', '.join(others)}")
+    for name, reason in refused.items():
+        console.say(f"{name} is left out: {reason}")
+    return [name for name in names if name not in refused]
 
 
 def _sample(workshop: Workshop, count: int) -> list[Member]:
