@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
@@ -82,7 +83,8 @@ def idle(model: nn.Module, images: Tensor) -> set[str]:
     keys, over which a softmax runs; or all their values are alike.
     """
     tensors = {name: tensor.detach().requires_grad_() for name, tensor in model.named_parameters()}
-    outputs: Tensor = torch.func.functional_call(model, tensors, (images,))
+    # In a copy, since some models keep what they have computed from their parameters.
+    outputs: Tensor = torch.func.functional_call(copy.deepcopy(model), tensors, (images,))
     weights = torch.randn(outputs.shape, dtype=outputs.dtype, generator=torch.Generator().manual_seed(0))
     gradients = torch.autograd.grad((outputs * weights).sum(), list(tensors.values()), allow_unused=True)
     slopes = {name: 0.0 if g is None else float(g.abs().max()) for name, g in zip(tensors, gradients, strict=True)}
