@@ -25,7 +25,7 @@ from benchmarks.peers.environment import python_with
 from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas.system.environment import commit
 
-PEERS = ("ours", "random_search", "autoformer", "smaller", "torch_pruning", "nni_supernet", "whittle")
+PEERS = ("ours", "ours_pruned", "random_search", "autoformer", "smaller", "torch_pruning", "nni_supernet", "whittle")
 PACKAGES = {"torch_pruning": "torch-pruning==1.6.1", "whittle": "whittle==0.6.0"}
 """Of peers that run in an environment of their own."""
 NEEDED = {"nni_supernet": ("nni", "pip install 'nas[nni]'")}

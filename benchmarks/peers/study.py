@@ -29,11 +29,12 @@ def winner_of(terms: Terms, text: str, passes: float) -> nn.Module:
     amounts = {
         f"{stage}.epochs": round(study[stage]["epochs"] * share)
         for stage in ("base", "supernet", "retrain")
-        if study[stage]["epochs"]
+        if study.get(stage, {}).get("epochs")
     }
-    amounts["strategy.trials"] = max(10, round(study["strategy"]["trials"] * share))
     fixed = {"seed": terms.seed, "threads": 1, "latency": "{batches: [1], seconds: 0.01}"}
-    if study["strategy"]["use"] != "uniform":  # which has no other baseline
+    if isinstance(strategy := study["strategy"], Mapping):  # with trials; a preset by its name alone has one
+        amounts["strategy.trials"] = max(10, round(strategy["trials"] * share))
+    if not (isinstance(strategy, Mapping) and strategy["use"] == "uniform"):  # which has no other baseline
         fixed["baseline"] = 0
     settings = [f"{key}={value}" for key, value in {**amounts, **fixed}.items()]
 
