@@ -13,6 +13,7 @@ strategy: strategies/knapsack.yaml
 data: {name: digits}
 limit: {macs: 50%}
 base: {epochs: 60, lr: 3e-3}
+supernet: {epochs: 0}
 retrain: {epochs: 40, lr: 2e-3, warmup: 1, loss: plain}
 """
 PASSES = 85
