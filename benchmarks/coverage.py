@@ -113,7 +113,7 @@ def main() -> None:
     rows, at = Rows(timm_names.FILE, ["model"]), commit()
     for module, name in names(sys.argv[1:] or MODULES, weights):
         if not rows.has(model=name):
-            row = {"model": name, "module": module, **dict.fromkeys(timm_names.FOUND, ""), "weights": weights[name]}
+            row = {"model": name, "module": module, **dict.fromkeys(timm_names.FOUND), "weights": weights[name]}
             rows.append({**row, **_row(name, module, rows), "commit": at})
             print(rows.frame.iloc[-1].to_dict(), flush=True)
     _count(rows)
