@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/nas run studies/digits.yaml
 
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The tests that `make test` leaves out, since CI has a quarter of an hour.
 long: site

@@ -24,6 +24,16 @@ os.environ["XDG_CACHE_HOME"] = CACHE.name
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")
 
+SLOW = (
+    *("test_on_ray.py", "test_yaml_files.py", "test_with_raytune.py", "test_strategy_suite.py", "test_families.py"),
+    *("test_cli.py", "test_warm_start.py", "test_study_workers.py", "test_ranks.py", "test_tau.py", "test_fuzz.py"),
+)
+"""Files that take long: they come first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
 
 def installer(folders: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, type], None]:
     """What `plug_in` gives, for as long as a patch lasts."""

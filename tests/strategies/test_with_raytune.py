@@ -56,6 +56,7 @@ def test_rounds_on_three_workers_are_the_same_though_candidates_fail_and_a_worke
     assert table == found == sorted(search.history, key=table.index)
 
 
+@pytest.mark.long
 def test_proposals_that_repeat_what_was_measured_are_trials_too() -> None:
     toy = Toy(TINY)
     search = toy.search(trials=TRIALS, measure=ToyMeasure(toy))
@@ -82,6 +83,7 @@ def test_a_search_goes_on_to_the_same_though_tune_dies_and_then_its_driver(gcs: 
     assert plain(again.history) == without_ray(live())
 
 
+@pytest.mark.long
 def test_a_driver_outside_the_cluster_searches_through_ray_client(gcs: str, tmp_path: Path) -> None:
     """Its table of trials stays with it."""
     pytest.importorskip("grpc", reason="Ray Client is an extra: pip install 'ray[client]'")
@@ -110,6 +112,7 @@ def _wait_for(port: int) -> None:
             return
 
 
+@pytest.mark.long
 def test_racing_freely_gives_poor_candidates_up_on_parts_of_a_gpu_and_survives_a_worker(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     search = live(trials=18, measure=Assigned(ToyMeasure(Toy(), noise=0.02, lethal=str(killed))))
