@@ -7,39 +7,30 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, final
 
 import torch
-from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.errors import LatencyError
-from nas.latency.devices._base import Device
-from nas.latency.devices.cpu_torch import compiled
+from nas.latency.devices._torch import OfTorch
 from nas.latency.timing import SECONDS, Forward, StepTime, by_events, take_turns
 from nas.numbers import whole
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class CudaTorch(Device):
+class CudaTorch(OfTorch):
     """Eager torch, or compiled.
 
     index       of the GPU
     precision   of weights and activations
-    compile     whether torch.compile makes kernels for each model; then models are timed as a whole
     """
 
     index: Annotated[int, whole(0, 1023)] = 0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    compile: bool = False
 
     @property
     @override
-    def stepwise(self) -> bool:
-        return not self.compile
-
-    @property
-    def torch_device(self) -> torch.device:
-        """Its torch device."""
-        return torch.device("cuda", self.index)
+    def place(self) -> tuple[torch.device, torch.dtype]:
+        return torch.device("cuda", self.index), getattr(torch, self.precision)
 
     @property
     @override
@@ -55,14 +46,6 @@ class CudaTorch(Device):
             raise LatencyError(f"device cuda_torch: found {count} GPUs, and wanted is number {self.index}")
 
     @override
-    def prepared(self, model: nn.Module) -> nn.Module:
-        return model.to(self.torch_device, getattr(torch, self.precision))
-
-    @override
-    def images(self, images: Tensor) -> Tensor:
-        return images.to(self.torch_device, getattr(torch, self.precision))
-
-    @override
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
         self.check()
-        return take_turns([compiled(one) for one in passes] if self.compile else passes, by_events, seconds)
+        return take_turns(self.made(passes), by_events, seconds)

@@ -166,8 +166,9 @@ def _proxies(workshop: Workshop, question: Question, console: Terminal) -> list[
     refused = refusals(workshop, names)
     if refused and ALL not in question.proxies:
         name, reason = next(iter(refused.items()))
-        others = [name for name in proxies.names() if name not in refusals(workshop, proxies.names())]
-        raise StrategyError(f"proxies: found {name}; {reason}; allowed: {', '.join(others)}")
+        unsuited = refusals(workshop, proxies.names())
+        others = ", ".join(other for other in proxies.names() if other not in unsuited)
+        raise StrategyError(f"proxies: found {name}; {reason}; allowed: {others}")
     for name, reason in refused.items():
         console.say(f"{name} is left out: {reason}")
     return [name for name in names if name not in refused]
