@@ -1,6 +1,6 @@
-"""How many wrong axes the permutation of units notices: a parameter left out of its group, one in another group, two
-axes that are taken for one (`nas.testing.wrong_axes`). All of some small models are tried, but for tensors of which no
-order matters.
+"""How many wrong axes the proofs notice: a parameter left out of its group, one in another group, neighbours that are
+taken for one axis, one axis taken for two, two that have nothing to do with each other taken for one
+(`nas.testing.wrong_axes`). All of some small models are tried, but for tensors of which no order matters.
 
     python -m benchmarks.wrong_axes
 
@@ -18,9 +18,10 @@ import torch
 from benchmarks.tables import RESULTS, Rows
 from nas.supernets.derived.checking import randomise_all
 from nas.supernets.derived.deriving import derive
-from nas.supernets.derived.permutation import CLOSE, difference
+from nas.supernets.derived.permutation import CLOSE, furthest
+from nas.supernets.derived.ties import untied
 from nas.system.environment import commit
-from nas.testing.wrong_axes import idle, wrong_axes
+from nas.testing.wrong_axes import idle, noticed, wrong_axes
 
 MODELS: dict[str, dict[str, Any]] = {
     "eva02_tiny_patch14_224": {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 2, "num_heads": 3},
@@ -52,20 +53,20 @@ def tried(name: str, sizes: dict[str, Any]) -> list[dict[str, Any]]:
     image = (3, SIDES.get(name, 32), SIDES.get(name, 32))
     images = torch.randn(2, *image, dtype=torch.double, generator=torch.Generator().manual_seed(1))
     right, start = derive(model, image), time.process_time()
-    assert difference(model, images, right, right.axes) < CLOSE, name
+    assert furthest(model, images, right, list(right.axes)) < CLOSE, name
+    assert not untied(model, images, right, right.axes), name
     found: dict[str, list[tuple[str, bool]]] = {}
     none = idle(model, images)
     for wrong in (wrong for wrong in wrong_axes(right) if wrong.parameter not in none):
-        noticed = difference(model, images, wrong.derivation, wrong.axes) > CLOSE
-        found.setdefault(wrong.kind, []).append((wrong.what, noticed))
+        found.setdefault(wrong.kind, []).append((wrong.what, noticed(wrong, model, images)))
     seconds = (time.process_time() - start) / sum(map(len, found.values()))
     return [
         {
             "model": name,
             "kind": kind,
             "tries": len(tries),
-            "noticed": sum(noticed for _, noticed in tries),
-            "missed": "; ".join(what for what, noticed in tries if not noticed),
+            "noticed": sum(seen for _, seen in tries),
+            "missed": "; ".join(what for what, seen in tries if not seen),
             "seconds_each": round(seconds, 3),
         }
         for kind, tries in found.items()

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 
 from nas.axes import Dim
 from nas.supernets.derived.derivation import Derivation
-from nas.supernets.derived.permutation import CLOSE
-
-MANY = 8
-"""Units of which two random orders are hardly ever the same."""
+from nas.supernets.derived.permutation import CLOSE, MANY, furthest
+from nas.supernets.derived.ties import untied
 
 
 @final
@@ -39,6 +37,16 @@ def wrong_axes(right: Derivation) -> Iterator[WrongAxes]:
     yield from left_out(right)
     yield from exchanged(right)
     yield from merged(right)
+    yield from divided(right)
+    yield from together(right)
+
+
+def noticed(wrong: WrongAxes, model: nn.Module, images: Tensor) -> bool:
+    """Whether one of the proofs that need no supernet finds it: another order of units, or parts that nothing ties.
+    `model` is in double precision and evaluation mode, with random values.
+    """
+    given = model, images, wrong.derivation, wrong.axes
+    return furthest(*given) > CLOSE or bool(untied(*given))
 
 
 def left_out(right: Derivation) -> Iterator[WrongAxes]:
@@ -57,7 +65,7 @@ def exchanged(right: Derivation) -> Iterator[WrongAxes]:
         if right.axes[axis] == right.axes[other] >= MANY:
             for parameter in right.through(axis):
                 own = right.parameters[parameter]
-                dims = tuple(tuple(other if atom == axis else atom for atom in dim) for dim in own)
+                dims = _renamed(own, axis, other)
                 if dims != own:
                     what = f"{other} for {axis} in {parameter}"
                     yield WrongAxes("exchanged", what, _with(right, parameter, dims), (axis, other), parameter)
@@ -78,6 +86,31 @@ def merged(right: Derivation) -> Iterator[WrongAxes]:
             yield WrongAxes("merged", one, wrong, (one,))
 
 
+def divided(right: Derivation) -> Iterator[WrongAxes]:
+    """Each axis taken for two, of which the second runs through the latter half of its parameters."""
+    for axis in right.axes:
+        through = right.through(axis)
+        latter, other = through[len(through) // 2 :], f"{axis}_2"
+        if len(latter) < len(through):
+            parameters = {
+                name: _renamed(dims, axis, other) if name in latter else dims for name, dims in right.parameters.items()
+            }
+            wrong = replace(right, axes={**right.axes, other: right.axes[axis]}, parameters=parameters)
+            yield WrongAxes("divided", f"{axis} from {latter[0]} on", wrong, (axis, other), latter[0])
+
+
+def together(right: Derivation) -> Iterator[WrongAxes]:
+    """Two axes of as many units that have nothing to do with each other, taken for one wherever they run."""
+    for axis, other in combinations(right.axes, 2):
+        if right.axes[axis] == right.axes[other]:
+            wrong = replace(
+                right,
+                parameters={name: _renamed(dims, other, axis) for name, dims in right.parameters.items()},
+                joined={name: _renamed(dims, other, axis) for name, dims in right.joined.items()},
+            )
+            yield WrongAxes("together", f"{axis} and {other}", wrong, (axis,))
+
+
 def idle(model: nn.Module, images: Tensor) -> set[str]:
     """Names of parameters and buffers of which no order matters: outputs do not follow from them, as from biases of
     keys, over which a softmax runs; or all their values are alike.
@@ -92,6 +125,10 @@ def idle(model: nn.Module, images: Tensor) -> set[str]:
         name for name, buffer in model.named_buffers() if buffer.numel() and bool((buffer == buffer.ravel()[0]).all())
     }
     return alike | {name for name, slope in slopes.items() if slope < CLOSE * max(slopes.values())}
+
+
+def _renamed(dims: tuple[Dim, ...], axis: str, other: str) -> tuple[Dim, ...]:
+    return tuple(tuple(other if atom == axis else atom for atom in dim) for dim in dims)
 
 
 def _with(right: Derivation, parameter: str, dims: tuple[Dim, ...]) -> Derivation:

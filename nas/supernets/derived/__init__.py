@@ -8,5 +8,6 @@ labels      the graph with the axes of every value
 blocks      which modules are blocks; `roles` names axes by what they are for
 deriving    all of it, one after the other; `derivation` is what comes out
 permutation the oracle: units in another order, and the same outputs
+ties        another one: whether all that an axis runs through is tied together; `precision` is what both need
 asked       all that within bounds of time and memory, remembered; `checking` proves it, `proof` is what was found
 """

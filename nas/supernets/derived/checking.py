@@ -12,8 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets.derived.captured import Captured
-from nas.supernets.derived.permutation import CLOSE, difference
+from nas.supernets.derived.permutation import CLOSE, furthest
+from nas.supernets.derived.precision import InDouble
 from nas.supernets.derived.proof import NOT_TRIED, PROOFS, Proof
+from nas.supernets.derived.ties import untied
 from nas.supernets.gates import gate_refusal
 from nas.supernets.supernet import Supernet
 from nas.supernets.timm_models import outline_of
@@ -64,8 +66,11 @@ def _found(
     found = dict.fromkeys(PROOFS, NOT_TRIED)
     ordered = [axis for kind, axes in kinds.items() if kind != DEPTH for axis in axes]
     if ordered and "order" in proofs:
-        off = difference(model, images, captured.graphs.derivation, ordered)
+        off = furthest(model, images, captured.graphs.derivation, ordered)
         found["order"] = "" if off < CLOSE else f"outputs are off by {off:.2g}"
+    if ordered and "ties" in proofs:
+        apart = untied(model, images, captured.graphs.derivation, ordered)
+        found["ties"] = "; ".join(f"{axis} is another axis in {names[0]}" for axis, names in apart.items())
     tabled = {dimension(axis) for axis in captured.graphs.table.frame.axes}
     if sliced := [kind for kind in kinds if kind in tabled]:
         found |= _slice(_halved(captured, sliced), images, proofs)
@@ -75,7 +80,8 @@ def _found(
 def _slice(supernet: Supernet, images: Tensor, proofs: Sequence[str]) -> dict[str, str]:
     """What is found of the smallest sub-network."""
     smallest = supernet.space.smallest
-    sliced, wrong = _miscounted(supernet, supernet.subnet(smallest), images[:1])
+    with InDouble():
+        sliced, wrong = _miscounted(supernet, supernet.subnet(smallest), images[:1])
     found = {"costs": wrong}
     if "zeros" in proofs:
         found["zeros"] = _zeros(supernet, images, sliced)
@@ -120,7 +126,8 @@ def _zeros(supernet: Supernet, images: Tensor, sliced: Tensor) -> str:
     if any(gate_refusal(axis, supernet.table, "consumed") for axis in sizes):
         return NOT_TRIED
     gates = {axis: (torch.arange(frame.axes[axis]) < units).double() for axis, units in sizes.items()}
-    gated = supernet.relaxed(images[:1], gates)
+    with InDouble():
+        gated = supernet.relaxed(images[:1], gates)
     off = float((gated - sliced).abs().max() / sliced.abs().max())
     return "" if off < CLOSE else f"outputs are off by {off:.2g}"
 

@@ -1,22 +1,27 @@
 """The oracle of derived axes: a model whose units are in another order, wherever an axis runs, computes the same.
 
 If an axis misses a parameter, or takes one that is not its own, or the order of its units means something, outputs
-change. Every axis is tried with an order of its own.
+change. Every axis is tried with an order of its own; of few units two axes may have the same one by chance, so that
+nobody notices where an axis was taken for two: `furthest` moves such axes one without the other, too.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from nas.axes import Dim
 from nas.supernets.derived.derivation import Derivation
+from nas.supernets.derived.precision import InDouble
 
 CLOSE = 1e-9
 """Greatest difference of outputs in double precision, relative to the greatest: that of another order of sums."""
+
+MANY = 8
+"""Units of which two random orders are hardly ever the same."""
 
 
 def positions(dim: Dim, derivation: Derivation, orders: Mapping[str, Tensor]) -> Tensor:
@@ -59,9 +64,21 @@ def difference(model: nn.Module, images: Tensor, derivation: Derivation, axes: I
     orders = {axis: _cycle(derivation.axes[axis], generator) for axis in axes}
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     # In copies, since some models keep what they have computed from their parameters.
-    before = _logits(copy.deepcopy(model)(images))
-    after = _logits(torch.func.functional_call(copy.deepcopy(model), permuted(state, derivation, orders), (images,)))
+    moved = permuted(state, derivation, orders)
+    with InDouble():
+        before = logits(copy.deepcopy(model)(images))
+        after = logits(torch.func.functional_call(copy.deepcopy(model), moved, (images,)))
     return float((after - before).abs().max() / before.abs().max())
+
+
+def furthest(model: nn.Module, images: Tensor, derivation: Derivation, axes: Sequence[str]) -> float:
+    """The greatest `difference`: over all of some axes at once, and over those of few units in groups, so that of any
+    two one has moved without the other.
+    """
+    few = [axis for axis in axes if derivation.axes[axis] < MANY]
+    bits = max(len(few) - 1, 0).bit_length()
+    groups = [[axis for number, axis in enumerate(few) if number >> bit & 1] for bit in range(bits)]
+    return max(difference(model, images, derivation, group) for group in [axes, *groups])
 
 
 def _cycle(units: int, generator: torch.Generator) -> Tensor:
@@ -76,7 +93,7 @@ def _units(dim: Dim, derivation: Derivation) -> int:
     return len(positions(dim, derivation, {}))
 
 
-def _logits(outputs: object) -> Tensor:
+def logits(outputs: object) -> Tensor:
     """The first tensor of what a model gives."""
     while not isinstance(outputs, Tensor):
         outputs = next(iter(outputs.values() if isinstance(outputs, Mapping) else outputs))  # type: ignore[call-overload]

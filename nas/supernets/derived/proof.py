@@ -1,6 +1,7 @@
 """What must hold of each kind of derived axes, and what was found of it. No torch: a verdict may come from elsewhere.
 
 order        units in another order, wherever the axis runs, and the same outputs
+ties         one part of what an axis runs through leads to every other: it is no two axes taken for one
 zeros        half of the units multiplied by 0 give what the slice without them gives, where a gate can say so
 costs        MACs and parameters of the slice in closed form are those of what runs, to the unit
 gradients    the slice sends finite ones into the model
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-PROOFS = ("order", "zeros", "costs", "gradients", "extraction")
+PROOFS = ("order", "ties", "zeros", "costs", "gradients", "extraction")
 NOT_TRIED = "-"
 
 

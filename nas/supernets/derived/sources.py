@@ -26,6 +26,8 @@ TIMM, TORCHVISION, HUGGING_FACE = "timm/", "torchvision/", "hf/"
 SIDE = 224
 """Pixels of an image's side, where a model does not say."""
 COLOURS = 3
+DOWNLOADERS = frozenset({"urllib", "http", "requests", "urllib3", "httpx", "httpcore", "huggingface_hub"})
+"""Packages whose exceptions say that a download failed."""
 
 
 def is_derived(name: str) -> bool:
@@ -108,10 +110,24 @@ def built_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = Fal
     except Exception as wrong:  # whatever a builder does with arguments that its author did not think of
         reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
         arguments = ", ".join(f"{key}={value}" for key, value in own.items()) or "(none)"
-        raise ModelError(f"'{name}' cannot be built with model_args {arguments}: {reason}") from wrong
+        advice = "; it asks for something of a network: have it here before, or build without it"
+        raise ModelError(
+            f"'{name}' cannot be built with model_args {arguments}: {reason}{advice if _of_network(wrong) else ''}"
+        ) from wrong
     if not isinstance(model, nn.Module):
         raise ModelError(f"'{name}' gives a {type(model).__name__}; allowed: a torch.nn.Module")
     return model
+
+
+def _of_network(wrong: BaseException | None) -> bool:
+    """Whether something was not there to be downloaded, as far as libraries say so."""
+    seen = set()
+    while wrong is not None and wrong not in seen:
+        seen.add(wrong)
+        if type(wrong).__module__.partition(".")[0] in DOWNLOADERS or isinstance(wrong, ConnectionError | TimeoutError):
+            return True
+        wrong = wrong.__cause__ or wrong.__context__
+    return False
 
 
 def _without(model_args: Mapping[str, Any], name: str) -> dict[str, Any]:

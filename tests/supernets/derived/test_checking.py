@@ -38,5 +38,5 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     settings = [word for argument in arguments for word in ("--model-args", argument)]
     assert cli.main(["check", "eva02_tiny_patch14_224", *settings]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("holds") == 20
+    assert printed.count("holds") == 24
     assert "head_dim" in printed
