@@ -15,7 +15,7 @@ from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.permutation import CLOSE, furthest
 from nas.supernets.derived.precision import InDouble
 from nas.supernets.derived.proof import NOT_TRIED, PROOFS, Proof
-from nas.supernets.derived.ties import untied
+from nas.supernets.derived.ties import STATISTICS, untied
 from nas.supernets.gates import gate_refusal
 from nas.supernets.supernet import Supernet
 from nas.supernets.timm_models import outline_of
@@ -140,5 +140,5 @@ def randomise_all(model: nn.Module) -> None:
         spread = 0.3 if parameter.dim() == 1 else 0.1
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() == 1))
     for name, buffer in model.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
+        if name.endswith(STATISTICS):
             buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)

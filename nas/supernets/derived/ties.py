@@ -22,6 +22,9 @@ from nas.supernets.derived.permutation import CLOSE, logits, positions
 from nas.supernets.derived.precision import InDouble
 from nas.supernets.derived.program import sharing
 
+STATISTICS = ("running_mean", "running_var")
+"""Buffers of batch norms, by which torch has no derivatives: they are taken as the exchange leaves them."""
+
 
 @final
 @dataclass(frozen=True)
@@ -98,8 +101,8 @@ class _Shares:
     def _take_apart(self, tensor: Tensor, places: list[Place]) -> None:
         """Parts that change their sign at two places at once are left out."""
         self.even[places[0].parameter] = self._part(tensor, places, None)
-        for place in places:
-            self.signed[place] = self._part(tensor, places, place)
+        if not places[0].parameter.endswith(STATISTICS):
+            self.signed |= {place: self._part(tensor, places, place) for place in places}
 
     def _part(self, tensor: Tensor, places: list[Place], signed: Place | None) -> Tensor:
         for place in places:
