@@ -15,6 +15,9 @@ from typing_extensions import override
 class InDouble(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Under it what is in double precision stays so where it would be cast to less."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     @override
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         keywords = dict(kwargs or {})
