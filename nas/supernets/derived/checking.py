@@ -134,10 +134,12 @@ def _zeros(supernet: Supernet, images: Tensor, sliced: Tensor) -> str:
 
 @torch.no_grad()
 def randomise_all(model: nn.Module) -> None:
-    """Random weights, norms, biases and statistics: at their initial ones and zeros they hide mistakes."""
+    """Random weights, norms, biases and statistics: at their initial ones and zeros they hide mistakes. Wide matrices
+    have small values, so that what goes through many blocks stays within the numbers that an exponential takes.
+    """
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
-        spread = 0.3 if parameter.dim() == 1 else 0.1
+        spread = 0.3 if parameter.dim() == 1 else min(0.1, max(parameter[:1].numel(), 1) ** -0.5)
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() == 1))
     for name, buffer in model.named_buffers():
         if name.endswith(STATISTICS):

@@ -80,6 +80,7 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             "images alone, and whose steps depend on no values"
         ) from fault
     renamed = inlined(exported.graph_module)
+    _forget_precision(exported.graph_module)
     if not training:
         _require_repeatable(exported.graph_module, kind)
     inputs, tensors, first_names = {}, {}, _first_names(own)
@@ -93,6 +94,13 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             tensors[name] = images
     outputs = tuple(renamed.get(str(name), str(name)) for name in exported.graph_signature.user_outputs)
     return Program(exported.graph_module, inputs, tensors, _logits(exported.graph_module, outputs, kind))
+
+
+def _forget_precision(code: fx.GraphModule) -> None:
+    """Leave out that tensors were in this precision when they were captured: under autocast they are in another one."""
+    for node in list(code.graph.nodes):
+        if node.target is torch.ops.aten._assert_tensor_metadata.default:
+            code.graph.erase_node(node)
 
 
 def _require_repeatable(code: fx.GraphModule, kind: str) -> None:

@@ -16,6 +16,7 @@ from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import DEPTH, MLP, dimension
 from nas.supernets import Supernet, build, load, save
 from nas.supernets.derived.captured import Captured
+from nas.supernets.derived.checking import check
 from nas.supernets.timm_models import outline_of
 from nas.testing.families import some
 
@@ -147,3 +148,26 @@ def test_a_model_by_its_name_is_saved_and_loaded(tmp_path: Path) -> None:
     images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(load(tmp_path)(images), supernet(images, space.smallest))
+
+
+class Cast(nn.Module):
+    """Its norm is in single precision, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.weight, self.head = nn.Conv2d(3, 8, 8, 8), nn.Parameter(torch.ones(8)), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = nn.functional.rms_norm(x.float(), (8,), self.weight.float()).to(x.dtype)
+        logits: Tensor = self.head(x.mean(1))
+        return logits
+
+
+def test_a_forward_that_casts() -> None:
+    """It runs under autocast, and its proofs do not fail by the rounding of single precision."""
+    captured = Captured(Cast(), (3, 32, 32))
+    images = torch.randn(2, 3, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert captured.train()(images).dtype == torch.bfloat16
+    assert all(proof.good for proof in check(Cast(), (3, 32, 32)))
