@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from derived_models import small
+from timm.layers.norm import RmsNormFp32
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -155,12 +156,10 @@ class Cast(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches, self.weight, self.head = nn.Conv2d(3, 8, 8, 8), nn.Parameter(torch.ones(8)), nn.Linear(8, 5)
+        self.patches, self.norm, self.head = nn.Conv2d(3, 8, 8, 8), RmsNormFp32(8), nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        x = nn.functional.rms_norm(x.float(), (8,), self.weight.float()).to(x.dtype)
-        logits: Tensor = self.head(x.mean(1))
+        logits: Tensor = self.head(self.norm(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
         return logits
 
 
