@@ -26,8 +26,8 @@ TIMM, TORCHVISION, HUGGING_FACE = "timm/", "torchvision/", "hf/"
 SIDE = 224
 """Pixels of an image's side, where a model does not say."""
 COLOURS = 3
-DOWNLOADERS = frozenset({"urllib", "http", "requests", "urllib3", "httpx", "httpcore", "huggingface_hub"})
-"""Packages whose exceptions say that a download failed."""
+DOWNLOADERS = ("urllib", "http", "requests", "huggingface_hub")
+"""How the names of packages begin whose exceptions say that a download failed."""
 
 
 def is_derived(name: str) -> bool:
@@ -124,7 +124,7 @@ def _of_network(wrong: BaseException | None) -> bool:
     seen = set()
     while wrong is not None and wrong not in seen:
         seen.add(wrong)
-        if type(wrong).__module__.partition(".")[0] in DOWNLOADERS or isinstance(wrong, ConnectionError | TimeoutError):
+        if type(wrong).__module__.startswith(DOWNLOADERS) or isinstance(wrong, ConnectionError | TimeoutError):
             return True
         wrong = wrong.__cause__ or wrong.__context__
     return False
