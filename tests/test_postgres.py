@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from machine import missing
 
 from nas.errors import StoreError
 from nas.search import Trial
@@ -38,13 +39,6 @@ def programs() -> list[Path]:
     if package is not None and package.origin is not None:
         folders += Path(package.origin).parent.glob("pginstall*/bin")
     return [folder for folder in folders if (folder / "initdb").exists()]
-
-
-def missing(reason: str) -> NoReturn:
-    """On a developer's machine these tests are skipped, in CI they are not."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def owner() -> str | None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from nas.studies.drafting.draft import Draft
     from nas.system.terminal import Terminal
 
+LONG = 3600
+"""Seconds from which on it is told how a study takes less."""
+
 
 def init(  # noqa: PLR0913  (one per option)
     model: Annotated[
@@ -20,10 +23,18 @@ def init(  # noqa: PLR0913  (one per option)
         typer.Argument(metavar="MODEL", help="A name of timm's, torchvision/NAME, or hf/CLASS.", show_default=False),
     ],
     data: Annotated[
-        str, typer.Option(metavar="DATA", help="A folder of class folders, an .npz file, or what nas evaluate takes.")
+        str,
+        typer.Option(
+            metavar="DATA",
+            help="A folder of class folders, an .npz file, COCO's layout, or what nas evaluate takes.",
+        ),
     ],
     goal: Annotated[
-        str, typer.Option(metavar="GOAL", help="Most of the model's MACs, 50% or 600M; or another cost: params=5M.")
+        str,
+        typer.Option(
+            metavar="GOAL",
+            help="Most of the model's MACs, 50% or 600M; or another cost: params=5M. Of a detector: of its body's.",
+        ),
     ] = "50%",
     out: Annotated[
         Path | None,
@@ -84,6 +95,11 @@ def _tell(console: Terminal, made: Draft) -> None:
     console.print(stages_table("about", made.forecast))
     for line in sentences(made.forecast, made.machine):
         console.say(line)
+    if made.forecast.seconds > LONG and made.machine.gpus == ():
+        console.say(
+            "shorter   a smaller model (--model-args), fewer of the pictures (--set data.fraction=0.1) or smaller ones "
+            "(--set data.image_size=96), fewer epochs, a GPU"
+        )
     console.say(f"written   {made.folder / STUDY}, {made.folder / SPACE}")
     console.say(f"next      nas run {made.folder / STUDY}")
     console.say(f"then      nas open runs/{made.name}")

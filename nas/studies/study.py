@@ -46,7 +46,7 @@ from nas.studies.run.results import (
 )
 from nas.studies.run.rows import RETRAINED, WINNER, RowResult
 from nas.studies.run.trust import require_trust
-from nas.studies.stages import trainers
+from nas.studies.stages import starting, trainers
 from nas.studies.stages.beginning import begin
 from nas.studies.stages.elsewhere import in_space, retrain_elsewhere, stage_before, start_called
 from nas.studies.stages.measuring import row_of
@@ -317,6 +317,7 @@ class Study:
         if stages:
             self._require_trust()
             trainers.check(self.resolved, stages)
+            starting.check(self.resolved, stages)
         if EXPLORE in stages:
             self.resolved.check()
 

@@ -16,7 +16,7 @@ from nas.errors import CheckpointError, ModelError, nearest
 from nas.quantities import Matrix
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
-from nas.supernets.derived.sources import HUGGING_FACE, TIMM, TORCHVISION, captured_by, is_derived
+from nas.supernets.derived.sources import captured_by, is_derived
 from nas.supernets.families import NO_FEATURES, family_of
 from nas.supernets.models import t2t as t2t  # registers its models in timm
 from nas.supernets.models import vit_c as vit_c
@@ -207,9 +207,3 @@ def _settings(model: nn.Module) -> dict[str, Any]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
-
-
-def has_weights(model: str) -> bool:
-    """Whether timm has pretrained weights for a model of its own, in its cache or elsewhere."""
-    known = timm.models.get_pretrained_cfg(model.removeprefix(TIMM))
-    return not model.startswith((TORCHVISION, HUGGING_FACE)) and known is not None and bool(known.has_weights)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from annotated_sets import coco_set, content, thing
 from PIL import Image
 
 from nas import SearchSpace, Study
 from nas.cli import main
 from nas.documents.document import read
 from nas.errors import DataError, LimitError, ModelError
+from nas.studies.drafting import draft as drafting
+from nas.studies.drafting.aims import letterbox
 from nas.studies.drafting.choosing import proposals
 from nas.studies.drafting.draft import Draft, Wish, draft, goal_of
 from nas.studies.drafting.plan import batch_of, training_plan, validation_of
+from nas.studies.drafting.survey import ObjectSurvey
 from nas.studies.drafting.text import _scalar
 from nas.studies.forecast import pace
 from nas.studies.forecast.memory import Footprint
+from nas.supernets.published import PublishedWeights
 
 SMALL = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2, "class_token": False,
          "global_pool": "avg"}  # fmt: skip
@@ -128,9 +134,47 @@ def test_what_cannot_be_is_a_sentence(
         draft(Wish(**{"model": MODEL, "data": str(flowers), "model_args": SMALL, **changes}))  # type: ignore[arg-type]
 
 
+def test_boxes_become_a_study_of_detection(tmp_path: Path) -> None:
+    pytest.importorskip("faster_coco_eval", reason="average precision is an extra: pip install 'nas[detection]'")
+    things = [thing(100 + 10 * k, (k % 6, k % 3, 8, 8), 7 if k % 2 else 3) for k in range(20)]
+    root = coco_set(tmp_path / "cells", train=content(things, 20))
+    args = {"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 4], "window_size": 2}
+    made = draft(Wish(model="swin_tiny_patch4_window7_224", data=str(root), out=tmp_path / "out", model_args=args))
+    said = " ".join([*made.survey.lines(), *made.survey.odd])
+    for words in ("2 classes (ant, cat)", "10 (ant) to 10 (ant) objects", "1 to 1 in a picture", "8 x 8 pixels"):
+        assert words in said
+    made.write()
+    overrides = [*SHORT, "data.validation=0.3", "supernet.rule=uniform", "task.proposals=10", "task.candidates=20"]
+    study = Study.from_yaml(tmp_path / "out" / "study.yaml", overrides=overrides, folder=tmp_path / "run")
+    assert study.resolved.settings["task"]["head"] == "faster_rcnn"
+    assert list(study.resolved.limit.bounds) == ["body_macs"]
+    study.run(quiet=True)
+    assert "ap50" in study.trials()
+
+
+def test_annotated_pictures_are_as_large_as_their_objects_need() -> None:
+    photo = ObjectSurvey(count=100, fewest=0, most=5, side=60.0, picture=(480, 640))
+    assert letterbox(photo, gpu=False) == (192, 256)
+    assert letterbox(photo, gpu=True) == (480, 640)
+    assert letterbox(replace(photo, side=12.0), gpu=False) == (320, 416)
+    assert letterbox(replace(photo, picture=(12, 16)), gpu=False) == (64, 64)
+
+
+def test_a_study_begins_where_it_can_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    wish = Wish(model="deit_tiny_patch16_224", data="")
+    for found, start, words in (
+        (PublishedWeights(here=True), True, "in its cache"),
+        (PublishedWeights(here=False, size=22_000_000), True, "fetches once (22 MB)"),
+        (PublishedWeights(here=False, lacking="neither here nor there"), False, "fresh weights: timm's are neither"),
+    ):
+        monkeypatch.setattr(drafting, "published", lambda _, found=found: found)
+        assert drafting._start(wish, wish.model).pretrained is start
+        assert words in drafting._start(wish, wish.model).words
+
+
 def test_goals() -> None:
-    assert goal_of("50%") == {"macs": "50%"}
-    assert goal_of("params=5M") == {"params": "5M"}
+    assert goal_of("50%", "body_macs") == {"body_macs": "50%"}
+    assert goal_of("params=5M", "macs") == {"params": "5M"}
 
 
 def test_choices_follow_the_axes() -> None:
@@ -144,15 +188,15 @@ def test_choices_follow_the_axes() -> None:
 
 
 def test_schedules_follow_the_pictures(drafted: Draft) -> None:
-    short, long = (training_plan(drafted.survey, pretrained=value) for value in (True, False))
+    short, long = (training_plan(drafted.survey, pretrained=value, gpu=False) for value in (True, False))
     assert short.base < long.base
     assert short.lr < long.lr
     assert long.augment == "crop"  # of pictures of 18 pixels nothing is cut out
     assert validation_of(drafted.survey) == 0.4  # of four lilies that are left one must be in each part
     model = Footprint(parameters=1000, learning=10**6, measured=1)
-    assert batch_of(model, 10_000, 10**9, gpu=False) == 64
-    assert batch_of(model, 10_000, 10**8, gpu=True) == 16
-    assert batch_of(model, 80, 10**9, gpu=True) == 8
+    assert batch_of(model, 10_000, 10**9, 64) == 64
+    assert batch_of(model, 10_000, 10**8, 256) == 16
+    assert batch_of(model, 80, 10**9, 256) == 8
 
 
 def test_text_is_read_back_as_it_is() -> None:

@@ -22,6 +22,7 @@ from nas.studies.report.findings import Findings
 from nas.studies.run.results import BASE, PREPARE
 from nas.studies.study import Study
 from nas.supernets import build
+from nas.supernets import published as published_weights
 from nas.supernets.checkpoint import load_all_weights
 from nas.supernets.model_input import beside, of_pretrained
 
@@ -105,8 +106,9 @@ def test_constants_of_timms_pretrained_weights() -> None:
         assert constants.source == "model"
 
 
-def test_pretrained_weights_ask_for_theirs(tmp_path: Path) -> None:
-    """Known without the weights: a study that cannot fetch them has prepared its images by then."""
+def test_pretrained_weights_ask_for_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known without the weights, before they are fetched."""
+    monkeypatch.setattr(published_weights, "published", lambda _: published_weights.PublishedWeights(here=False))
     study = Study.from_yaml(TINY, overrides=["base.pretrained=true"], folder=tmp_path / "run")
     study = run_up_to("base", study)
     preprocessing = study.record.result(PREPARE).preprocessing

@@ -5,39 +5,38 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
-from nas import tasks
 from nas.data import inspect_data, list_images
 from nas.documents.document import read
 from nas.errors import DataError, LimitError, ModelError, nearest
 from nas.evaluation import EVAL_BATCH
 from nas.preprocessing import sides
-from nas.quantities import costs
+from nas.quantities import every_cost
+from nas.searchspaces import SearchSpace
 from nas.searchspaces.from_yaml import outline_of
+from nas.studies.drafting.aims import aim_of
 from nas.studies.drafting.choosing import ChosenSpace, as_yaml, chosen_space
 from nas.studies.drafting.plan import TrainingPlan, batch_of, eval_batch_of, training_plan, validation_of
 from nas.studies.drafting.survey import DataSurvey, survey
 from nas.studies.drafting.text import SPACE, STUDY, StudyDraft, space_text, study_text
 from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.forecast.forecast import Forecast, forecast
-from nas.studies.forecast.memory import footprint
+from nas.studies.forecast.memory import Footprint, footprint
 from nas.studies.measure.pictures import pictures
 from nas.studies.stages.workshop import device_called
 from nas.supernets import build
 from nas.supernets.derived.sources import is_derived
 from nas.supernets.of_space import image_size_of
-from nas.supernets.timm_models import has_weights
+from nas.supernets.published import has_weights, published
 from nas.system.files import replacing_folder
 from nas.system.machine import Machine, this_machine
+from nas.tasks import Batch, Facts, Task
 from nas.trusted import is_code
-
-SIZE = "macs"
-"""What a goal bounds that does not say what."""
 
 
 @final
@@ -99,38 +98,34 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     tell("looking at the pictures")
     listing = list_images(spec)
     facts = inspect_data(spec, listing)
-    if facts.truth != "class":
-        raise DataError(
-            f"{wish.data}: pictures with {facts.truth}; nas init writes studies of pictures with classes; begin with "
-            "studies/bccd.yaml (boxes) or studies/coco_mini.yaml (masks)"
-        )
     looked = survey(spec, listing, facts)
-    task = tasks.find(tasks.DEFAULT)()
+    machine, device = this_machine(), device_called(wish.device)
+    gpu = device.type == "cuda"
+    aim = aim_of(looked, spec.image_size, gpu=gpu)
+    spec, goal = replace(spec, image_size=aim.image_size), goal_of(wish.goal, aim.bounded)
     tell("looking at the model")
-    model_args = task.model_args(facts) | ({} if spec.image_size is None else {"img_size": spec.image_size})
+    model_args = aim.task.model_args(facts) | ({} if aim.image_size is None else {"img_size": aim.image_size})
     model, outline = _known(wish.model, {**wish.model_args, **model_args})
     name = _name(f"{Path(spec.path or spec.name or 'data').stem}-{model}")
     folder = wish.out or Path(name)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder}: exists, and nothing is overwritten; allowed: --out DIR, a new folder")
-    chosen = chosen_space(model, wish.model_args, model_args, outline, goal_of(wish.goal))
-    pretrained = not (wish.scratch or wish.checkpoint or wish.model_args) and has_weights(model)
-    machine, device = this_machine(), device_called(wish.device)
-    whole = build(model, {**wish.model_args, **model_args})
-    images = torch.zeros(2, facts.channels, *sides(image_size_of(chosen.space)))
-    of, gpu = footprint(whole, images, images), device.type == "cuda"
+    chosen = chosen_space(model, wish.model_args, model_args, outline, goal)
+    start = _start(wish, model)
+    of = _footprint(aim.task, facts, chosen.space)
     memory = machine.gpus[device.index or 0].memory if gpu else machine.memory
-    plan = training_plan(looked, pretrained=pretrained or wish.checkpoint is not None)
+    plan = training_plan(looked, pretrained=start.pretrained or wish.checkpoint is not None, gpu=gpu)
     written = StudyDraft(
         name=name,
         folder=folder,
         data=spec,
-        goal=goal_of(wish.goal),
-        pretrained=pretrained,
+        aim=aim,
+        goal=goal,
+        pretrained=start.pretrained,
         checkpoint=None if wish.checkpoint is None else wish.checkpoint.resolve(),
         validation=None if "validation" in looked.counts else validation_of(looked),
-        batch=batch_of(of, looked.pictures, memory, gpu=gpu),
-        eval_batch=eval_batch_of(of, memory, EVAL_BATCH),
+        batch=batch_of(of, looked.pictures, memory, plan.batch),
+        eval_batch=eval_batch_of(of, memory, EVAL_BATCH if looked.objects is None else 2 * plan.batch),
         device=wish.device,
         plan=plan,
     )
@@ -139,14 +134,39 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     tell("timing a few steps")
     found = forecast(resolved)
     study = study_text(written, found, machine)
-    weights = _weights(pretrained=pretrained, checkpoint=wish.checkpoint)
-    return Draft(name, folder, weights, looked, chosen, machine, is_derived(model), plan, study, space, found)
+    return Draft(name, folder, start.words, looked, chosen, machine, is_derived(model), plan, study, space, found)
 
 
-def _weights(*, pretrained: bool, checkpoint: Path | None) -> str:
-    if checkpoint is not None:
-        return f"the weights in {checkpoint}"
-    return "timm's pretrained weights, from its cache or fetched once" if pretrained else "fresh weights"
+@final
+@dataclass(frozen=True)
+class _Start:
+    """Whether a study begins with timm's weights, and where it begins, in words."""
+
+    pretrained: bool
+    words: str
+
+
+def _start(wish: Wish, model: str) -> _Start:
+    """Where a study can begin on this machine."""
+    if wish.checkpoint is not None:
+        return _Start(pretrained=False, words=f"the weights in {wish.checkpoint}")
+    if wish.scratch or wish.model_args or not has_weights(model):
+        return _Start(pretrained=False, words="fresh weights")
+    weights = published(model)
+    if weights.lacking:
+        return _Start(pretrained=False, words=f"fresh weights: timm's are {weights.lacking}")
+    size = "" if weights.size is None else f" ({weights.size / 1e6:.0f} MB)"
+    found = "in its cache" if weights.here else f"which nas run fetches once{size}"
+    return _Start(pretrained=True, words=f"timm's pretrained weights, {found}")
+
+
+def _footprint(task: Task, facts: Facts, space: SearchSpace) -> Footprint:
+    """What the whole model takes, by two black pictures."""
+    height, width = sides(image_size_of(space))
+    images = torch.zeros(2, facts.channels, height, width)
+    targets = task.example_targets(facts._replace(image_size=min(height, width)), len(images))
+    whole = build(space.model, space.model_args)
+    return footprint(whole, task.learning_inputs(Batch(images, targets)), images)
 
 
 def _read(text: str, space: Mapping[str, Any]) -> Resolved:
@@ -169,15 +189,17 @@ def _known(name: str, model_args: Mapping[str, Any]) -> tuple[str, Any]:
     return outline.model, outline
 
 
-def goal_of(text: str) -> dict[str, str]:
-    """Quantity -> the most of it. Raises `LimitError` for what is neither AMOUNT nor QUANTITY=AMOUNT."""
+def goal_of(text: str, usual: str) -> dict[str, str]:
+    """Quantity -> the most of it; the `usual` one where none is named. Raises `LimitError` for what is neither AMOUNT
+    nor QUANTITY=AMOUNT.
+    """
     quantity, equals, amount = text.rpartition("=")
-    known = [cost.name for cost in costs()]
+    known = [cost.name for cost in every_cost()]
     if equals and quantity not in known:
         raise LimitError(f"--goal: found '{quantity}'; allowed: {', '.join(known)}{nearest(quantity, known)}")
     if not amount.strip():
         raise LimitError(f"--goal: found '{text}'; allowed: 50%, 600M (MACs), or params=5M")
-    return {quantity or SIZE: amount.strip()}
+    return {quantity or usual: amount.strip()}
 
 
 def _name(text: str) -> str:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from nas import words
 from nas.data import DataSpec, Listing
 from nas.data.images import Images, reason
+from nas.data.objects import Objects
 from nas.data.reading import read
-from nas.data.source import Source
+from nas.data.source import Labelled, Source
 from nas.tasks import Facts
 
 SAMPLE = 48
@@ -26,9 +27,32 @@ SHOWN = 5
 
 @final
 @dataclass(frozen=True)
+class ObjectSurvey:
+    """The objects of the training pictures: how many there are, fewest and most in a picture, of half of them the
+    sides are below `side` (pixels, the root of the area); `picture`: height and width that half of the pictures have.
+    """
+
+    count: int
+    fewest: int
+    most: int
+    side: float
+    picture: tuple[int, int]
+
+    @classmethod
+    def of(cls, objects: Objects) -> ObjectSurvey:
+        """Those of a split."""
+        each = np.diff(objects.starts)
+        side = float(np.sqrt(np.median(objects.areas))) if len(objects.areas) else 0.0
+        height, width = np.median(objects.sizes, axis=0).astype(int).tolist()
+        return cls(len(objects.labels), int(each.min()), int(each.max()), side, (height, width))
+
+
+@final
+@dataclass(frozen=True)
 class DataSurvey:
-    """A set of pictures with classes. `counts`: pictures of each split that it brings; `per_class`: training pictures
-    of each class; `sides`: the shorter sides of some pictures, in pixels, ascending; `odd`: what a user should know.
+    """A set of pictures. `counts`: pictures of each split that it brings; `per_class`: training pictures of each class,
+    or objects; `sides`: the shorter sides of some pictures, in pixels, ascending; `odd`: what a user should know;
+    `objects`: of annotated pictures.
     """
 
     name: str
@@ -38,6 +62,7 @@ class DataSurvey:
     per_class: tuple[int, ...]
     sides: tuple[int, ...]
     odd: tuple[str, ...]
+    objects: ObjectSurvey | None = None
 
     @property
     def pictures(self) -> int:
@@ -50,11 +75,18 @@ class DataSurvey:
         colours = "grey" if self.facts.channels == 1 else "in colour"
         yield f"{len(self.classes)} classes ({words.some(self.classes, SHOWN)}); pictures: {splits}; {colours}"
         fewest, most = int(np.argmin(self.per_class)), int(np.argmax(self.per_class))
+        what = "training pictures" if self.objects is None else "objects in the training pictures"
         yield (
             f"of a class {self.per_class[fewest]:,} ({self.classes[fewest]}) to {self.per_class[most]:,} "
-            f"({self.classes[most]}) training pictures; shorter sides {self.sides[0]} to {self.sides[-1]} pixels, "
+            f"({self.classes[most]}) {what}; shorter sides {self.sides[0]} to {self.sides[-1]} pixels, "
             f"half of them below {self.sides[len(self.sides) // 2]}"
         )
+        if (found := self.objects) is not None:
+            masked = ", with masks" if self.facts.truth == "masks" else ""
+            yield (
+                f"{found.count:,} objects{masked}, {found.fewest} to {found.most} in a picture, half of them smaller "
+                f"than {found.side:.0f} x {found.side:.0f} pixels"
+            )
 
 
 _USE = {"train": "train", "validation": "search", "test": "test"}
@@ -62,9 +94,10 @@ _USE = {"train": "train", "validation": "search", "test": "test"}
 
 
 def survey(spec: DataSpec, listing: Listing | None, facts: Facts) -> DataSurvey:
-    """Looks at a set of pictures with classes. Raises `DataError` as its reader does."""
+    """Looks at a set of pictures. Raises `DataError` as its reader does."""
     source = read(spec, listing)
-    per_class = np.bincount(source.train.labels[source.train.indices], minlength=len(source.classes))
+    per_class = np.bincount(_labels(source.train), minlength=len(source.classes))
+    objects = source.train.objects
     sides, damaged = _looked_at(source.train.images, source.train.indices)
     return DataSurvey(
         name=source.name,
@@ -74,7 +107,13 @@ def survey(spec: DataSpec, listing: Listing | None, facts: Facts) -> DataSurvey:
         per_class=tuple(per_class.tolist()),
         sides=tuple(sorted(min(side) for side in sides)) or (0,),
         odd=(*_of_classes(source, per_class), *_of_pictures(sides, damaged), *source.notes),
+        objects=None if objects is None else ObjectSurvey.of(objects),
     )
+
+
+def _labels(split: Labelled) -> NDArray[np.int64]:
+    """The class of each picture, or of each object."""
+    return split.labels[split.indices] if split.objects is None else split.objects.labels
 
 
 def _looked_at(images: Images, indices: NDArray[np.int64]) -> tuple[list[tuple[int, int]], list[str]]:
@@ -91,9 +130,11 @@ def _looked_at(images: Images, indices: NDArray[np.int64]) -> tuple[list[tuple[i
 
 def _of_classes(source: Source, per_class: NDArray[np.int64]) -> Iterator[str]:
     scarce = [f"{source.classes[k]} ({per_class[k]})" for k in np.flatnonzero(per_class < FEW)]
+    annotated = source.train.objects is not None
     if scarce:
-        yield f"fewer than {FEW} training pictures of {words.some(scarce, SHOWN)}: their measures mean little"
-    if per_class.min() and per_class.max() > UNEVEN * per_class.min():
+        what = "objects" if annotated else "training pictures"
+        yield f"fewer than {FEW} {what} of {words.some(scarce, SHOWN)}: their measures mean little"
+    if not annotated and per_class.min() and per_class.max() > UNEVEN * per_class.min():
         yield (
             f"classes are uneven ({per_class.max() / per_class.min():.0f} to 1): the accuracy is mostly that of the "
             "large ones; the report has the mean over classes, too"
@@ -101,9 +142,10 @@ def _of_classes(source: Source, per_class: NDArray[np.int64]) -> Iterator[str]:
     if source.test is None:
         yield "no test split: a fifth of the pictures is set aside for it, the same ones for every study"
     for name, split in source.splits.items():
-        lacking = np.setdiff1d(np.arange(len(source.classes)), split.labels)
+        lacking = np.setdiff1d(np.arange(len(source.classes)), _labels(split))
         if len(lacking) and name != "train":
-            yield f"{name} has no picture of {words.some([source.classes[k] for k in lacking], SHOWN)}"
+            what = "object" if annotated else "picture"
+            yield f"{name} has no {what} of {words.some([source.classes[k] for k in lacking], SHOWN)}"
 
 
 def _of_pictures(sides: list[tuple[int, int]], damaged: list[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, final
 from nas import quantities, words
 from nas.data import DataSpec
 from nas.foreign import printable
+from nas.studies.drafting.aims import Aim
 from nas.studies.drafting.choosing import ChosenSpace
 from nas.studies.drafting.plan import TrainingPlan
 from nas.studies.forecast.forecast import Forecast
@@ -35,6 +36,7 @@ class StudyDraft:
     name: str
     folder: Path
     data: DataSpec
+    aim: Aim
     goal: Mapping[str, str]
     pretrained: bool
     checkpoint: Path | None
@@ -51,6 +53,7 @@ def study_text(draft: StudyDraft, forecast: Forecast | None, machine: Machine | 
     lines = [
         *_heading(draft, forecast, machine),
         _line("space", _scalar(str(Path(draft.folder.name) / SPACE)), "what may be chosen"),
+        *([_line("task", _flow(draft.aim.options), draft.aim.about_task)] if draft.aim.options else []),
         _line("strategy", f"{{use: evolution, trials: {plan.trials}}}", "all proposals keep to the limit"),
         "data:",
         *[_line(f"  {key}", value) for key, value in _data(draft.data).items()],
@@ -58,22 +61,29 @@ def study_text(draft: StudyDraft, forecast: Forecast | None, machine: Machine | 
     if draft.validation is not None:
         lines.append(_line("  validation", str(draft.validation), "of the training pictures, for the search alone"))
     lines += [
-        _line("limit", _flow(draft.goal), "of the whole model; also params: 5 M, or both"),
+        _line("limit", _flow(draft.goal), draft.aim.about_limit),
         _line("importance", "magnitude", "so that small sizes keep the units that weigh most"),
         f"base:{' ' * (COLUMN - 5)}# the whole model; {plan.reason}",
         *_weights(draft),
-        *_recipe(plan.base, plan.lr, draft, "light: part of a picture, mirrored or not; crop: only shifted"),
+        *_recipe(plan.base, plan.lr, draft, plan.about_augment),
         f"supernet:{' ' * (COLUMN - 9)}# all sub-networks together, by the largest, the smallest and two others",
         *_recipe(plan.supernet, plan.lr, draft, ""),
-        f"retrain:{' ' * (COLUMN - 8)}# the winner learns again, beside the largest network",
-        *_recipe(plan.retrain, plan.lr / 2, draft, ""),
-        _line("  small_ce", "true", "and from the classes itself"),
+        *_retraining(draft),
         _line("eval_batch", str(draft.eval_batch), "pictures that are measured together: as memory allows"),
         *([_line("device", draft.device)] if draft.device != "auto" else []),
         _line("seed", "0"),
         _line("name", _scalar(draft.name), f"its run lies in runs/{draft.name}"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _retraining(draft: StudyDraft) -> Iterator[str]:
+    plan = draft.plan
+    adjoined = plan.loss == "adjoined"
+    beside = ", beside the largest network" if adjoined else ""
+    yield f"retrain:{' ' * (COLUMN - 8)}# the winner learns again{beside}"
+    yield from _recipe(plan.retrain, plan.lr / 2, draft, "")
+    yield _line("  small_ce", "true", "and from the classes itself") if adjoined else _line("  loss", plan.loss)
 
 
 def _weights(draft: StudyDraft) -> Iterator[str]:
@@ -147,6 +157,8 @@ def _flow(mapping: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
     if isinstance(value, str):
         return value if _AMOUNT.fullmatch(value) else _scalar(value)
     return json.dumps(value)

@@ -6,9 +6,11 @@
   const byId = (name) => document.getElementById(`explorer-${name}`);
   const trials = data.trials, count = trials.digest.length;
   const axis = Object.fromEntries(data.axes.map((one) => [one.name, one]));
-  const NEAR = 14, PAD = { left: 62, right: 14, top: 14, bottom: 44 };
+  const NEAR = 14, DRAWN = 5000, PAD = { left: 62, right: 14, top: 14, bottom: 44 };
   const state = { x: data.first.x, y: data.first.y, hidden: new Set(), bound: {}, hovered: -1, selected: -1, light: false };
-  let visible = [], front = [], spots = [], view = null;
+  const columns = Object.fromEntries(data.axes.map((one) => [one.name, Float64Array.from(trials.values[one.name])]));
+  const layer = document.createElement("canvas");
+  let sorted = [], visible = [], front = [], spots = [], view = null;
 
   const element = (tag, text = "", attributes = {}) => {
     const made = document.createElement(tag);
@@ -21,27 +23,40 @@
     const digits = scaled !== 0 && Math.abs(scaled) < 1000 ? Number(scaled.toPrecision(4)) : Math.round(scaled);
     return `${digits.toLocaleString("en")} ${axis[name].unit}`.trim();
   };
-  const values = (name) => trials.values[name];
+  const values = (name) => columns[name];
   // Less of a cost is better; of a metric, what it says itself.
   const better = (name, one, other) => (axis[name].more ? one > other : one < other);
-  const spread = (name) => {
+  const extent = (column) => {
     let [low, high] = [Infinity, -Infinity];
-    for (const value of values(name)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    for (const value of column) [low, high] = [Math.min(low, value), Math.max(high, value)];
     return [low, high];
+  };
+  const spreads = Object.fromEntries(data.axes.map((one) => [one.name, extent(values(one.name))]));
+  const spread = (name) => spreads[name];
+
+  // All trials, the better across first, of equals the better upwards. This is what takes time where there are many, so
+  // it is done for a plane, not for every move of a slider.
+  const sort = () => {
+    const [x, y] = [values(state.x), values(state.y)];
+    const signs = [state.x, state.y].map((name) => (axis[name].more ? -1 : 1));
+    sorted = Uint32Array.from(x, (_, i) => i).sort((a, b) => signs[0] * (x[a] - x[b]) || signs[1] * (y[a] - y[b]));
   };
 
   // What is within the limits and of a strategy that is shown, and the front of that in the plane.
   const filter = () => {
-    visible = [];
-    for (let i = 0; i < count; i++) {
-      if (state.hidden.has(trials.strategy[i])) continue;
-      const within = Object.entries(state.bound).every(([name, bound]) => !better(name, bound, values(name)[i]));
-      if (within) visible.push(i);
-    }
-    const [x, y] = [values(state.x), values(state.y)];
-    const sorted = [...visible].sort((a, b) => (x[a] === x[b] ? (better(state.y, y[a], y[b]) ? -1 : 1) : better(state.x, x[a], x[b]) ? -1 : 1));
+    const bounds = Object.entries(state.bound).map(([name, bound]) => ({ own: values(name), bound, more: axis[name].more }));
+    const kept = (i) => bounds.every(({ own, bound, more }) => (more ? own[i] >= bound : own[i] <= bound));
+    visible = sorted.filter((i) => !state.hidden.has(trials.strategy[i]) && kept(i));
+    const y = values(state.y);
     front = [];
-    for (const i of sorted) if (!front.length || better(state.y, y[i], y[front.at(-1)])) front.push(i);
+    for (const i of visible) if (!front.length || better(state.y, y[i], y[front.at(-1)])) front.push(i);
+  };
+
+  // Of many, the front, those with a role, and an even sample of the others.
+  const drawn = () => {
+    if (visible.length <= DRAWN) return visible;
+    const sample = Array.from({ length: DRAWN }, (_, at) => visible[Math.floor((at * visible.length) / DRAWN)]);
+    return [...new Set([...sample, ...front, ...visible.filter((i) => trials.role[i])])];
   };
 
   const colours = () => {
@@ -64,20 +79,18 @@
     return { at: (value) => from + ((value * axis[name].scale - least) / (most - least)) * (to - from), least, most };
   };
 
+  // The plane with everything but what the pointer moves: that is put onto a copy.
   const draw = () => {
-    const canvas = byId("plane"), box = canvas.getBoundingClientRect(), dots = window.devicePixelRatio || 1;
-    const width = box.width, height = Math.max(260, Math.min(420, width * 0.62));
+    const canvas = byId("plane"), dots = window.devicePixelRatio || 1, width = canvas.getBoundingClientRect().width;
+    const height = Math.max(260, Math.min(420, width * 0.62)), pen = layer.getContext("2d"), ink = colours();
     canvas.style.height = `${height}px`;
-    canvas.width = width * dots;
-    canvas.height = height * dots;
-    const pen = canvas.getContext("2d"), ink = colours();
+    [canvas.width, canvas.height] = [layer.width, layer.height] = [width * dots, height * dots];
     pen.scale(dots, dots);
     pen.fillStyle = ink.paper;
     pen.fillRect(0, 0, width, height);
-    const x = scale(state.x, PAD.left, width - PAD.right), y = scale(state.y, height - PAD.bottom, PAD.top);
-    view = { x, y };
+    view = { x: scale(state.x, PAD.left, width - PAD.right), y: scale(state.y, height - PAD.bottom, PAD.top) };
     frame(pen, ink, width, height);
-    spots = visible.map((i) => [x.at(values(state.x)[i]), y.at(values(state.y)[i]), i]);
+    spots = Array.from(drawn(), (i) => [...point(i), i]);
     pen.globalAlpha = 0.75;
     for (const [left, top, i] of spots) {
       pen.fillStyle = data.strategies[trials.strategy[i]] === data.own ? ink.marks[0] : ink.marks[1];
@@ -88,8 +101,18 @@
     pen.globalAlpha = 1;
     line(pen, ink);
     for (const [left, top, i] of spots) if (trials.role[i]) ring(pen, left, top, 6, ink.star);
-    for (const i of [state.selected, state.hovered]) if (i >= 0) ring(pen, x.at(values(state.x)[i]), y.at(values(state.y)[i]), 9, ink.ink);
+    mark();
   };
+
+  const mark = () => {
+    const pen = byId("plane").getContext("2d"), dots = window.devicePixelRatio || 1, ink = colours();
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.drawImage(layer, 0, 0);
+    pen.scale(dots, dots);
+    for (const i of [state.selected, state.hovered]) if (i >= 0) ring(pen, ...point(i), 9, ink.ink);
+  };
+
+  const point = (i) => [view.x.at(values(state.x)[i]), view.y.at(values(state.y)[i])];
 
   const frame = (pen, ink, width, height) => {
     pen.font = "12px system-ui, sans-serif";
@@ -141,7 +164,7 @@
   const line = (pen, ink) => {
     pen.strokeStyle = ink.ink;
     pen.beginPath();
-    for (const i of front) pen.lineTo(view.x.at(values(state.x)[i]), view.y.at(values(state.y)[i]));
+    for (const i of front) pen.lineTo(...point(i));
     pen.stroke();
   };
 
@@ -162,10 +185,10 @@
     tip.hidden = i < 0;
     if (i !== state.hovered) {
       state.hovered = i;
-      draw();
+      mark();
     }
     if (i < 0) return;
-    tip.textContent = `${named(i)}: ${[state.y, state.x].map((name) => shown(name, values(name)[i])).join(", ")}`;
+    tip.textContent = `${named(i)}: ${[state.y, state.x].map((name) => `${axis[name].title} ${shown(name, values(name)[i])}`).join(", ")}`;
     const box = byId("plane").getBoundingClientRect(), left = event.clientX - box.left;
     tip.style.left = `${Math.max(0, Math.min(left + 12, box.width - tip.offsetWidth))}px`;
     tip.style.top = `${event.clientY - box.top + 14}px`;
@@ -179,7 +202,7 @@
     if (i < 0) return;
     panel.append(element("h3", named(i)), element("p", trials.digest[i], { class: "mono" }), costs(i), blocks(i));
     for (const row of byId("front").rows) row.classList.toggle("chosen", row.dataset.trial === String(i));
-    draw();
+    mark();
   };
 
   const costs = (i) => {
@@ -209,7 +232,7 @@
     return drawn;
   };
 
-  const tables = () => {
+  const frontTable = () => {
     const body = byId("front").tBodies[0];
     body.replaceChildren();
     for (const i of front.slice(0, 200)) {
@@ -220,23 +243,38 @@
       for (const one of data.axes) row.append(element("td", shown(one.name, values(one.name)[i])));
       row.classList.toggle("chosen", i === state.selected);
     }
-    const strategies = byId("strategies-table").tBodies[0];
-    strategies.replaceChildren();
-    data.strategies.forEach((name, place) => {
-      const own = visible.filter((i) => trials.strategy[i] === place), row = strategies.insertRow();
-      const best = own.reduce((found, i) => (found < 0 || better(state.y, values(state.y)[i], values(state.y)[found]) ? i : found), -1);
-      const cells = best < 0 ? ["–", "–"] : [shown(state.y, values(state.y)[best]), shown(state.x, values(state.x)[best])];
-      const share = front.filter((i) => trials.strategy[i] === place).length;
-      row.append(element("th", name, { scope: "row" }), ...[own.length, share, ...cells].map((text) => element("td", text)));
-    });
+  };
+
+  const strategiesTable = () => {
+    const body = byId("strategies-table").tBodies[0], y = values(state.y);
+    const tally = data.strategies.map((name) => ({ name, own: 0, share: 0, best: -1 }));
+    for (const i of visible) {
+      const one = tally[trials.strategy[i]];
+      one.own++;
+      if (one.best < 0 || better(state.y, y[i], y[one.best])) one.best = i;
+    }
+    for (const i of front) tally[trials.strategy[i]].share++;
+    body.replaceChildren();
+    for (const { name, own, share, best } of tally) {
+      const cells = best < 0 ? ["–", "–"] : [shown(state.y, y[best]), shown(state.x, values(state.x)[best])];
+      const told = [own, share, ...cells].map((text) => element("td", text.toLocaleString("en")));
+      body.insertRow().append(element("th", name, { scope: "row" }), ...told);
+    }
     byId("best").textContent = `best ${axis[state.y].title}`;
     byId("of-best").textContent = `its ${axis[state.x].title}`;
-    byId("count").textContent = `${visible.length.toLocaleString("en")} of ${count.toLocaleString("en")} architectures are within these limits, ${front.length} of them on the front.`;
+  };
+
+  const summary = () => {
+    const [within, all] = [visible.length, count].map((number) => number.toLocaleString("en"));
+    const sampled = visible.length > DRAWN ? ` Drawn are the front and an even sample of ${DRAWN.toLocaleString("en")}.` : "";
+    byId("count").textContent = `${within} of ${all} architectures are within these limits, ${front.length} of them on the front.${sampled}`;
   };
 
   const update = () => {
     filter();
-    tables();
+    frontTable();
+    strategiesTable();
+    summary();
     draw();
   };
 
@@ -252,7 +290,7 @@
   const cell = (value) => (typeof value === "number" ? String(value) : `"${`${value}`.replace(/^(\s*[=+\-@\t\r])/, "'$1").replaceAll('"', '""')}"`);
   const csv = () => {
     const head = ["strategy", "number", "digest", ...data.choices.map((one) => one.name), ...data.axes.map((one) => one.name)];
-    const rows = visible.map((i) => [
+    const rows = Array.from(visible.slice().sort(), (i) => [
       data.strategies[trials.strategy[i]], trials.number[i], trials.digest[i],
       ...data.choices.map((one) => Number(one.values[trials.chosen[one.name][i]])), ...data.axes.map((one) => values(one.name)[i]),
     ]);
@@ -272,6 +310,7 @@
     byId(name).value = state[name];
     byId(name).addEventListener("change", (event) => {
       state[name] = event.target.value;
+      sort();
       update();
     });
   };
@@ -333,6 +372,7 @@
     byId("csv").addEventListener("click", () => download("trials.csv", "text/csv", csv()));
     byId("architecture").addEventListener("click", () => download(`${trials.digest[state.selected]}.json`, "application/json", architecture(state.selected)));
     byId("section").hidden = false;
+    sort();
     update();
     select(trials.role.indexOf("winner"));
     new ResizeObserver(draw).observe(plane.parentElement);

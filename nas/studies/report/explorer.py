@@ -18,8 +18,10 @@ from nas.studies.report.findings import Findings
 from nas.studies.run.found import found_by
 from nas.system.terminal import literally
 
-MOST = 5000
-"""Trials in the page at most: the front, those with a role, and of the others an even sample over their numbers."""
+MOST = 100_000
+"""Trials in the page at most: the front, those with a role, and of the others an even sample over their numbers. What
+is drawn of them is the script's business.
+"""
 
 
 def explorer(findings: Findings) -> dict[str, Any]:
@@ -115,4 +117,6 @@ def _literally(value: Any) -> Any:
         return literally(value)
     if isinstance(value, Mapping):
         return {_literally(key): _literally(inner) for key, inner in value.items()}
-    return [_literally(inner) for inner in value] if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple) or set(map(type, value)) <= {int, float}:  # columns may be long
+        return value
+    return [_literally(inner) for inner in value]

@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, Tick
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter, MaxNLocator, ScalarFormatter
+from typing_extensions import override
 
 from nas.quantities import Quantity
 from nas.search import Objective
@@ -50,7 +52,8 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "nas",
 }
-
+MANY, PIXELS = 5000, 150
+"""From so many points on, they are a picture in the plot, with so many pixels an inch."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,7 +81,9 @@ def svg(figure: Figure) -> str:
     """
     _literally(figure)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.04, metadata={"Date": None})
+    # `savefig` would draw twice, first to find the margins, which the layout knows.
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -99,7 +104,7 @@ def _literally(figure: Figure) -> None:
 
 def axes_of(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> tuple[Figure, np.ndarray]:
     """A figure (inches) and its axes, rows x columns, in the report's style."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=PIXELS)
     axes = figure.subplots(rows, columns, squeeze=False, **grid)
     return figure, axes
 
@@ -139,7 +144,7 @@ def front(
         own = done[done["strategy"] == name].drop_duplicates("digest")
         face = "none" if name == "uniform" != strategy else colour
         axis.scatter(*plane.points(own), s=18, facecolors=face, edgecolors=colour, linewidths=0.9, alpha=0.75,
-                     zorder=order, label=f"{label} ({len(own)} architectures)")  # fmt: skip
+                     zorder=order, label=f"{label} ({len(own)} architectures)", rasterized=len(own) > MANY)  # fmt: skip
         if name == strategy == "uniform":
             break
     if len(pareto):
@@ -190,6 +195,15 @@ def progress(trials: pd.DataFrame, objective: Objective, quantity: Quantity, str
     return figure
 
 
+@final
+class PlainLog(LogFormatter):
+    """Labels of a logarithmic axis: where Matplotlib would write a power of ten, the number itself."""
+
+    @override
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 @in_style
 def curves(histories: Mapping[str, Sequence[EpochResult]], metric: Quantity) -> Figure:
     """Training loss and the `metric` on the validation split over epochs, one line per training."""
@@ -202,6 +216,8 @@ def curves(histories: Mapping[str, Sequence[EpochResult]], metric: Quantity) -> 
         if known:
             values.plot(*zip(*known, strict=True), **line)
     losses.set_yscale("log")
+    losses.yaxis.set_major_formatter(PlainLog())
+    losses.yaxis.set_minor_formatter(PlainLog(minor_thresholds=(1, 0.4)))
     losses.set_ylabel("training loss")
     values.set_ylabel(measured_label("validation", metric))
     for axis in (losses, values):
