@@ -31,7 +31,8 @@ evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KE
 export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script --part=PART --data=DATA --overwrite \
 --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
-init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --model-args=KEY=VALUE --device=DEVICE
+init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --within=TIME --model-args=KEY=VALUE \
+--device=DEVICE
 models PATTERN --json=FILE --csv=FILE
 open RUN --browser --trust
 pareto RUN --csv=FILE --parquet=FILE --json=FILE --trials --trust

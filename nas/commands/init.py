@@ -46,6 +46,10 @@ def init(  # noqa: PLR0913  (one per option)
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Start from fresh weights, also where timm has pretrained ones.")
     ] = False,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Shorten it until it takes no longer here: 30min, 2h.", show_default=False),
+    ] = None,
     model_args: ModelArgs = None,
     device: Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1 ...; auto: a GPU if any.")] = "auto",
 ) -> None:
@@ -64,6 +68,7 @@ def init(  # noqa: PLR0913  (one per option)
         model_args=arguments_of(model_args),
         checkpoint=checkpoint,
         scratch=scratch,
+        within=within,
         device=device,
     )
     waiting, console = Terminal(stderr=True), Terminal()
@@ -95,11 +100,8 @@ def _tell(console: Terminal, made: Draft) -> None:
     console.print(stages_table("about", made.forecast))
     for line in sentences(made.forecast, made.machine):
         console.say(line)
-    if made.forecast.seconds > LONG and made.machine.gpus == ():
-        console.say(
-            "shorter   a smaller model (--model-args), fewer of the pictures (--set data.fraction=0.1) or smaller ones "
-            "(--set data.image_size=96), fewer epochs, a GPU"
-        )
+    if made.forecast.seconds > LONG and not made.machine.gpus:
+        console.say("shorter   --within 1h; a smaller model (--model-args embed_dim=96); a GPU")
     console.say(f"written   {made.folder / STUDY}, {made.folder / SPACE}")
     console.say(f"next      nas run {made.folder / STUDY}")
     console.say(f"then      nas open runs/{made.name}")

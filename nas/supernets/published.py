@@ -40,6 +40,14 @@ def has_weights(model: str) -> bool:
     return known is not None and bool(known.has_weights)
 
 
+def usual_side(model: str) -> int | None:
+    """Side, in pixels, of the images that one of timm's models takes when nobody says another; None where it does not
+    say.
+    """
+    known = _config(model)
+    return None if known is None else int(known.input_size[-1])
+
+
 def are_here(model: str) -> bool:
     """Whether they are on this machine. No network is asked."""
     known = _config(model)

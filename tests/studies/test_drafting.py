@@ -14,11 +14,11 @@ from nas import SearchSpace, Study
 from nas.cli import main
 from nas.documents.document import read
 from nas.errors import DataError, LimitError, ModelError
-from nas.studies.drafting import draft as drafting
-from nas.studies.drafting.aims import letterbox
+from nas.studies.drafting import start
+from nas.studies.drafting.aims import aim_of, letterbox
 from nas.studies.drafting.choosing import proposals
 from nas.studies.drafting.draft import Draft, Wish, draft, goal_of
-from nas.studies.drafting.plan import batch_of, training_plan, validation_of
+from nas.studies.drafting.plan import batch_of, seconds_in, shortened, training_plan, validation_of
 from nas.studies.drafting.survey import ObjectSurvey
 from nas.studies.drafting.text import _scalar
 from nas.studies.forecast import pace
@@ -161,15 +161,35 @@ def test_annotated_pictures_are_as_large_as_their_objects_need() -> None:
 
 
 def test_a_study_begins_where_it_can_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    wish = Wish(model="deit_tiny_patch16_224", data="")
-    for found, start, words in (
+    for found, pretrained, words in (
         (PublishedWeights(here=True), True, "in its cache"),
         (PublishedWeights(here=False, size=22_000_000), True, "fetches once (22 MB)"),
         (PublishedWeights(here=False, lacking="neither here nor there"), False, "fresh weights: timm's are neither"),
     ):
-        monkeypatch.setattr(drafting, "published", lambda _, found=found: found)
-        assert drafting._start(wish, wish.model).pretrained is start
-        assert words in drafting._start(wish, wish.model).words
+        monkeypatch.setattr(start, "published", lambda _, found=found: found)
+        begun = start.start_of("deit_tiny_patch16_224", None, fresh=False)
+        assert begun.pretrained is begun.trained is pretrained
+        assert words in begun.words
+    assert start.start_of("deit_tiny_patch16_224", Path("a.pth"), fresh=False).trained
+
+
+def test_small_pictures_stay_small_where_weights_are_fresh(drafted: Draft) -> None:
+    small = replace(drafted.survey, sides=(90, 100, 110))
+    assert aim_of(small, None, 224, gpu=False).image_size == 96
+    assert aim_of(small, None, None, gpu=False).image_size is None
+    assert aim_of(small, 64, 224, gpu=False).image_size == 64
+    assert aim_of(replace(small, sides=(500,)), None, 224, gpu=False).image_size is None
+
+
+def test_it_is_shortened_until_there_is_time(drafted: Draft) -> None:
+    plan = drafted.plan
+    half = shortened(plan, 0.5)
+    assert (half.base, half.trials) == (plan.base // 2, plan.trials // 2)
+    assert shortened(plan, 1e-3).retrain == 1
+    assert seconds_in("1.5h") == 5400
+    assert seconds_in("30 min") == 1800
+    with pytest.raises(LimitError, match="--within: found 'soon'; allowed"):
+        seconds_in("soon")
 
 
 def test_goals() -> None:

@@ -38,10 +38,14 @@ class Aim:
     about_limit: str = "of the whole model; also params: 5 M, or both"
 
 
-def aim_of(looked: DataSurvey, image_size: ImageSize | None, *, gpu: bool) -> Aim:
-    """The aim for these data, with pictures of the size that is asked for, if any."""
+def aim_of(looked: DataSurvey, image_size: ImageSize | None, own_side: int | None, *, gpu: bool) -> Aim:
+    """The aim for these data, with pictures of the size that is asked for, if any; `own_side` is that of the model's
+    where it is free to take smaller ones.
+    """
     if looked.objects is None:
-        return Aim(tasks.find(tasks.DEFAULT)(), {}, "macs", image_size)
+        side = looked.side // GRID * GRID
+        smaller = image_size is None and own_side is not None and GRID <= side < own_side
+        return Aim(tasks.find(tasks.DEFAULT)(), {}, "macs", side if smaller else image_size)
     size = image_size or letterbox(looked.objects, gpu=gpu)
     longer = max(size) if isinstance(size, tuple) else size
     masked = looked.facts.truth == "masks"

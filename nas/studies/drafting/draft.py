@@ -21,7 +21,16 @@ from nas.searchspaces import SearchSpace
 from nas.searchspaces.from_yaml import outline_of
 from nas.studies.drafting.aims import aim_of
 from nas.studies.drafting.choosing import ChosenSpace, as_yaml, chosen_space
-from nas.studies.drafting.plan import TrainingPlan, batch_of, eval_batch_of, training_plan, validation_of
+from nas.studies.drafting.plan import (
+    TrainingPlan,
+    batch_of,
+    eval_batch_of,
+    seconds_in,
+    shortened,
+    training_plan,
+    validation_of,
+)
+from nas.studies.drafting.start import start_of
 from nas.studies.drafting.survey import DataSurvey, survey
 from nas.studies.drafting.text import SPACE, STUDY, StudyDraft, space_text, study_text
 from nas.studies.file.resolve import Resolved, resolve
@@ -32,7 +41,7 @@ from nas.studies.stages.workshop import device_called
 from nas.supernets import build
 from nas.supernets.derived.sources import is_derived
 from nas.supernets.of_space import image_size_of
-from nas.supernets.published import has_weights, published
+from nas.supernets.published import usual_side
 from nas.system.files import replacing_folder
 from nas.system.machine import Machine, this_machine
 from nas.tasks import Batch, Facts, Task
@@ -51,6 +60,7 @@ class Wish:
     model_args   arguments of the model, which stand in the space's file
     checkpoint   weights of the whole model
     scratch      start from fresh weights, also where timm has some
+    within       how long it may take here, "2h": then it is shortened
     device       see `StudyConfig.device`
     """
 
@@ -61,6 +71,7 @@ class Wish:
     model_args: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: Path | None = None
     scratch: bool = False
+    within: str | None = None
     device: str = "auto"
 
 
@@ -101,7 +112,9 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     looked = survey(spec, listing, facts)
     machine, device = this_machine(), device_called(wish.device)
     gpu = device.type == "cuda"
-    aim = aim_of(looked, spec.image_size, gpu=gpu)
+    start = start_of(wish.model, wish.checkpoint, fresh=wish.scratch or bool(wish.model_args))
+    own_side = None if start.trained or "img_size" in wish.model_args else usual_side(wish.model)
+    aim = aim_of(looked, spec.image_size, own_side, gpu=gpu)
     spec, goal = replace(spec, image_size=aim.image_size), goal_of(wish.goal, aim.bounded)
     tell("looking at the model")
     model_args = aim.task.model_args(facts) | ({} if aim.image_size is None else {"img_size": aim.image_size})
@@ -111,10 +124,9 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder}: exists, and nothing is overwritten; allowed: --out DIR, a new folder")
     chosen = chosen_space(model, wish.model_args, model_args, outline, goal)
-    start = _start(wish, model)
     of = _footprint(aim.task, facts, chosen.space)
     memory = machine.gpus[device.index or 0].memory if gpu else machine.memory
-    plan = training_plan(looked, pretrained=start.pretrained or wish.checkpoint is not None, gpu=gpu)
+    plan = training_plan(looked, pretrained=start.trained, gpu=gpu)
     written = StudyDraft(
         name=name,
         folder=folder,
@@ -130,34 +142,22 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
         plan=plan,
     )
     space = space_text(chosen, wish.model_args, model, written)
-    resolved = _read(study_text(written, None), as_yaml(model, wish.model_args, chosen.proposals))
     tell("timing a few steps")
-    found = forecast(resolved)
+    written, found = _timed(written, as_yaml(model, wish.model_args, chosen.proposals), wish.within)
     study = study_text(written, found, machine)
-    return Draft(name, folder, start.words, looked, chosen, machine, is_derived(model), plan, study, space, found)
+    return Draft(
+        name, folder, start.words, looked, chosen, machine, is_derived(model), written.plan, study, space, found
+    )
 
 
-@final
-@dataclass(frozen=True)
-class _Start:
-    """Whether a study begins with timm's weights, and where it begins, in words."""
-
-    pretrained: bool
-    words: str
-
-
-def _start(wish: Wish, model: str) -> _Start:
-    """Where a study can begin on this machine."""
-    if wish.checkpoint is not None:
-        return _Start(pretrained=False, words=f"the weights in {wish.checkpoint}")
-    if wish.scratch or wish.model_args or not has_weights(model):
-        return _Start(pretrained=False, words="fresh weights")
-    weights = published(model)
-    if weights.lacking:
-        return _Start(pretrained=False, words=f"fresh weights: timm's are {weights.lacking}")
-    size = "" if weights.size is None else f" ({weights.size / 1e6:.0f} MB)"
-    found = "in its cache" if weights.here else f"which nas run fetches once{size}"
-    return _Start(pretrained=True, words=f"timm's pretrained weights, {found}")
+def _timed(written: StudyDraft, space: Mapping[str, Any], within: str | None) -> tuple[StudyDraft, Forecast]:
+    """The study and what it takes; shortened where that is more than it may be."""
+    most = None if within is None else seconds_in(within)
+    found = forecast(_read(study_text(written, None), space))
+    if most is None or found.seconds <= most:
+        return written, found
+    written = replace(written, plan=shortened(written.plan, most / found.seconds))
+    return written, forecast(_read(study_text(written, None), space))
 
 
 def _footprint(task: Task, facts: Facts, space: SearchSpace) -> Footprint:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
+from nas.errors import LimitError
 from nas.studies.drafting.survey import DataSurvey
 from nas.studies.forecast.memory import Footprint
 
@@ -13,7 +15,8 @@ SHARE = 0.5
 """Of the memory that there is, what a training may take: others want some, too, and estimates are estimates."""
 LARGE_SET, SMALL_SIDE = 50_000, 64
 """Pictures from which on a model that starts afresh is trained as DeiT was; pixels below which nothing is cut out."""
-
+FEWEST_TRIALS = 20
+"""Of a study that is shortened."""
 TURNED = "{use: annotated, hflip: 0.5, brightness: 0.2, contrast: 0.2}"
 """How annotated pictures are varied."""
 
@@ -76,13 +79,29 @@ def training_plan(survey: DataSurvey, *, pretrained: bool, gpu: bool) -> Trainin
     )
 
 
+def seconds_in(text: str) -> float:
+    """ "90s", "30min", "2h". Raises `LimitError` for what is no time."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text.strip())
+    if found is None or not float(found[1]):
+        raise LimitError(f"--within: found '{text}'; allowed: a time such as 90s, 30min or 2h")
+    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
+
+
+def shortened(plan: TrainingPlan, share: float) -> TrainingPlan:
+    """With about this share of its epochs and trials."""
+    base, supernet, retrain = (max(1, int(share * epochs)) for epochs in (plan.base, plan.supernet, plan.retrain))
+    reason = f"{plan.reason}; here {share:.0%} of that, to be done in time"
+    trials = max(FEWEST_TRIALS, int(share * plan.trials))
+    return replace(plan, base=base, supernet=supernet, retrain=retrain, trials=trials, reason=reason)
+
+
 def _epochs(count: int, seen: Sequence[int], ends: Sequence[tuple[int, int]]) -> list[int]:
     """So many that about as many pictures are `seen`, between these ends."""
     return [min(most, max(least, round(images / count))) for images, (least, most) in zip(seen, ends, strict=True)]
 
 
 def _augment(survey: DataSurvey, *, pretrained: bool) -> str:
-    if survey.facts.channels == 1 or survey.sides[len(survey.sides) // 2] < SMALL_SIDE:
+    if survey.facts.channels == 1 or survey.side < SMALL_SIDE:
         return "crop"
     return "deit" if not pretrained and survey.pictures >= LARGE_SET else "light"
 

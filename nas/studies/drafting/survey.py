@@ -69,6 +69,11 @@ class DataSurvey:
         """Those that are trained on, or set aside from them."""
         return self.counts["train"]
 
+    @property
+    def side(self) -> int:
+        """Half of the pictures have a shorter side below it, in pixels."""
+        return self.sides[len(self.sides) // 2]
+
     def lines(self) -> Iterator[str]:
         """What there is, in sentences."""
         splits = ", ".join(f"{count:,} to {_USE[split]}" for split, count in self.counts.items())
@@ -76,11 +81,10 @@ class DataSurvey:
         yield f"{len(self.classes)} classes ({words.some(self.classes, SHOWN)}); pictures: {splits}; {colours}"
         fewest, most = int(np.argmin(self.per_class)), int(np.argmax(self.per_class))
         what = "training pictures" if self.objects is None else "objects in the training pictures"
-        yield (
-            f"of a class {self.per_class[fewest]:,} ({self.classes[fewest]}) to {self.per_class[most]:,} "
-            f"({self.classes[most]}) {what}; shorter sides {self.sides[0]} to {self.sides[-1]} pixels, "
-            f"half of them below {self.sides[len(self.sides) // 2]}"
-        )
+        low, high = f"{self.per_class[fewest]:,}", f"{self.per_class[most]:,}"
+        each = f"{low} ({self.classes[fewest]}) to {high} ({self.classes[most]})" if low != high else low
+        sides = f"{self.sides[0]} to {self.sides[-1]} pixels, half of them below {self.side}"
+        yield f"of a class {each} {what}; shorter sides {sides if len(set(self.sides)) > 1 else f'{self.side} pixels'}"
         if (found := self.objects) is not None:
             masked = ", with masks" if self.facts.truth == "masks" else ""
             yield (
