@@ -80,7 +80,7 @@ def training_plan(survey: DataSurvey, *, pretrained: bool, gpu: bool) -> Trainin
 
 
 def seconds_in(text: str) -> float:
-    """ "90s", "30min", "2h". Raises `LimitError` for what is no time."""
+    """Of a text such as "90s", "30min" or "2h". Raises `LimitError` for what is no time."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h)", text.strip())
     if found is None or not float(found[1]):
         raise LimitError(f"--within: found '{text}'; allowed: a time such as 90s, 30min or 2h")
