@@ -90,6 +90,11 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def counted(count: int, thing: str) -> str:
+    """1 epoch, 2 epochs, 10,000 epochs."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
     """The first names of many: "a, b, c, d, e, ..."."""
     return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])

@@ -186,6 +186,7 @@ def test_it_is_shortened_until_there_is_time(drafted: Draft) -> None:
     half = shortened(plan, 0.5)
     assert (half.base, half.trials) == (plan.base // 2, plan.trials // 2)
     assert shortened(plan, 1e-3).retrain == 1
+    assert plan.compete > half.compete
     assert seconds_in("1.5h") == 5400
     assert seconds_in("30 min") == 1800
     with pytest.raises(LimitError, match="--within: found 'soon'; allowed"):

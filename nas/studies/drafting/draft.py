@@ -37,6 +37,7 @@ from nas.studies.file.resolve import Resolved, resolve
 from nas.studies.forecast.forecast import Forecast, forecast
 from nas.studies.forecast.memory import Footprint, footprint
 from nas.studies.measure.pictures import pictures
+from nas.studies.run.results import FINALISTS
 from nas.studies.stages.workshop import device_called
 from nas.supernets import build
 from nas.supernets.derived.sources import is_derived
@@ -156,7 +157,8 @@ def _timed(written: StudyDraft, space: Mapping[str, Any], within: str | None) ->
     found = forecast(_read(study_text(written, None), space))
     if most is None or found.seconds <= most:
         return written, found
-    written = replace(written, plan=shortened(written.plan, most / found.seconds))
+    rest = sum(stage.seconds for stage in found.stages if stage.stage != FINALISTS.name)
+    written = replace(written, plan=shortened(written.plan, min(1.0, most / rest)))
     return written, forecast(_read(study_text(written, None), space))
 
 

@@ -24,8 +24,8 @@ TURNED = "{use: annotated, hflip: 0.5, brightness: 0.2, contrast: 0.2}"
 @final
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """Epochs of the three trainings, their rates, the largest batch, how pictures are varied, and the loss by which
-    the winner learns.
+    """Epochs of the three trainings, their rates, the largest batch, how pictures are varied, the loss by which the
+    winner learns, and whether finalists compete for that.
     """
 
     base: int
@@ -38,6 +38,7 @@ class TrainingPlan:
     trials: int
     reason: str
     loss: str
+    compete: bool = True
 
 
 def training_plan(survey: DataSurvey, *, pretrained: bool, gpu: bool) -> TrainingPlan:
@@ -88,11 +89,11 @@ def seconds_in(text: str) -> float:
 
 
 def shortened(plan: TrainingPlan, share: float) -> TrainingPlan:
-    """With about this share of its epochs and trials."""
+    """With about this share of its epochs and trials, and without finalists, who are all trained."""
     base, supernet, retrain = (max(1, int(share * epochs)) for epochs in (plan.base, plan.supernet, plan.retrain))
     reason = f"{plan.reason}; here {share:.0%} of that, to be done in time"
     trials = max(FEWEST_TRIALS, int(share * plan.trials))
-    return replace(plan, base=base, supernet=supernet, retrain=retrain, trials=trials, reason=reason)
+    return replace(plan, base=base, supernet=supernet, retrain=retrain, trials=trials, reason=reason, compete=False)
 
 
 def _epochs(count: int, seen: Sequence[int], ends: Sequence[tuple[int, int]]) -> list[int]:

@@ -69,6 +69,7 @@ def study_text(draft: StudyDraft, forecast: Forecast | None, machine: Machine | 
         f"supernet:{' ' * (COLUMN - 9)}# all sub-networks together, by the largest, the smallest and two others",
         *_recipe(plan.supernet, plan.lr, draft, ""),
         *_retraining(draft),
+        *([] if plan.compete else [_line("finalists", "1", "the best trial wins; 5: the best are trained first")]),
         _line("eval_batch", str(draft.eval_batch), "pictures that are measured together: as memory allows"),
         *([_line("device", draft.device)] if draft.device != "auto" else []),
         _line("seed", "0"),

@@ -28,6 +28,7 @@ from nas.studies.stages.workshop import device_called
 from nas.supernets import Supernet, build
 from nas.system.machine import cores
 from nas.training import PlainStep
+from nas.words import counted
 
 DECODERS = 8
 """Threads that decode what is held, see `nas.data.images`."""
@@ -134,7 +135,7 @@ class _Clock:
         epochs = epochs_in(self.study.settings["strategy"])
         seconds = (own + beside) * self.validation * self.searched
         seconds += epochs * self.train * self._paced(self.plain) if epochs else 0.0
-        trained = f"{epochs} epochs, then " if epochs else ""
+        trained = f"{counted(epochs, 'epoch')}, then " if epochs else ""
         with_baseline = f" and {beside} uniform ones" if beside else ""
         return StageForecast(EXPLORE.name, f"{trained}{own} trials{with_baseline}", seconds)
 
@@ -145,7 +146,7 @@ class _Clock:
             epochs += left * length
             left = -(-left // 2)
         seconds = epochs * (self.train * self._paced(self.retrained) + self.validation * self.searched)
-        what = f"{self.study.competing} in {len(lengths)} rounds" if lengths else "none: the best trial wins"
+        what = f"{self.study.competing} in {counted(len(lengths), 'round')}" if lengths else "none: the best trial wins"
         return StageForecast(FINALISTS.name, what, seconds)
 
     def _retrain(self) -> StageForecast:
@@ -159,7 +160,7 @@ class _Clock:
         return StageForecast(RETRAIN.name, self._epochs(spec.epochs) + times, seconds)
 
     def _epochs(self, epochs: int) -> str:
-        return f"{epochs} epochs of {self.train:,} pictures" if epochs else "trains nothing"
+        return f"{counted(epochs, 'epoch')} of {self.train:,} pictures" if epochs else "trains nothing"
 
     def _trained(self, recipe: StageRecipe, each: float) -> float:
         return recipe.epochs * self.train * self._paced(each)
