@@ -8,8 +8,9 @@ from nas import plugins
 from nas.errors import StrategyError
 from nas.importance._anew import Anew
 from nas.importance._base import Importance, Scored
+from nas.importance._units import per_unit
 
-__all__ = ["Anew", "Importance", "Scored", "find", "names"]
+__all__ = ["Anew", "Importance", "Scored", "find", "names", "per_unit"]
 
 
 def names() -> list[str]:

@@ -132,17 +132,23 @@
     }
     pen.fillStyle = ink.ink;
     pen.textAlign = "center";
-    pen.fillText(axis[state.x].label, (PAD.left + width - PAD.right) / 2, height - 8);
+    name(pen, axis[state.x].label, (PAD.left + width - PAD.right) / 2, height - 8, width);
     pen.save();
-    pen.translate(14, (PAD.top + height - PAD.bottom) / 2);
     pen.rotate(-Math.PI / 2);
-    pen.fillText(axis[state.y].label, 0, 0);
+    name(pen, axis[state.y].label, (PAD.bottom - height - PAD.top) / 2, 14, height, -height);
     pen.restore();
     const bound = state.bound[state.x];
     if (bound !== undefined) {
       pen.strokeStyle = ink.star;
       segment(pen, view.x.at(bound), PAD.top, view.x.at(bound), height - PAD.bottom);
     }
+  };
+
+  // The name of an axis in its middle; a long one as far inside of the canvas as it must be, and a very long one narrower.
+  const name = (pen, text, middle, line, length, begins = 0) => {
+    const half = Math.min(pen.measureText(text).width, length - 8) / 2;
+    const inside = Math.max(begins + 4 + half, Math.min(begins + length - 4 - half, middle));
+    pen.fillText(text, inside, line, length - 8);
   };
 
   const segment = (pen, x1, y1, x2, y2) => {
