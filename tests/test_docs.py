@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from nas import SearchSpace, Study
+from nas import SearchSpace, Study, plugins
 from nas.cli import app
 from nas.studies.file.resolve import resolve
 
@@ -64,10 +64,12 @@ def test_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("document", showing("python"))
-def test_python_runs(document: str) -> None:
+def test_python_runs(document: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a module of its own; what it makes known is forgotten afterwards."""
+    monkeypatch.setattr(plugins, "_HANDED", {})
     names: dict[str, Any] = {}
     for block in blocks(document, "python"):
-        exec(block, names)
+        exec(compile(block, document, "exec", dont_inherit=True), names)
     if document == "docs/manual/python.md":
         assert names["study"].resolved.strategy.trials == 200
         assert type(names["small"]).__name__ == "VisionTransformer"

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from nas import plugins
 from nas.errors import ModelError, NoFamilyError
 from nas.searchspaces.axis_names import dimension
-from nas.supernets.families._base import Family
+from nas.supernets.families._base import Family, Piece, Readout
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["NO_FEATURES", "Family", "Piece", "Readout", "families", "family_of", "known_by_hand"]
 
 NO_FEATURES = (
     "features_only=True leaves no head to train by; build the whole model, and ask the extracted one for its features: "
