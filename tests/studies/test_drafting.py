@@ -141,7 +141,12 @@ def test_boxes_become_a_study_of_detection(tmp_path: Path) -> None:
     args = {"embed_dim": 8, "depths": [1, 1, 1], "num_heads": [1, 2, 4], "window_size": 2}
     made = draft(Wish(model="swin_tiny_patch4_window7_224", data=str(root), out=tmp_path / "out", model_args=args))
     said = " ".join([*made.survey.lines(), *made.survey.odd])
-    for words in ("2 classes (ant, cat)", "of a class 10 objects", "1 to 1 in a picture", "8 x 8 pixels"):
+    for words in (
+        "2 classes (ant, cat)",
+        "10 objects in the training pictures of each class",
+        "1 to 1 in a picture",
+        "8 x 8 pixels",
+    ):
         assert words in said
     made.write()
     overrides = [*SHORT, "data.validation=0.3", "supernet.rule=uniform", "task.proposals=10", "task.candidates=20"]

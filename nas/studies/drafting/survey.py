@@ -82,9 +82,11 @@ class DataSurvey:
         fewest, most = int(np.argmin(self.per_class)), int(np.argmax(self.per_class))
         what = "training pictures" if self.objects is None else "objects in the training pictures"
         low, high = f"{self.per_class[fewest]:,}", f"{self.per_class[most]:,}"
-        each = f"{low} ({self.classes[fewest]}) to {high} ({self.classes[most]})" if low != high else low
+        each = f"{what} of a class: {low} ({self.classes[fewest]}) to {high} ({self.classes[most]})"
+        if low == high:
+            each = f"{low} {what} of each class"
         sides = f"{self.sides[0]} to {self.sides[-1]} pixels, half of them below {self.side}"
-        yield f"of a class {each} {what}; shorter sides {sides if len(set(self.sides)) > 1 else f'{self.side} pixels'}"
+        yield f"{each}; shorter sides {sides if len(set(self.sides)) > 1 else f'{self.side} pixels'}"
         if (found := self.objects) is not None:
             masked = ", with masks" if self.facts.truth == "masks" else ""
             yield (
