@@ -13,7 +13,10 @@ from nas.errors import RunError
 if TYPE_CHECKING:
     from nas.system.terminal import Terminal
 
-ALLOWED = "--onnx FILE, --torch-export FILE, --timm DIR, --int8 FILE, --architecture FILE, --optuna URL"
+ALLOWED = (
+    "--onnx FILE, --torch-export FILE, --timm DIR, --hf DIR, --openvino DIR, --int8 FILE, --architecture FILE, "
+    "--optuna URL"
+)
 
 
 def export(  # noqa: PLR0913  (one per option)
@@ -28,6 +31,10 @@ def export(  # noqa: PLR0913  (one per option)
     timm: Annotated[
         Path | None, typer.Option(metavar="DIR", help='A folder for timm.create_model("local-dir:DIR").')
     ] = None,
+    hf: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder for transformers, with its modelling file.")
+    ] = None,
+    openvino: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder with OpenVINO's model.xml.")] = None,
     int8: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The model as ONNX in int8; FILE.json says its accuracy before and after."),
@@ -54,12 +61,12 @@ def export(  # noqa: PLR0913  (one per option)
     number: TrialNumber = None,
     trust: Trust = False,
 ) -> None:
-    """Write the winner for onnxruntime, torch or timm, compared with the model before it has its name; or its
-    architecture as a file for nas extract and nas retrain --study; or copy trials for optuna-dashboard.
+    """Write the winner for onnxruntime, torch, timm, transformers or OpenVINO, compared with the model before it
+    has its name; or its architecture as a file for nas extract and nas retrain --study; or trials for optuna-dashboard.
     """
     from nas.system.terminal import Terminal
 
-    leaves = any(path is not None for path in (onnx, torch_export, timm, int8)) or script
+    leaves = any(path is not None for path in (onnx, torch_export, timm, hf, openvino, int8)) or script
     if not leaves and optuna is None and architecture is None:
         raise RunError(f"export: found nothing to write; allowed: {ALLOWED}, or several")
     console = Terminal()
@@ -67,7 +74,9 @@ def export(  # noqa: PLR0913  (one per option)
         from nas.studies.deploy import AskedModel, Forms, deploy
 
         asked = AskedModel(run, digest=digest, number=number, part=part, data=data, trust=trust)
-        forms = Forms(onnx=onnx, torch_export=torch_export, timm=timm, int8=int8, script=script)
+        forms = Forms(
+            onnx=onnx, torch_export=torch_export, timm=timm, hf=hf, openvino=openvino, int8=int8, script=script
+        )
         for sentence in deploy(asked, forms, overwrite=overwrite):
             console.say(sentence)
     if architecture is not None:

@@ -4,7 +4,7 @@ its forms goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,18 @@ from typing import final
 from torch import Tensor
 
 from nas.data import NamedSplit, list_images, load_split
-from nas.deployment import Deployable, checking, deployable, example_script, int8, onnx_file, timm_folder, torch_export
+from nas.deployment import (
+    Deployable,
+    checking,
+    deployable,
+    example_script,
+    hf_folder,
+    int8,
+    onnx_file,
+    openvino_model,
+    timm_folder,
+    torch_export,
+)
 from nas.detectors._base import Detector
 from nas.documents.document import read
 from nas.errors import DataError, DeploymentError, RunError
@@ -57,7 +68,7 @@ class AskedModel:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Forms:
-    """Where each form goes that is asked for: files, and timm's folder.
+    """Where each form goes that is asked for: files, and folders of timm, transformers and OpenVINO.
 
     int8      beside it goes a file, NAME.json, with accuracies before and after
     script    beside the ONNX file goes a script that runs it
@@ -66,6 +77,8 @@ class Forms:
     onnx: Path | None = None
     torch_export: Path | None = None
     timm: Path | None = None
+    hf: Path | None = None
+    openvino: Path | None = None
     int8: Path | None = None
     script: bool = False
 
@@ -85,8 +98,13 @@ class Forms:
         for path in (self.onnx, self.torch_export, self.int8, self.numbers, self.script_file):
             if path is not None and path.exists() and not (overwrite and path.is_file()):
                 raise RunError(f"{path}: exists; give another name" + (", or --overwrite" if path.is_file() else ""))
-        if self.timm is not None and self.timm.exists() and (not self.timm.is_dir() or any(self.timm.iterdir())):
-            raise RunError(f"{self.timm}: exists and is not an empty folder; choose another")
+        for folder in filter(None, (self.timm, self.hf, self.openvino)):
+            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+                raise RunError(f"{folder}: exists and is not an empty folder; choose another")
+        if self.hf is not None:
+            hf_folder.require_packages()
+        if self.openvino is not None:
+            openvino_model.require_packages()
         if self.script and self.script_file is None:
             raise RunError("--script: found neither --onnx FILE nor --int8 FILE; needed: the file that it runs")
         if self.onnx is not None or self.int8 is not None:
@@ -111,12 +129,11 @@ def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Itera
         if path is not None:
             with replacing(path) as partial:
                 sentence = form.write(original, partial)
-            yield f"{path}: {sentence}"
-    if forms.timm is not None:
-        of = model.blueprint
-        with replaced_folder(forms.timm) as folder:
-            sentence = timm_folder.write(original, of.model, of.model_args, folder)
-        yield f"{forms.timm}: {sentence}"
+            yield f"{path}: {sentence}; {_size(path)}"
+    for to, write in _folders(forms, model, original):
+        with replaced_folder(to) as folder:
+            sentence = write(folder)
+        yield f"{to}: {sentence}; {_size(to)}"
     if forms.int8 is not None and forms.numbers is not None:
         with replacing(forms.int8) as partial:
             quantised, metric = _quantise(asked, record, model, original, partial)
@@ -124,6 +141,24 @@ def deploy(asked: AskedModel, forms: Forms, *, overwrite: bool = False) -> Itera
         yield f"{forms.int8}: {quantised.sentence(metric)}"
     if forms.script_file is not None:
         yield f"{forms.script_file}: {_write_script(forms, asked, model)}"
+
+
+def _folders(forms: Forms, model: Extracted, original: Deployable) -> Iterator[tuple[Path, Callable[[Path], str]]]:
+    """The folders that are asked for, each with what writes to it."""
+    of, classes = model.blueprint, model.blueprint.about.get("classes")
+    named = classes if isinstance(classes, list) else ()
+    if forms.timm is not None:
+        yield forms.timm, lambda folder: timm_folder.write(original, of.model, of.model_args, folder)
+    if forms.hf is not None:
+        images = _input(model)
+        yield forms.hf, lambda folder: hf_folder.write(original, of.model, of.model_args, folder, images, named)
+    if forms.openvino is not None:
+        yield forms.openvino, lambda folder: openvino_model.write(original, folder)
+
+
+def _size(path: Path) -> str:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return f"{sum(file.stat().st_size for file in files) / 1e6:.2f} MB"
 
 
 def _quantise(
