@@ -67,6 +67,10 @@ class LatencyError(NasError):
     """Times that say nothing, or a table of them that does not fit."""
 
 
+class FootprintError(NasError):
+    """The memory of a space's sub-networks cannot be known before they run."""
+
+
 class LatencyAwaitedError(LatencyError):
     """Times that somebody else measures, and that are not there yet; the same command, run again, goes on."""
 

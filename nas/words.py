@@ -45,10 +45,19 @@ def milliseconds(value: float) -> str:
 
 def duration(nanoseconds: float, digits: int | None = None) -> str:
     """Three significant digits, or as many as `digits` at most: 3.20 ms, 850 us, 1.25 s."""
-    for size, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
-        if abs(nanoseconds) >= size:
-            return f"{_rounded(nanoseconds / size, digits)} {unit}"
-    return f"{nanoseconds:.{digits or 6}g} ns"
+    return _from_nano(nanoseconds, "s", digits)
+
+
+def energy(nanojoules: float, digits: int | None = None) -> str:
+    """The same of energy: 3.20 mJ."""
+    return _from_nano(nanojoules, "J", digits)
+
+
+def _from_nano(value: float, unit: str, digits: int | None) -> str:
+    for size, prefix in ((1e9, ""), (1e6, "m"), (1e3, "u")):
+        if abs(value) >= size:
+            return f"{_rounded(value / size, digits)} {prefix}{unit}"
+    return f"{value:.{digits or 6}g} n{unit}"
 
 
 def seconds(value: float) -> str:

@@ -22,13 +22,14 @@ SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version --install-completion --show-completion
 axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
-bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --check=N
+bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --energy --check=N
 check MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 compare RUN... --csv=FILE --json=FILE --plot=FILE --trust
 doctor --json=FILE
 evaluate MODEL --data=DATA --split=SPLIT --checkpoint=FILE --pretrained --set=KEY=VALUE --batch=N --device=DEVICE \
 --amp=TYPE --workers=N --predictions=FILE --json=FILE --trust
-export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --int8=FILE --script --part=PART --data=DATA --overwrite \
+export RUN|MODEL --onnx=FILE --torch-export=FILE --timm=DIR --hf=DIR --openvino=DIR --int8=FILE --script \
+--part=PART --data=DATA --overwrite \
 --optuna=URL --architecture=FILE --digest=DIGEST --trial=N --trust
 extract RUN --to=DIR --digest=DIGEST --trial=N --checkpoint=FILE --pretrained --trust
 init MODEL --data=DATA --goal=GOAL --out=DIR --checkpoint=FILE --scratch --within=TIME --model-args=KEY=VALUE \

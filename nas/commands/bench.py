@@ -27,6 +27,9 @@ def bench(
             "'{use: cpu_torch, precision: bfloat16, compile: true}', '{use: folder, path: models, name: phone}'.",
         ),
     ] = "cpu_torch",
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Measure energy in the place of time, where the machine has a meter.")
+    ] = False,
     check: Annotated[
         int, typer.Option(metavar="N", min=2, max=10_000, help="Random sub-networks that are timed as a check.")
     ] = 20,
@@ -34,6 +37,7 @@ def bench(
     """Measure a table of latencies: what every architecture of a space takes on a device, without running it. Studies
     of the space find it by themselves.
     """
+    from nas import quantities
     from nas.errors import RunError
     from nas.latency.building import measured_table
     from nas.latency.remembered import remember
@@ -47,22 +51,24 @@ def bench(
     timing = _device(device, {"batch": batch, "threads": threads})
     searched = space_of(space)
     supernet = Supernet(build(searched.model, searched.model_args), searched)
-    measured = measured_table(supernet, image_of(searched), timing, check=check)
+    measured = measured_table(supernet, image_of(searched), timing, check=check, energy=energy)
     table = measured.table
     remember(table)
     if to is not None:
         table.write(to)
     console = Terminal()
-    least, most = table.milliseconds(searched, [searched.smallest, searched.largest])
+    quantity = quantities.find(table.quantity)
+    least, most = map(quantity.show, table.additive(searched)(searched.as_table([searched.smallest, searched.largest])))
     console.say(
-        f"{searched.model} on {table.conditions}, batches of {timing.batch}: {least:.3g} to {most:.3g} ms, from "
-        f"{table.conditions.measured} sub-networks, timed step by step or whole"
+        f"{searched.model} on {table.conditions}, batches of {timing.batch}: {least} to {most}, from "
+        f"{table.conditions.measured} sub-networks, measured step by step or whole"
     )
     for line in _prediction(measured):
         console.say(line)
-    console.say(f"remembered; in a study: latency: {{device: {device}}}, limit: {{latency: 70%}}")
+    said = table.quantity
+    console.say(f"remembered; in a study: {said}: {{device: {device}}}, limit: {{{said}: 70%}}")
     if to is not None:
-        console.say(f"written to {to}; in a study anywhere: latency: {{table: {to}}}")
+        console.say(f"written to {to}; in a study anywhere: {said}: {{table: {to}}}")
 
 
 def _device(text: str, options: dict[str, int | None]) -> Device:
@@ -77,14 +83,18 @@ def _device(text: str, options: dict[str, int | None]) -> Device:
 
 
 def _prediction(measured: TriedTable) -> list[str]:
+    from nas import quantities
+    from nas.latency.table import NANOSECONDS
+
     shown = measured.prediction
     if shown is None:
         return []
-    most, noise = 100 * shown.accuracy.most, 100 * shown.noise
+    worst, noise = 100 * shown.accuracy.most, 100 * shown.noise
+    quantity = quantities.find(measured.table.quantity)
+    least, most = (quantity.show(NANOSECONDS * value) for value in (shown.timed.min(), shown.timed.max()))
     return [
         f"predicted against timed, {len(shown.timed)} random sub-networks: median error {100 * shown.error:.1f} %, of "
-        f"95 in a hundred less than {most:.1f} %, Kendall's tau {shown.tau:.2f}; they take {shown.timed.min():.3g} to "
-        f"{shown.timed.max():.3g} ms",
+        f"95 in a hundred less than {worst:.1f} %, Kendall's tau {shown.tau:.2f}; they need {least} to {most}",
         f"noise: timed again, a sub-network would take {noise:.1f} % more or less; without an error, noise alone would "
         f"leave a tau of {shown.ceiling:.2f}",
     ]

@@ -39,6 +39,9 @@ def _inside(hint: object, value: Plain, at: KeyPath, owner: type) -> Iterator[tu
                 yield from owned(plugged, value, at)
         if is_options(kind):
             yield from owned(kind, value, at)
+        elif isinstance(value, dict) and get_origin(kind) is Mapping:
+            for name, item in value.items():
+                yield from _inside(get_args(kind)[1], item, (*at, name), owner)
         elif isinstance(value, list):
             # Of a union that may be one value or several, the branch with the items' type is meant.
             for position, (inner, item) in enumerate(zip(item_hints(kind, len(value)), value, strict=False)):

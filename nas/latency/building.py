@@ -21,11 +21,13 @@ from nas.latency.correcting import Work, corrected, guessed
 from nas.latency.design import Signature, Signatures, at_levels, designed
 from nas.latency.devices import Device, options_of
 from nas.latency.passes import Passes, noise_of
-from nas.latency.table import FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup, fingerprint
-from nas.latency.timed_steps import Indexed, TimedStep, levels_of, probes, sizes_of, timed_steps
+from nas.latency.probes import Indexed, levels_of, probes, sizes_of
+from nas.latency.table import ENERGY, FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup
 from nas.latency.timing import SECONDS, StepTime
 from nas.searchspaces import SearchSpace
 from nas.supernets import Supernet
+from nas.supernets.chosen_steps import ChosenStep, chosen_steps
+from nas.supernets.of_space import fingerprint
 from nas.system.environment import describe
 
 WHOLE = 40
@@ -45,31 +47,41 @@ class TriedTable:
 
 @torch.inference_mode()
 def measured_table(
-    supernet: Supernet, image: Sequence[int], device: Device, *, check: int = 0, seconds: float = SECONDS, seed: int = 0
+    supernet: Supernet,
+    image: Sequence[int],
+    device: Device,
+    *,
+    check: int = 0,
+    seconds: float = SECONDS,
+    seed: int = 0,
+    energy: bool = False,
 ) -> TriedTable:
     """The table of a supernet (on the processor, in float32) for images (channels x height x width) on a device, held
     against `check` random sub-networks, which are timed in turns with those that it is made from. `seconds` are for as
-    many sub-networks as fit into memory together.
+    many sub-networks as fit into memory together. With `energy` it is one of energy, of passes as a whole.
 
     Raises `LatencyError` where the device cannot run them, or where times spread so far that they say nothing.
     """
     device = device.settled()
     device.check()
+    if energy:
+        device.meter()
+    stepwise = device.stepwise and not energy
     supernet.eval()
-    space, steps = supernet.space, timed_steps(supernet)
+    space, steps = supernet.space, chosen_steps(supernet)
     images = torch.randn(device.batch, *image, generator=torch.Generator().manual_seed(seed))
-    known, passes = Signatures(supernet, images[:1]), Passes(supernet, device, images)
+    known, passes = Signatures(supernet, images[:1]), Passes(supernet, device, images, energy)
     chosen = designed(steps, space, known)
     # Of those that hold every step, whole passes are needed only where no steps are timed.
-    whole = list(dict.fromkeys([*at_levels(steps, space, WHOLE, seed), *([] if device.stepwise else chosen)]))
+    whole = list(dict.fromkeys([*at_levels(steps, space, WHOLE, seed), *([] if stepwise else chosen)]))
     rng = np.random.default_rng(seed + 1)
     unseen = [space.sample(rng) for _ in range(check)]
-    timed = passes.timed(chosen if device.stepwise else [], [*whole, *unseen], seconds)
+    timed = passes.timed(chosen if stepwise else [], [*whole, *unseen], seconds)
     noise = noise_of(timed.whole)
     occurring = [Counter(known.of(one).values()) for one in whole]
     milliseconds = np.array([one.milliseconds for one in timed.whole[: len(whole)]])
     reads = [known.of(one) for one in chosen]
-    if device.stepwise:
+    if stepwise:
         guesses = _by_signature(reads, [[one.milliseconds for one in steps] for steps in timed.steps])
     else:
         work = _by_signature(reads, [passes.work(one) for one in chosen])
@@ -81,12 +93,13 @@ def measured_table(
     )
     table = _based(_table(space, steps, known, times, conditions), supernet, timed.model)
     shown = Prediction.of(table.milliseconds(space, unseen), timed.whole[len(whole) :]) if check else None
+    table = replace(table, quantity=ENERGY) if energy else table
     return TriedTable(replace(table, accuracy=None if shown is None else shown.accuracy), shown)
 
 
 def _table(
     space: SearchSpace,
-    steps: Sequence[TimedStep],
+    steps: Sequence[ChosenStep],
     known: Signatures,
     times: Mapping[Signature, float],
     conditions: Conditions,
@@ -134,7 +147,7 @@ def _by_signature(
     return {signature: np.mean(values, axis=0) for signature, values in found.items()}
 
 
-def _lookup(step: TimedStep, space: SearchSpace, times: Indexed) -> TimeLookup:
+def _lookup(step: ChosenStep, space: SearchSpace, times: Indexed) -> TimeLookup:
     """Nanoseconds of a step for all values of the choices that decide it, and 0 where it is left out."""
     choices = list(space.values())
     table, names = _interpolated(step, space, times), [choices[position].name for position in step.choices]
@@ -145,7 +158,7 @@ def _lookup(step: TimedStep, space: SearchSpace, times: Indexed) -> TimeLookup:
     return TimeLookup(tuple(names), tuple(np.rint(table * NANOSECONDS).astype(np.int64).ravel().tolist()))
 
 
-def _interpolated(step: TimedStep, space: SearchSpace, times: Indexed) -> NDArray[np.float64]:
+def _interpolated(step: ChosenStep, space: SearchSpace, times: Indexed) -> NDArray[np.float64]:
     """Milliseconds for every combination of values, never less for more units."""
     levels = levels_of(step, space)
     measured = np.array([times[indices] for indices in product(*(of.tolist() for of in levels))])

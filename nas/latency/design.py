@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.latency.timed_steps import TimedStep, combinations, fitted, levels_of, probes
+from nas.latency.probes import combinations, levels_of, probes
 from nas.searchspaces import Architecture, SearchSpace
 from nas.supernets import Supernet
+from nas.supernets.chosen_steps import ChosenStep, fitted
 from nas.supernets.families._base import Piece
 
 TIMES = 2
@@ -50,7 +51,7 @@ class Signatures:
         return found
 
 
-def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) -> list[Architecture]:
+def designed(steps: Sequence[ChosenStep], space: SearchSpace, known: Signatures) -> list[Architecture]:
     """Sub-networks in which every step occurs at all its levels: of those that vary all steps at once, and those that
     vary a single one, always the one that adds most.
     """
@@ -62,7 +63,7 @@ def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) 
             wanted[known.of(architecture)[step.reads]] = TIMES
     offered = {one: Counter(known.of(one).values()) for one in candidates}
     chosen: list[Architecture] = []
-    while wanted:
+    while wanted and offered:
         best = max(offered, key=lambda one: sum((offered[one] & wanted).values()))
         adds = offered.pop(best) & wanted
         if not adds:
@@ -72,7 +73,7 @@ def designed(steps: Sequence[TimedStep], space: SearchSpace, known: Signatures) 
     return chosen
 
 
-def at_levels(steps: Sequence[TimedStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
+def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
     """Random sub-networks, in which all steps have sizes at which they are measured: from the smallest to the largest,
     since a limit asks for what uniform draws hardly ever are.
     """
@@ -88,7 +89,7 @@ def at_levels(steps: Sequence[TimedStep], space: SearchSpace, count: int, seed: 
     return space.from_table(space.canonical(rows))
 
 
-def _together(steps: Sequence[TimedStep], space: SearchSpace) -> Iterator[Architecture]:
+def _together(steps: Sequence[ChosenStep], space: SearchSpace) -> Iterator[Architecture]:
     """As many sub-networks as any step has combinations of levels; each step has another one in each of them."""
     every = [combinations(step, space) for step in steps]
     choices = list(space.values())

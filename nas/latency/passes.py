@@ -45,12 +45,13 @@ class TimedPasses:
 @dataclass(frozen=True, eq=False)
 class Passes:
     """The passes of a supernet's sub-networks on a device, all through the same images (B x C x H x W, on the
-    processor).
+    processor). With `energy`, joules are measured in the place of seconds.
     """
 
     supernet: Supernet
     device: Device
     images: Tensor
+    energy: bool = False
 
     def timed(
         self, stepwise: Sequence[Architecture], whole: Sequence[Architecture], seconds: float = SECONDS
@@ -68,7 +69,8 @@ class Passes:
         awaited: list[LatencyAwaitedError] = []
         for part in _parts([size for size, _ in every]):
             try:
-                found += self.device.time([every[position][1]() for position in part], seconds)
+                passes = [every[position][1]() for position in part]
+                found += (self.device.metered if self.energy else self.device.time)(passes, seconds)
             except LatencyAwaitedError as error:
                 awaited.append(error)
         if awaited:

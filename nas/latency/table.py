@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, ClassVar, final
+from typing import Annotated, ClassVar, Literal, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from nas.errors import LatencyError, NasError, SpaceError
 from nas.latency.devices import DEVICE, Device
 from nas.searchspaces import Additive, Factor, SearchSpace
 from nas.supernets.cost import Architectures, Tabulated
+from nas.supernets.of_space import fingerprint
 from nas.system.files import replace_file
 
-LATENCY = "latency"
-"""The quantity that a table is of."""
+LATENCY: Literal["latency"] = "latency"
+ENERGY: Literal["energy"] = "energy"
+"""The quantities that a table may be of."""
 LARGEST = 2**26
 """Bytes of a table's file."""
 FORMAT = 2
@@ -33,6 +35,7 @@ that counting and drawing within a limit are as exact, and as fast, as with MACs
 """
 
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**50)]
+T = TypeVar("T")
 ErrorShare = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -113,7 +116,7 @@ class Accuracy:
 @final
 @dataclass(frozen=True)
 class LatencyTable:
-    """The time of a batch, of every architecture of one space, in nanoseconds.
+    """The time of a batch, of every architecture of one space, in nanoseconds; or its energy, in nanojoules.
 
     model      of the space
     space      its fingerprint: of the model, its arguments, the choices and their sizes
@@ -122,6 +125,7 @@ class LatencyTable:
     constant   of what no choice decides
     lookups    what the choices decide
     accuracy   None where it was not asked
+    quantity   latency, or energy
     """
 
     format: int
@@ -133,6 +137,7 @@ class LatencyTable:
     lookups: tuple[TimeLookup, ...]
     conditions: Conditions
     accuracy: Accuracy | None = None
+    quantity: Literal["latency", "energy"] = LATENCY
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -159,7 +164,7 @@ class LatencyTable:
 
     def tabulated(self, space: SearchSpace) -> Tabulated:
         """As `Cost.beside` takes it. Raises as `additive` does."""
-        return Tabulated(self.additive(space), self.base)
+        return Tabulated(self.additive(space), self.base, self.conditions.batch)
 
     def milliseconds(self, space: SearchSpace, x: Architectures) -> NDArray[np.float64]:
         """Of architectures, or of a table of them, float64 (architectures,)."""
@@ -187,18 +192,7 @@ class LatencyTable:
     @classmethod
     def read(cls, path: Path) -> LatencyTable:
         """A table that was written. Raises `LatencyError` for a file that is none."""
-        try:
-            if path.stat().st_size > LARGEST:
-                raise LatencyError(f"{path}: more than {LARGEST:,} bytes are no table of latencies")
-            content = path.read_bytes()
-        except OSError as fault:
-            raise LatencyError(f"{path}: cannot be read ({fault.strerror or fault})") from None
-        try:
-            table: LatencyTable = _TABLE.validate_json(content)
-        except ValidationError as wrong:
-            first = wrong.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise LatencyError(f"{path}: no table of latencies: {where}: {first['msg']}") from None
+        table: LatencyTable = _read(path, _TABLE)
         table.check(path)
         return table
 
@@ -215,11 +209,33 @@ class LatencyTable:
                 raise LatencyError(f"{path}: {', '.join(lookup.choices)}: {len(lookup.values)} values for {wanted}")
 
 
-def fingerprint(space: SearchSpace) -> str:
-    """Of all that decides what sub-networks of a space compute."""
-    choices = [[choice.name, choice.values, choice.sizes] for choice in space.values()]
-    text = json.dumps([space.model, dict(space.model_args), choices], sort_keys=True, default=str)
-    return sha256(text.encode()).hexdigest()[:32]
+def packed_tables(tables: Mapping[str, LatencyTable]) -> bytes:
+    """What a file of several tables holds, by their quantities."""
+    return json.dumps({quantity: asdict(table) for quantity, table in tables.items()}).encode()
+
+
+def read_tables(path: Path) -> dict[str, LatencyTable]:
+    """Several tables that were written. Raises `LatencyError` for a file that holds none."""
+    tables: dict[str, LatencyTable] = _read(path, _TABLES)
+    for table in tables.values():
+        table.check(path)
+    return tables
+
+
+def _read(path: Path, kind: TypeAdapter[T]) -> T:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise LatencyError(f"{path}: more than {LARGEST:,} bytes are no table of latencies")
+        content = path.read_bytes()
+    except OSError as fault:
+        raise LatencyError(f"{path}: cannot be read ({fault.strerror or fault})") from None
+    try:
+        return kind.validate_json(content)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise LatencyError(f"{path}: no table of latencies: {where}: {first['msg']}") from None
 
 
 _TABLE = TypeAdapter(LatencyTable)
+_TABLES = TypeAdapter(dict[str, LatencyTable])

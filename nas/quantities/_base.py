@@ -6,7 +6,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
@@ -19,7 +19,7 @@ from nas.quantities._terms import Term
 if TYPE_CHECKING:
     from nas.axes import AxisTable
 
-Origin = Literal["counted", "measured", "timed"]
+Origin = Literal["counted", "measured", "tabled"]
 Style = Literal["count", "percent", "plain"]
 OverInputs = Literal["share", "mean", "together"]
 
@@ -28,6 +28,8 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "B": {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30},
     "ms": {"ms": 1, "us": 1e-3, "s": 1e3},
     "ns": {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9},
+    "nJ": {"nJ": 1, "uJ": 1e3, "mJ": 1e6, "J": 1e9},
+    "images/h": {"images/h": 1, "images/s": 3600},
 }
 """Unit of a quantity -> what may follow a number in a text, and what that is in the unit."""
 
@@ -78,7 +80,7 @@ class Quantity:
 
     name     its key in YAML, in trials, frames and tables
     title    what tables call it
-    origin   counted (in closed form, before anything runs), measured (on data) or timed (on a device)
+    origin   counted (in closed form, before anything runs), tabled (of every architecture, before it runs) or measured
     better   whether less or more of it is wanted
     ideal    the best value there can be
     worst    the worst; None for that of the base model, or, where it has none, the worst seen
@@ -203,7 +205,7 @@ class Quantity:
 
     def _amount(self, text: str) -> Amount | None:
         """What a text says; None when it says nothing. A bare number is no text: "50" is rather a lost "50%"."""
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%|[A-Za-z][A-Za-z ]*?)\s*", text)
+        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%|[A-Za-z][A-Za-z/ ]*?)\s*", text)
         if match is None:
             return None
         number, unit = float(match[1]), match[2]
@@ -266,14 +268,28 @@ class Multiple(Quantity, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed(Quantity, ABC):
-    """What a table says that was measured on a device: it is known of every architecture before that runs, in whole
-    nanoseconds, and can be a limit as counted quantities can. Trials of a study with such a table record it.
+class OfTable(Quantity, ABC):
+    """What tables say of every architecture of a space, and no formula of a model: it is known before an architecture
+    runs, in whole numbers, and can be a limit as counted quantities can. Trials of a study with such a table record it.
     """
 
-    absence: ClassVar[str] = "known from a table alone (nas bench STUDY --to FILE), which latency.table names"
+    origin: Origin = "tabled"
 
-    origin: Origin = "timed"
+    def named(self, table: str) -> OfTable:
+        """The same of one of several tables: latency.phone."""
+        return replace(self, name=f"{self.name}.{table}", title=f"{self.title}, {table}", label="")
+
+
+def parted(name: str) -> tuple[str, str]:
+    """What is told, and of which of several tables, empty for the only one: latency and phone of latency.phone."""
+    plain, *table = re.split(r"\.", name, maxsplit=1)
+    return plain, table[0] if table else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed(OfTable, ABC):
+    """What was timed on a device, in nanoseconds."""
+
     unit: str = "ns"
     scale: float = 1e-6
 
@@ -285,3 +301,22 @@ class Timed(Quantity, ABC):
     @override
     def axis_unit(self) -> str:
         return "ms"
+
+    @property
+    @override
+    def axis_label(self) -> str:
+        return f"{self.title} (ms)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reciprocal(OfTable, ABC):
+    """How many of a table's `of` go into an hour's worth, for each image of its batch: the more, the less of `of` there
+    is. A bound on it is one on `of`, the other way round.
+    """
+
+    of: str
+    whole: float
+
+    def times(self, batch: int) -> float:
+        """What it is times the value of `of`."""
+        return self.whole * batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from nas.quantities._base import Timed
 
@@ -13,6 +13,7 @@ from nas.quantities._base import Timed
 class Latency(Timed):
     """Nanoseconds of a forward pass, predicted."""
 
+    absence: ClassVar[str] = "known from a table alone (nas bench STUDY --to FILE), which latency.table names"
+
     name: str = "latency"
     title: str = "predicted latency"
-    label: str = "predicted latency (ms)"

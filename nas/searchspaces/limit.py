@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nas import quantities
 from nas.errors import LimitError, QuantityError, nearest
-from nas.quantities import Multiple, Quantity
+from nas.quantities import Multiple, Quantity, Reciprocal
 from nas.searchspaces.counting.factors import Additive, Indices, Rule, Table
 from nas.searchspaces.counting.lattice import Lattice
 
@@ -69,6 +69,10 @@ class CostModel(Protocol):
         """The counted quantity called `name` ("macs", "params" ...) as a sum of factors."""
         ...
 
+    def reciprocal(self, name: str, /) -> tuple[str, float]:
+        """What a reciprocal ("throughput") is one of, and what it is times that."""
+        ...
+
     def base(self, name: str, /) -> int:
         """That quantity of the whole base model, which per cent refer to."""
         ...
@@ -108,19 +112,26 @@ class Limit:
 
     def _read(self, cost: CostModel, key: str, bound: Bound, keys: dict[str, Quantity]) -> None:
         """Adds the bounds of one key, and what they bound; `keys` are what was bounded before, by counted quantity."""
-        boundable = _boundable()
+        boundable = _boundable([key])
         if key not in boundable:
             usual = [quantity.name for quantity in quantities.costs()]
             raise LimitError(f"unknown limit '{key}'; allowed: {', '.join(usual)}{nearest(key, boundable)}")
         quantity = boundable[key]
-        counted, times = _counted(quantity)
+        counted, times = cost.reciprocal(key) if isinstance(quantity, Reciprocal) else _counted(quantity)
         if counted in keys:
             raise _same(keys[counted], quantity)
         keys[counted] = quantity
         self._costs[counted] = additive = cost.additive(counted)
         whole = Lattice(self.space.n_values, self.space.rules, [additive], [(-math.inf, math.inf)])
         self._reachable[counted] = whole.reachable[0]
-        self.bounds[counted] = _Reader(quantity, times, cost.base(counted), whole.reachable[0][1]).bounds(bound)
+        least, most = whole.reachable[0]
+        if isinstance(quantity, Reciprocal):
+            # A reciprocal is the greater, the less there is of what it is one of: its ends change places.
+            reader = _Reader(quantity, 1, cost.base(key), math.floor(times / max(1, least)))
+            low, high = reader.bounds(bound)
+            self.bounds[counted] = (times / high, times / low if low > 0 else math.inf)
+            return
+        self.bounds[counted] = _Reader(quantity, times, cost.base(counted), most).bounds(bound)
 
     @overload
     def allows(self, x: Mapping[str, Any]) -> bool: ...
@@ -178,7 +189,7 @@ class _Reader:
     """
 
     quantity: Quantity
-    times: int
+    times: float
     base: int
     most: int
 
@@ -192,7 +203,7 @@ class _Reader:
             if low > high:
                 raise self.fault(bound)
             return low, high
-        return -math.inf, self.number(bound)
+        return (self.number(bound), math.inf) if self.quantity.maximise else (-math.inf, self.number(bound))
 
     def number(self, value: object) -> float:
         """One bound, in the counted quantity."""
@@ -212,25 +223,29 @@ class _Reader:
         return LimitError(f"limit '{self.quantity.name}': found {found!r}; allowed: {allowed}")
 
 
-def _boundable() -> dict[str, Quantity]:
-    """What can be bounded, by name."""
-    return {quantity.name: quantity for quantity in quantities.every_cost()}
+def _boundable(among: Sequence[str] = ()) -> dict[str, Quantity]:
+    """What can be bounded, by name; see `quantities.every_cost`."""
+    return {quantity.name: quantity for quantity in quantities.every_cost(among)}
 
 
-def _counted(quantity: Quantity) -> tuple[str, int]:
+def _counted(quantity: Quantity) -> tuple[str, float]:
     """The name of what is counted, and how many of the quantity one of it is: 2 FLOPs are one MAC."""
     return (quantity.of, quantity.times) if isinstance(quantity, Multiple) else (quantity.name, 1)
 
 
 def _same(first: Quantity, second: Quantity) -> LimitError:
     """Two keys bound the same: a quantity and its multiple, or two multiples of one."""
-    known = ", ".join(f"{q.name} = {q.times} x {q.of}" for q in (first, second) if isinstance(q, Multiple))
+    known = ", ".join(
+        f"{q.name} = {q.times} x {q.of}" if isinstance(q, Multiple) else f"{q.name} is so many for each of {q.of}"
+        for q in (first, second)
+        if isinstance(q, Multiple | Reciprocal)
+    )
     return LimitError(f"{first.name} and {second.name} bound the same ({known}): give one of them")
 
 
 def _band(counted: str, low: float, high: float) -> str:
     """A band of a counted quantity in words, with its multiples: "macs <= 0.63 G (flops <= 1.25 G)"."""
-    boundable = _boundable()
+    boundable = _boundable([counted])
     multiples = [q for q in boundable.values() if isinstance(q, Multiple) and q.of == counted]
     others = ", ".join(f"{q.name} {_range(q, q.times * low, q.times * high)}" for q in multiples)
     return f"{counted} {_range(boundable[counted], low, high)}" + (f" ({others})" if others else "")

@@ -33,10 +33,13 @@ Architectures = Architecture | Sequence[Architecture] | NDArray[np.integer[Any]]
 @final
 @dataclass(frozen=True)
 class Tabulated:
-    """A cost that no formula gives: what a table says of every architecture of a space, and of the whole model."""
+    """A cost that no formula gives: what a table says of every architecture of a space, and of the whole model, for a
+    batch of so many images.
+    """
 
     additive: Additive
     base: int
+    batch: int = 1
 
 
 @final
@@ -47,6 +50,7 @@ class Cost:
         self.space = space
         self.frame = table.frame
         self._tabulated: Mapping[str, Tabulated] = {}
+        self._reciprocals: Mapping[str, tuple[str, float]] = {}
         counted = [quantity for quantity in quantities.every_counted() if quantity.applies(table)]
         self._terms = {quantity.name: quantity.terms(table) for quantity in counted}
         multiples = (q for q in quantities.every_cost() if isinstance(q, Multiple))
@@ -63,6 +67,7 @@ class Cost:
         both = copy.copy(self)
         both._tabulated = {**self._tabulated, **tabulated}
         both._additive = {**self._additive, **{name: of.additive for name, of in tabulated.items()}}
+        both._reciprocals = {**self._reciprocals, **_reciprocals(tabulated)}
         return both
 
     def macs(self, x: Architectures) -> NDArray[np.int64]:
@@ -79,12 +84,15 @@ class Cost:
 
     def of(self, quantity: str, x: Architectures) -> NDArray[np.int64]:
         """Any of these costs, or a multiple of one, of architectures or a table of them, int64 (architectures,)."""
+        if quantity in self._reciprocals:
+            of, whole = self._reciprocals[quantity]
+            return _per(whole, self.additive(of)(self.space.as_table(x)))
         return self.additive(quantity)(self.space.as_table(x))
 
     def counts(self, architecture: Architecture) -> dict[str, int]:
         """All these costs of one architecture, as a trial records them."""
         table = self.space.as_table(architecture)
-        return {name: int(additive(table)[0]) for name, additive in self._additive.items()}
+        return self._with_reciprocals({name: int(additive(table)[0]) for name, additive in self._additive.items()})
 
     def additive(self, quantity: str) -> Additive:
         """A cost as a constant and a sum of functions of few choices each. Raises `LimitError` for one that the model
@@ -94,7 +102,7 @@ class Cost:
             multiple = self._multiples[quantity]
             return self._additive[multiple.of].times(multiple.times)
         if quantity not in self._additive:
-            known = ", ".join((*self._additive, *self._multiples))
+            known = ", ".join((*self._additive, *self._multiples, *self._reciprocals))
             raise LimitError(f"'{quantity}' is {quantities.find(quantity).absence}; allowed: {known}")
         return self._additive[quantity]
 
@@ -102,12 +110,20 @@ class Cost:
         """The cost of the whole model."""
         if quantity in self._tabulated:
             return self._tabulated[quantity].base
+        if quantity in self._reciprocals:
+            return self.bases[quantity]
         return int(self.of_sizes(quantity, {}))
 
     @property
     def bases(self) -> dict[str, int]:
         """All these costs of the whole model."""
-        return {name: self.base(name) for name in self._additive}
+        return self._with_reciprocals({name: self.base(name) for name in self._additive})
+
+    def reciprocal(self, quantity: str) -> tuple[str, float]:
+        """What a reciprocal is one of, and what it is times that. Raises `LimitError` as `additive` does."""
+        if quantity not in self._reciprocals:
+            self.additive(quantity)
+        return self._reciprocals[quantity]
 
     def per_block(self, x: Architectures, quantity: str) -> dict[str, NDArray[np.int64]]:
         """A counted cost split by block index, int64 (architectures,) each; "" holds what lies outside all blocks."""
@@ -125,9 +141,14 @@ class Cost:
         """
         if quantity in self._tabulated:
             additive, positions = self._tabulated[quantity].additive, self._positions(sizes)
-            return additive.constant + sum(
-                _between(factor.table, [positions[choice] for choice in factor.choices]) for factor in additive.factors
+            parts, moments = (
+                [_between(factor.table, [positions[choice] for choice in factor.choices]) for factor in of]
+                for of in (additive.factors, additive.moments)
             )
+            return additive.constant + sum(parts) + max([0, *moments])
+        if quantity in self._reciprocals:
+            of, whole = self._reciprocals[quantity]
+            return whole / self.of_sizes(of, sizes)
         if quantity in self._multiples:
             multiple = self._multiples[quantity]
             return multiple.times * self.of_sizes(multiple.of, sizes)
@@ -141,6 +162,7 @@ class Cost:
         """The mean cost of architectures whose choices are drawn independently: `weights[choice][value]` sum to 1.
 
         Exact, and differentiable towards the weights: each look-up table is contracted with the weights of its choices.
+        But of a maximum the greatest of the means is taken, which no mean of the maximum is below.
         """
         import torch  # whoever has weights has loaded it
 
@@ -148,12 +170,22 @@ class Cost:
         # A mean of a sum is the sum of means, and choices are independent: each table is contracted by itself.
         total = weights[0].new_full((), float(additive.constant))
         for factor in additive.factors:
-            mean = torch.as_tensor(factor.table, dtype=weights[0].dtype, device=weights[0].device)
-            # A matrix product contracts the last dimension, so that of the last choice goes first.
-            for choice in reversed(factor.choices):
-                mean = mean @ weights[choice]
-            total = total + mean
-        return total
+            total = total + self._mean(factor, weights)
+        means = [self._mean(factor, weights) for factor in additive.moments]
+        return total + torch.stack(means).max().clamp(min=0) if means else total
+
+    def _mean(self, factor: Factor, weights: Sequence[Tensor]) -> Tensor:
+        import torch
+
+        mean = torch.as_tensor(factor.table, dtype=weights[0].dtype, device=weights[0].device)
+        # A matrix product contracts the last dimension, so that of the last choice goes first.
+        for choice in reversed(factor.choices):
+            mean = mean @ weights[choice]
+        return mean
+
+    def _with_reciprocals(self, counts: dict[str, int]) -> dict[str, int]:
+        reciprocals = {name: int(_per(whole, np.array(counts[of]))) for name, (of, whole) in self._reciprocals.items()}
+        return counts | reciprocals
 
     def _positions(self, sizes: Mapping[str, Any]) -> list[tuple[int, Any]]:
         """Where sizes of axes lie among the values of each choice: behind which value, and how far towards the next
@@ -246,6 +278,21 @@ class Cost:
             # An axis that is not chosen has the size of the one that it lies within.
             if atom not in self._choices and atom in self.frame.within:
                 yield from self._deciding(self.frame.within[atom])
+
+
+def _reciprocals(tabulated: Mapping[str, Tabulated]) -> dict[str, tuple[str, float]]:
+    """Of each reciprocal of what tables tell: its own name, what it is one of, and what it is times that."""
+    found: dict[str, tuple[str, float]] = {}
+    for one in quantities.reciprocals():
+        for name, table in tabulated.items():
+            plain, of = quantities.parted(name)
+            if plain == one.of:
+                found[f"{one.name}.{of}" if of else one.name] = (name, one.times(table.batch))
+    return found
+
+
+def _per(whole: float, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.floor(whole / np.maximum(values, 1)).astype(np.int64)
 
 
 def _number(size: Any) -> float:

@@ -4,6 +4,8 @@ outlined, never allocated, whatever its size; the first two need no torch for a 
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from nas.axes import AxisTable
@@ -44,6 +46,13 @@ def readout_of(space: SearchSpace) -> Readout:
     """What the head of the model reads."""
     family, model = _outlined(space)
     return family.readout(model)
+
+
+def fingerprint(space: SearchSpace) -> str:
+    """Of all that decides what sub-networks of a space compute."""
+    choices = [[choice.name, choice.values, choice.sizes] for choice in space.values()]
+    text = json.dumps([space.model, dict(space.model_args), choices], sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def _outlined(space: SearchSpace) -> tuple[Family, nn.Module]:

@@ -213,7 +213,10 @@ class Supernet(nn.Module):
         return weights, self.selection.changes, self._refreshed
 
     def _carve(self, parameters: Mapping[str, Tensor], sizes: Mapping[str, int]) -> nn.Module:
-        keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, next(self.model.parameters()).device))
+        device = next(self.model.parameters()).device
+        # Which tokens stay is read off, also where the model has shapes and no values.
+        device = torch.device("cpu") if device.type == "meta" else device
+        keep = Cut(self.table.frame, sizes, self.selection.kept(sizes, device))
         if torch.is_inference_mode_enabled():
             # Inference tensors take other kernels than the parameters of an extracted model, and round otherwise.
             with torch.inference_mode(False), torch.no_grad():

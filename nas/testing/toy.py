@@ -15,6 +15,7 @@ from typing import Any, final
 
 import numpy as np
 
+from nas.errors import LimitError
 from nas.search import Objective, Problem, Search, Trial
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.axis_names import DEPTH, EMBED, HEADS, MLP, TOKENS, axis_name
@@ -87,6 +88,10 @@ class Toy:
         """MACs of the blocks plus those of a head, or parameters, which do not depend on tokens."""
         assert quantity in COUNTED, f"the toy counts {' and '.join(COUNTED)}, not {quantity}"
         return Additive(constant=10_000, factors=tuple(self._factor(quantity, block) for block in range(BLOCKS)))
+
+    def reciprocal(self, quantity: str) -> tuple[str, float]:
+        """It has none."""
+        raise LimitError(f"the toy counts {' and '.join(COUNTED)}, not {quantity}")
 
     def base(self, quantity: str) -> int:
         """The cost of the largest architecture."""

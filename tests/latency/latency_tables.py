@@ -13,8 +13,9 @@ from typing_extensions import override
 from nas import SearchSpace
 from nas.latency.devices import Device, options_of
 from nas.latency.devices.cpu_torch import CpuTorch
-from nas.latency.table import FORMAT, Accuracy, Conditions, LatencyTable, TimeLookup, fingerprint
+from nas.latency.table import FORMAT, Accuracy, Conditions, LatencyTable, TimeLookup
 from nas.latency.timing import Forward, StepTime
+from nas.supernets.of_space import fingerprint
 from nas.system.environment import describe
 
 UNIT = 1000

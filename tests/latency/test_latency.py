@@ -24,10 +24,11 @@ from nas.latency.checking import Prediction
 from nas.latency.correcting import corrected, guessed
 from nas.latency.design import TIMES, Signatures, at_levels, designed
 from nas.latency.passes import Passes, noise_of
+from nas.latency.probes import probes
 from nas.latency.table import LatencyTable
-from nas.latency.timed_steps import probes, timed_steps
 from nas.latency.timing import WARM_UP, Forward, StepTime, by_processor, by_wall, in_turns, take_turns, timed
 from nas.supernets import build
+from nas.supernets.chosen_steps import chosen_steps
 
 VIT = """
 model: vit_tiny_patch16_224
@@ -79,7 +80,7 @@ def test_a_sum_of_parts_is_the_whole_and_what_lies_between_is_interpolated(
 def test_few_subnets_hold_every_step_at_every_size_of_it() -> None:
     """Three blocks of 18 combinations each, alike in all: in 12 sub-networks or a few more each occurs twice."""
     net = supernet(VIT)
-    steps, known = timed_steps(net), Signatures(net, torch.zeros(1, 3, 16, 16))
+    steps, known = chosen_steps(net), Signatures(net, torch.zeros(1, 3, 16, 16))
     chosen = designed(steps, net.space, known)
     assert len(chosen) <= 18
     held = Counter(signature for one in chosen for signature in known.of(one).values())

@@ -19,8 +19,15 @@ from nas.studies.report.page import _front
 from nas.studies.run.results import PREPARE, RETRAIN
 from nas.studies.study import Study
 
+TABLES = "latency={table: TABLE, tables: {phone: TABLE}, batches: [1], seconds: 0.1}"
 BRIEF = ["base.epochs=1", "supernet.epochs=1", "retrain.epochs=0", "strategy.trials=6"]
 CHANGES = [*BRIEF, "limit={latency: 70%}", "objectives={accuracy: max, latency: min}"]
+SEVERAL = [
+    *BRIEF,
+    "limit={latency: 70%, throughput.phone: '120%', memory: 90%}",
+    "objectives={accuracy: max, latency: min}",
+    "memory={batch: 4}",
+]
 
 
 def written(folder: Path, unit: int = 1000) -> Path:
@@ -36,7 +43,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A finished run, whose table is gone."""
     folder = tmp_path_factory.mktemp("latency")
     table = written(folder)
-    study = Study.from_yaml(TINY, overrides=[*CHANGES, f"latency.table={table}"], folder=folder / "run")
+    changes = [*SEVERAL, TABLES.replace("TABLE", str(table))]
+    study = Study.from_yaml(TINY, overrides=changes, folder=folder / "run")
     study.run(quiet=True)
     table.unlink()
     return study
@@ -45,17 +53,35 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def test_every_trial_keeps_to_it_and_says_it(study: Study) -> None:
     prepared, trials = study.record.result(PREPARE), study.trials()
     most = 0.7 * prepared.base["latency"]
-    assert prepared.limit.bounds == {"latency": (None, pytest.approx(most))}
+    assert prepared.limit.bounds["latency"] == (None, pytest.approx(most))
     assert (trials["latency"] <= most).all()
     front = study.pareto()
     assert front["latency"].is_monotonic_increasing
     assert 0 < study.record.hypervolume() < 1
 
 
+def test_several_devices_and_memory_stand_beside_it(study: Study) -> None:
+    """One by name, as what it is and as a rate of it; of the rate, a number is the least."""
+    prepared, trials = study.record.result(PREPARE), study.trials()
+    base = prepared.base
+    assert list(prepared.tables) == ["latency", "latency.phone"]
+    low, high = prepared.limit.bounds["latency.phone"]
+    assert (low, high) == (0, pytest.approx(base["latency.phone"] / 1.2, rel=1e-3))
+    assert (trials["latency.phone"] == trials["latency"]).all()
+    batch = 2
+    assert (trials["throughput.phone"] == (batch * 3600e9 / trials["latency.phone"]).astype("int64")).all()
+    assert (trials["throughput.phone"] >= base["throughput.phone"]).all()
+    assert (trials["memory"] <= 0.9 * base["memory"]).all()
+    page = (study.folder.path / "report" / "report.html").read_text()
+    for title in ("predicted latency, phone", "predicted throughput, phone", "memory"):
+        assert f"<th>{title}</th>" in page
+    assert "Predicted latency, phone is that of batches of 2" in page
+    assert study.folder.other_tables.is_file()
+
+
 def test_the_report_shows_it_beside_what_was_timed(study: Study) -> None:
     findings = Findings(study.record)
-    times = study.record.result(RETRAIN).foreseen
-    assert times is not None
+    times = study.record.result(RETRAIN).foreseen_by["latency"]
     assert set(times) == {"base", "winner", "uniform"} - ({"uniform"} if findings.retrained.twins else set())
     assert times["winner"].predicted == findings.retrained.winner.costs["latency"]
     assert times["winner"].timed > 0
@@ -126,7 +152,7 @@ def test_a_table_that_is_remembered_is_found_by_itself(tmp_path: Path, monkeypat
     table = by_units(space)
     remember(table)
     study = Study.from_yaml(TINY, overrides=[*CHANGES, options], folder=tmp_path / "run")
-    assert study.resolved.table == table
+    assert study.resolved.tables == {"latency": table}
     for other in ("{use: cpu_torch, threads: 1}", "{use: cpu_torch, threads: 1, batch: 2, precision: bfloat16}"):
         with pytest.raises(ConfigError, match="of which no table is remembered for this space"):
             Study.from_yaml(TINY, overrides=[*CHANGES, f"latency.device={other}"])

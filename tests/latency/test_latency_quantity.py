@@ -35,7 +35,7 @@ def units(architecture: Architecture) -> int:
 
 def test_it_stands_beside_what_is_counted(cost: Cost) -> None:
     smallest = cost.counts(cost.space.smallest)
-    assert list(smallest) == ["macs", "params", "latency"]
+    assert list(smallest) == ["macs", "params", "latency", "throughput"]
     assert smallest["latency"] == CONSTANT + UNIT * units(cost.space.smallest)
     assert cost.base("latency") == cost.bases["latency"] == BASE
     rows = cost.space.sample_table(np.random.default_rng(0), 50)
@@ -108,3 +108,37 @@ def test_what_is_no_bound_of_it_is_refused_in_its_own_units(cost: Cost, bound: s
 def test_without_a_table_it_says_where_to_get_one() -> None:
     with pytest.raises(LimitError, match=r"'latency' is known from a table alone \(nas bench STUDY --to FILE\), which"):
         Limit(cost_of(SearchSpace.from_yaml(SPACE)), latency="70%")
+
+
+def test_throughput_is_the_other_way_round_and_a_number_is_the_least(cost: Cost) -> None:
+    """In batches of two; exactly the architectures whose latency is low enough."""
+    per_second = 2 * 1e9 / BASE
+    assert cost.base("throughput") == int(3600 * per_second)
+    rows = cost.space.sample_table(np.random.default_rng(1), 500)
+    assert (cost.of("throughput", rows) == (2 * 3600e9 // cost.of("latency", rows))).all()
+    limit = Limit(cost, throughput=f"{1.5 * per_second} images/s")
+    assert limit.bounds == {"latency": (0, pytest.approx(BASE / 1.5))}
+    assert Limit(cost, throughput="150%").bounds["latency"][1] == pytest.approx(BASE / 1.5)
+    drawn = cost.space.sample_table(np.random.default_rng(0), 200, limit)
+    assert cost.of("throughput", drawn).min() >= 1.5 * 3600 * per_second - 1
+    low, high = Limit(cost, throughput=("110%", "150%")).bounds["latency"]
+    assert (low, high) == (pytest.approx(BASE / 1.5), pytest.approx(BASE / 1.1))
+    assert cost.of_sizes("throughput", {}) == pytest.approx(3600 * per_second)
+    with pytest.raises(LimitError, match="throughput is so many for each of latency"):
+        Limit(cost, throughput="150%", latency="90%")
+    with pytest.raises(LimitError, match=r"limit 'throughput': found '900%'; allowed: .* at most '"):
+        Limit(cost, throughput="900%")
+
+
+def test_several_tables_have_names() -> None:
+    space = SearchSpace.from_yaml(SPACE)
+    tables = {"latency.phone": by_units(space).tabulated(space), "latency.server": by_units(space, 10).tabulated(space)}
+    cost = cost_of(space).beside(tables)
+    assert {*tables, "throughput.phone", "throughput.server"} <= set(cost.bases)
+    limit = Limit(cost, **{"latency.phone": "70%", "latency.server": "98%"})
+    drawn = space.sample_table(np.random.default_rng(0), 100, limit)
+    assert cost.of("latency.phone", drawn).max() <= 0.7 * cost.base("latency.phone")
+    assert limit.describe() == "latency.phone <= 107.8 us and latency.server <= 20.91 us"
+    for name, said in (("latency.tablet", "known from a table alone"), ("macs.phone", "unknown limit 'macs.phone'")):
+        with pytest.raises(LimitError, match=said):
+            Limit(cost, **{name: "70%"})

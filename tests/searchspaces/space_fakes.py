@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nas.errors import LimitError
 from nas.searchspaces import Additive, Factor, Outline, SearchSpace
 
 DEIT = {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}
@@ -69,6 +70,9 @@ class FakeCost:
 
     def base(self, metric: str) -> int:
         return int(self.additive(metric)(self.space.to_table([self.space.largest]))[0])
+
+    def reciprocal(self, metric: str) -> tuple[str, float]:
+        raise LimitError(f"no {metric}")
 
     def additive(self, metric: str) -> Additive:
         axes = self.space.outline.axes

@@ -11,25 +11,28 @@ from nas.searchspaces import Additive, Factor
 def additives(draw):
     lengths = draw(st.lists(st.integers(1, 4), min_size=1, max_size=6))
     factors = []
-    for _ in range(draw(st.integers(0, 8))):
+    for _ in range(draw(st.integers(0, 12))):
         scope = draw(st.lists(st.sampled_from(range(len(lengths))), max_size=3, unique=True))
         shape = [lengths[c] for c in scope]
         values = draw(
             st.lists(st.integers(-(10**12), 10**12), min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))
         )
         factors.append(Factor(tuple(scope), np.array(values, np.int64).reshape(shape)))
-    return lengths, Additive(draw(st.integers(-(10**12), 10**12)), tuple(factors))
+    return lengths, Additive(draw(st.integers(-(10**12), 10**12)), tuple(factors[:8]), tuple(factors[8:]))
 
 
 @settings(deadline=None, max_examples=60)
 @given(additives(), st.integers(0, 2**32 - 1))
-def test_an_additive_is_the_sum_of_its_factors_entry_by_entry(case, seed):
+def test_an_additive_is_the_sum_of_its_factors_and_the_greatest_of_its_moments(case, seed):
     lengths, additive = case
     table = np.random.default_rng(seed).integers(0, lengths, (50, len(lengths)))
     expected = [
-        additive.constant + sum(int(f.table[tuple(row[c] for c in f.choices)]) for f in additive.factors)
+        additive.constant
+        + sum(int(f.table[tuple(row[c] for c in f.choices)]) for f in additive.factors)
+        + max([0, *(int(f.table[tuple(row[c] for c in f.choices)]) for f in additive.moments)])
         for row in table
     ]
+    assert additive.times(2)(table).tolist() == [2 * value for value in expected]
     assert additive(table).tolist() == expected
     assert additive(table).dtype == np.int64
 

@@ -25,7 +25,11 @@ class Case:
         self.n_values = tuple(int(n) for n in rng.integers(1, 5, rng.integers(1, 7)))
         self.rules = [self.factor(rng, rule=True) for _ in range(rng.integers(0, 4))]
         self.costs = [
-            Additive(int(rng.integers(-9, 9)), tuple(self.factor(rng, spread) for _ in range(rng.integers(1, 7))))
+            Additive(
+                int(rng.integers(-9, 9)),
+                tuple(self.factor(rng, spread) for _ in range(rng.integers(1, 7))),
+                tuple(self.factor(rng, spread) for _ in range(rng.integers(0, 4))),
+            )
             for _ in range(costs)
         ]
         self.table = np.indices(self.n_values).reshape(len(self.n_values), -1).T
@@ -222,7 +226,7 @@ def test_the_order_of_the_choices_does_not_matter():
     bodies = {"heads": "{size: [1, 2, 3]}", "mlp": "{size: [0.5, 1.0]}", "tokens": "{keep: [0.5, 0.7, 1.0]}"}
     for names in (["heads", "mlp", "tokens"], ["tokens", "mlp", "heads"]):
         space = space_of(deit(), **{name: bodies[name] for name in names})
-        plan = steps(space.n_values, space.rules, [FakeCost(space).additive("macs").factors])
+        plan = steps(space.n_values, space.rules, [FakeCost(space).additive("macs")])
         assert max(step.follow.max() + 1 for step in plan) <= 3 * 3 * 3
         assert sorted(step.choice for step in plan) == list(range(36))
 

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from nas.errors import LatencyError
+from nas.latency import meters
+from nas.latency.meters import Meter
 from nas.latency.timing import SECONDS, Clock, Forward, StepTime, by_processor, by_wall, take_turns, threads
 from nas.numbers import Unit, whole
 from nas.system import machine
@@ -53,6 +56,14 @@ class Device(ABC):
     def images(self, images: Tensor) -> Tensor:
         """Images (B x C x H x W) in that precision."""
         return images
+
+    def meter(self) -> Meter:
+        """What counts the joules of this device. Raises `LatencyError` where nothing does."""
+        raise LatencyError(f"energy: {self} has no meter; allowed: this machine's processor or GPU, where it tells")
+
+    def metered(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
+        """As `time`, each pass as a whole, but joules in the place of seconds."""
+        return take_turns(passes, meters.by(self.meter()), seconds)
 
     @abstractmethod
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
@@ -99,6 +110,17 @@ class OnProcessor(Device):
     def ready(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
         """The passes as this device runs them, as long as the block lasts."""
         yield passes
+
+    @override
+    def meter(self) -> Meter:
+        return meters.of_processor()
+
+    @final
+    @override
+    def metered(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
+        self.check()
+        with threads(self.used_threads), self.ready(passes) as ready:
+            return super().metered(ready, seconds)
 
     @final
     @override

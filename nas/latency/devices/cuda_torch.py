@@ -10,7 +10,9 @@ import torch
 from typing_extensions import override
 
 from nas.errors import LatencyError
+from nas.latency import meters
 from nas.latency.devices._torch import OfTorch
+from nas.latency.meters import Meter
 from nas.latency.timing import SECONDS, Forward, StepTime, by_events, take_turns
 from nas.numbers import whole
 
@@ -44,6 +46,11 @@ class CudaTorch(OfTorch):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if self.index >= count:
             raise LatencyError(f"device cuda_torch: found {count} GPUs, and wanted is number {self.index}")
+
+    @override
+    def meter(self) -> Meter:
+        self.check()
+        return meters.of_gpu(self.index)
 
     @override
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:

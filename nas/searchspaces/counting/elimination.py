@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import SpaceError
-from nas.searchspaces.counting.factors import Factor, Rule
+from nas.searchspaces.counting.factors import Additive, Factor, Rule
 
 _MOST = 2**22
 """Entries of a dense table: beyond it the choices depend on each other in too many ways."""
@@ -49,15 +49,20 @@ class Elimination:
         return int(self.follow.shape[1])
 
 
-def steps(n_values: Sequence[int], rules: Sequence[Rule], costs: Sequence[Sequence[Factor]]) -> list[Elimination]:
-    """The steps that decide all choices of a space under rules, with the gains of K costs.
+def steps(n_values: Sequence[int], rules: Sequence[Rule], costs: Sequence[Additive]) -> list[Elimination]:
+    """The steps that decide all choices of a space under rules, with the gains of K costs, constants left out.
 
     Choices behind those of `n_values` are hidden ones, which follow from the others. Raises SpaceError when the choices
     depend on each other in too many ways for a table.
     """
     n_values, plain = _plain(n_values, rules)
+    sums: list[list[Factor]] = []
+    for cost in costs:
+        as_sum = cost.as_sum(n_values)
+        n_values, plain = as_sum.lengths, [*plain, *as_sum.rules]
+        sums.append(as_sum.factors)
     # The rules come first, then one list for each cost.
-    every = [[factor.squeezed() for factor in factors] for factors in (plain, *costs)]
+    every = [[factor.squeezed() for factor in factors] for factors in (plain, *sums)]
     scopes = [set(factor.choices) for factors in every for factor in factors]
     waits = _neighbours(len(n_values), scopes)
     frontier: list[int] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, final
 
 import numpy as np
@@ -106,22 +107,26 @@ Rule = Factor | AnyOf
 @final
 @dataclass(frozen=True)
 class Additive:
-    """A constant plus a sum of int64 factors: a cost of an architecture in closed form.
+    """A constant plus a sum of int64 factors: a cost of an architecture in closed form. Where there are `moments`, the
+    greatest of them, at least 0, is added too: what is needed one after the other, and not together.
 
     Raises SpaceError when a sum may be too large for int64, since numpy would wrap it around in silence.
     """
 
     constant: int
     factors: tuple[Factor, ...]
+    moments: tuple[Factor, ...] = ()
     _joint: tuple[Factor, ...] = field(init=False, repr=False, compare=False)
+    _apart: tuple[Factor, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        assert all(f.table.dtype == np.int64 for f in self.factors), "costs are int64"
-        most = abs(self.constant) + sum(_magnitude(factor) for factor in self.factors)
+        assert all(f.table.dtype == np.int64 for f in (*self.factors, *self.moments)), "costs are int64"
+        most = abs(self.constant) + sum(_magnitude(factor) for factor in (*self.factors, *self.moments))
         if most > _MOST:
             found = f"costs of up to {most:.3g}"
             raise SpaceError(f"the model is too large to count: found {found}; allowed: at most {_MOST:.3g}")
         object.__setattr__(self, "_joint", tuple(_joined(self.factors, np.add)))
+        object.__setattr__(self, "_apart", _deciding(self.moments))
 
     def __call__(self, table: Table) -> NDArray[np.int64]:
         """Cost of every architecture of a table (n, choices) of indices: int64, shape (n,). Raises IndexError on an
@@ -134,12 +139,63 @@ class Additive:
             part = sums[start : start + _CHUNK]
             for factor in self._joint:
                 part += _look_up(factor, rows)
+            if self._apart:
+                part += reduce(np.maximum, (_look_up(factor, rows) for factor in self._apart))
         return sums
 
     def times(self, multiple: int) -> Additive:
         """The same cost in another unit."""
-        factors = tuple(Factor(factor.choices, multiple * factor.table) for factor in self.factors)
-        return Additive(multiple * self.constant, factors)
+        factors, moments = (
+            tuple(Factor(factor.choices, multiple * factor.table) for factor in of)
+            for of in (self.factors, self.moments)
+        )
+        return Additive(multiple * self.constant, factors, moments)
+
+    def greatest(self, table: Table) -> NDArray[np.int64]:
+        """What the fullest moment adds, of every architecture of a table."""
+        return Additive(0, (), self._apart)(table)
+
+    def as_sum(self, lengths: Sequence[int]) -> AsSum:
+        """The same cost as a sum of factors alone, over the choices of these lengths and hidden ones behind them.
+
+        The greatest of several factors is no sum, and a state that remembered each of them would have as many columns
+        as there are moments. But the greatest so far is one number with few values: a hidden choice passes it on from
+        one moment to the next. It follows from the others, so that every row has one completion: counts, draws and the
+        best row are exact, and what the last moment makes of it is one more factor.
+        """
+        lengths, rules = list(lengths), list[Factor]()
+        scope, so_far = tuple[int, ...](), np.zeros((), np.int64)
+        for factor in self._apart[:-1]:
+            greater = np.maximum(factor.table[(..., *(None for _ in scope))], so_far)
+            so_far = np.unique(greater)
+            follows = np.searchsorted(so_far, greater)[..., None] == np.arange(len(so_far))
+            rules.append(Factor((*factor.choices, *scope, len(lengths)), follows))
+            scope = (len(lengths),)
+            lengths.append(len(so_far))
+        totals = [
+            Factor((*last.choices, *scope), np.maximum(last.table[(..., *(None for _ in scope))], so_far))
+            for last in self._apart[-1:]
+        ]
+        return AsSum(lengths, rules, [*self.factors, *totals])
+
+
+@final
+@dataclass(frozen=True)
+class AsSum:
+    """Lengths of all choices, hidden ones at the end, the rules by which these follow, and the factors of the sum."""
+
+    lengths: list[int]
+    rules: list[Factor]
+    factors: list[Factor]
+
+
+def _deciding(moments: Sequence[Factor]) -> tuple[Factor, ...]:
+    """The moments of which any may be the fullest, in few factors, in the order of their choices."""
+    # What one of them needs at least is needed in any case: below it, moments do not differ.
+    least = max((int(factor.table.min()) for factor in moments), default=0)
+    raised = (Factor(factor.choices, np.maximum(factor.table, max(0, least))) for factor in moments)
+    joined = _joined((factor.squeezed() for factor in raised), np.maximum)
+    return tuple(sorted(joined, key=lambda factor: factor.choices))
 
 
 def _magnitude(factor: Factor) -> int:
@@ -160,7 +216,7 @@ def _look_up(factor: Factor, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _joined(factors: Iterable[Factor], join: np.ufunc) -> list[Factor]:
-    """The same sum, or disjunction, in fewer factors: those whose choices another one also looks at go into its
+    """The same sum, maximum or disjunction, in fewer factors: those whose choices another one also looks at go into its
     table.
     """
     # The ones with most choices first: they are the hosts of the others.

@@ -87,7 +87,7 @@ class Lattice:
         self.max_states = max_states
         self.exact = True
         """Whether every architecture within the bounds is represented."""
-        plan = steps(n_values, rules, [cost.factors for cost in costs])
+        plan = steps(n_values, rules, costs)
         least, most = rest(plan, [step.gain for step in plan])
         self.reachable = tuple(
             (int(low) + cost.constant, int(high) + cost.constant)
@@ -119,8 +119,8 @@ class Lattice:
         none.
         """
         self._refuse_empty()
-        hidden = len(self._layers) - len(self.n_values)
-        scores = [*scores, *(np.zeros(2) for _ in range(hidden))]
+        hidden = sorted((layer.choice, layer.values) for layer in self._layers)[len(self.n_values) :]
+        scores = [*scores, *(np.zeros(values) for _, values in hidden)]
         # Forwards: the score of the best path into each state of each layer.
         totals = [np.zeros(1)]
         for layer in self._layers:

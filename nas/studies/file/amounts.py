@@ -29,7 +29,7 @@ def amount_faults(document: Document, task: Task | None) -> list[Fault]:
         if isinstance(marker, QuantityBounds):
             faults += _bound_faults(document, path, mapping)
         elif isinstance(marker, QuantityGoals) and task is not None:
-            faults += _unknown(document, path, mapping, _goals(task))
+            faults += _unknown(document, path, mapping, _goals(task, mapping))
     return faults
 
 
@@ -54,7 +54,7 @@ def _none(amount: object) -> bool:
 
 def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> list[Fault]:
     """What is wrong with the mapping of counted quantities to bounds that lies at a path."""
-    counted = {quantity.name: quantity for quantity in quantities.every_cost()}
+    counted = {quantity.name: quantity for quantity in quantities.every_cost(bounds)}
     faults = _unknown(document, at, (name for name in bounds if name not in counted), _usual())
     for name in filter(counted.__contains__, bounds):
         bound = document.get((*at, name))
@@ -64,9 +64,9 @@ def _bound_faults(document: Document, at: KeyPath, bounds: Iterable[str]) -> lis
     return faults
 
 
-def _goals(task: Task) -> list[str]:
+def _goals(task: Task, wanted: Iterable[str]) -> list[str]:
     """What can be an objective: the task's metrics, and all quantities, those that are counted first."""
-    metrics, costs = ([quantity.name for quantity in group] for group in (task.metrics, quantities.every_cost()))
+    metrics, costs = ([quantity.name for quantity in group] for group in (task.metrics, quantities.every_cost(wanted)))
     return list(dict.fromkeys([*metrics, *costs, *quantities.names()]))
 
 

@@ -120,7 +120,7 @@ def in_no_parts(document: Document, config: StudyConfig, task: Task, strategy: S
 def of_no_part(document: Document, config: StudyConfig, cost: Cost) -> list[Fault]:
     """Objectives that are costs which the model has none of, or which no table tells."""
     faults, known = [], cost.bases
-    for quantity in quantities.every_cost():
+    for quantity in quantities.every_cost(config.objectives):
         name = quantity.of if isinstance(quantity, Multiple) else quantity.name
         if quantity.name in config.objectives and name not in known:
             found = f"'{quantity.name}', {quantity.absence}"

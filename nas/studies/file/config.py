@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, TypeVar, final
 
 from pydantic import AfterValidator, Field
 
-from nas import importance, search, tasks
+from nas import importance, quantities, search, tasks
 from nas.data import DataSpec
 from nas.documents.conditions import Above, Absent, Is, IsNot, Offers, Present, ReadWith
 from nas.documents.markers import (
@@ -69,6 +69,7 @@ def _seed(value: int) -> int:
     return value
 
 
+T = TypeVar("T")
 Name = Annotated[str, Field(min_length=1)]
 WrittenAmount = float | str
 """A value of a quantity: a number, one with a unit such as "1.2 G", or a share of the whole base model's, "50%"."""
@@ -185,23 +186,52 @@ TimedBatch = Annotated[int, whole(1, 16_384), Unit("images")]
 """Images in one batch that is timed: more need tens of gigabytes, and are no faster for each image."""
 
 
+Named = Mapping[Annotated[str, _matching(quantities.TABLE, "small letters, digits and _, at most 32")], T]
+"""Name of a table -> what it is."""
+
+
+@dataclass(frozen=True)
+class TablesSpec:
+    """What every architecture of the space takes on a device, or on several.
+
+    table     a file of `nas bench STUDY --to FILE`: what was measured on a device. With it the quantity that this
+              stands under can be bounded and wanted; the run keeps a copy
+    device    in place of a table: the device of which `nas bench STUDY --device DEVICE` has measured one on this
+              machine, and remembers it
+    tables    several such files, each with a name: with `tables: {phone: phone.json}` under latency, `latency.phone`
+              can be bounded and wanted
+    devices   several such devices, each with a name
+    """
+
+    table: Annotated[Name, FilePath(must_exist=False)] | None = None
+    device: Annotated[Plugin, TIMED_ON, ReadWith(Absent("table"))] | None = None
+    tables: Named[Annotated[Name, FilePath(must_exist=False)]] = field(default_factory=dict)
+    devices: Named[Annotated[Plugin, TIMED_ON]] = field(default_factory=dict)
+
+
 @final
 @dataclass(frozen=True)
-class LatencySpec:
-    """`latency:` how long models take, once they are there, and before.
+class LatencySpec(TablesSpec):
+    """`latency:` how long models take, once they are there, and before; see `TablesSpec`.
 
     batches   batch sizes at which base and winners are timed at the end
     seconds   that each size may take, about
-    table     a file of `nas bench STUDY --to FILE`: what every architecture of the space takes on the device that it
-              was measured on. With it `latency` can be bounded and wanted; the run keeps a copy
-    device    in place of a table: the device of which `nas bench STUDY --device DEVICE` has measured one on this
-              machine, and remembers it
     """
 
     batches: Annotated[tuple[TimedBatch, ...], _filled("a list of batch sizes, such as [1, 64]")] = (1, 64)
     seconds: Annotated[float, above(0, 3600), Unit("seconds")] = 3.0
-    table: Annotated[Name, FilePath(must_exist=False)] | None = None
-    device: Annotated[Plugin, TIMED_ON, ReadWith(Absent("table"))] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class MemorySpec:
+    """`memory:` what a pass needs at its fullest moment, in float32 on a processor: weights, images and all that is
+    alive beside them, known of every architecture before it runs.
+
+    batch   images that a model sees together
+    """
+
+    batch: TimedBatch = 1
 
 
 @final
@@ -214,9 +244,12 @@ class StudyConfig:
                  a `name:` for tables
     data         which images
     task         what the model is for: a name, or a mapping with `use:` and options
-    limit        most MACs, FLOPs (2 x MACs), parameters, latency ("3 ms", see `LatencySpec`), or whatever else
-                 `nas.quantities` knows before a model runs: a number, "1.2 G", "50%" of the whole base model, or
-                 [least, most]; several at once
+    limit        most MACs, FLOPs (2 x MACs), parameters, memory ("200 MiB"), latency ("3 ms", see `LatencySpec`), or
+                 whatever else `nas.quantities` knows before a model runs: a number, "1.2 G", "50%" of the whole base
+                 model, or [least, most]; several at once. Of what is better the more there is, such as throughput,
+                 a number is the least
+    energy       what tables say of energy (`nas bench STUDY --energy`), see `TablesSpec`
+    memory       of what batch memory is told: see `MemorySpec`. Where it is bounded or wanted, it need not be said
     baseline     trials of the uniform baseline (default: as many as the strategy's, and at least 100 for strategies
                  that need the supernet, which yield one trial only); 0: none, and nothing to retrain beside the winner
     finalists    how many of the search's architectures are trained for a while before a winner is named, see
@@ -266,6 +299,8 @@ class StudyConfig:
     supernet: SupernetSpec = SupernetSpec()
     retrain: RetrainSpec = RetrainSpec()
     latency: Annotated[LatencySpec, MayChange()] = LatencySpec()
+    energy: TablesSpec = TablesSpec()
+    memory: MemorySpec | None = None
     warm_start: Annotated[
         tuple[Annotated[Name, RunPath()], ...],
         ReadWith(

@@ -53,6 +53,7 @@ from nas.studies.file.paths import absolute
 from nas.studies.file.presets import overridden
 from nas.studies.file.settings import settings
 from nas.studies.file.subject import Kept, subject_of
+from nas.studies.file.tables import KeptTables
 from nas.studies.file.unteachable import unteachable
 from nas.studies.run.folder import RunFolder
 from nas.studies.run.prior import priors
@@ -92,7 +93,8 @@ class Resolved:
     """None where the data are not here, see `resolve`."""
     listing: Listing | None
     """Of the data, where it is a set of pictures."""
-    table: LatencyTable | None
+    tables: Mapping[str, LatencyTable]
+    """Quantity ("latency", "latency.phone") -> the table that tells it."""
     prior: Sequence[Trial] = ()
 
     @property
@@ -213,7 +215,7 @@ def resolve(
         task=task,
         facts=subject.facts,
         listing=subject.listing,
-        table=subject.table,
+        tables=subject.tables,
         prior=prior,
     )
 
@@ -223,7 +225,7 @@ def _kept(config: StudyConfig, folder: Path | None) -> Kept:
     run = RunFolder(folder or config.run_folder)
     if not run.done(PREPARE):
         return Kept()
-    return Kept(run.index, run.latency_table if run.latency_table.is_file() else None)
+    return Kept(run.index, KeptTables(run.latency_table, run.other_tables))
 
 
 def _told_once(faults: Sequence[Fault]) -> list[Fault]:

@@ -25,7 +25,8 @@ def space_of(path: Path) -> SearchSpace:
     task, wrong = read_plugin(document, ("task",), TASK, default=str(StudyConfig.task))
     faults += wrong
     # What is bounded may need the very table that is about to be measured.
-    document = document.replaced(("limit",), {}).replaced(("latency",), {})
+    for key, nothing in (("limit", {}), ("objectives", {}), ("latency", {}), ("energy", {}), ("memory", None)):
+        document = document.replaced((key,), nothing)
     subject, wrong = subject_of(document, task, Kept())
     if subject is None or faults:
         raise ConfigError(in_order([*faults, *wrong]))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from nas.data import DataSpec, Listing, inspect_data, list_images
 from nas.documents.document import Document, attempt
 from nas.documents.mistakes import shown
-from nas.documents.plugged import read_plugin
 from nas.documents.text import KeyPath
-from nas.errors import ConfigError, DataError, Fault, LatencyError, LimitError
-from nas.latency.devices import Device, options_of
-from nas.latency.remembered import recall
-from nas.latency.table import LATENCY, LatencyTable
+from nas.errors import ConfigError, DataError, Fault, LimitError
+from nas.latency.table import LatencyTable
 from nas.preprocessing import ImageSize
 from nas.searchspaces import Limit, SearchSpace
-from nas.studies.file.config import TIMED_ON, Bounds
+from nas.studies.file.config import Bounds
+from nas.studies.file.tables import KeptTables, memory_in, tables_of
 from nas.supernets import Cost
 from nas.supernets.of_space import cost_of
 from nas.tasks import Facts, Task, TruthKind
@@ -30,12 +28,10 @@ TRUTHS: dict[TruthKind, str] = {"class": "classes", "boxes": "boxes", "masks": "
 @final
 @dataclass(frozen=True)
 class Kept:
-    """What a run that was prepared has kept: the listing of its data (see `nas.data.list_images`), and its table of
-    latencies.
-    """
+    """What a run that was prepared has kept: the listing of its data (see `nas.data.list_images`), and its tables."""
 
     index: Path | None = None
-    table: Path | None = None
+    tables: KeptTables | None = None
 
 
 @final
@@ -51,7 +47,8 @@ class SearchedSpace:
     space: SearchSpace
     cost: Cost
     limit: Limit | None
-    table: LatencyTable | None = None
+    tables: Mapping[str, LatencyTable] = field(default_factory=dict)
+    """Quantity ("latency", "latency.phone") -> the table that tells it."""
 
 
 def subject_of(
@@ -71,14 +68,13 @@ def subject_of(
     faults += wrong
     if space is None or (facts is None and not nowhere):
         return None, faults
-    table, wrong = _table(document, space, kept.table)
-    if wrong:
-        return None, [*faults, *wrong]
-    cost = cost_of(space)
-    if table is not None:
-        cost = cost.beside({LATENCY: table.tabulated(space)})
+    tables, wrong = tables_of(document, space, kept.tables)
+    memory, unknown = memory_in(document, space)
+    if wrong or unknown:
+        return None, [*faults, *wrong, *unknown]
+    cost = cost_of(space).beside({**memory, **{name: table.tabulated(space) for name, table in tables.items()}})
     limit, wrong = _limit(document, cost)
-    return SearchedSpace(facts, listing, space, cost, limit, table), [*faults, *wrong]
+    return SearchedSpace(facts, listing, space, cost, limit, tables), [*faults, *wrong]
 
 
 def _nowhere(spec: DataSpec) -> bool:
@@ -120,51 +116,6 @@ def _space(
         return SearchSpace.from_document(document, ("space",), model_args=model_args), []
     except ConfigError as refusal:
         return None, list(refusal.faults)
-
-
-def _table(document: Document, space: SearchSpace, kept: Path | None) -> tuple[LatencyTable | None, list[Fault]]:
-    """The table of latencies that the study names, or that is remembered of the device that it names; a run goes on
-    with the one that it has kept.
-    """
-    device, faults = read_plugin(document, ("latency", "device"), TIMED_ON)
-    if faults:
-        return None, faults
-    key = ("latency", "table")
-    named = document.get(key)
-    try:
-        if isinstance(named, str) and named:
-            return _named(document, Path(named), space, kept)
-        if device is None:
-            return None, []
-        key = ("latency", "device")
-        table = recall(space, device) if kept is None else LatencyTable.read(kept)
-        if table is None:
-            refusal = "of which no table is remembered for this space, with the versions that are installed"
-            return None, [document.fault(key, refusal, f"after nas bench STUDY --device '{_said(device)}'")]
-        if table.conditions.device != device.settled():
-            return None, [document.fault(key, "another device than the run began with", str(table.conditions))]
-        table.additive(space)
-    except LatencyError as refusal:
-        return None, [document.refused(key, refusal, "a table of this space: nas bench STUDY --to FILE")]
-    return table, []
-
-
-def _named(
-    document: Document, file: Path, space: SearchSpace, kept: Path | None
-) -> tuple[LatencyTable | None, list[Fault]]:
-    table = LatencyTable.read(file if kept is None else kept)
-    if kept is not None and file.is_file() and LatencyTable.read(file) != table:
-        found = f"'{file}', another table than the run began with"
-        return None, [document.fault(("latency", "table"), found, "the same one")]
-    table.additive(space)
-    return table, []
-
-
-def _said(device: Device) -> str:
-    """A device in a command: what is no default."""
-    defaults = {one.name: one.default for one in fields(device)}
-    own = {key: value for key, value in options_of(device).items() if value != defaults.get(key)}
-    return json.dumps(own).replace('"', "")
 
 
 def _limit(document: Document, cost: Cost) -> tuple[Limit | None, list[Fault]]:

@@ -74,7 +74,7 @@ class Measurement:
     def _lines(self) -> Iterator[tuple[str, str]]:
         for metric in self.quantities:
             yield metric.title, metric.show(self.metrics[metric.name])
-        for cost in quantities.every_cost():
+        for cost in quantities.every_cost(self.costs):
             if cost.name in self.costs:
                 yield cost.title, cost.show(self.costs[cost.name])
         yield "images per second", f"{words.significant(self.images / self.seconds)}, reading included"

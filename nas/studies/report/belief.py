@@ -78,9 +78,9 @@ def of_distance(
     )
 
 
-def of_latency(table: TableFacts, times: Mapping[str, ForeseenTime] | None) -> str:
-    """What a table of latencies predicted of the run's models, and what they take."""
-    said = f"Predicted latency is that of batches of {table.batch} on {table.device}"
+def of_table(quantity: Quantity, table: TableFacts, times: Mapping[str, ForeseenTime] | None) -> str:
+    """What a table predicted of the run's models, and what they take."""
+    said = f"{quantity.title.capitalize()} is that of batches of {table.batch} on {table.device}"
     if table.threads is not None:
         said += f", {table.threads} thread{'' if table.threads == 1 else 's'}"
     if table.error is not None and table.most is not None:
@@ -89,7 +89,7 @@ def of_latency(table: TableFacts, times: Mapping[str, ForeseenTime] | None) -> s
             f"less than {words.percent(table.most, 1)} for 95 in a hundred"
         )
     if not times:
-        return f"{said}; that device is not the run's, where nothing was timed to compare."
+        return f"{said}; nothing was measured there to compare."
     compared = [
         f"{role} {words.duration(one.timed)}, predicted {words.duration(one.predicted)} "
         f"({100 * (one.predicted / one.timed - 1):+.1f} %)"

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from nas import quantities, words
 from nas.errors import RunError
 from nas.preprocessing import DATA, GIVEN, MODEL
-from nas.quantities import Counted, Multiple, Quantity, Timed
+from nas.quantities import Counted, Multiple, OfTable, Quantity
 from nas.search import Objective
 from nas.studies.report import belief
 from nas.studies.run.frames import front_objectives, pareto_frame
@@ -155,13 +155,14 @@ class Findings:
         return replace(facts, models={model: facts.models[model] for model in shown})
 
     @cached_property
-    def costs(self) -> tuple[Counted | Timed, ...]:
+    def costs(self) -> tuple[Counted | OfTable, ...]:
         """The costs that this run knows: those that came later it did not record."""
-        return tuple(quantity for quantity in quantities.recorded() if quantity.name in self.rows[0].costs)
+        had = self.rows[0].costs
+        return tuple(quantity for quantity in quantities.recorded(had) if quantity.name in had)
 
     def quantity(self, name: str) -> Quantity:
         """A metric of the run's task, or a cost, by its name."""
-        known = (*self.record.task.metrics, *quantities.every_cost())
+        known = (*self.record.task.metrics, *quantities.every_cost([name]))
         return next(quantity for quantity in known if quantity.name == name)
 
     @cached_property
@@ -306,8 +307,10 @@ class Findings:
     @cached_property
     def foreseen(self) -> str:
         """How predicted latencies compare with those that were measured; empty for runs without a table."""
-        table, times = self.prepared.latency, self.retrained.foreseen
-        return "" if table is None else belief.of_latency(table, times)
+        tables = self.prepared.tables or ({quantities.TIME: self.prepared.latency} if self.prepared.latency else {})
+        times = {quantities.TIME: self.retrained.foreseen, **self.retrained.foreseen_by}
+        said = (belief.of_table(quantities.find(name), table, times.get(name)) for name, table in tables.items())
+        return " ".join(said)
 
     @cached_property
     def warnings(self) -> list[str]:
@@ -339,7 +342,7 @@ class Findings:
 
 def _counted(name: str) -> str:
     """The counted quantity that `name` is, or is a multiple of; empty for a metric."""
-    for cost in quantities.every_cost():
+    for cost in quantities.every_cost([name]):
         if cost.name == name:
             return cost.of if isinstance(cost, Multiple) else cost.name
     return ""

@@ -184,4 +184,4 @@ def _table(columns: Sequence[str], title: str | None = None) -> Table:
 
 def _known(columns: pd.Index[str] | Mapping[str, int]) -> list[Quantity]:
     """The costs that a table has: one that is counted since may be missing from an older run."""
-    return [cost for cost in quantities.every_cost() if cost.name in columns]
+    return [cost for cost in quantities.every_cost(columns) if cost.name in columns]

@@ -72,7 +72,7 @@ def _by_block(axis: Axes, lines: Mapping[str, Line], blocks: Sequence[str]) -> N
 
 def _by_name(axis: Axes, lines: Mapping[str, Line]) -> None:
     """Lines of what belongs to no block: the share of a cost by the title of its quantity."""
-    titles = {cost.name: cost.title for cost in quantities.every_cost()}
+    titles = {cost.name: cost.title for cost in quantities.every_cost(lines)}
     for number, (name, line) in enumerate(lines.items()):
         epochs, shares = zip(*line, strict=True)
         axis.plot(epochs, shares, color=CURVES[number % len(CURVES)], linewidth=1.3,

@@ -55,6 +55,8 @@ INDEX = "images.npz"
 """What the stage `prepare` found where the images are, see `nas.data.index`."""
 LATENCY_TABLE = "latency.json"
 """The table of latencies that the stage `prepare` kept."""
+OTHER_TABLES = "tables.json"
+"""The others, by their quantities."""
 CACHE = "cache"
 """Resized images, see `RunFolder.cache`."""
 _TABLE = (f"{TRIALS}{end}" for end in ("", "-wal", "-shm", "-journal"))
@@ -91,6 +93,11 @@ class RunFolder:
     def latency_table(self) -> Path:
         """The table of latencies that the run was prepared with, where the study names one."""
         return self.path / PREPARE.name / LATENCY_TABLE
+
+    @property
+    def other_tables(self) -> Path:
+        """The other tables that the run was prepared with: of several devices, of energy."""
+        return self.path / PREPARE.name / OTHER_TABLES
 
     @property
     def cache(self) -> Path:

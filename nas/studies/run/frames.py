@@ -6,6 +6,7 @@ Frames of several runs concatenate with `pd.concat` and go to Parquet as they ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
@@ -60,12 +61,13 @@ def trials_frame(
     metrics = sorted({name for trial in trials for name in trial.metrics})
     frame = pd.DataFrame([_row(trial, study, choices, metrics) for trial in trials])
     types = {**HEAD, **dict.fromkeys(metrics, "float64"), **TAIL}
-    for quantity in quantities.every_cost() if trials else quantities.costs():
+    named = {name for trial in trials for name in trial.costs}
+    for quantity in quantities.every_cost(named) if trials else quantities.costs():
         counts = [quantity.among(trial.costs) for trial in trials]
         if not trials or any(count is not None for count in counts):
             frame[quantity.name] = counts
             types[quantity.name] = "float64" if None in counts else "int64"
-    costs = [quantity.name for quantity in quantities.every_cost() if quantity.name in types]
+    costs = [quantity.name for quantity in quantities.every_cost(named) if quantity.name in types]
     frame["feasible"] = [_within(trial, bounds) for trial in trials]
     columns = [*HEAD, *choices, *metrics, *costs, *TAIL]
     errors = [trial.standard_error for trial in trials]
@@ -202,7 +204,8 @@ def ideal_and_worst(
     objectives: Sequence[Objective], known: Iterable[Quantity], base: Mapping[str, int], frame: pd.DataFrame
 ) -> dict[str, tuple[float, float]]:
     """The box for `hypervolume`, by objective: the ideal and the worst that its quantity names. Where it names no
-    worst, that is the cost of the base model (`base` has the counted ones), else the frame's worst value.
+    worst, that is the cost of the base model (`base` has the counted ones), else the frame's worst value; where there
+    is no end to how good it can be, the frame's best value is the ideal.
 
     A study that wants the other way round than the quantity does gets the two ends exchanged. Raises `RunError` for a
     quantity that is not `known`, such as one of a package that is not installed here.
@@ -222,7 +225,11 @@ def ideal_and_worst(
         elif worst is None:
             values = frame[quantity.name]
             worst = float(values.min() if quantity.maximise else values.max())
-        pair = (quantity.ideal, worst)
+        ideal = quantity.ideal
+        if math.isinf(ideal):
+            seen = frame[quantity.name]
+            ideal = float(seen.max() if quantity.maximise else seen.min())
+        pair = (ideal, worst)
         ends[objective.metric] = pair if quantity.maximise == objective.maximise else pair[::-1]
     return ends
 

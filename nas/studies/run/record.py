@@ -193,7 +193,7 @@ class Record:
         """See `nas.studies.run.frames.hypervolume`; the worst point is the base model's cost with the worst metrics."""
         frame = self.trials() if trials is None else trials
         objectives = front_objectives(self.objectives)
-        known = (*quantities.every_cost(), *self.task.metrics)
+        known = (*quantities.every_cost(one.metric for one in objectives), *self.task.metrics)
         return hypervolume(frame, objectives, ideal_and_worst(objectives, known, self.result(PREPARE).base, frame))
 
     def find(self, *, digest: str | None = None, number: int | None = None) -> Trial:

@@ -85,9 +85,10 @@ def epochs_of(history: Iterable[Epoch]) -> list[EpochResult]:
 @final
 @dataclass(frozen=True, kw_only=True)
 class PrepareResult(StageResult):
-    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device; `latency`
-    is what the table says of itself, where there is one; `preprocessing` says how pictures became images, `outputs`
-    what a saved model says of what it puts out, and `notes` what a user should know of the data.
+    """The study's frame. `base` are the costs of the whole model; `device` is the type of torch's device; `tables` are
+    what the study's tables say of themselves, by quantity (in earlier runs `latency`, of one); `preprocessing` says how
+    pictures became images, `outputs` what a saved model says of what it puts out, and `notes` what a user should know
+    of the data.
     """
 
     space: SpaceFacts
@@ -95,6 +96,7 @@ class PrepareResult(StageResult):
     limit: LimitFacts
     data: DataFacts
     device: str
+    tables: dict[str, TableFacts] = field(default_factory=dict)
     latency: Annotated[TableFacts | None, Field(exclude_if=absent)] = None
     preprocessing: Annotated[Preprocessing | None, Field(exclude_if=absent)] = None
     outputs: dict[str, JsonValue] = field(default_factory=dict)
@@ -286,6 +288,7 @@ def _complete(rows: list[RowResult]) -> list[RowResult]:
 class RetrainResult(StageResult):
     """Role -> its retraining, and the results table. `twins`: strategy and baseline chose the same architecture on the
     same supernet, which was retrained once. `confusion` is that of each row's model, `located` what each found.
+    `foreseen_by`: what tables predicted and what was timed, by quantity and model (in earlier runs `foreseen`, of one).
     `against_uniform`: metric -> the retrained winner minus uniform's on the test split, picture by picture; absent
     where they are the same.
     """
@@ -298,6 +301,7 @@ class RetrainResult(StageResult):
     located: Annotated[dict[str, LocatedFacts] | None, Field(exclude_if=absent)] = None
     against_uniform: Annotated[dict[str, PairedDifference] | None, Field(exclude_if=absent)] = None
     foreseen: Annotated[dict[str, ForeseenTime] | None, Field(exclude_if=absent)] = None
+    foreseen_by: dict[str, dict[str, ForeseenTime]] = field(default_factory=dict)
 
     def row(self, model: str) -> RowResult:
         """The row of one model."""

@@ -192,5 +192,5 @@ def _under(prefix: str, row: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _costs(row: dict[str, JsonValue]) -> dict[str, JsonValue]:
     # Costs have no prefix: their columns are told by the quantities that there are.
-    names = [quantity.name for quantity in quantities.every_cost()]
+    names = [quantity.name for quantity in quantities.every_cost(row)]
     return {name: row[name] for name in names if name in row}

@@ -12,7 +12,7 @@ from torch import nn
 from nas import quantities
 from nas.evaluation.per_input import metrics_of_each
 from nas.latency import whole_models as latency
-from nas.latency.table import LATENCY, NANOSECONDS
+from nas.latency.table import LATENCY, NANOSECONDS, LatencyTable
 from nas.latency.timing import Forward
 from nas.preprocessing import sides
 from nas.studies.run.examples import COUNT, FOUND, save_examples
@@ -43,7 +43,7 @@ class MeasuredRows(NamedTuple):
     confusion: ConfusionFacts | None
     located: dict[str, LocatedFacts] | None
     against_uniform: dict[str, PairedDifference] | None
-    foreseen: dict[str, ForeseenTime] | None
+    foreseen_by: dict[str, dict[str, ForeseenTime]]
 
 
 def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *, twins: bool) -> MeasuredRows:
@@ -60,7 +60,11 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
     times = latency.measure(
         timed, image, device=workshop.device, batches=config.latency.batches, seconds=config.latency.seconds
     )
-    foreseen = _foreseen(workshop, timed, extracted)
+    foreseen = {
+        quantity: said
+        for quantity, table in workshop.study.tables.items()
+        if (said := _foreseen(workshop, quantity, table, timed, extracted)) is not None
+    }
     measured: dict[str, MeasuredRow] = {}
     for name, model in models.items():
         role = name.removesuffix(RETRAINED)
@@ -88,11 +92,14 @@ def measure_rows(workshop: Workshop, extracted: Mapping[str, ExtractedResult], *
 
 
 def _foreseen(
-    workshop: Workshop, models: Mapping[str, nn.Module], extracted: Mapping[str, ExtractedResult]
+    workshop: Workshop,
+    quantity: str,
+    table: LatencyTable,
+    models: Mapping[str, nn.Module],
+    extracted: Mapping[str, ExtractedResult],
 ) -> dict[str, ForeseenTime] | None:
-    """Latencies by the run's table and by the clock, under its conditions; None where its device is not here."""
-    table = workshop.study.table
-    if table is None or not table.conditions.here:
+    """Latencies by a table and by the clock, under its conditions; None where its device is not here."""
+    if table.quantity != LATENCY or not table.conditions.here:
         return None
     conditions, device = table.conditions, table.conditions.device
     predicted = {role: workshop.base_costs if role == BASE_MODEL else extracted[role].costs for role in models}
@@ -103,7 +110,7 @@ def _foreseen(
         times = device.time(passes, workshop.config.latency.seconds)
     return {
         role: ForeseenTime(
-            predicted=predicted[role][LATENCY], timed=max(1, round(NANOSECONDS * one.milliseconds)), noise=one.noise
+            predicted=predicted[role][quantity], timed=max(1, round(NANOSECONDS * one.milliseconds)), noise=one.noise
         )
         for role, (one,) in zip(models, times, strict=True)
     }

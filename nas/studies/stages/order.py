@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from nas.studies.run.examples import EXAMPLES
-from nas.studies.run.folder import INDEX, LATENCY_TABLE
+from nas.studies.run.folder import INDEX, LATENCY_TABLE, OTHER_TABLES
 from nas.studies.run.results import (
     BASE,
     EXPLORE,
@@ -42,7 +42,7 @@ assert tuple(RUN) == STAGES
 
 _MODELS = [f"{role}/{name}" for role in (WINNER, UNIFORM) for name in (saved.WEIGHTS, saved.RECIPE)]
 KEPT: Mapping[Stage[StageResult], Sequence[str]] = {
-    PREPARE: [INDEX, LATENCY_TABLE],
+    PREPARE: [INDEX, LATENCY_TABLE, OTHER_TABLES],
     BASE: [WEIGHTS],
     SUPERNET: [WEIGHTS, SELECTION, FACTORING],
     EXPLORE: [WEIGHTS, SELECTION, FACTORING, RELAXATION, EXAMPLES],

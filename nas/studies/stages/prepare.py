@@ -15,7 +15,7 @@ def run(workshop: Workshop) -> PrepareResult:
     """Loads the data, checks the limit, makes the table of trials; the result describes the study's frame."""
     data = workshop.data
     workshop.keep_listing()
-    workshop.keep_table()
+    workshop.keep_tables()
     # What is wrong with weights is said before anything trains, and while the study may still be changed.
     for stage in TRAINING:
         if (spec := recipe(workshop.config, stage).teacher) is not None and not spec.own:
@@ -30,7 +30,7 @@ def run(workshop: Workshop) -> PrepareResult:
         limit=describe_limit(workshop.limit),
         data=describe_data(data),
         device=workshop.device.type,
-        latency=None if workshop.study.table is None else TableFacts.of(workshop.study.table),
+        tables={quantity: TableFacts.of(table) for quantity, table in workshop.study.tables.items()},
         preprocessing=data.preprocessing,
         outputs=dict(workshop.task.about(data.class_names)),
         notes=[*data.notes, *_large_batches(workshop), *_other_libraries(workshop)],
@@ -49,9 +49,11 @@ def _large_batches(workshop: Workshop) -> list[str]:
 
 
 def _other_libraries(workshop: Workshop) -> list[str]:
-    """A note where the table of latencies was measured with other libraries than this run has."""
-    table = workshop.study.table
-    measured, here = {} if table is None else table.conditions.libraries, describe()
-    known = [name for name in ("torch", "timm") if name in measured and name in here]
-    differ = [f"{name} {measured[name]}, here {here[name]}" for name in known if measured[name] != here[name]]
-    return [f"latency.table: measured with {', '.join(differ)}"] if differ else []
+    """A note where a table was measured with other libraries than this run has."""
+    here, notes = describe(), []
+    for quantity, table in workshop.study.tables.items():
+        measured = table.conditions.libraries
+        known = [name for name in ("torch", "timm") if name in measured and name in here]
+        differ = [f"{name} {measured[name]}, here {here[name]}" for name in known if measured[name] != here[name]]
+        notes += [f"{quantity}: its table was measured with {', '.join(differ)}"] if differ else []
+    return notes

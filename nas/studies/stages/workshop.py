@@ -19,6 +19,7 @@ from nas.data import Data, Split, index, load_data
 from nas.errors import RunError
 from nas.evaluation import Evaluation, Evaluator, Watch, evaluate
 from nas.importance import Anew
+from nas.latency.table import LATENCY, packed_tables
 from nas.preprocessing import MODEL, ImageSize, Preprocessing
 from nas.quantities import Quantity
 from nas.search import Trial
@@ -160,13 +161,18 @@ class Workshop:
         else:
             path.unlink(missing_ok=True)  # of a start that was killed, with other images
 
-    def keep_table(self) -> None:
-        """Keeps the table of latencies, for the stage that is prepared; see `RunFolder.latency_table`."""
-        path = self.place(PREPARE) / self.folder.latency_table.name
-        if self.study.table is not None:
-            write_bytes(path, self.study.table.content)
-        else:
-            path.unlink(missing_ok=True)  # of a start that was killed, with another study
+    def keep_tables(self) -> None:
+        """Keeps the study's tables, for the stage that is prepared; see `RunFolder.latency_table`."""
+        others = dict(self.study.tables)
+        single = others.pop(LATENCY, None)
+        for path, content in (
+            (self.folder.latency_table, None if single is None else single.content),
+            (self.folder.other_tables, packed_tables(others) if others else None),
+        ):
+            if content is not None:
+                write_bytes(self.place(PREPARE) / path.name, content)
+            else:
+                (self.place(PREPARE) / path.name).unlink(missing_ok=True)  # of a start that was killed
 
     def _check_listing(self) -> None:
         """Raises `RunError` where the pictures are others than those that the run was prepared with."""
