@@ -5,8 +5,6 @@ what it says, and axe-core finds no fault.
 from __future__ import annotations
 
 import csv
-import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy as np
 import pytest
 from machine import browser
 
-from nas.studies.report.explorer import in_page
+from benchmarks.explorer import page_of_many
 from nas.studies.report.serving import ReportServer
 from nas.studies.run.found import FoundArchitecture
 from nas.studies.study import Study
@@ -185,27 +183,6 @@ def test_a_chosen_architecture_is_saved_as_a_file_that_nas_reads(
     explorer.page.keyboard.press("Home")
     found = FoundArchitecture.read(explorer.saved("architecture", tmp_path))
     assert found.digest == explorer.selected in set(finished.trials()["digest"])
-
-
-def page_of_many(page: str, count: int, seed: int = 0) -> tuple[str, dict[str, Any]]:
-    """A run's page with `count` made-up trials in the place of its own, and these: any architectures of its space, each
-    metric and cost drawn by itself.
-    """
-    found = re.search(r'(?<=<script type="application/json" id="explorer-data">).*?(?=</script>)', page)
-    assert found is not None
-    data, rng = json.loads(found[0]), np.random.default_rng(seed)
-    values = {one["name"]: 1e6 + rng.integers(10**9, size=count) if one["cost"] else rng.beta(8, 2, count)
-              for one in data["axes"]}  # fmt: skip
-    data["trials"] = {
-        "strategy": rng.integers(len(data["strategies"]), size=count).tolist(),
-        "number": list(range(count)),
-        "digest": [f"{number:012x}" for number in range(count)],
-        "role": ["winner"] + [""] * (count - 1),
-        "values": {name: some.tolist() for name, some in values.items()},
-        "chosen": {one["name"]: rng.integers(len(one["values"]), size=count).tolist() for one in data["choices"]},
-    }
-    data["all"] = count
-    return page[: found.start()] + in_page(data) + page[found.end() :], data
 
 
 def test_of_a_hundred_thousand_the_front_and_a_sample_are_drawn(
