@@ -66,7 +66,7 @@ def own_model(name: str, model_args: Mapping[str, Any]) -> nn.Module:
         return module
     image, device = image_of(module, model_args), next(iter(module.parameters())).device
     if (name, image, device) not in _CAPTURED:
-        _CAPTURED[name, image, device] = Captured(module, image)
+        _CAPTURED[name, image, device] = Captured(module, image, model_args.get("num_classes"))
     return copy.deepcopy(_CAPTURED[name, image, device])  # copies share the graph, which takes long to capture
 
 

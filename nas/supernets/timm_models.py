@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nas.detectors import ARGUMENT
-from nas.errors import CheckpointError, ModelError, nearest
+from nas.errors import CheckpointError, ModelError, NoFamilyError, nearest
 from nas.quantities import Matrix
 from nas.searchspaces import Outline
 from nas.searchspaces.axis_names import dimension
@@ -77,9 +77,9 @@ def build(model: str, model_args: Mapping[str, Any], *, pretrained: bool = False
     except Exception as wrong_args:  # whatever a constructor does with arguments that its author did not think of
         arguments = ", ".join(f"{key}={value}" for key, value in model_args.items())
         reason = _first_line(wrong_args)
-        raise ModelError(
-            f"timm cannot build '{model}' with model_args {arguments or '(none)'}: {reason}"
-        ) from wrong_args
+        # A class that is not told the size of its images has no table by hand; deriving its axes needs no telling.
+        refusal = NoFamilyError if "img_size" in model_args and "'img_size'" in reason else ModelError
+        raise refusal(f"timm cannot build '{model}' with model_args {arguments or '(none)'}: {reason}") from wrong_args
     return built
 
 

@@ -16,6 +16,8 @@ from nas.system.memory import lacks_memory
 GIB = 2**30
 ANSWERED = 30.0
 """Seconds after which a host that does not answer is given up."""
+LEAVING = 5.0
+"""Seconds that a process may take to end when it has answered."""
 
 
 def bounded(
@@ -41,6 +43,7 @@ def bounded(
             if not ours.poll(seconds):
                 raise NasError(f"{task}: not done after {seconds:.0f} s; allow more, or take a smaller model")
             said = ours.recv_bytes().decode()
+            process.join(LEAVING)  # killed at once, it would leave locks behind, of which its tracker warns
             if said.startswith("+"):
                 return said[1:]
             raise NasError(said[1:] if said.startswith("-") else f"{task}: it failed with {said[1:]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import fx, nn
 
@@ -13,10 +13,15 @@ FEW = 4
 LISTS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 
 
-def blocks_of(model: nn.Module) -> dict[str, str]:
-    """Index of a block -> its path: "3", or "2.5" for block 5 of list 2 where there are several lists."""
+def blocks_of(model: nn.Module, writing: Collection[str] = ()) -> dict[str, str]:
+    """Index of a block -> its path: "3", or "2.5" for block 5 of list 2 where there are several lists. `writing` are
+    the parameters that write the model's output: what alone has some of them is a head, and no block.
+    """
+    found = _blocks(model, "")
+    write = [path for path in found if any(name.startswith(f"{path}.") for name in writing)]
+    heads = write if len(write) == 1 < len(found) else []
     lists: dict[str, list[str]] = {}
-    for path in _blocks(model, ""):
+    for path in (path for path in found if path not in heads):
         lists.setdefault(path.rpartition(".")[0], []).append(path)
     if len(lists) == 1:
         (paths,) = lists.values()

@@ -16,7 +16,7 @@ from nas.supernets.derived.algebra import Axis
 from nas.supernets.derived.derivation import Derivation
 from nas.supernets.derived.deriving import derivation_of, passed_by
 from nas.supernets.derived.labels import Labels, label
-from nas.supernets.derived.program import Program, capture, sharing
+from nas.supernets.derived.program import Program, capture, require_logits, sharing
 from nas.supernets.derived.segments import Segments, cut_in_segments
 from nas.supernets.derived.tabled import spelled, table_of, tabled
 
@@ -27,8 +27,8 @@ class Graphs:
     training. All sub-networks and copies of the model share it.
     """
 
-    def __init__(self, model: nn.Module, image: tuple[int, int, int]) -> None:
-        self.model, self.image = sharing(model), image
+    def __init__(self, model: nn.Module, image: tuple[int, int, int], classes: int | None = None) -> None:
+        self.model, self.image, self.classes = sharing(model), image, classes
         self.constants: dict[str, Tensor] = {}
         self._segments: dict[bool, Segments] = {}
 
@@ -78,6 +78,8 @@ class Graphs:
     @cached_property
     def _evaluating(self) -> tuple[Program, Labels]:
         program = capture(self.model, self.image)
+        if self.classes:
+            require_logits(program, self.classes, type(self.model).__name__)
         return program, label(program)
 
     @cached_property
@@ -96,11 +98,13 @@ class Captured(nn.Module):
     not there. Training has a graph of its own, with dropout, stochastic depth and the statistics of batches.
     """
 
-    def __init__(self, model: nn.Module, image: tuple[int, int, int]) -> None:
-        """`image` is the shape of one that the model takes: channels, height, width."""
+    def __init__(self, model: nn.Module, image: tuple[int, int, int], classes: int | None = None) -> None:
+        """`image` is the shape of one that the model takes: channels, height, width. `classes`, where they are known,
+        are how many logits it must give.
+        """
         super().__init__()
         self.kind = type(model).__name__
-        self.graphs = Graphs(model, image)
+        self.graphs = Graphs(model, image, classes)
         self.sizes: Mapping[str, int] = {}
         self.left_out: frozenset[str] = frozenset()
         self.pretrained_cfg = getattr(model, "pretrained_cfg", None)

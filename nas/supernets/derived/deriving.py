@@ -13,7 +13,7 @@ from nas.searchspaces.axis_names import axis_name
 from nas.supernets.derived.algebra import Axis, Dims, flat
 from nas.supernets.derived.blocks import block_of, blocks_of
 from nas.supernets.derived.derivation import Derivation
-from nas.supernets.derived.labels import Labels, label
+from nas.supernets.derived.labels import OUTPUT, Labels, label
 from nas.supernets.derived.program import Program, capture
 from nas.supernets.derived.roles import Roles
 
@@ -32,7 +32,7 @@ def derive(model: nn.Module, image: tuple[int, int, int]) -> Derivation:
 def derivation_of(model: nn.Module, program: Program, labels: Labels) -> tuple[Derivation, dict[Axis, str]]:
     """What a labelled program says of the model that it was captured from, and the axes that it names."""
     own = [name for name, _ in model.named_parameters()]
-    blocks = blocks_of(model)
+    blocks = blocks_of(model, [name for name in own if _writes_output(labels.state.get(name, []))])
     names = Roles(program, labels, blocks, [name for name in own if name in labels.state]).names()
     spelled = _Spelling(names)
     parameters = {name: tuple(map(spelled.dim, dims)) for name, dims in labels.state.items()}
@@ -92,6 +92,10 @@ def passed_by(index: str, blocks: Mapping[str, str], program: Program, labels: L
     wanted = _flat(labels.values[gives[0].name])
     alike = (name for name in given if name in labels.images and _flat(labels.values[name]) == wanted)
     return next(alike, "")
+
+
+def _writes_output(dims: list[Dims]) -> bool:
+    return any(axis.reason == OUTPUT for dim in dims[:1] for axis in flat(dim))
 
 
 def _flat(dims: list[Dims]) -> list[Dims]:

@@ -15,6 +15,9 @@ from nas.supernets.derived.program import BATCH, Program
 from nas.supernets.derived.reading import Contraction, Reader
 from nas.supernets.derived.rules import RULES, unknown
 
+OUTPUT = "the output"
+"""Why the classes, or whatever else a model gives, stay."""
+
 
 @final
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def label(program: Program, known: Mapping[str, list[Dims]] | None = None) -> La
     with torch.no_grad(), torch.device("meta"), reader:
         run.run(*(tensors[node.name] for node in placeholders))
     for dim in run.values[program.output][1:]:
-        fix(dim, "the output")
+        fix(dim, OUTPUT)
     return Labels(state, run.values, frozenset(run.images), tuple(reader.contractions), batch)
 
 

@@ -1,33 +1,35 @@
 """Models that a user names: of timm, of torchvision, of Hugging Face's transformers, or a function of their own.
 
-timm/NAME, torchvision/NAME, hf/CLASS (with the defaults of its configuration), hf/FOLDER (with a config.json) and
-package.module:function are models whose axes are derived; a bare name is timm's. The function is called with the
-model_args: its code runs, so only a user may name it (see `nas.trusted`).
+timm/NAME, torchvision/NAME (or a class there), hf/CLASS (with the defaults of its configuration), hf/FOLDER (with a
+config.json) and package.module:function are models whose axes are derived; a bare name is timm's. The function is
+called with the model_args: its code runs, so only a user may name it (see `nas.trusted`).
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import ModelError, nearest
+from nas.errors import ModelError, NoFamilyError
 from nas.supernets.derived.derivation import Derivation
-from nas.trusted import is_code, require_trusted_code
+from nas.supernets.derived.libraries import Builder, function, of_hugging_face, of_torchvision
+from nas.trusted import is_code
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.supernets.derived.captured import Captured
+    from nas.supernets.derived.captured import Captured, Graphs
 
 TIMM, TORCHVISION, HUGGING_FACE = "timm/", "torchvision/", "hf/"
+KEPT = 2
+"""Models of which this process keeps the captured graphs; they hold the tensors of the first one of each."""
 SIDE = 224
 """Pixels of an image's side, where a model does not say."""
-COLOURS = 3
 DOWNLOADERS = ("urllib", "http", "requests", "huggingface_hub")
 """How the names of packages begin whose exceptions say that a download failed."""
+
+_GRAPHS: dict[tuple[str, str, str], Graphs] = {}
 
 
 def is_derived(name: str) -> bool:
@@ -77,10 +79,22 @@ def without_values(name: str, model_args: Mapping[str, Any]) -> nn.Module:
 
 def captured_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> Captured:
     """The model of a name as one that can become a supernet. Raises `ModelError` as `built_by` does."""
+    import torch
+
     from nas.supernets.derived.captured import Captured
 
     model = built_by(name, model_args, pretrained=pretrained)
-    return Captured(model, image_of(model, model_args))
+    captured = Captured(model, image_of(model, model_args), model_args.get("num_classes"))
+    # Capturing takes long. A model of the same name and arguments has the same graphs, whatever its values are.
+    key = (
+        name,
+        json.dumps(dict(model_args), sort_keys=True, default=str),
+        str(next(model.parameters(), torch.empty(0)).device),
+    )
+    captured.graphs = _GRAPHS.setdefault(key, captured.graphs)
+    while len(_GRAPHS) > KEPT:
+        del _GRAPHS[next(iter(_GRAPHS))]
+    return captured
 
 
 def built_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = False) -> nn.Module:
@@ -95,21 +109,17 @@ def built_by(name: str, model_args: Mapping[str, Any], *, pretrained: bool = Fal
         bare = name.removeprefix(TIMM)
         try:
             return build(bare, model_args, pretrained=pretrained)
-        except ModelError as refused:
-            if "img_size" not in model_args or "'img_size'" not in str(refused):
-                raise
-            return build(bare, _without(model_args, "img_size"), pretrained=pretrained)
+        except NoFamilyError:
+            own = {key: value for key, value in model_args.items() if key != "img_size"}
+            return build(bare, own, pretrained=pretrained)
     if pretrained:
         raise ModelError(f"'{name}' has no pretrained weights here; allowed: base.checkpoint FILE")
     builder = _builder(name)
-    own = _without(model_args, "img_size")
-    if name.startswith(TORCHVISION) and own.get("in_chans") == COLOURS:
-        own = _without(own, "in_chans")
     try:
-        model = builder(**own)
+        model = builder(**model_args)
     except Exception as wrong:  # whatever a builder does with arguments that its author did not think of
         reason = (str(wrong).splitlines() or [""])[0] or type(wrong).__name__
-        arguments = ", ".join(f"{key}={value}" for key, value in own.items()) or "(none)"
+        arguments = ", ".join(f"{key}={value}" for key, value in model_args.items()) or "(none)"
         advice = "; it asks for something of a network: have it here before, or build without it"
         raise ModelError(
             f"'{name}' cannot be built with model_args {arguments}: {reason}{advice if _of_network(wrong) else ''}"
@@ -130,10 +140,6 @@ def _of_network(wrong: BaseException | None) -> bool:
     return False
 
 
-def _without(model_args: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in model_args.items() if key != name}
-
-
 def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int, int]:
     """Channels, height and width of the images that a model takes, as far as it says."""
     known: Any = model
@@ -145,48 +151,9 @@ def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int,
     return channels, height, width
 
 
-def _builder(name: str) -> Callable[..., Any]:
+def _builder(name: str) -> Builder:
     if is_code(name):
-        return _function(name)
+        return function(name)
     if name.startswith(TORCHVISION):
-        return _of_torchvision(name.removeprefix(TORCHVISION))
-    return _of_hugging_face(name.removeprefix(HUGGING_FACE))
-
-
-def _function(name: str) -> Callable[..., Any]:
-    require_trusted_code(name)
-    module, _, function = name.partition(":")
-    # A file of the user's lies where they are, as for `python -m`.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        builder: Any = getattr(importlib.import_module(module), function)
-    except Exception as wrong:  # their module may do anything
-        raise ModelError(f"'{name}' cannot be imported: {type(wrong).__name__}: {wrong}") from wrong
-    if not callable(builder):
-        raise ModelError(f"'{name}' is a {type(builder).__name__}; allowed: a function that returns a model")
-    return builder  # type: ignore[no-any-return]
-
-
-def _of_torchvision(name: str) -> Callable[..., Any]:
-    from torchvision import models
-
-    if name not in models.list_models():
-        raise ModelError(f"torchvision has no model '{name}'{nearest(name, models.list_models())}")
-    return lambda **arguments: models.get_model(name, weights=None, **arguments)
-
-
-def _of_hugging_face(name: str) -> Callable[..., Any]:
-    try:
-        import transformers
-    except ModuleNotFoundError as absent:
-        raise ModelError(f"'{HUGGING_FACE}{name}' needs transformers: pip install transformers") from absent
-    if (Path(name) / "config.json").is_file():
-        config = transformers.AutoConfig.from_pretrained(name, local_files_only=True, trust_remote_code=False)
-        return lambda **arguments: transformers.AutoModelForImageClassification.from_config(
-            config.__class__.from_dict({**config.to_dict(), **arguments})
-        )
-    kind = getattr(transformers, name, None)
-    if kind is None or getattr(kind, "config_class", None) is None:
-        raise ModelError(f"transformers has no model '{name}', and there is no {name}/config.json")
-    return lambda **arguments: kind(kind.config_class(**arguments))
+        return of_torchvision(name.removeprefix(TORCHVISION))
+    return of_hugging_face(name.removeprefix(HUGGING_FACE))

@@ -13,6 +13,7 @@ from nas.errors import ModelError
 from nas.searchspaces.axis_names import MLP, axis_name, dimension
 from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.extracting import plain
+from nas.supernets.derived.labels import OUTPUT
 from nas.supernets.families._base import Family, Readout, SizeOf
 
 
@@ -79,7 +80,7 @@ class Derived(Family):
     @override
     def classifier(self, model: nn.Module) -> tuple[str, ...]:
         """What stays because it is the output."""
-        places = captured(model).graphs.derivation.fixed.get("the output", ())
+        places = captured(model).graphs.derivation.fixed.get(OUTPUT, ())
         return tuple(place.partition(" ")[0] for place in places if place.endswith(" dimension 0"))
 
 
