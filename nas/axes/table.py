@@ -55,8 +55,9 @@ class Frame:
     """The axes of one model and how they hang together.
 
     `axes` maps a name to its number of units; `within` maps an axis to the one whose units it selects from, or to
-    several packed into one dimension ("heads.3 head_dim.3", the last varies fastest); `protected` gives the number of
-    first units that are always kept; `blocks` maps a block's index to its module path, in the order of execution.
+    several packed into one dimension ("heads.3 head_dim.3" or "4 embed.0", the last varies fastest); `protected` gives
+    the number of first units that are always kept; `blocks` maps a block's index to its module path, in the order of
+    execution.
     """
 
     axes: Mapping[str, int]

@@ -10,6 +10,7 @@ from typing_extensions import override
 from nas.detectors._base import Detector
 from nas.detectors.options import DetectorSpec
 from nas.detectors.pyramid import level_sizes, pyramid_of
+from nas.searchspaces.axis_names import EMBED
 
 
 class OnPyramid(Detector):
@@ -26,6 +27,13 @@ class OnPyramid(Detector):
     def positions(self) -> int:
         """How many positions all levels have together."""
         return sum(height * width for height, width in level_sizes(self.pyramid, self.body, len(self.spec.anchors)))
+
+    @property
+    @override
+    def inelastic(self) -> Mapping[str, str]:
+        """Also widths, where the pyramid follows none."""
+        widths = {} if self.pyramid.named else {EMBED: f"{self.spec.head} reads maps as wide as all stages are"}
+        return {**super().inelastic, **widths}
 
     @property
     @override

@@ -27,8 +27,8 @@ class Outline:
     protected: Mapping[str, int] = field(default_factory=dict)
     """Axis -> how many of its first units are always kept, such as the class token."""
     within: Mapping[str, str] = field(default_factory=dict)
-    """Axis -> the axis whose units it selects from, or several packed ones ("heads.3 head_dim.3"); only it or those may
-    be chosen.
+    """Axis -> the axis whose units it selects from, or several packed ones ("heads.3 head_dim.3", "4 embed.0"); only it
+    or those may be chosen.
     """
     elastic: frozenset[str] = frozenset()
     """Dimensions that may be chosen in this model; all of them when left out."""
@@ -43,8 +43,9 @@ class Outline:
         for axis, size in self.axes.items():
             assert size >= 1, f"axis {axis} of {self.model} has {size} units"
         parents = {parent for packed in self.within.values() for parent in packed.split()}
-        sides = {atom for m in self.matrices.values() for atom in (*m.outputs, *m.inputs) if not atom.isdecimal()}
-        for axis in {*self.protected, *self.within, *parents, *self.matrices, *sides}:
+        sides = {atom for m in self.matrices.values() for atom in (*m.outputs, *m.inputs)}
+        named = {atom for atom in parents | sides if not atom.isdecimal()}
+        for axis in {*self.protected, *self.within, *self.matrices, *named}:
             assert axis in self.axes, f"{axis} is no axis of {self.model}"
 
     @cached_property

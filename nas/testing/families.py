@@ -258,9 +258,10 @@ class FamilySuite:
         supernet = own(model, args, kind)
         x = images(args)
         generator = torch.Generator().manual_seed(2)
-        packed = {"heads", "head_dim"} if any(dimension(axis) == "proj_in" for axis in supernet.space.axes) else set()
-        names = ({"heads", "head_dim", "mlp", "embed"} - packed) & set(supernet.space.outline.elastic)
-        axes = [axis for axis in supernet.table.frame.axes if dimension(axis) in names]
+        within = (supernet.table.frame.within.get(axis, "").split() for axis in supernet.space.axes)
+        packed = {part for parts in within if len(parts) > 1 for part in parts}
+        names = {"heads", "head_dim", "mlp", "embed"} & set(supernet.space.outline.elastic)
+        axes = [axis for axis in supernet.table.frame.axes if dimension(axis) in names and axis not in packed]
         with torch.no_grad():
             before = supernet(x, supernet.space.largest)
             supernet.reorder({a: torch.rand(supernet.table.frame.axes[a], generator=generator) for a in axes})

@@ -1,20 +1,21 @@
 """Hierarchical transformers with shifted windows: what timm's two Swin classes share.
 
-Attention runs on windows, padding included, the MLP on the grid; both are fixed by the image size, and so is each
-stage's width. Heads, head dimensions, hidden units, depth and ranks are elastic. Tokens are not: a window needs all of
-its positions.
+Attention runs on windows, padding included, the MLP on the grid; both are fixed by the image size. Each stage's width,
+heads, head dimensions, hidden units, depth and ranks are elastic. Tokens are not: a window needs all of its positions.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import Frame
-from nas.supernets.families._base import Piece, Readout
+from nas.searchspaces.axis_names import stage as stage_of
+from nas.supernets.families._base import Piece, Readout, SizeOf
 from nas.supernets.families._patches import OnPatches
 from nas.supernets.families._patches import axes as patch_axes
 from nas.supernets.rows import Row
@@ -73,10 +74,10 @@ class Windowed(OnPatches):
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
-        """Widths inside the blocks, depth and ranks."""
+        """Widths of stages and inside the blocks, depth and ranks."""
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "merging_in", "head_in"}
         return frozenset(
-            {"heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
+            {"embed", "heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
         )
 
     @override
@@ -93,12 +94,14 @@ class Windowed(OnPatches):
             "classes": swin.num_classes,
             "head_in": swin.num_features,
         }
-        within = {"head_in": "features"}
+        within = {"head_in": "features", "features": f"embed.{len(swin.layers) - 1}"}
         paths: dict[str, str] = {}
-        for s, stage in enumerate(swin.layers):
-            axes |= _stage_axes(s, stage)
-            within |= {f"merging_in.{s}": f"merged.{s}"} if f"merged.{s}" in axes else {}
-            for b, block in enumerate(stage.blocks):
+        for s, layer in enumerate(swin.layers):
+            axes |= _stage_axes(s, layer)
+            if f"merged.{s}" in axes:
+                # Four neighbours side by side, each with the whole width of the stage before.
+                within |= dict.fromkeys((f"merged.{s}", f"merging_in.{s}"), f"4 embed.{s - 1}")
+            for b, block in enumerate(layer.blocks):
                 i, width, hidden = f"{s}.{b}", block.attn.proj.in_features, block.mlp.fc1.out_features
                 heads = block.attn.num_heads
                 axes |= {f"heads.{i}": heads, f"head_dim.{i}": width // heads, f"mlp.{i}": hidden, f"depth.{i}": 1}
@@ -110,6 +113,17 @@ class Windowed(OnPatches):
                 within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}
                 paths[i] = f"layers.{s}.blocks.{b}"
         return Frame(axes, within, {}, paths)
+
+    @override
+    def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
+        """Widths of stages; heads per block."""
+        swin: Any = model
+        widths = [size(f"embed.{s}") for s in range(len(swin.layers))]
+        swin.embed_dim, swin.num_features, swin.head_hidden_size = widths[0], widths[-1], widths[-1]
+        swin.feature_info = [info | {"num_chs": width} for info, width in zip(swin.feature_info, widths, strict=True)]
+        for index, module in blocks.items():
+            block: Any = module
+            block.dim, block.attn.num_heads = size(f"embed.{stage_of(index)}"), size(f"heads.{index}")
 
     @override
     def readout(self, model: nn.Module) -> Readout:

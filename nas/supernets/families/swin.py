@@ -64,10 +64,10 @@ class Swin(Windowed):
 
     @override
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
-        """Heads and the softmax scale per block."""
+        """Also the softmax scale per block."""
+        super().reshape(model, blocks, size)
         for index, module in blocks.items():
             block: Any = module
-            block.attn.num_heads = size(f"heads.{index}")
             block.attn.scale = size(f"head_dim.{index}") ** -0.5
 
     @override

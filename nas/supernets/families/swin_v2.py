@@ -89,12 +89,13 @@ class SwinV2(Windowed):
 
     @override
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
-        """Heads per block, and attention whose heads are not as wide, together, as its input."""
+        """Also attention whose heads are not as wide, together, as its input."""
+        super().reshape(model, blocks, size)
         for index, module in blocks.items():
             block: Any = module
-            block.attn.num_heads = size(f"heads.{index}")
             width = block.attn.num_heads * size(f"head_dim.{index}")
-            if width != block.dim:
+            zeros = block.attn.k_bias
+            if width != block.dim or (zeros is not None and len(zeros) != width):
                 absent = ("mask",) if block.attn_mask is None else ()
                 block.attn = own_width(block.attn, width, absent, "WindowAttention")
                 refuse_other_grids(model)
