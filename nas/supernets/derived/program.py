@@ -116,15 +116,6 @@ def require_logits(program: Program, classes: int, kind: str) -> None:
         raise ModelError(f"{kind} gives {found} numbers for an image; allowed: {classes}, a logit for each class")
 
 
-def require_logits(program: Program, classes: int, kind: str) -> None:
-    """Raises `ModelError` for a model that gives no logit for each of `classes`."""
-    output = next(node for node in program.code.graph.nodes if node.name == program.output)
-    shape = tuple(output.meta["val"].shape[1:])
-    if shape != (classes,):
-        found = " x ".join(map(str, shape)) or "1"
-        raise ModelError(f"{kind} gives {found} numbers for an image; allowed: {classes}, a logit for each class")
-
-
 def _require_repeatable(code: fx.GraphModule, kind: str) -> None:
     """Outputs that are drawn anew every time cannot be compared."""
     names = (getattr(getattr(node.target, "overloadpacket", None), "__name__", "") for node in code.graph.nodes)
