@@ -121,11 +121,13 @@ def main() -> None:
 
 def _count(rows: Rows) -> None:
     """Fill in the multiply-accumulates of all that were tried; they take as long as the rest of most names."""
-    frame = rows.frame
+    frame = rows.frame.convert_dtypes()
+    frame["macs"] = frame["macs"].astype("Int64")
     for place, name in frame.loc[frame["macs"].isna() & frame["parameters"].notna(), "model"].items():
         with suppress(NasError):
-            frame.loc[place, "macs"] = _apart(name, counted, name)  # type: ignore[call-overload]
-            frame.convert_dtypes().to_csv(rows.path, index=False)
+            if said := _apart(name, counted, name):
+                frame.loc[place, "macs"] = int(said)  # type: ignore[call-overload]
+                frame.to_csv(rows.path, index=False)
 
 
 def counted(name: str) -> str:
