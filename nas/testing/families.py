@@ -14,9 +14,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas import quantities
+from nas.axes import AxisTable, Dim
 from nas.searchspaces import Architecture, SearchSpace
 from nas.searchspaces.axis_names import MLP, dimension, index, is_position, rank_of
 from nas.supernets import Supernet, load, save
+from nas.supernets.derived.derivation import Derivation
+from nas.supernets.derived.ties import untied
 from nas.supernets.families import families
 from nas.supernets.gates import gate_refusal
 from nas.supernets.timm_models import outline_of
@@ -27,6 +30,9 @@ ARCHITECTURES = 12
 """Random architectures tried on every example of a family."""
 FEW = 3
 """Those tried on its further examples."""
+
+ORDERED = frozenset({"heads", "head_dim", "mlp", "embed"})
+"""Kinds of axes whose units may be in any order."""
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "widths": {
@@ -138,6 +144,17 @@ def images(args: dict[str, Any], count: int = 2) -> torch.Tensor:
     """Random images of the size and channels that a model of these arguments takes."""
     shape = (count, args.get("in_chans", 3), args["img_size"], args["img_size"])
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def _as_derived(table: AxisTable) -> Derivation:
+    """What a table says of its parameters, as if it had been derived."""
+
+    def dim_of(dim: Dim) -> Dim:
+        return tuple(part for atom in dim for part in table.frame.root(atom).split())
+
+    entries = {**table.entries, **table.buffers}
+    parameters = {name: tuple(map(dim_of, entry.dims)) for name, entry in entries.items()}
+    return Derivation("", table.frame.axes, parameters, {}, {}, table.frame.blocks, ())
 
 
 def some(space: SearchSpace, count: int = ARCHITECTURES) -> list[Architecture]:
@@ -260,7 +277,7 @@ class FamilySuite:
         generator = torch.Generator().manual_seed(2)
         within = (supernet.table.frame.within.get(axis, "").split() for axis in supernet.space.axes)
         packed = {part for parts in within if len(parts) > 1 for part in parts}
-        names = {"heads", "head_dim", "mlp", "embed"} & set(supernet.space.outline.elastic)
+        names = ORDERED & set(supernet.space.outline.elastic)
         axes = [axis for axis in supernet.table.frame.axes if dimension(axis) in names and axis not in packed]
         with torch.no_grad():
             before = supernet(x, supernet.space.largest)
@@ -268,6 +285,16 @@ class FamilySuite:
             after = supernet(x, supernet.space.largest)
         assert axes
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
+
+    def test_no_axis_is_two(self, model: str, args: dict[str, Any], kind: str) -> None:
+        """One part of what an axis runs through leads to every other: orders alone cannot say that."""
+        if kind not in ("widths", "mixed"):
+            pytest.skip("the axes are those of other choices")
+        supernet = reused(model, args, kind)
+        axes = [axis for axis in supernet.table.frame.axes if dimension(axis) in ORDERED and supernet.orders(axis)]
+        whole = copy.deepcopy(supernet.model).double()
+        assert axes
+        assert not untied(whole, images(args).double(), _as_derived(supernet.table), axes)
 
     def test_reorder_keeps_the_best_units(self, model: str, args: dict[str, Any], kind: str) -> None:
         """After sorting, the first hidden unit is the one with the greatest score."""

@@ -89,9 +89,11 @@ def merged(right: Derivation) -> Iterator[WrongAxes]:
 def divided(right: Derivation) -> Iterator[WrongAxes]:
     """Each axis taken for two, of which the second runs through the latter half of its parameters."""
     for axis in right.axes:
-        through = right.through(axis)
-        latter, other = through[len(through) // 2 :], f"{axis}_2"
-        if len(latter) < len(through):
+        other = f"{axis}_2"
+        # Those that hold it in a concatenation share that with others.
+        own = [name for name, dims in right.parameters.items() if _renamed(dims, axis, other) != dims]
+        latter = own[len(own) // 2 :]
+        if 0 < len(latter) < len(own):
             parameters = {
                 name: _renamed(dims, axis, other) if name in latter else dims for name, dims in right.parameters.items()
             }
