@@ -40,12 +40,12 @@ PYRAMID: Mapping[str, Any] = {
 }  # fmt: skip
 CLASSES: Mapping[str, Mapping[str, Any]] = {
     "BeitForImageClassification": PLAIN,
-    "BitForImageClassification": {"embedding_size": 8, "hidden_sizes": [32, 64], "depths": [1, 1], "image_size": 64},
+    "BitForImageClassification": {"embedding_size": 32, "hidden_sizes": [128, 256], "depths": [1, 1], "image_size": 64},
     "CLIPVisionModel": PLAIN,
     "ConvNextForImageClassification": {"hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "image_size": 32},
     "ConvNextV2ForImageClassification": {"hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "image_size": 32},
     "CvtForImageClassification": {
-        "embed_dim": [8, 12, 16], "num_heads": [1, 2, 2], "depth": [1, 1, 1], "image_size": 64,
+        "embed_dim": [8, 12, 16], "num_heads": [1, 2, 2], "depth": [1, 2, 3], "image_size": 64,
     },
     "DINOv3ConvNextModel": {"hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1], "image_size": 32},
     "DINOv3ViTModel": PLAIN,

@@ -35,7 +35,7 @@ def ours(subject: Subject) -> tuple[dict[str, Any], Derivation]:
     verdicts = {verdict.kind: verdict for verdict in check(subject.model(0), subject.image)}
     kinds = Counter(map(dimension, derivation.axes))
     sound = {kind: number for kind, number in kinds.items() if verdicts[kind].good}
-    return _row("ours", seconds, sum(kinds.values()), sum(sound.values()), kinds, sound), derivation
+    return _row("ours", seconds, (sum(kinds.values()), *[sum(sound.values())] * 2), kinds, sound), derivation
 
 
 def torch_pruning(subject: Subject, right: Derivation) -> dict[str, Any]:
@@ -45,18 +45,24 @@ def torch_pruning(subject: Subject, right: Derivation) -> dict[str, Any]:
     roots = [name for name, _ in _groups(model, subject)]
     seconds = time.process_time() - start
     randomise_all(model.double())
-    sound = [name for name, units in _groups(model, subject) if _sound(model, name, units, subject)]
+    run = [(name, units) for name, units in _groups(model, subject) if _runs(model, name, units, subject)]
+    sound = [name for name, units in run if _sound(model, name, units, subject)]
     kinds: Counter[str] = Counter(map(dimension, right.axes))
     found = {dim[0] for dim in (right.parameters[f"{name}.weight"][0] for name in sound) if len(dim) == 1}
     return _row(
-        "Torch-Pruning", seconds, len(roots), len(sound), kinds, Counter(map(dimension, found & set(right.axes)))
+        "Torch-Pruning",
+        seconds,
+        (len(roots), len(run), len(sound)),
+        kinds,
+        Counter(map(dimension, found & set(right.axes))),
     )
 
 
-def _row(tool: str, seconds: float, groups: int, sound: int, kinds: Counter[str], found: Any) -> dict[str, Any]:
+def _row(tool: str, seconds: float, numbers: tuple[int, int, int], kinds: Counter[str], found: Any) -> dict[str, Any]:
     shares = (f"{kind} {found.get(kind, 0)}/{number}" for kind, number in kinds.items())
     return {
-        "tool": tool, "seconds": round(seconds, 2), "groups": groups, "sound": sound, "axes": ", ".join(shares),
+        "tool": tool, "seconds": round(seconds, 2), **dict(zip(("groups", "run", "sound"), numbers, strict=True)),
+        "axes": ", ".join(shares),
     }  # fmt: skip
 
 
@@ -83,15 +89,22 @@ def _pruned(model: nn.Module, root: str, units: list[int], subject: Subject) -> 
     return small
 
 
-def _sound(model: nn.Module, root: str, units: int, subject: Subject) -> bool:
-    images = torch.randn(2, *subject.image, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+def _runs(model: nn.Module, root: str, units: int, subject: Subject) -> bool:
+    """Whether every second unit of a group can be taken away."""
     try:
-        with torch.no_grad():
-            before = model(images)
-            _pruned(model, root, list(range(0, units, 2)), subject)(images)
-            return all(_exchangeable(model, root, pair, subject, images, before) for pair in _pairs(units))
-    except Exception:  # whatever a forward does with sizes that it was not written for
+        _pruned(model, root, list(range(0, units, 2)), subject)(_images(subject))
+    except (RuntimeError, ValueError, IndexError):  # of a forward with sizes that it was not written for
         return False
+    return True
+
+
+def _sound(model: nn.Module, root: str, units: int, subject: Subject) -> bool:
+    before = model(_images(subject)).detach()
+    return all(_exchangeable(model, root, pair, subject, before) for pair in _pairs(units))
+
+
+def _images(subject: Subject) -> Tensor:
+    return torch.randn(2, *subject.image, dtype=torch.double, generator=torch.Generator().manual_seed(1))
 
 
 def _pairs(units: int) -> list[tuple[int, int]]:
@@ -99,9 +112,7 @@ def _pairs(units: int) -> list[tuple[int, int]]:
     return [(0, units - 1), *((int(order[0]), int(order[1])) for order in orders)]
 
 
-def _exchangeable(
-    model: nn.Module, root: str, pair: tuple[int, int], subject: Subject, images: Tensor, before: Tensor
-) -> bool:
+def _exchangeable(model: nn.Module, root: str, pair: tuple[int, int], subject: Subject, before: Tensor) -> bool:
     """Whether two units, taken for each other wherever pruning would take them away, leave outputs as they are."""
     first, second = (_places(model, root, unit, subject) for unit in pair)
     swapped = copy.deepcopy(model)
@@ -113,7 +124,7 @@ def _exchangeable(
             order = torch.arange(parameter.shape[dim])
             order[here], order[there] = order[there].clone(), order[here].clone()
             parameter.data = parameter.data.index_select(dim, order)
-    return bool((swapped(images) - before).abs().max() < CLOSE * before.abs().max())
+    return bool((swapped(_images(subject)) - before).abs().max() < CLOSE * before.abs().max())
 
 
 def _places(model: nn.Module, root: str, unit: int, subject: Subject) -> dict[str, list[Tensor]]:

@@ -8,9 +8,12 @@ from typing import Any, final
 
 import timm
 import torch
+from timm.models.metaformer import MetaFormer
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import VisionTransformer
+
+from benchmarks.shrinking import Instance
 
 CLASSES = 10
 
@@ -45,7 +48,11 @@ SUBJECTS: Mapping[str, Subject] = {
         img_size=32, patch_size=2, window_size=4, embed_dim=24, depths=(2, 2), num_heads=(2, 4),
     ),
     "convnext": _of_timm("convnext_atto", patch_size=2, depths=(1, 1, 2, 1), dims=(24, 48, 72, 96)),
-    "caformer": _of_timm("caformer_s18", 64, depths=(1, 1, 2, 1), dims=(16, 32, 64, 96)),
+    "caformer": Subject(
+        # Its function takes no other sizes.
+        lambda: Instance("caformer_s18", MetaFormer, {"depths": (1, 1, 2, 1), "dims": (16, 32, 64, 96)}).build("cpu"),
+        64,
+    ),
     "vit of torchvision": Subject(
         lambda: VisionTransformer(
             image_size=32, patch_size=4, num_layers=3, num_heads=3, hidden_dim=48, mlp_dim=192, num_classes=CLASSES

@@ -80,7 +80,7 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
             "images alone, and whose steps depend on no values"
         ) from fault
     renamed = inlined(exported.graph_module)
-    _forget_precision(exported.graph_module)
+    _forget_conditions(exported.graph_module)
     if not training:
         _require_repeatable(exported.graph_module, kind)
     inputs, tensors, first_names = {}, {}, _first_names(own)
@@ -96,11 +96,15 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
     return Program(exported.graph_module, inputs, tensors, _logits(exported.graph_module, outputs, kind))
 
 
-def _forget_precision(code: fx.GraphModule) -> None:
-    """Leave out that tensors were in this precision when they were captured: under autocast they are in another one."""
+def _forget_conditions(code: fx.GraphModule) -> None:
+    """Leave out what held where it was captured: the precision, which is another one under autocast, and how memory is
+    laid out, which attention does otherwise on other devices: no view may rely on it.
+    """
     for node in list(code.graph.nodes):
         if node.target is torch.ops.aten._assert_tensor_metadata.default:
             code.graph.erase_node(node)
+        elif node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
 
 
 def require_logits(program: Program, classes: int, kind: str) -> None:

@@ -18,6 +18,7 @@ from nas.searchspaces.axis_names import DEPTH, MLP, dimension
 from nas.supernets import Supernet, build, load, save
 from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.checking import check
+from nas.supernets.derived.deriving import derive
 from nas.supernets.timm_models import outline_of
 from nas.testing.families import some
 
@@ -170,3 +171,22 @@ def test_a_forward_that_casts() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert captured.train()(images).dtype == torch.bfloat16
     assert all(proof.good for proof in check(Cast(), (3, 32, 32)))
+
+
+class Laid(nn.Module):
+    """It views what attention gives on this device as if it were so on all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.qkv, self.head = nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 24), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4)
+        y = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        logits: Tensor = self.head(y.contiguous().view(x.shape).mean(1))
+        return logits
+
+
+def test_no_view_relies_on_how_memory_is_laid_out() -> None:
+    assert set(derive(Laid(), (3, 32, 32)).axes) == {"patches", "heads", "head_dim"}
