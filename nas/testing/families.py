@@ -287,8 +287,8 @@ class FamilySuite:
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
 
     def test_no_axis_is_two(self, model: str, args: dict[str, Any], kind: str) -> None:
-        """One part of what an axis runs through leads to every other: orders alone cannot say that. The embedding may be
-        two: a table lets what pools tokens have its width.
+        """One part of what an axis runs through leads to every other: orders alone cannot say that. The embedding may
+        be two: a table lets what pools tokens have its width.
         """
         if kind not in ("widths", "mixed"):
             pytest.skip("the axes are those of other choices")
