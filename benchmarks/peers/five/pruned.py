@@ -45,7 +45,14 @@ def by_ours(model: nn.Module, subject: Subject, data: Data, seed: int) -> nn.Mod
     supernet = Supernet(captured, SearchSpace.from_yaml(text, outline=outline))
     scores = Taylor(images=IMAGES, batch=BATCH).apply(supernet, Workplace(data.without_test(), seed)).scores
     limit = Limit(supernet.cost, macs=f"{SHARE:.0%}")
-    problem = Problem(supernet.space, (Objective("accuracy", maximise=True),), "knapsack", seed, 1, limit)
+    problem = Problem(
+        space=supernet.space,
+        objectives=(Objective("accuracy", maximise=True),),
+        strategy="knapsack",
+        seed=seed,
+        trials=1,
+        limit=limit,
+    )
     return supernet.extract(Knapsack().choose(problem, scores))
 
 

@@ -96,13 +96,14 @@ class Roles:
         """The path, inside its block, of the first layer that has the axis; of an attention's axis that of the
         attention, and the role.
         """
-        name = self._parameters[axis][0]
-        path = self._blocks.get(index_at(name, self._blocks), "")
-        inner = name.removeprefix(f"{path}.") if path else name
+        parameter = self._parameters[axis][0]
+        path = self._blocks.get(index_at(parameter, self._blocks), "")
+        inner = parameter.removeprefix(f"{path}.") if path else parameter
         layer = inner.rpartition(".")[0] or inner
         if axis not in self._streams and (role := self._of_attention(axis)):
             layer = f"{layer.rpartition('.')[0]}.{role}".removeprefix(".")
-        return layer.replace(".", "_")
+        name = layer.replace(".", "_")
+        return f"layer_{name}" if name[0].isdecimal() else name  # of a sequence: names of choices begin with a letter
 
     def _of_attention(self, axis: Axis) -> str:
         roles = ((self._heads, HEADS), (self._head_dims, HEAD_DIM), (self._value_dims, VALUE_DIM))

@@ -176,8 +176,8 @@ def test_axes_of_a_function_are_printed_and_written(theirs: Path, capsys: pytest
     arguments = ["axes", "theirs:small", "--model-args", "width=8", "--image-size", "32", "--json", "axes.json"]
     assert cli.main(arguments) == 0
     written: Mapping[str, Any] = json.loads((theirs / "axes.json").read_text())
-    assert written["axes"] == {"0": 8}
-    assert written["through"] == {"0": ["0.weight", "0.bias", "3.weight"]}
+    assert written["axes"] == {"layer_0": 8}
+    assert written["through"] == {"layer_0": ["0.weight", "0.bias", "3.weight"]}
     printed = capsys.readouterr().out
-    assert "0  8  0.weight, 0.bias, 3.weight" in printed
+    assert "layer_0  8  0.weight, 0.bias, 3.weight" in printed
     assert "the output: 3.weight dimension 0 and 1 more" in printed
