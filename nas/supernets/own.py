@@ -39,6 +39,15 @@ def own_name(module: nn.Module) -> str:
     return name
 
 
+def says_image_size(name: str) -> bool:
+    """Whether a module of that name says how large its images are, or this process knows none."""
+    from nas.supernets.derived.sources import stated_size
+    from nas.supernets.families import known_by_hand
+
+    module = _MODULES.get(name)
+    return module is None or known_by_hand(module) or stated_size(module) is not None
+
+
 def own_module(name: str) -> nn.Module:
     """A copy of the module of that name. Raises `ModelError` where this process knows none."""
     import torch

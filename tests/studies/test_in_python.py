@@ -154,6 +154,7 @@ def test_a_module_of_any_class_can_be_searched(tmp_path: Path, monkeypatch: pyte
 
     study = mixed(tmp_path / "run")
     assert study.resolved.space.size == 9
+    assert study.resolved.image_size == 8, "the digits', since the module says no size of its own"
     assert study.resolved.limit is not None
     assert study.resolved.limit.share < 1
     monkeypatch.setattr(own_modules, "_MODULES", {})
@@ -172,7 +173,7 @@ def test_a_module_of_any_class_is_searched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
-        ({"model": Mixer(classes=3)}, ModelError, r"needed: \(2, 10\)"),
+        ({"model": Mixer(classes=3)}, ConfigError, "gives 3 numbers for an image; allowed: 10, a logit for each class"),
         ({"model": nn.Sequential(nn.Linear(3, 3))}, (ModelError, ConfigError), "captured|refuses"),
         ({"data": 3}, DataError, "found a int"),
         ({"limit": "macs: 1%"}, ConfigError, r"Study\(...\): limit.macs: .*reachable"),

@@ -19,6 +19,7 @@ from nas.studies.file.config import Bounds
 from nas.studies.file.tables import KeptTables, memory_in, tables_of
 from nas.supernets import Cost
 from nas.supernets.of_space import cost_of
+from nas.supernets.own import is_own, says_image_size
 from nas.tasks import Facts, Task, TruthKind
 
 TRUTHS: dict[TruthKind, str] = {"class": "classes", "boxes": "boxes", "masks": "boxes and masks"}
@@ -64,7 +65,7 @@ def subject_of(
         wanted = " or ".join(TRUTHS[truth] for truth in task.learns_from)
         faults.append(document.fault(("data",), f"pictures with {TRUTHS[facts.truth]}", f"for this task: {wanted}"))
         return None, faults
-    space, wrong = _space(document, facts, task, None if spec is None else spec.image_size)
+    space, wrong = _space(document, facts, task, _image_size(document, spec, facts))
     faults += wrong
     if space is None or (facts is None and not nowhere):
         return None, faults
@@ -97,6 +98,16 @@ def _facts(
         return inspect_data(spec, listing), listing, []
     except DataError as refusal:
         return None, None, [document.fault(("data",), str(refusal), "a data set that can be read")]
+
+
+def _image_size(document: Document, spec: DataSpec | None, facts: Facts | None) -> ImageSize | None:
+    """What the study asks for; of a program's module that says no size of its own, that of the images, where all have
+    the same.
+    """
+    if spec is None or spec.image_size is not None or facts is None:
+        return None if spec is None else spec.image_size
+    model = document.get(("space", "model"))
+    return facts.image_size if isinstance(model, str) and is_own(model) and not says_image_size(model) else None
 
 
 def _space(

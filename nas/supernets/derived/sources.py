@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.errors import ModelError, NoFamilyError
 from nas.supernets.derived.derivation import Derivation
-from nas.supernets.derived.libraries import Builder, function, of_hugging_face, of_torchvision
+from nas.supernets.derived.libraries import COLOURS, Builder, function, of_hugging_face, of_torchvision
 from nas.trusted import is_code
 
 if TYPE_CHECKING:
@@ -140,14 +140,20 @@ def _of_network(wrong: BaseException | None) -> bool:
     return False
 
 
+def stated_size(model: nn.Module) -> Any:
+    """Pixels of an image's side, or of its height and its width, as the model says itself; None where it does not."""
+    known: Any = model
+    sizes = (getattr(known, "default_cfg", None) or {}).get("input_size")
+    return getattr(getattr(known, "config", None), "image_size", None) or (sizes and sizes[1:])
+
+
 def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int, int]:
     """Channels, height and width of the images that a model takes, as far as it says."""
     known: Any = model
-    sizes = (getattr(known, "default_cfg", None) or {}).get("input_size") or (3, SIDE, SIDE)
-    config: Any = getattr(known, "config", None)
-    channels: Any = model_args.get("in_chans") or getattr(config, "num_channels", sizes[0])
-    size: Any = model_args.get("img_size") or model_args.get("image_size") or getattr(config, "image_size", None)
-    height, width = sizes[1:] if size is None else (size, size) if isinstance(size, int) else size
+    usual = (getattr(known, "default_cfg", None) or {}).get("input_size") or (COLOURS,)
+    channels = model_args.get("in_chans") or getattr(getattr(known, "config", None), "num_channels", usual[0])
+    size: Any = model_args.get("img_size") or model_args.get("image_size") or stated_size(model) or SIDE
+    height, width = (size, size) if isinstance(size, int) else size
     return channels, height, width
 
 
