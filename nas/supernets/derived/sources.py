@@ -151,7 +151,7 @@ def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int,
     """Channels, height and width of the images that a model takes, as far as it says."""
     known: Any = model
     usual = (getattr(known, "default_cfg", None) or {}).get("input_size") or (COLOURS,)
-    channels = model_args.get("in_chans") or getattr(getattr(known, "config", None), "num_channels", usual[0])
+    channels: Any = model_args.get("in_chans") or getattr(getattr(known, "config", None), "num_channels", usual[0])
     size: Any = model_args.get("img_size") or model_args.get("image_size") or stated_size(model) or SIDE
     height, width = (size, size) if isinstance(size, int) else size
     return channels, height, width
