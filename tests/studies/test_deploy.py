@@ -33,7 +33,7 @@ def test_the_retrained_winner_leaves_and_is_compared_on_images_of_the_run(
     finished: Study, left: list[Deployable], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["export", str(finished.folder.path), "--onnx", str(tmp_path / "a.onnx")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'a.onnx'}: written\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'a.onnx'}: written; 0.00 MB\n"
     assert len(left) == 1
     winner = nas.load(finished.folder.path / "retrain" / "winner")
     images = torch.zeros(2, *left[0].image)
