@@ -1,7 +1,8 @@
 """Latency as `nas bench` predicts it against that of whole sub-networks which it has not seen, on this machine's
 processor by one thread: Kendall's tau (the aim is 0.95), what noise alone would leave of it, the median error (the aim
-is 0.05), the spread of the sub-networks and the noise of the times themselves; and how many of the sub-networks that
-are drawn just within a limit of 70 % exceed it by more than the table's error. What else ran meanwhile is said: load.
+is 0.05) and bias, the spread of the sub-networks and the noise of the times themselves; of random ones, and of others
+that lie evenly from the smallest to the largest. And how many of the sub-networks that are drawn just within a limit of
+70 % exceed it by more than the table's error. What else ran meanwhile is said: load.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from nas.latency.building import TriedTable, measured_table
+from nas.latency.checking import Prediction
 from nas.latency.devices.cpu_torch import CpuTorch
 from nas.latency.passes import Passes
 from nas.latency.table import LATENCY
@@ -39,25 +41,27 @@ def measure() -> Iterator[dict[str, object]]:
         start = time.perf_counter()
         measured = measured_table(supernet, image_of(space), CpuTorch(threads=1), check=architectures, seconds=seconds)
         beside = {"least": round(time.perf_counter() - start, 1), "greatest": round(os.getloadavg()[0], 1)}
-        yield from _of_table(f"latency of {name}, batch 1, {architectures} random sub-networks", measured, beside)
+        what = f"latency of {name}, batch 1, {architectures}"
+        yield from _of_prediction(f"{what} random sub-networks", measured.prediction)
+        yield from _of_prediction(f"{what} from the smallest to the largest", measured.even)
+        passes = measured.table.conditions.measured
+        yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
         yield _of_limit(name, supernet, measured, architectures // 2, seconds / 2)
         yield _of_lookups(name, supernet, measured)
 
 
-def _of_table(what: str, measured: TriedTable, beside: dict[str, float]) -> Iterator[dict[str, object]]:
-    shown = measured.prediction
+def _of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, object]]:
     assert shown is not None
     for figure, unit, value in (
         ("Kendall's tau of predicted and timed", "", shown.tau),
         ("tau that noise alone would leave", "", shown.ceiling),
         ("median error", "share", shown.error),
-        ("error of 95 in a hundred", "share", shown.accuracy.most),
+        ("error of 95 in a hundred", "share", shown.most),
+        ("mean of predicted less timed", "share", shown.bias),
         ("spread of the sub-networks", "share", shown.spread),
         ("noise of the times", "share", shown.noise),
     ):
         yield {"what": f"{what}: {figure}", "unit": unit, "value": round(value, 4)}
-    passes = measured.table.conditions.measured
-    yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
 
 
 def _of_limit(name: str, supernet: Supernet, measured: TriedTable, winners: int, seconds: float) -> dict[str, object]:

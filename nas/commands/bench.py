@@ -31,7 +31,13 @@ def bench(
         bool, typer.Option("--energy", help="Measure energy in the place of time, where the machine has a meter.")
     ] = False,
     check: Annotated[
-        int, typer.Option(metavar="N", min=2, max=10_000, help="Random sub-networks that are timed as a check.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=10_000,
+            help="Sub-networks that are timed as a check: random ones, and as many from the smallest to the largest.",
+        ),
     ] = 20,
 ) -> None:
     """Measure a table of latencies: what every architecture of a space takes on a device, without running it. Studies
@@ -86,15 +92,18 @@ def _prediction(measured: TriedTable) -> list[str]:
     from nas import quantities
     from nas.latency.table import NANOSECONDS
 
-    shown = measured.prediction
-    if shown is None:
-        return []
-    worst, noise = 100 * shown.accuracy.most, 100 * shown.noise
     quantity = quantities.find(measured.table.quantity)
-    least, most = (quantity.show(NANOSECONDS * value) for value in (shown.timed.min(), shown.timed.max()))
-    return [
-        f"predicted against timed, {len(shown.timed)} random sub-networks: median error {100 * shown.error:.1f} %, of "
-        f"95 in a hundred less than {worst:.1f} %, Kendall's tau {shown.tau:.2f}; they need {least} to {most}",
-        f"noise: timed again, a sub-network would take {noise:.1f} % more or less; without an error, noise alone would "
-        f"leave a tau of {shown.ceiling:.2f}",
-    ]
+    lines = []
+    for kind, shown in (("random", measured.prediction), ("evenly spread", measured.even)):
+        if shown is None:
+            continue
+        least, most = (quantity.show(NANOSECONDS * value) for value in (shown.timed.min(), shown.timed.max()))
+        lines.append(
+            f"predicted against timed, {len(shown.timed)} {kind} sub-networks ({least} to {most}): median error "
+            f"{100 * shown.error:.1f} %, of 95 in a hundred less than {100 * shown.most:.1f} %, mean "
+            f"{100 * shown.bias:+.1f} %; Kendall's tau {shown.tau:.2f}, and noise alone would leave {shown.ceiling:.2f}"
+        )
+    if measured.table.accuracy is not None:
+        noise = 100 * measured.table.accuracy.noise
+        lines.append(f"noise: timed again, a sub-network would take {noise:.1f} % more or less")
+    return lines

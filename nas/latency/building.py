@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 from sklearn.isotonic import isotonic_regression
 
-from nas.latency.checking import Prediction
+from nas.latency.checking import Prediction, accuracy
 from nas.latency.correcting import Work, corrected, guessed
-from nas.latency.design import Signature, Signatures, at_levels, designed
+from nas.latency.design import Signature, Signatures, at_levels, designed, evenly
 from nas.latency.devices import Device, options_of
 from nas.latency.passes import Passes, noise_of
 from nas.latency.probes import Indexed, levels_of, probes, sizes_of
@@ -39,10 +39,13 @@ TURNS = 4
 @final
 @dataclass(frozen=True, eq=False)
 class TriedTable:
-    """A table, and how it did on sub-networks that it was not made from; None where none were asked for."""
+    """A table, and how it did on sub-networks that it was not made from: on random ones, which lie in the middle of the
+    space mostly, and on others that lie evenly from the smallest to the largest; None where none were asked for.
+    """
 
     table: LatencyTable
     prediction: Prediction | None
+    even: Prediction | None
 
 
 @torch.inference_mode()
@@ -57,7 +60,8 @@ def measured_table(
     energy: bool = False,
 ) -> TriedTable:
     """The table of a supernet (on the processor, in float32) for images (channels x height x width) on a device, held
-    against `check` random sub-networks, which are timed in turns with those that it is made from. `seconds` are for as
+    against `check` random sub-networks and as many evenly spread ones, which are timed in turns with those that it is
+    made from. `seconds` are for as
     many sub-networks as fit into memory together. With `energy` it is one of energy, of passes as a whole.
 
     Raises `LatencyError` where the device cannot run them, or where times spread so far that they say nothing.
@@ -75,7 +79,7 @@ def measured_table(
     # Of those that hold every step, whole passes are needed only where no steps are timed.
     whole = list(dict.fromkeys([*at_levels(steps, space, WHOLE, seed), *([] if stepwise else chosen)]))
     rng = np.random.default_rng(seed + 1)
-    unseen = [space.sample(rng) for _ in range(check)]
+    unseen = [*(space.sample(rng) for _ in range(check)), *evenly(supernet, check, rng)]
     timed = passes.timed(chosen if stepwise else [], [*whole, *unseen], seconds)
     noise = noise_of(timed.whole)
     occurring = [Counter(known.of(one).values()) for one in whole]
@@ -92,9 +96,12 @@ def measured_table(
         options_of(device), dict(device.about), tuple(image), describe(), len(chosen) + len(timed.whole), noise
     )
     table = _based(_table(space, steps, known, times, conditions), supernet, timed.model)
-    shown = Prediction.of(table.milliseconds(space, unseen), timed.whole[len(whole) :]) if check else None
     table = replace(table, quantity=ENERGY) if energy else table
-    return TriedTable(replace(table, accuracy=None if shown is None else shown.accuracy), shown)
+    if not check:
+        return TriedTable(table, None, None)
+    shown = Prediction.of(table.milliseconds(space, unseen), timed.whole[len(whole) :])
+    random, even = shown[:check], shown[check:]
+    return TriedTable(replace(table, accuracy=accuracy(random, even)), random, even)
 
 
 def _table(

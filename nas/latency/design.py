@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas.errors import LimitError
 from nas.latency.probes import combinations, levels_of, probes
-from nas.searchspaces import Architecture, SearchSpace
+from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet
 from nas.supernets.chosen_steps import ChosenStep, fitted
 from nas.supernets.families._base import Piece
 
 TIMES = 2
 """How often each occurs, at least, where sub-networks can be found for it."""
+
+BANDS = 10
+"""Of MACs, from which as many sub-networks are drawn each."""
 
 Signature = Hashable
 """By which steps are known that compute the same on tensors of the same shapes."""
@@ -87,6 +93,21 @@ def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed:
     chances = np.linspace(0, 1, count)
     rows = np.array([[of[rng.binomial(len(of) - 1, chance)] for of in allowed] for chance in chances])
     return space.from_table(space.canonical(rows))
+
+
+def evenly(supernet: Supernet, count: int, rng: np.random.Generator) -> list[Architecture]:
+    """Random sub-networks that lie evenly between the smallest and the largest by their MACs: most that are drawn from
+    all lie in the middle, and limits ask for what lies outside of it.
+    """
+    space, cost = supernet.space, supernet.cost
+    least, most = cost.macs([space.smallest, space.largest])
+    ends = np.linspace(least, most, BANDS + 1)
+    found: list[Architecture] = []
+    for band, (low, high) in enumerate(pairwise(ends)):
+        with contextlib.suppress(LimitError):  # nothing is there
+            limit = Limit(cost, macs=(float(low), float(high)))
+            found += [space.sample(rng, limit) for _ in range(band, count, BANDS)]
+    return found
 
 
 def _together(steps: Sequence[ChosenStep], space: SearchSpace) -> Iterator[Architecture]:

@@ -17,7 +17,7 @@ from nas.errors import LatencyAwaitedError, LatencyError
 from nas.latency.correcting import Work
 from nas.latency.design import held
 from nas.latency.devices import Device
-from nas.latency.timing import SECONDS, Forward, StepTime
+from nas.latency.timing import SECONDS, Forward, StepTime, together
 from nas.searchspaces import Architecture
 from nas.supernets import Supernet
 
@@ -69,14 +69,19 @@ class Passes:
         awaited: list[LatencyAwaitedError] = []
         for part in _parts([size for size, _ in every]):
             try:
-                passes = [every[position][1]() for position in part]
-                found += (self.device.metered if self.energy else self.device.time)(passes, seconds)
+                found += self._builds([every[position][1] for position in part], seconds)
             except LatencyAwaitedError as error:
                 awaited.append(error)
         if awaited:
             raise awaited[0]
         *wholes, model = (steps[0] for steps in found[len(stepwise) :])
         return TimedPasses(found[: len(stepwise)], wholes, model)
+
+    def _builds(self, passes: Sequence[Callable[[], Forward]], seconds: float) -> list[list[StepTime]]:
+        """The times of steps of passes that are made anew as often as the device wants it."""
+        time, builds = self.device.metered if self.energy else self.device.time, self.device.builds
+        times = [time([make() for make in passes], seconds / builds) for _ in range(builds)]
+        return [[together(of) for of in zip(*steps, strict=True)] for steps in zip(*times, strict=True)]
 
     def work(self, architecture: Architecture) -> list[Work]:
         """Of each step of a sub-network: operations, numbers that it makes, and 1 for the step itself."""

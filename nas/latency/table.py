@@ -102,8 +102,9 @@ class Conditions:
 @final
 @dataclass(frozen=True)
 class Accuracy:
-    """How a table did on random sub-networks that it was not made from: the median error and that of all but five in a
-    hundred (as shares of what was timed), Kendall's tau, and the noise of the times themselves.
+    """How a table did on sub-networks that it was not made from, half of them random, half evenly spread from the
+    smallest to the largest: of each half the median error and that of all but five in a hundred (as shares of what was
+    timed) and the median noise of the times themselves, whichever is greater; and Kendall's tau of the random ones.
     """
 
     subnets: int

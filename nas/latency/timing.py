@@ -8,6 +8,7 @@ faster: so of all rounds a low quantile counts, and not the middle one.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,12 @@ ROUNDS = (3, 400)
 """Fewest and most rounds in which all passes take turns."""
 SECONDS = 60.0
 """How long rounds go on, about."""
+WARMING = 5e-3
+"""Seconds for which a pass is repeated before it is timed, once at least: a small model's second pass after another
+model's still takes 5 % longer than its fifth, its third 1 %.
+"""
 REPEATS = 3
-"""Passes of a turn, of which the middle one counts."""
+"""Passes of a turn that are timed, of which the middle one counts."""
 QUANTILE = 0.1
 
 
@@ -80,16 +85,16 @@ def lasting(seconds: float, limits: tuple[int, int]) -> Iterator[int]:
 
 
 def in_turns(forwards: Sequence[Forward], rounds: Iterable[int], clock: Clock) -> list[list[list[float]]]:
-    """Seconds of each pass, in each of the rounds, of each of its steps. Every second round goes through the passes
-    backwards, so that none always follows the same one.
+    """Seconds of each pass, in each of the rounds, of each of its steps. Each round goes through the passes in an order
+    of its own, so that none always follows the same one, or itself.
     """
     for _ in range(WARM_UP):
         for forward in forwards:
             forward()
     times: list[list[list[float]]] = [[] for _ in forwards]
-    order = list(range(len(forwards)))
-    for turn in rounds:
-        for position in order if turn % 2 == 0 else reversed(order):
+    rng = np.random.default_rng(0)
+    for _ in rounds:
+        for position in rng.permutation(len(forwards)):
             times[position].append(clock(forwards[position]))
     return times
 
@@ -106,12 +111,15 @@ def threads(number: int) -> Iterator[None]:
 
 
 def warmed(clock: Clock) -> Clock:
-    """A clock for models that run again and again, as deployed ones do: a pass that is not timed leaves its weights in
-    the cache, and not those of another model; of some more each step's middle time counts.
+    """A clock for models that run again and again, as deployed ones do: passes that are not timed leave its weights in
+    the caches, and not those of another model; of some more each step's middle time counts.
     """
 
     def repeated(forward: Forward) -> list[float]:
+        started = time.perf_counter()
         forward()
+        while time.perf_counter() - started < WARMING:
+            forward()
         middle: list[float] = np.median([clock(forward) for _ in range(REPEATS)], axis=0).tolist()
         return middle
 
@@ -163,3 +171,14 @@ def timed(seconds: np.ndarray) -> StepTime:
     parts = seconds, seconds[::2], seconds[1::2], seconds[:middle], seconds[middle:]
     whole, even, odd, early, late = (max(float(np.quantile(part, QUANTILE)), 1e-12) for part in parts)
     return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, late / early - 1)
+
+
+def together(builds: Sequence[StepTime]) -> StepTime:
+    """The middle time of one step in several copies of a model, whose noise is seen in how they differ."""
+    if len(builds) == 1:
+        return builds[0]
+    milliseconds = np.array([one.milliseconds for one in builds])
+    middle = float(np.median(milliseconds))
+    # Of normal errors, a median's is greater than a mean's by the root of half of pi.
+    noise = float(milliseconds.std(ddof=1)) / middle * (math.pi / 2 / len(builds)) ** 0.5
+    return StepTime(middle, noise, float(milliseconds[-1] / milliseconds[0]) - 1)

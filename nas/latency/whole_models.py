@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from nas.latency.timing import Forward, by_wall, in_turns, lasting
+from nas.latency.timing import Forward, by_wall, in_turns, lasting, warmed
 from nas.system.memory import memory_for
 
 BATCHES = (1, 64)
@@ -44,8 +44,7 @@ def measure(
 ) -> MedianTimes:
     """Times forward passes of `models` on random images (channels x height x width), about `seconds` per batch size.
 
-    Every second round goes through the models backwards, so that no model always follows the same one. Raises
-    `MemoryShortageError` for a batch that does not fit.
+    Raises `MemoryShortageError` for a batch that does not fit.
     """
     models = {name: model.to(device).eval() for name, model in models.items()}
     medians: dict[str, dict[str, float]] = {name: {} for name in models}
@@ -55,7 +54,7 @@ def measure(
         with memory_for(f"time batches of {batch}", "set latency.batches to smaller ones"), torch.inference_mode():
             x = torch.randn(batch, *image, generator=generator).to(device)
             passes = [Forward(x, (model,)) for model in models.values()]
-            times = in_turns(passes, lasting(seconds, ROUNDS), by_wall)
+            times = in_turns(passes, lasting(seconds, ROUNDS), warmed(by_wall))
         rounds[str(batch)] = len(times[0])
         for name, measured in zip(models, times, strict=True):
             medians[name][str(batch)] = 1e3 * statistics.median(sum(steps) for steps in measured)

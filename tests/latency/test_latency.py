@@ -26,7 +26,18 @@ from nas.latency.design import TIMES, Signatures, at_levels, designed
 from nas.latency.passes import Passes, noise_of
 from nas.latency.probes import probes
 from nas.latency.table import LatencyTable
-from nas.latency.timing import WARM_UP, Forward, StepTime, by_processor, by_wall, in_turns, take_turns, timed
+from nas.latency.timing import (
+    REPEATS,
+    ROUNDS,
+    WARM_UP,
+    Forward,
+    StepTime,
+    by_processor,
+    by_wall,
+    in_turns,
+    take_turns,
+    timed,
+)
 from nas.supernets import build
 from nas.supernets.chosen_steps import chosen_steps
 
@@ -223,10 +234,24 @@ def test_passes_take_turns_and_each_of_their_steps_is_timed() -> None:
         return run
 
     passes = [Forward(torch.zeros(1), (step("a"), step("b"))), Forward(torch.zeros(1), (step("c"),))]
-    times = in_turns(passes, range(3), by_processor)
-    assert "".join(order) == "abc" * WARM_UP + "abc" + "cab" + "abc"
-    assert [[len(steps) for steps in rounds] for rounds in times] == [[2, 2, 2], [1, 1, 1]]
-    assert [[len(steps) for steps in take_turns(passes, by_wall, 0)] for _ in "x"] == [[2, 1]]
+    times = in_turns(passes, range(9), by_processor)
+    turns = "".join(order).removeprefix("abc" * WARM_UP)
+    assert {turns[start : start + 3] for start in range(0, len(turns), 3)} == {"abc", "cab"}
+    assert [[len(steps) for steps in rounds] for rounds in times] == [[2] * 9, [1] * 9]
+    assert [len(steps) for steps in take_turns(passes, by_wall, 0)] == [2, 1]
+
+
+def test_small_models_run_until_they_are_warm() -> None:
+    """And those that take long run once before they are timed."""
+
+    def passes(seconds: float) -> float:
+        runs: list[float] = []
+        step = lambda x: (runs.append(seconds), time.sleep(seconds))  # noqa: E731
+        take_turns([Forward(torch.zeros(1), (step,))], by_wall, 0)
+        return (len(runs) - WARM_UP) / ROUNDS[0] - REPEATS
+
+    assert passes(0.0) > 10
+    assert passes(0.006) == 1
 
 
 def test_what_another_process_takes_is_not_counted() -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.latency.timing import WARM_UP
+from nas.latency import timing
 from nas.latency.whole_models import ROUNDS, measure
 
 
@@ -21,13 +22,19 @@ class Counted(nn.Module):
         return x
 
 
-def test_models_take_turns_and_change_their_order() -> None:
+def test_models_take_turns_and_change_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "WARMING", 0)
     log: list[tuple[str, int]] = []
     models = {name: Counted(name, log, 1) for name in "abc"}
     found = measure(models, (1, 2, 2), device=torch.device("cpu"), batches=(1, 8), seconds=1e-9)
     assert found.rounds == {"1": ROUNDS[0], "8": ROUNDS[0]}
     first = "".join(name for name, batch in log if batch == 1)
-    assert first == "abc" * WARM_UP + ("abccba" * ROUNDS[0])[: 3 * ROUNDS[0]]
+    passes = 1 + timing.REPEATS
+    turns = first.removeprefix("abc" * timing.WARM_UP)[::passes]
+    rounds = [turns[start : start + 3] for start in range(0, len(turns), 3)]
+    assert len(first) == 3 * timing.WARM_UP + 3 * passes * ROUNDS[0]
+    assert {"".join(sorted(one)) for one in rounds} == {"abc"}
+    assert len(set(rounds)) > 2
     assert all(set(times) == {"1", "8"} for times in found.milliseconds.values())
 
 

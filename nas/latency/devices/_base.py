@@ -38,6 +38,13 @@ class Device(ABC):
         return False
 
     @property
+    def builds(self) -> int:
+        """How often models are made anew and timed again: where in memory one lies makes it faster or slower by half a
+        per cent. Once, where making them takes long.
+        """
+        return 1
+
+    @property
     @abstractmethod
     def about(self) -> Mapping[str, str]:
         """What times depend on beside the options: the hardware, and the versions of what computes."""

@@ -14,6 +14,9 @@ from typing_extensions import override
 from nas.latency.devices._base import Device
 from nas.latency.timing import Forward
 
+BUILDS = 6
+"""Copies of an eager model that are timed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfTorch(Device):
@@ -29,6 +32,11 @@ class OfTorch(Device):
     @override
     def stepwise(self) -> bool:
         return not self.compile
+
+    @property
+    @override
+    def builds(self) -> int:
+        return 1 if self.compile else BUILDS
 
     @property
     @abstractmethod
