@@ -30,7 +30,7 @@ from nas.supernets.chosen_steps import ChosenStep, chosen_steps
 from nas.supernets.of_space import fingerprint
 from nas.system.environment import describe
 
-WHOLE = 40
+WHOLE = 80
 """Sub-networks that are timed as a whole, beside those that hold every step at every size."""
 TURNS = 4
 """Over all choices, until times grow along each of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,12 +21,12 @@ from nas import SearchSpace, Supernet, cli
 from nas.errors import LatencyError, RunError
 from nas.latency import passes
 from nas.latency.building import WHOLE, measured_table
-from nas.latency.checking import Prediction
+from nas.latency.checking import Prediction, accuracy
 from nas.latency.correcting import corrected, guessed
-from nas.latency.design import TIMES, Signatures, at_levels, designed
+from nas.latency.design import TIMES, Signatures, at_levels, designed, evenly
 from nas.latency.passes import Passes, noise_of
 from nas.latency.probes import probes
-from nas.latency.table import LatencyTable
+from nas.latency.table import Accuracy, LatencyTable
 from nas.latency.timing import (
     REPEATS,
     ROUNDS,
@@ -37,6 +38,7 @@ from nas.latency.timing import (
     in_turns,
     take_turns,
     timed,
+    together,
 )
 from nas.supernets import build
 from nas.supernets.chosen_steps import chosen_steps
@@ -84,8 +86,10 @@ def test_a_sum_of_parts_is_the_whole_and_what_lies_between_is_interpolated(
     np.testing.assert_allclose(shown.predicted, shown.timed, rtol=1e-3)
     assert shown.error < 1e-3
     assert shown.tau > 0.95
+    assert measured.even is not None
+    assert measured.even.error < 1e-3
     assert shown.ceiling == pytest.approx(1)
-    assert measured.table.conditions.measured < 110 + WHOLE + 12
+    assert measured.table.conditions.measured < 110 + WHOLE + 24
 
 
 def test_few_subnets_hold_every_step_at_every_size_of_it() -> None:
@@ -215,6 +219,38 @@ def test_noise_is_a_ceiling_of_tau() -> None:
     assert shown.ceiling == pytest.approx(shown.tau, abs=0.02)
 
 
+def test_several_copies_say_how_noisy_a_time_is() -> None:
+    """One of them that something else slowed down counts as little as it can."""
+    assert together([StepTime(2.0, 0.3, 0.1)]) == StepTime(2.0, 0.3, 0.1)
+    found = together([StepTime(of, 0.0) for of in (1.0, 1.02, 0.98, 9.0, 1.01)])
+    assert found.milliseconds == 1.01
+    assert found.drift == pytest.approx(0.01)
+    rng = np.random.default_rng(0)
+    times = [[StepTime(of, 0.0) for of in rng.normal(1, 0.02, 9)] for _ in range(500)]
+    medians, noises = (np.array(of) for of in zip(*(together(of)[:2] for of in times), strict=True))
+    assert np.mean(noises**2) ** 0.5 == pytest.approx(medians.std(), rel=0.1)
+
+
+def test_a_table_states_the_error_of_where_it_is_greater() -> None:
+    """Also where random sub-networks hardly ever lie."""
+    times = np.linspace(1.0, 2.0, 11)
+    random, even = Prediction(times, times, 0 * times), Prediction(0.9 * times, times, 0 * times + 0.01)
+    assert (even.bias, even[3:5].bias) == pytest.approx((-0.1, -0.1))
+    assert accuracy(random, even) == Accuracy(22, pytest.approx(0.1), pytest.approx(0.1), 1.0, 0.01)
+
+
+def test_a_check_reaches_the_ends_of_a_space() -> None:
+    net = supernet(SWIN)
+    drawn = evenly(net, 40, np.random.default_rng(0))
+    least, most = net.cost.macs([net.space.smallest, net.space.largest])
+    shares = (np.sort(net.cost.macs(drawn)) - least) / (most - least)
+    assert len(drawn) >= 30
+    assert shares[3] < 0.2
+    assert shares[-4] > 0.8
+    uniform = (net.cost.macs([net.space.sample(np.random.default_rng(s)) for s in range(40)]) - least) / (most - least)
+    assert shares.std() > 1.3 * uniform.std()
+
+
 def test_a_model_without_steps_is_refused_where_too_much_decides_it() -> None:
     text = VIT.replace("num_classes: 3", "detector: {head: yolos, classes: 2, queries: 3}").replace(
         "depth: 3", "depth: 8"
@@ -267,7 +303,9 @@ def test_nas_bench_says_how_far_it_can_be_trusted(tmp_path: Path, plug_in: Calla
     command = ["bench", str(space), "--to", str(table), "--check", "4", "--batch", "2", "--device", "counting"]
     said = CliRunner().invoke(cli.app, command)
     assert said.exit_code == 0, said.output
-    assert "predicted against timed, 4 random sub-networks: median error 0.0 %" in " ".join(said.output.split())
+    words = " ".join(said.output.split())
+    for kind in ("4 random", "4 evenly spread"):
+        assert re.search(rf"predicted against timed, {kind} sub-networks \(.* ms to .* ms\): median error 0\.0 %", words)
     read = LatencyTable.read(table)
     assert read.conditions.batch == 2
     assert str(read.conditions) == "counting, one that counts, in_steps True"
