@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Tests start some hundred processes that import torch. What Python compiles is kept, whatever the machine says: else each
+# of them compiles all of it anew, which takes twice as long as the rest of its import.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: setup demo test long site lint types fuzz bench peers same studies constraints gpu clean
 
