@@ -21,9 +21,11 @@ from nas.documents.markers import FileOrMapping, FilePath, Marker, Plugged, RunP
 from nas.numbers import Unit
 
 PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text", Any: "any value"}
+REQUIRED = "required"
+"""In the place of the default of a key that has none."""
 MANY = 30
 """Names above which they are counted, not listed."""
-UNREASONABLE = (float("nan"), "\0", ())
+UNREASONABLE = (float("nan"), "\0", (), (1, 0))
 """Values that bounds refuse, saying what they allow."""
 
 
@@ -43,7 +45,7 @@ def keys_of(options: type) -> list[Key]:
     meanings = described(options)
     return [
         Key(
-            field.name,
+            _written(field.name, hint),
             words_of(hint),
             _default(field),
             _unit(hint),
@@ -53,6 +55,13 @@ def keys_of(options: type) -> list[Key]:
         if field.init
         for hint in [hints(options)[field.name]]
     ]
+
+
+def _written(name: str, hint: object) -> str:
+    """What YAML calls a field: `from` is no name in Python."""
+    metadata = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    aliases = [one.alias for one in metadata if isinstance(one, FieldInfo) and one.alias]
+    return aliases[0] if aliases else name
 
 
 def nested(options: type) -> Iterator[tuple[str, type]]:
@@ -165,7 +174,7 @@ def _refused(check: Callable[..., object]) -> str:
             check(value)
         except ValueError as refusal:
             return str(refusal)
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, IndexError):
             continue
     return ""
 
@@ -193,7 +202,7 @@ def _unit(hint: object) -> str:
 
 def _default(field: Any) -> str:
     if field.default is MISSING and field.default_factory is MISSING:
-        return "required"
+        return REQUIRED
     value = field.default_factory() if field.default is MISSING else field.default
     if is_options(type(value)) or value in ({}, ()):
         return ""

@@ -11,16 +11,21 @@ from itertools import chain, takewhile
 from pathlib import Path
 
 from docs import _keys as keys
+from docs._commands import commands_page
+from docs._markdown import cell, escaped
 from nas import importance, plugins, proxies, quantities, search, tasks
+from nas.data import transforms
 from nas.errors import ModelError, NasError, QuantityError, SpaceError, StrategyError
 from nas.latency import devices
-from nas.ready_made import RootFolder, ready_made
+from nas.ready_made import ready_made
 from nas.searchspaces.choices import ChoiceKind
+from nas.searchspaces.choices._values import Range
+from nas.searchspaces.from_yaml import SpaceFile
 from nas.studies.file.config import StudyConfig
 from nas.supernets.families import Family
 from nas.tasks import Task
 from nas.training import rules, sampling
-from nas.training.optimiser_options import OptimiserOptions
+from nas.training.optimiser_options import OPTIMIZER, OptimiserOptions
 from nas.training.schedule import SCHEDULE
 
 HEAD = "| key | type | default | unit | meaning |\n|---|---|---|---|---|"
@@ -113,9 +118,11 @@ KINDS = (
 def pages() -> Iterator[tuple[str, str]]:
     """Path in the site -> Markdown, of every page of the reference."""
     yield "reference/study.md", study_page()
+    yield "reference/space.md", space_page()
     for kind in KINDS:
         yield f"reference/{kind.page}.md", plugin_page(kind)
     yield "reference/ready_made.md", ready_made_page()
+    yield "reference/commands.md", commands_page()
 
 
 def study_page() -> str:
@@ -130,10 +137,20 @@ def study_page() -> str:
         parts += [f"## {at or 'The file'}", summary(options), table(options)]
         known = {kind for _, kind in waiting}
         waiting += [(f"{at}.{name}".lstrip("."), kind) for name, kind in keys.nested(options) if kind not in known]
-    parts += ["## Of every optimiser", summary(OptimiserOptions), table(OptimiserOptions)]
-    for name in SCHEDULE.names():
-        parts += [f"## schedule: {name}", summary(SCHEDULE.find(name)), table(SCHEDULE.find(name))]
+    optimisers = "timm's, each with the options of its constructor: " + ", ".join(OPTIMIZER.names()) + "."
+    parts += ["## Of every optimiser", summary(OptimiserOptions), optimisers, table(OptimiserOptions)]
+    for key, plugged in (("schedule", SCHEDULE), ("augment", transforms.AUGMENTATION)):
+        for name in plugged.names():
+            parts += [f"## {key}: {name}", summary(plugged.find(name)), table(plugged.find(name))]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def space_page() -> str:
+    """The keys of a search space's file."""
+    kinds = ", ".join(f"[{name}](choices.md#{name})" for name in plugins.names("nas.searchspaces.choices"))
+    parts = ["# Keys of a search space", summary(SpaceFile), table(SpaceFile), f"Kinds of choices: {kinds}."]
+    parts += ["## A range of values", summary(Range), table(Range)]
+    return "\n\n".join(parts) + "\n"
 
 
 def plugin_page(kind: Kind) -> str:
@@ -164,15 +181,17 @@ def facts(found: type) -> Iterator[str]:
 
 def ready_made_page() -> str:
     """Spaces, presets and studies that come with nas, with the heads of their files."""
-    folders: Mapping[RootFolder, str] = {
-        "searchspaces": "Spaces: `space: NAME`",
-        "strategies": "Presets: `strategy: NAME`",
-        "studies": "Studies: `nas run NAME`",
+    files: Mapping[str, Mapping[str, Path]] = {
+        "Spaces: `space: NAME`": ready_made("searchspaces"),
+        "Strategies: `strategy: NAME`": ready_made("strategies"),
+        "Studies: `nas run NAME`": ready_made("studies"),
+        "Tasks: `task: NAME`": tasks.presets(),
+        "Augmentations: `augment: NAME`": transforms.presets(),
     }
     parts = ["# What comes with nas", "Files by their names, from any folder."]
-    for folder, title in folders.items():
+    for title, named in files.items():
         parts.append(f"## {title}")
-        parts += chain.from_iterable([f"### {name}", head_of(file)] for name, file in ready_made(folder).items())
+        parts += chain.from_iterable([f"### {name}", head_of(file)] for name, file in named.items())
     return "\n\n".join(parts) + "\n"
 
 
@@ -204,18 +223,6 @@ def table(options: type) -> str:
     """The keys of a dataclass, a row each; empty where it has none."""
     rows = []
     for key in keys.keys_of(options):
-        default = f"`{cell(key.default)}`" if key.default else ""
+        default = key.default if key.default in ("", keys.REQUIRED) else f"`{cell(key.default)}`"
         rows.append(f"| `{key.name}` | {cell(key.kind)} | {default} | {key.unit} | {cell(escaped(key.meaning))} |")
     return "\n".join([HEAD, *rows]) if rows else ""
-
-
-def cell(text: str) -> str:
-    """Text inside a cell of a table."""
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
-
-
-def escaped(text: str) -> str:
-    """Prose of docstrings in Markdown: what is code stays, else no character opens a tag, a link or emphasis."""
-    pieces = re.split(r"(`[^`]*`|^ {4}.*$)", text, flags=re.MULTILINE)
-    code = ("`", "    ")
-    return "".join(piece if piece.startswith(code) else re.sub(r"([<\[*_])", r"\\\1", piece) for piece in pieces)

@@ -68,9 +68,15 @@ def below(least: float, most: float) -> AfterValidator:
 
 
 Count = Annotated[int, whole(1, 1_000_000)]
-"""How many of something there are, at least one: trials, images in a batch, candidates in a round."""
-Pair = Annotated[int, whole(2, 1_000_000)]
-"""As `Count`, where one alone is none: a population, a race."""
+"""How many of something there are, at least one."""
+BatchSize = Annotated[Count, Unit("images")]
+"""Images that a model sees together."""
+Trials = Annotated[Count, Unit("trials")]
+"""Architectures that are measured: in all, or in a round."""
+Population = Annotated[int, whole(2, 1_000_000), Unit("trials")]
+"""As `Trials`, where one alone is none: parents, a race."""
+Multiple = Annotated[Count, Unit("units")]
+"""Of what sizes of an axis are multiples, or the least that stays of it."""
 ImageCount = Annotated[int, whole(1, 1_000_000_000), Unit("images")]
 """Images of a data set that are looked at; where there are fewer, all of them."""
 Workers = Annotated[int, whole(1, 256), Unit("processes")]

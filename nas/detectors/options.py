@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from nas.documents.conditions import Is, ReadWith
-from nas.numbers import Share, Weight, above, number, whole
+from nas.numbers import Share, Unit, Weight, above, number, whole
 
 Finder = Literal["faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "retinanet", "yolos"]
 """What finds objects."""
@@ -19,9 +19,9 @@ CASCADES, MASKED = ("cascade_rcnn", "cascade_mask_rcnn"), ("mask_rcnn", "cascade
 RCNN = ("faster_rcnn", "mask_rcnn", *CASCADES)
 ANCHORED = (*RCNN, "retinanet")
 
-Many = Annotated[int, whole(1, 10_000)]
-Width = Annotated[int, whole(4, 4096)]
-Side = Annotated[float, above(0, 100_000)]
+Many = Annotated[int, whole(1, 10_000), Unit("boxes")]
+Width = Annotated[int, whole(4, 4096), Unit("channels")]
+Side = Annotated[float, above(0, 100_000), Unit("pixels")]
 ON_PYRAMIDS, BY_ANCHORS, IN_RCNN, IN_RETINANET, IN_YOLOS = (
     ReadWith(Is("head", *heads)) for heads in ((*ANCHORED, "fcn"), ANCHORED, RCNN, ("retinanet",), ("yolos",))
 )
@@ -77,15 +77,15 @@ class DetectorOptions:
     samples: Annotated[Many, IN_RCNN] = 512
     positives: Annotated[Share, IN_RCNN] = 0.25
     overlaps: Annotated[tuple[Share, ...] | None, Field(min_length=1, max_length=8), IN_RCNN] = None
-    box_convs: Annotated[Annotated[int, whole(0, 16)] | None, IN_RCNN] = None
+    box_convs: Annotated[Annotated[int, whole(0, 16), Unit("layers")] | None, IN_RCNN] = None
     box_width: Annotated[Width, IN_RCNN] = 1024
     box_loss: Annotated[BoxLoss | None, IN_RCNN] = None
     class_agnostic: Annotated[bool, IN_RCNN] = False
     canonical: Annotated[Side, IN_RCNN] = 224
     score_threshold: Annotated[Share, BY_ANCHORS] = 0.05
     nms_threshold: Annotated[Share, BY_ANCHORS] = 0.5
-    detections: Annotated[Annotated[int, whole(1, 1000)], BY_ANCHORS] = 100
-    queries: Annotated[Annotated[int, whole(1, 2000)], IN_YOLOS] = 100
+    detections: Annotated[Annotated[int, whole(1, 1000), Unit("boxes")], BY_ANCHORS] = 100
+    queries: Annotated[Annotated[int, whole(1, 2000), Unit("tokens")], IN_YOLOS] = 100
     mid_positions: Annotated[bool, IN_YOLOS] = True
     auxiliary: Annotated[bool, IN_YOLOS] = False
     no_object: Annotated[Weight, IN_YOLOS] = 0.1

@@ -15,7 +15,7 @@ from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
-from nas.numbers import Count, ImageCount
+from nas.numbers import BatchSize, ImageCount
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension, is_rank
 from nas.supernets import Supernet
@@ -41,7 +41,7 @@ class OfDirections(Importance):
 
     method: Method = "svd"
     images: Annotated[ImageCount, AWARE] = 256
-    batch: Annotated[Count, AWARE] = 64
+    batch: Annotated[BatchSize, AWARE] = 64
 
     @override
     def check(self, space: SearchSpace) -> None:

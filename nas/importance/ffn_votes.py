@@ -23,7 +23,7 @@ from nas.errors import StrategyError
 from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import calibration, inputs_of, outputs_recorded
-from nas.numbers import Count, ImageCount, above, number
+from nas.numbers import BatchSize, ImageCount, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
 from nas.supernets import Supernet
@@ -54,7 +54,7 @@ class FfnVotes(Importance):
     """
 
     images: ImageCount = 1024
-    batch: Count = 64
+    batch: BatchSize = 64
     spread: Annotated[float, number(-1000, 1000), ReadWith(Is("soft", False))] = 1.0
     soft: bool = False
     critical: Annotated[float, above(0, 1)] = 1.0

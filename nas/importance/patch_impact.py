@@ -22,7 +22,7 @@ from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.importance._recording import inputs_of
-from nas.numbers import Count, ImageCount
+from nas.numbers import BatchSize, ImageCount
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import POSITIONS, QUERIES, TOKENS, axis_name, dimension, index, is_position
 from nas.supernets import Supernet
@@ -50,7 +50,7 @@ class PatchImpact(Importance):
     """
 
     images: Annotated[ImageCount, LOOKING] = 256
-    batch: Annotated[Count, LOOKING] = 64
+    batch: Annotated[BatchSize, LOOKING] = 64
     paths: Annotated[Paths, REACHING] = "exact"
     rollout: Annotated[bool, REACHING] = False
     measure: Literal["impact", "attention", "random"] = "impact"

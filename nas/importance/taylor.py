@@ -13,7 +13,7 @@ from nas import seeds
 from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
 from nas.importance._units import per_unit
-from nas.numbers import Count, ImageCount
+from nas.numbers import BatchSize, ImageCount
 from nas.supernets import Supernet
 from nas.tasks import Batch, Task
 from nas.training.workplace import Workplace
@@ -29,7 +29,7 @@ class Taylor(Importance):
     """
 
     images: ImageCount = 1024
-    batch: Count = 64
+    batch: BatchSize = 64
 
     @override
     def score(self, supernet: Supernet, work: Workplace) -> Scored:

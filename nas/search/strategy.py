@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.numbers import Count
+from nas.numbers import Trials
 from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.trial import Trial
@@ -27,7 +27,7 @@ class Strategy(ABC):
     `trials` is the budget: architectures proposed, repeated ones included.
     """
 
-    trials: Count = 200
+    trials: Trials = 200
 
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     """Sets of options with which `nas.testing.strategies.StrategySuite` tests this strategy."""

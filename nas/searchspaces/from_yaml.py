@@ -26,8 +26,15 @@ OUTLINES = "nas.outlines"
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class _File:
-    """The keys of a space's YAML."""
+class SpaceFile:
+    """A file of a search space, or what stands under `space:` in a study.
+
+    model        what is searched: a name of timm's or a checkpoint's tag, torchvision/NAME, hf/CLASS or hf/FOLDER, or
+                 package.module:function of your own, which is run
+    model_args   arguments with which it is built; data and task add theirs: classes, channels, size of images
+    choices      dimension of the model (heads, mlp, depth ...: `nas axes MODEL` lists them) -> how it may be chosen: a
+                 mapping with the main key of one kind of choice, and its other keys
+    """
 
     model: str
     model_args: dict[str, Any] = field(default_factory=dict)
@@ -51,7 +58,7 @@ def load(document: Document, at: KeyPath, model_args: Mapping[str, Any], outline
     Raises ConfigError with all faults: of the text, of its keys and types, and of its choices against the model's
     outline; a model that cannot be outlined is one of them.
     """
-    _, faults = attempt(document, _File, at)
+    _, faults = attempt(document, SpaceFile, at)
     faults = [*document.faults, *faults]
     kinds = _kinds(document, at, faults)
     model, own_args = document.get((*at, "model")), document.get((*at, "model_args"))

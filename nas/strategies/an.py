@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, final
 from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.numbers import Count, number
+from nas.numbers import Trials, number
 from nas.search.problem import Problem
 from nas.search.search import Search
 from nas.search.strategy import AskTell
@@ -38,7 +38,7 @@ class An(AskTell):
             network
     """
 
-    trials: Count = 1
+    trials: Trials = 1
     alpha: Annotated[float, number(1, 1e6)] | None = None
 
     guided: ClassVar[bool] = False

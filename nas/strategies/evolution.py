@@ -17,7 +17,7 @@ import numpy as np
 from typing_extensions import override
 
 from nas.documents.conditions import AtMost
-from nas.numbers import Count, Pair, Share
+from nas.numbers import Population, Share, Trials
 from nas.search.feasible import draw, first_unseen, made_feasible, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import furthest_first
@@ -43,8 +43,8 @@ class Evolution(AskTell):
     own trials takes the place of the worst of them.
     """
 
-    population: Pair = 50
-    sample: Annotated[Count, AtMost("population")] = 10
+    population: Population = 50
+    sample: Annotated[Trials, AtMost("population")] = 10
     crossover: Share = 0.5
     mutation: Share | None = None
     parents: Literal["young", "elite"] = "young"

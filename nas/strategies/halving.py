@@ -15,7 +15,7 @@ from typing import Annotated, Any, final
 from typing_extensions import override
 
 from nas.errors import StrategyError
-from nas.numbers import Pair, whole
+from nas.numbers import Population, Unit, whole
 from nas.search.dispatch import Dispatcher, Job
 from nas.search.problem import Objective, Problem
 from nas.search.search import Search, Staged
@@ -36,8 +36,8 @@ class Halving(Strategy):
     """
 
     searcher: SearcherOptions = field(default="evolution", hash=False)
-    round: Pair = 27
-    rungs: Annotated[int, whole(2, 20)] = 3
+    round: Population = 27
+    rungs: Annotated[int, whole(2, 20), Unit("shares")] = 3
     eta: Annotated[int, whole(2, 1000)] = 3
 
     examples = (

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from nas.documents.conditions import AtMost
 from nas.errors import StrategyError
-from nas.numbers import below, whole
+from nas.numbers import Unit, below, whole
 from nas.search.problem import Problem
 from nas.search.search import Search, Staged
 from nas.search.searcher import SearcherOptions, proposing
@@ -43,8 +43,8 @@ class Racing(Strategy):
     by_parts: ClassVar[bool] = True
 
     searcher: SearcherOptions = field(default="evolution", hash=False)
-    parts: Annotated[int, whole(2, 1000)] = 12
-    least: Annotated[int, whole(2, 1000), AtMost("parts")] = 4
+    parts: Annotated[int, whole(2, 1000), Unit("parts")] = 12
+    least: Annotated[int, whole(2, 1000), Unit("parts"), AtMost("parts")] = 4
     confidence: Annotated[float, below(0.5, 1)] = 0.95
 
     examples = (

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from nas.documents.conditions import AtMost, Is, ReadWith
 from nas.errors import StrategyError
-from nas.numbers import Count, Pair, Share
+from nas.numbers import Population, Share, Trials
 from nas.search.feasible import draw, leader, near
 from nas.search.problem import Problem
 from nas.search.ranking import to_minimise
@@ -58,9 +58,9 @@ class WithNni(AskTell):
     """
 
     sampler: Literal["regularized_evolution", "tpe", "evolution", "random"] = "regularized_evolution"
-    startup: Annotated[Count, ReadWith(Is("sampler", "tpe"))] = 20
-    population: Annotated[Pair, ReadWith(Is("sampler", "regularized_evolution", "evolution"))] = 50
-    sample: Annotated[Count, REGULARIZED, AtMost("population")] = 10
+    startup: Annotated[Trials, ReadWith(Is("sampler", "tpe"))] = 20
+    population: Annotated[Population, ReadWith(Is("sampler", "regularized_evolution", "evolution"))] = 50
+    sample: Annotated[Trials, REGULARIZED, AtMost("population")] = 10
     mutation: Annotated[Share | None, REGULARIZED] = None
     crossover: Annotated[bool, REGULARIZED] = False
     mode: Literal["search", "experiment"] = "search"

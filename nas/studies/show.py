@@ -91,10 +91,12 @@ def _of_run(path: Path, trust: bool) -> ShownFacts:
 def _of_study(path: Path, overrides: Sequence[str], trust: bool) -> ShownFacts:
     from nas.studies.file.resolve import resolve
     from nas.studies.run.rates import scaled_rates
+    from nas.studies.stages.starting import absent
 
     study = resolve(path, overrides, trust=trust, without_files=True)
     limit = describe_limit(study.limit) if study.limit else None
     lines = [f"learning rate  {rate}" for rate in scaled_rates(study.settings)]
+    lines += [f"weights        {weights}" for weights in absent(study)]
     if study.facts is None:
         where = study.config.data.path or "data.path is not given"
         lines = [

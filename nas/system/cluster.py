@@ -22,7 +22,7 @@ from typing import Annotated, Any, final
 from pydantic import AfterValidator, Field
 
 from nas.errors import ClusterError, ClusterLostError
-from nas.numbers import above, number, whole
+from nas.numbers import Unit, above, number, whole
 from nas.system.head import CLIENT, reach, watched
 
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -56,9 +56,9 @@ class Cluster:
     """
 
     address: Annotated[str, Field(min_length=1)] = "local"
-    cpus: Annotated[float, above(0, 4096)] = 1
-    gpus: Annotated[float, number(0, 4096), AfterValidator(_sharable)] = 0
-    retries: Annotated[int, whole(0, 1000)] = 2
+    cpus: Annotated[float, above(0, 4096), Unit("cores")] = 1
+    gpus: Annotated[float, number(0, 4096), Unit("GPUs"), AfterValidator(_sharable)] = 0
+    retries: Annotated[int, whole(0, 1000), Unit("times")] = 2
     storage: str | None = None
 
     @property

@@ -13,7 +13,7 @@ from nas.documents.conditions import Above, Agrees, Is, Present, ReadWith
 from nas.documents.defaults import completed_value
 from nas.documents.markers import MayChangeBefore
 from nas.documents.plugged import checked, spelt
-from nas.numbers import Count, EpochCount, Epochs, Positive, Rate, Unit, below, number, scaled_rate
+from nas.numbers import BatchSize, Count, EpochCount, Epochs, Positive, Rate, Unit, below, number, scaled_rate
 from nas.tasks import Mixing
 from nas.training.optimiser_options import OPTIMIZER
 from nas.training.precision import Amp
@@ -74,11 +74,11 @@ class Recipe:
 
     epochs: EpochCount = 40
     lr: Rate = 3e-3
-    lr_base_size: Annotated[Count, Unit("images")] | None = None
+    lr_base_size: BatchSize | None = None
     lr_base_scale: Annotated[Scaling, ReadWith(Present("lr_base_size"))] = "linear"
     optimizer: Annotated[Chosen, OPTIMIZER, AfterValidator(lambda options: checked(options, OPTIMIZER))] = "adamw"
     schedule: Annotated[Chosen, SCHEDULE, AfterValidator(lambda options: checked(options, SCHEDULE))] = "cosine"
-    batch: Annotated[Count, Unit("images"), MayChangeBefore()] = 32
+    batch: Annotated[BatchSize, MayChangeBefore()] = 32
     accumulate: Annotated[Count, Unit("batches"), MayChangeBefore()] = 1
     weight_decay: Annotated[float, number(0, 1000)] = 0.05
     warmup: Epochs = 5

@@ -13,7 +13,7 @@ from pydantic import Field
 from nas.documents.conditions import Absent, Is, IsNot, ReadWith
 from nas.documents.markers import FilePath
 from nas.errors import ModelError, TrainingError
-from nas.numbers import Positive, Share, whole
+from nas.numbers import Positive, Share, Unit, whole
 from nas.preprocessing import Preprocessing
 from nas.supernets import build, model_input
 from nas.supernets.checkpoint import load_all_weights
@@ -45,7 +45,7 @@ class TeacherSpec:
     model_args: Annotated[Mapping[str, Any], OF_TIMM] = field(default_factory=dict)
     pretrained: Annotated[bool, ReadWith(Absent("checkpoint")), OF_TIMM] = False
     checkpoint: Annotated[Annotated[str, FilePath()] | None, OF_TIMM] = None
-    image_size: Annotated[Annotated[int, whole(1, 4096)] | None, OF_TIMM] = None
+    image_size: Annotated[Annotated[int, whole(1, 4096), Unit("pixels")] | None, OF_TIMM] = None
     answers: Answers = "soft"
     weight: Share = 0.5
     temperature: Annotated[Positive, ReadWith(Is("answers", "soft"))] = 1.0

@@ -159,3 +159,27 @@ def test_a_teacher_that_is_no_number_is_named(tmp_path: Path) -> None:
     torch.save({**model.state_dict(), "bias": torch.tensor([1.0, float("nan")])}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=r"'bias' has 1 of 2 values that are NaN or infinite"):
         load_all_weights(model, tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("base.checkpoint=nosuch.pth", "base.checkpoint: 'nosuch.pth', which does not exist"),
+        (
+            "base.pretrained=true",
+            "base.pretrained: timm's weights of vit_tiny_patch16_224 are not on this machine; nas run fetches them",
+        ),
+        (
+            "retrain.teacher={model: vit_pwee_patch16_reg1_gap_256, pretrained: true}",
+            "retrain.teacher.pretrained: timm has none for vit_pwee_patch16_reg1_gap_256",
+        ),
+        ("base.epochs=1", None),
+    ],
+)
+def test_weights_that_are_not_here_are_shown(
+    tiny: Path, setting: str, line: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(published_weights, "are_here", lambda _: False)
+    assert nas.cli.main(["show", str(tiny), "--set", setting]) == 0
+    shown = [row for row in capsys.readouterr().out.splitlines() if row.startswith("weights")]
+    assert shown == ([f"weights        {line}"] if line else [])

@@ -23,7 +23,12 @@ _MOST = 4096
 @final
 @dataclass(frozen=True)
 class Range:
-    """`{from: 1, to: 12, step: 1}`: both ends included."""
+    """`{from: 1, to: 12, step: 1}`, in place of a list of values.
+
+    start   the first value
+    stop    the last value, included
+    step    between two of them
+    """
 
     start: Annotated[Value, Field(alias="from")]
     stop: Annotated[Value, Field(alias="to")]

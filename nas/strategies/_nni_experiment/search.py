@@ -17,7 +17,7 @@ from typing import Any, final
 import torch
 
 from nas.errors import StrategyError
-from nas.numbers import Count, Workers
+from nas.numbers import Trials, Workers
 from nas.search.dispatch import Dispatcher, Job
 from nas.search.search import Search
 from nas.search.strategy import AskTell
@@ -41,7 +41,7 @@ class Experiment:
     """
 
     workers: Workers = 1
-    round: Count = 4
+    round: Trials = 4
     training: Recipe = RECIPE
 
 

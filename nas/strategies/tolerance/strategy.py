@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 from typing_extensions import override
 
 from nas.errors import StrategyError
 from nas.importance.patch_impact import PatchImpact
-from nas.numbers import Count, Positive
+from nas.numbers import Count, Positive, Unit
 from nas.search.adopting import Adopting, Learnt
 from nas.search.problem import Problem
 from nas.search.search import Search
@@ -55,7 +55,7 @@ class Tolerance(Adopting):
     """
 
     tolerance: Positive | None = None
-    grow: Count = 10
+    grow: Annotated[Count, Unit("tokens")] = 10
     error: Error = "relative"
     training: Tuning = TUNING
     importance: CriterionOptions = "patch_impact"

@@ -8,7 +8,7 @@ from typing import Annotated, final
 
 from nas.data.transforms import AugmentOptions
 from nas.documents.conditions import ReadWith
-from nas.numbers import Count, EpochCount, Epochs, Rate
+from nas.numbers import BatchSize, Count, EpochCount, Epochs, Rate, Unit
 from nas.training import Recipe
 
 
@@ -24,7 +24,7 @@ class Tuning(Recipe):
 
     epochs: EpochCount = 3
     lr: Rate = 1e-4
-    batch: Count = 64
+    batch: BatchSize = 64
     warmup: Epochs = 0
     # A block learns what the original one made of the same inputs: there are no targets, and no pictures to augment.
     smoothing: Annotated[float, ReadWith()] = 0.0
@@ -36,7 +36,7 @@ class Tuning(Recipe):
     channels_last: Annotated[bool, ReadWith()] = False
     torchcompile: Annotated[bool, ReadWith()] = False
     sync_bn: Annotated[bool, ReadWith()] = False
-    steps: Count = 500
+    steps: Annotated[Count, Unit("steps")] = 500
 
     def passes(self, calibration: int, training: int) -> int:
         """Passes over so many calibration images that come nearest to what `epochs` and `steps` ask for with so many

@@ -26,7 +26,7 @@ from nas.documents.conditions import Is, ReadWith
 from nas.documents.markers import JournalOrUrl
 from nas.errors import SpaceError, StrategyError
 from nas.foreign import named
-from nas.numbers import Count, Pair
+from nas.numbers import Population, Trials
 from nas.search.feasible import draw, leader, near, tournament
 from nas.search.problem import Problem
 from nas.search.ranking import best_first, to_minimise
@@ -76,8 +76,8 @@ class WithOptuna(AskTell):
     """
 
     sampler: Annotated[str | Mapping[str, Any], AfterValidator(_known)] = "tpe"
-    startup: Annotated[Count, ReadWith(Is("sampler", "tpe", "gp"))] = 10
-    population: Annotated[Pair, ReadWith(Is("sampler", "nsga2", "nsga3"))] = 20
+    startup: Annotated[Trials, ReadWith(Is("sampler", "tpe", "gp"))] = 10
+    population: Annotated[Population, ReadWith(Is("sampler", "nsga2", "nsga3"))] = 20
     storage: Annotated[str, Field(min_length=1), JournalOrUrl()] | None = None
     study: Annotated[str, AfterValidator(named)] | None = None
 

@@ -20,7 +20,7 @@ from typing_extensions import override
 from nas.documents.conditions import Is, ReadWith
 from nas.documents.markers import OnCluster
 from nas.errors import ClusterError, StrategyError
-from nas.numbers import Count, Workers, whole
+from nas.numbers import Trials, Unit, Workers, whole
 from nas.search.dispatch import Dispatcher
 from nas.search.problem import Problem
 from nas.search.search import Search, Staged
@@ -60,9 +60,9 @@ class WithRaytune(Strategy):
     searcher: SearcherOptions = "evolution"
     workers: Workers = 2
     mode: Literal["deterministic", "free"] = "deterministic"
-    round: Annotated[Count, ReadWith(Is("mode", "deterministic"))] = 10
+    round: Annotated[Trials, ReadWith(Is("mode", "deterministic"))] = 10
     asha: bool = False
-    rungs: Annotated[int, whole(2, 20), RACING] = 3
+    rungs: Annotated[int, whole(2, 20), Unit("shares"), RACING] = 3
     eta: Annotated[int, whole(2, 1000), RACING] = 3
     ray: Annotated[Cluster, OnCluster()] = field(default_factory=Cluster)
 

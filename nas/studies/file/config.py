@@ -27,7 +27,7 @@ from nas.documents.markers import (
 )
 from nas.evaluation import EVAL_BATCH
 from nas.latency import devices
-from nas.numbers import Count, Positive, Share, Unit, Workers, above, whole
+from nas.numbers import BatchSize, Positive, Share, Unit, Workers, above, whole
 from nas.ready_made import ready_made
 from nas.system.cluster import Cluster
 from nas.training import Recipe, RetrainLoss, rules
@@ -283,7 +283,7 @@ class StudyConfig:
         Annotated[int, whole(0, 1_000_000), Unit("trials")] | None, ReadWith(IsNot("strategy", BASELINE))
     ] = None
     finalists: Annotated[
-        Annotated[int, whole(1, 64)],
+        Annotated[int, whole(1, 64), Unit("architectures")],
         Formerly(1),
         ReadWith(Present("limit"), off=1),
         ReadWith(Above("/retrain.epochs", 0), off=1),
@@ -307,7 +307,7 @@ class StudyConfig:
             Offers("strategy", "takes_prior", "a strategy that learns from earlier runs, such as tpe or evolution")
         ),
     ] = ()
-    eval_batch: Annotated[Count, Unit("images"), MayChange()] = EVAL_BATCH
+    eval_batch: Annotated[BatchSize, MayChange()] = EVAL_BATCH
     seed: Annotated[int, AfterValidator(_seed)] = 0
     name: Annotated[
         str, _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "letters, digits, dots, - and _, at most 64")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from nas import seeds
 from nas.documents.plugged import checked, plugin_of, spelt
-from nas.numbers import Share, whole
+from nas.numbers import Share, Unit, whole
 from nas.tasks import Batch
 from nas.training.projection import projected
 from nas.training.sampling import SAMPLING, Domain, Draw, SubnetSampling
@@ -53,7 +53,7 @@ class SupernetRule(ABC):
                 with another one (projected, see `nas.training.projection`)
     """
 
-    random: Annotated[int, whole(1, 1000)] = 1
+    random: Annotated[int, whole(1, 1000), Unit("sub-networks")] = 1
     sampling: Annotated[
         Annotated[str, Field(min_length=1)] | Mapping[str, Any],
         SAMPLING,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, final
 
 from typing_extensions import override
 
-from nas.numbers import whole
+from nas.numbers import Unit, whole
 from nas.training.rules._base import Subnets
 from nas.training.rules._in_place import TaughtByLargest
 
@@ -25,7 +25,7 @@ class InPlace(TaughtByLargest):
     costs less, and no sub-network is preferred.
     """
 
-    random: Annotated[int, whole(1, 1000)] = 2
+    random: Annotated[int, whole(1, 1000), Unit("sub-networks")] = 2
 
     @property
     @override

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, final
 
 from typing_extensions import override
 
-from nas.numbers import whole
+from nas.numbers import Unit, whole
 from nas.training.rules._base import Subnets
 from nas.training.rules._in_place import TaughtByLargest
 
@@ -27,7 +27,7 @@ class Sandwich(TaughtByLargest):
     of the largest.
     """
 
-    random: Annotated[int, whole(0, 1000)] = 2
+    random: Annotated[int, whole(0, 1000), Unit("sub-networks")] = 2
 
     @property
     @override

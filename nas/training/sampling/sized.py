@@ -10,7 +10,7 @@ from typing import Annotated, Literal, final
 import numpy as np
 from typing_extensions import override
 
-from nas.numbers import whole
+from nas.numbers import Unit, whole
 from nas.searchspaces.bands import bands
 from nas.searchspaces.counting.factors import Table
 from nas.training.sampling._base import Domain, Draw, SubnetSampling
@@ -34,7 +34,7 @@ class SizedSampling(SubnetSampling):
     would judge otherwise.
     """
 
-    bands: Annotated[int, whole(2, 64)] = 8
+    bands: Annotated[int, whole(2, 64), Unit("bands")] = 8
     toward: Toward = "both"
 
     @override
