@@ -25,9 +25,7 @@ def axes(
     from nas.trusted import trust_code
 
     trust_code(model)
-    arguments = arguments_of(model_args)
-    image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
-    derivation = derivation_by(model, arguments, image, seconds)
+    derivation = derivation_by(model, arguments_of(model_args), image_size, seconds)
     if not put_json(json, _plain(derivation)):
         Terminal().print(_tree(model, derivation))
 

@@ -28,9 +28,7 @@ def check(
     from nas.trusted import trust_code
 
     trust_code(model)
-    arguments = arguments_of(model_args)
-    image = None if image_size is None else (arguments.get("in_chans", 3), image_size, image_size)
-    verdicts = proofs_of(model, arguments, image, seconds)
+    verdicts = proofs_of(model, arguments_of(model_args), image_size, seconds)
     if not put_json(json, [asdict(verdict) for verdict in verdicts]):
         Terminal().print(_table(model, verdicts))
     if wrong := [verdict.kind for verdict in verdicts if not verdict.good]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas.commands.options import ModelArgs, arguments_of
+from nas.commands.options import DerivedModel, ModelArgs, arguments_of
 
 if TYPE_CHECKING:
     from nas.studies.drafting.draft import Draft
@@ -18,10 +18,7 @@ LONG = 3600
 
 
 def init(  # noqa: PLR0913  (one per option)
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="A name of timm's, torchvision/NAME, or hf/CLASS.", show_default=False),
-    ],
+    model: DerivedModel,
     data: Annotated[
         str,
         typer.Option(
@@ -57,7 +54,9 @@ def init(  # noqa: PLR0913  (one per option)
     from nas.errors import CheckpointError
     from nas.studies.drafting.draft import Wish, draft
     from nas.system.terminal import Terminal
+    from nas.trusted import trust_code
 
+    trust_code(model)
     if checkpoint is not None and not checkpoint.is_file():
         raise CheckpointError(f"--checkpoint: {checkpoint} is no file")
     wish = Wish(

@@ -14,7 +14,7 @@ import timm
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 
-from nas.supernets.derived.sources import HUGGING_FACE, TIMM, TORCHVISION
+from nas.supernets.derived.sources import TIMM, library
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What timm asks its hub for, in this order, where a model's configuration names no file."""
@@ -87,7 +87,7 @@ def published(model: str) -> PublishedWeights:
 
 def _config(model: str) -> Any:
     """What timm knows of the weights of a model of its own."""
-    if model.startswith((TORCHVISION, HUGGING_FACE)):
+    if library(model) != "timm":
         return None
     return timm.models.get_pretrained_cfg(model.removeprefix(TIMM))
 

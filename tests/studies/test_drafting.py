@@ -116,6 +116,36 @@ def test_the_command_writes_once(
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
+OWN = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8, 10)
+        self.up, self.down = nn.Conv2d(8, 16, 1), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head((x + self.down(self.up(x).relu())).mean((2, 3)))
+"""
+
+
+def test_a_module_of_ones_own_gets_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its images have as many channels as its first convolution takes, and the size of the data's."""
+    (tmp_path / "own_net.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert main(["axes", "own_net:Net", "--image-size", "8"]) == 0
+    assert "up.weight" in capsys.readouterr().out
+    assert main(["init", "own_net:Net", "--data", "digits", "--out", "first"]) == 0
+    said = capsys.readouterr().out
+    assert "own_net:Net, axes derived from its forward" in said
+    assert "starts from fresh weights" in said
+    assert Study.from_yaml("first/study.yaml").resolved.image_size == 8
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "message"),
     [
@@ -123,7 +153,7 @@ def test_the_command_writes_once(
         ({"goal": "mac=3"}, LimitError, "did you mean 'macs'"),
         ({"goal": "params="}, LimitError, "allowed: 50%"),
         ({"model": "vit_tiny"}, ModelError, "has no model"),
-        ({"model": "mine:model"}, ModelError, "found a function"),
+        ({"model": "of_others:model"}, ModelError, "is code, and a folder or file names it"),
         ({"data": "nowhere"}, DataError, "does not exist"),
     ],
 )

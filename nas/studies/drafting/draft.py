@@ -46,7 +46,6 @@ from nas.supernets.published import usual_side
 from nas.system.files import replacing_folder
 from nas.system.machine import Machine, this_machine
 from nas.tasks import Batch, Facts, Task
-from nas.trusted import is_code
 
 
 @final
@@ -182,11 +181,6 @@ def _read(text: str, space: Mapping[str, Any]) -> Resolved:
 
 def _known(name: str, model_args: Mapping[str, Any]) -> tuple[str, Any]:
     """A model as a study may call it, and its outline: one of timm's that no family knows by hand has derived axes."""
-    if is_code(name):
-        raise ModelError(
-            f"'{name}': found a function; allowed: one of timm's, torchvision/NAME or hf/CLASS. A function goes into a "
-            f"study of yours, as its space's model: {name}"
-        )
     outline = outline_of(name, model_args)
     return outline.model, outline
 

@@ -19,19 +19,20 @@ from nas.trusted import is_code, require_trusted_code, trust_code
 
 
 def derivation_by(
-    name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None = None, seconds: float = SECONDS
+    name: str, model_args: Mapping[str, Any], side: int | None = None, seconds: float = SECONDS
 ) -> Derivation:
-    """The axes of a model by its name (see `nas.supernets.derived.sources`), on images of this shape or of its own.
+    """The axes of a model by its name (see `nas.supernets.derived.sources`), on images of so many pixels' side, or of
+    its own size.
 
     It is remembered by name, arguments and versions, but for a function of the user's, whose file may change. Raises
     `ModelError` for a model that cannot be built or captured, `NasError` where that takes more than is allowed.
     """
     require_trusted_code(name)
-    about = {"derived": name, "model_args": dict(model_args), "image": image, "library": _release(library(name))}
+    about = {"derived": name, "model_args": dict(model_args), "image": side, "library": _release(library(name))}
     about |= made_by()
     if not is_code(name) and (known := user_cache.recall(Derivation, about)) is not None:
         return known
-    arguments = name, json.dumps(dict(model_args)), json.dumps(image)
+    arguments = name, json.dumps(dict(model_args)), side
     text = bounded(answer, *arguments, seconds=seconds, gibibytes=GIBIBYTES, task=f"the axes of '{name}'")
     derivation = TypeAdapter(Derivation).validate_json(text)
     if not is_code(name):
@@ -40,39 +41,34 @@ def derivation_by(
 
 
 def proofs_of(
-    name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None = None, seconds: float = SECONDS
+    name: str, model_args: Mapping[str, Any], side: int | None = None, seconds: float = SECONDS
 ) -> list[Proof]:
     """The proof of what is derived of a model: a verdict for each kind of axes. Raises as `derivation_by`."""
     require_trusted_code(name)
-    arguments = name, json.dumps(dict(model_args)), json.dumps(image)
+    arguments = name, json.dumps(dict(model_args)), side
     text = bounded(verdicts, *arguments, seconds=seconds, gibibytes=GIBIBYTES, task=f"the proof of '{name}'")
     return TypeAdapter(list[Proof]).validate_json(text)
 
 
-def answer(name: str, model_args: str, image: str) -> str:
+def answer(name: str, model_args: str, side: int | None) -> str:
     """In the process that may take long: the derivation as JSON, of arguments as JSON."""
     import torch
 
     torch.set_num_threads(1)  # nothing has values
     trust_code(name)  # whoever asked was allowed to
-    derivation = derived_by(name, json.loads(model_args), _shape(image))
+    derivation = derived_by(name, json.loads(model_args), side)
     return TypeAdapter(Derivation).dump_json(derivation).decode()
 
 
-def verdicts(name: str, model_args: str, image: str) -> str:
+def verdicts(name: str, model_args: str, side: int | None) -> str:
     """In the process that may take long: the verdicts as JSON, of arguments as JSON."""
     from nas.supernets.derived.checking import check
 
     trust_code(name)
     name, arguments = full_name(name), json.loads(model_args)
-    shape = _shape(image) or image_of(without_values(name, arguments), arguments)
+    shape = image_of(without_values(name, arguments), arguments, side)
     proofs = list(check(built_by(name, arguments), shape))
     return TypeAdapter(list[Proof]).dump_json(proofs).decode()
-
-
-def _shape(image: str) -> tuple[int, int, int] | None:
-    shape = json.loads(image)
-    return tuple(shape) if shape else None
 
 
 def _release(package: str) -> str:

@@ -77,7 +77,8 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
         reason = (str(fault).strip().splitlines() or [""])[0] or type(fault).__name__
         raise ModelError(
             f"the forward of {kind} cannot be captured on images of {size}: {reason[:300]}; allowed: one that takes "
-            "images alone, and whose steps depend on no values"
+            "such images alone (of another size: --image-size N, or a study's data.image_size), and whose steps depend "
+            "on no values"
         ) from fault
     renamed = inlined(exported.graph_module)
     _forget_conditions(exported.graph_module)

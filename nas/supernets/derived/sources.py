@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TIMM, TORCHVISION, HUGGING_FACE = "timm/", "torchvision/", "hf/"
 KEPT = 2
 """Models of which this process keeps the captured graphs; they hold the tensors of the first one of each."""
+MOST_CHANNELS = 4
+"""Of a picture: red, green, blue and how opaque it is."""
 SIDE = 224
 """Pixels of an image's side, where a model does not say."""
 DOWNLOADERS = ("urllib", "http", "requests", "huggingface_hub")
@@ -50,12 +52,12 @@ def full_name(name: str) -> str:
     return name if is_derived(name) else f"{TIMM}{name}"
 
 
-def derived_by(name: str, model_args: Mapping[str, Any], image: tuple[int, int, int] | None) -> Derivation:
-    """The axes of the model of a name, on images of this shape or of its own."""
+def derived_by(name: str, model_args: Mapping[str, Any], side: int | None) -> Derivation:
+    """The axes of the model of a name, on images of so many pixels' side or of its own."""
     from nas.supernets.derived.deriving import derive
 
     model = without_values(full_name(name), model_args)
-    return derive(model, image or image_of(model, model_args))
+    return derive(model, image_of(model, model_args, side))
 
 
 def without_values(name: str, model_args: Mapping[str, Any]) -> nn.Module:
@@ -147,14 +149,22 @@ def stated_size(model: nn.Module) -> Any:
     return getattr(getattr(known, "config", None), "image_size", None) or (sizes and sizes[1:])
 
 
-def image_of(model: nn.Module, model_args: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a model takes, as far as it says."""
+def image_of(model: nn.Module, model_args: Mapping[str, Any], side: int | None = None) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model takes, of so many pixels' side, or as far as it says."""
     known: Any = model
-    usual = (getattr(known, "default_cfg", None) or {}).get("input_size") or (COLOURS,)
+    usual = (getattr(known, "default_cfg", None) or {}).get("input_size") or (_channels(model),)
     channels: Any = model_args.get("in_chans") or getattr(getattr(known, "config", None), "num_channels", usual[0])
-    size: Any = model_args.get("img_size") or model_args.get("image_size") or stated_size(model) or SIDE
+    size: Any = side or model_args.get("img_size") or model_args.get("image_size") or stated_size(model) or SIDE
     height, width = (size, size) if isinstance(size, int) else size
     return channels, height, width
+
+
+def _channels(model: nn.Module) -> int:
+    """Of its images, where a model does not say: what its first convolution takes, if pictures have as many."""
+    from torch import nn
+
+    first = next((layer.in_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)), COLOURS)
+    return first if first <= MOST_CHANNELS else COLOURS
 
 
 def _builder(name: str) -> Builder:

@@ -110,7 +110,7 @@ def test_a_model_that_is_refused(name: str, reason: str) -> None:
 @pytest.mark.usefixtures("bad")
 def test_a_model_that_needs_values_to_be_built_has_them() -> None:
     trust_code("bad_models:Measuring")
-    assert derived_by("bad_models:Measuring", {}, (3, 32, 32)).axes == {"patches": 8}
+    assert derived_by("bad_models:Measuring", {}, 32).axes == {"patches": 8}
 
 
 @pytest.mark.usefixtures("bad")
