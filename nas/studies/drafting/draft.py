@@ -13,7 +13,7 @@ import torch
 
 from nas.data import inspect_data, list_images
 from nas.documents.document import read
-from nas.errors import DataError, LimitError, ModelError, nearest
+from nas.errors import DataError, LimitError, nearest
 from nas.evaluation import EVAL_BATCH
 from nas.preprocessing import sides
 from nas.quantities import every_cost
