@@ -75,7 +75,7 @@ Trials = Annotated[Count, Unit("trials")]
 """Architectures that are measured: in all, or in a round."""
 Population = Annotated[int, whole(2, 1_000_000), Unit("trials")]
 """As `Trials`, where one alone is none: parents, a race."""
-Multiple = Annotated[Count, Unit("units")]
+UnitCount = Annotated[Count, Unit("units")]
 """Of what sizes of an axis are multiples, or the least that stays of it."""
 ImageCount = Annotated[int, whole(1, 1_000_000_000), Unit("images")]
 """Images of a data set that are looked at; where there are fewer, all of them."""

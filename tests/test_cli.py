@@ -346,8 +346,10 @@ def test_damaged_files_of_a_run_are_named_with_the_remedy(capsys: pytest.Capture
 
 
 SWALLOWED = """
-import sys, time, types
+import signal, sys, time, types
 from nas import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in whatever a shell starts in the background
 
 class Thing:
     def __del__(self):

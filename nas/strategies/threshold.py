@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError, nearest
-from nas.numbers import Multiple, below
+from nas.numbers import UnitCount, below
 from nas.search.problem import Problem
 from nas.search.sizing import Scores, Sizing, scored
 from nas.searchspaces.architecture import Architecture
@@ -46,8 +46,8 @@ class Threshold(Sizing):
     # Within one axis, a common factor changes no rank.
     normalise: Annotated[bool, ReadWith(Is("ranking", "global", "global_per_kind"))] = False
     ratio: Ratio | Mapping[str, Ratio] | None = None
-    round_to: Multiple = 1
-    min_keep: Multiple = 1
+    round_to: UnitCount = 1
+    min_keep: UnitCount = 1
 
     def check(self, problem: Problem) -> None:
         """Raise `StrategyError` when nothing says how much to cut, or the criterion has nothing to score."""

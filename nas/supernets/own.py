@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import ModelError
+from nas.trusted import is_code
 
 if TYPE_CHECKING:
     import torch
@@ -39,12 +40,20 @@ def own_name(module: nn.Module) -> str:
     return name
 
 
-def says_image_size(name: str) -> bool:
-    """Whether a module of that name says how large its images are, or this process knows none."""
-    from nas.supernets.derived.sources import stated_size
+def of_user(name: object) -> bool:
+    """Whether a model is a user's own: a module of a Python program, or what a function of theirs returns."""
+    return isinstance(name, str) and (is_own(name) or is_code(name))
+
+
+def says_image_size(name: str, model_args: Mapping[str, Any]) -> bool:
+    """Whether a user's own model says how large its images are; also where there is none of that name."""
+    from nas.supernets.derived.sources import stated_size, without_values
     from nas.supernets.families import known_by_hand
 
-    module = _MODULES.get(name)
+    try:
+        module = _MODULES.get(name) if is_own(name) else without_values(name, model_args)
+    except ModelError:  # told where the model is asked for
+        return True
     return module is None or known_by_hand(module) or stated_size(module) is not None
 
 

@@ -170,8 +170,8 @@ def test_a_teacher_that_is_no_number_is_named(tmp_path: Path) -> None:
             "base.pretrained: timm's weights of vit_tiny_patch16_224 are not on this machine; nas run fetches them",
         ),
         (
-            "retrain.teacher={model: vit_pwee_patch16_reg1_gap_256, pretrained: true}",
-            "retrain.teacher.pretrained: timm has none for vit_pwee_patch16_reg1_gap_256",
+            "retrain.teacher={model: vit_small_patch16_36x1_224, pretrained: true}",
+            "retrain.teacher.pretrained: timm has none for vit_small_patch16_36x1_224",
         ),
         ("base.epochs=1", None),
     ],

@@ -11,7 +11,7 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.numbers import Multiple
+from nas.numbers import UnitCount
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, Group, elastic, groups, title
 from nas.searchspaces.outline import Outline
 
@@ -27,7 +27,7 @@ class Divide(ChoiceKind):
     """Dimensions that are divided together, such as [heads, mlp]."""
     by: tuple[int, ...]
     """The factors; 1 leaves the axes whole."""
-    multiple_of: Multiple = 1
+    multiple_of: UnitCount = 1
     """What divides every size but that of the whole axis; factors that leave other sizes are dropped there, too."""
 
     @override

@@ -20,7 +20,7 @@ from typing import Literal, final
 
 from typing_extensions import override
 
-from nas.numbers import Multiple
+from nas.numbers import UnitCount
 from nas.searchspaces.axis_names import QUERIES, TOKENS, axis_name, index, is_rank
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -42,7 +42,7 @@ class Keep(ChoiceKind):
     """Dimensions; left out, the one that has the choice's name."""
     order: Literal["never-grows"] = "never-grows"
     """A token that is gone stays gone: later blocks never keep more."""
-    multiple_of: Multiple = 1
+    multiple_of: UnitCount = 1
     """What divides every number of tokens but that of all, the protected ones included; shares are rounded down to
     it.
     """

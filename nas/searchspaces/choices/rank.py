@@ -13,7 +13,7 @@ from typing import final
 from typing_extensions import override
 
 from nas.errors import nearest
-from nas.numbers import Multiple
+from nas.numbers import UnitCount
 from nas.searchspaces.axis_names import is_rank, rank_of, ranked_matrix
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -31,7 +31,7 @@ class Rank(ChoiceKind):
     """Numbers, fractions of the full rank, or {from, to, step}."""
     of: tuple[str, ...] | None = None
     """Matrices that the choice sets together; left out, the one that has the choice's name."""
-    multiple_of: Multiple = 1
+    multiple_of: UnitCount = 1
     """What divides every rank but the full one; fractions are rounded down to it."""
 
     @override

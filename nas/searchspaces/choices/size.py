@@ -14,7 +14,7 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.numbers import Multiple
+from nas.numbers import UnitCount
 from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS
 from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, named
 from nas.searchspaces.choices._values import Scale, Values, scaled
@@ -35,7 +35,7 @@ class Size(ChoiceKind):
     """Numbers of units, fractions, or {from, to, step}."""
     of: tuple[str, ...] | None = None
     """Dimensions that the choice sets together; left out, the one that has the choice's name."""
-    multiple_of: Multiple = 1
+    multiple_of: UnitCount = 1
     """What divides every size but that of the whole axis, as devices like it; fractions are rounded down to it."""
 
     @override

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from nas.errors import ConfigError, LimitError
+from nas.errors import ConfigError, LimitError, ModelError
 from nas.searchspaces import Limit, Outline, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, EMBED, HEADS, MLP, TOKENS
 from nas.supernets import Cost
@@ -52,7 +52,7 @@ class ChosenSpace:
 def chosen_space(
     model: str, own_args: Mapping[str, Any], model_args: Mapping[str, Any], outline: Outline, goal: Mapping[str, str]
 ) -> ChosenSpace:
-    """The space of a model: `own_args` are written in its file, `model_args` follow from the data. Raises `ConfigError`
+    """The space of a model: `own_args` are written in its file, `model_args` follow from the data. Raises `ModelError`
     where nothing of it can be chosen, `LimitError` where no choice reaches the goal.
     """
     last: LimitError | None = None
@@ -65,6 +65,8 @@ def chosen_space(
                 kept.append(proposal)
             except ConfigError as fault:
                 refused.append(f"{proposal.name}: {fault.faults[0].found}")
+        if not kept:
+            raise ModelError(f"'{model}': nothing of it can shrink; nas axes {model} says why")
         space = _space(model, own_args, model_args, kept)
         cost = cost_of(space)
         try:
@@ -109,6 +111,10 @@ def proposals(outline: Outline, fractions: list[float]) -> Iterator[Proposal]:
     # Where blocks have neither, as in a CNN, the width is what there is.
     if EMBED in others:
         yield _units(EMBED, elastic[EMBED], [0.5, 0.75, 1.0], "width of what blocks read and write", per=None)
+        return
+    for name in others:
+        if name != DEPTH:
+            yield _units(name, elastic[name], fractions, "units of a layer", per=None)
 
 
 def _units(name: str, sizes: set[int], fractions: list[float], meaning: str, per: str | None = "block") -> Proposal:

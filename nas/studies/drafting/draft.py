@@ -42,6 +42,7 @@ from nas.studies.stages.workshop import device_called
 from nas.supernets import build
 from nas.supernets.derived.sources import is_derived
 from nas.supernets.of_space import image_size_of
+from nas.supernets.own import of_user, says_image_size
 from nas.supernets.published import usual_side
 from nas.system.files import replacing_folder
 from nas.system.machine import Machine, this_machine
@@ -114,7 +115,10 @@ def draft(wish: Wish, tell: Callable[[str], object] = lambda _: None) -> Draft:
     gpu = device.type == "cuda"
     start = start_of(wish.model, wish.checkpoint, fresh=wish.scratch or bool(wish.model_args))
     own_side = None if start.trained or "img_size" in wish.model_args else usual_side(wish.model)
-    aim = aim_of(looked, spec.image_size, own_side, gpu=gpu)
+    asked = spec.image_size
+    if asked is None and of_user(wish.model) and not says_image_size(wish.model, wish.model_args):
+        asked = facts.image_size
+    aim = aim_of(looked, asked, own_side, gpu=gpu)
     spec, goal = replace(spec, image_size=aim.image_size), goal_of(wish.goal, aim.bounded)
     tell("looking at the model")
     model_args = aim.task.model_args(facts) | ({} if aim.image_size is None else {"img_size": aim.image_size})

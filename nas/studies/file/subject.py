@@ -19,7 +19,7 @@ from nas.studies.file.config import Bounds
 from nas.studies.file.tables import KeptTables, memory_in, tables_of
 from nas.supernets import Cost
 from nas.supernets.of_space import cost_of
-from nas.supernets.own import is_own, says_image_size
+from nas.supernets.own import of_user, says_image_size
 from nas.tasks import Facts, Task, TruthKind
 
 TRUTHS: dict[TruthKind, str] = {"class": "classes", "boxes": "boxes", "masks": "boxes and masks"}
@@ -101,13 +101,13 @@ def _facts(
 
 
 def _image_size(document: Document, spec: DataSpec | None, facts: Facts | None) -> ImageSize | None:
-    """What the study asks for; of a program's module that says no size of its own, that of the images, where all have
-    the same.
-    """
+    """What the study asks for; of a user's own model that says no size, that of the images, where all have the same."""
     if spec is None or spec.image_size is not None or facts is None:
         return None if spec is None else spec.image_size
-    model = document.get(("space", "model"))
-    return facts.image_size if isinstance(model, str) and is_own(model) and not says_image_size(model) else None
+    model, own_args = document.get(("space", "model")), document.get(("space", "model_args"))
+    if not of_user(model) or says_image_size(str(model), own_args if isinstance(own_args, dict) else {}):
+        return None
+    return facts.image_size
 
 
 def _space(
