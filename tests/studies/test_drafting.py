@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,12 @@ from nas.studies.drafting.survey import ObjectSurvey
 from nas.studies.drafting.text import _scalar
 from nas.studies.forecast import pace
 from nas.studies.forecast.memory import Footprint
+from nas.supernets.derived.captured import Captured
+from nas.supernets.derived.sources import SIDE, image_of, without_values
+from nas.supernets.own import says_image_size
 from nas.supernets.published import PublishedWeights
+from nas.supernets.timm_models import outline_of as outline_by
+from nas.trusted import trust_code
 
 SMALL = {"img_size": 8, "patch_size": 4, "embed_dim": 16, "depth": 3, "num_heads": 2, "class_token": False,
          "global_pool": "avg"}  # fmt: skip
@@ -131,15 +137,31 @@ class Net(nn.Module):
 """
 
 
-def test_a_module_of_ones_own_gets_a_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its images have as many channels as its first convolution takes, and the size of the data's."""
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The user's own model, from the folder that they are in."""
     (tmp_path / "own_net.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    assert main(["axes", "own_net:Net", "--image-size", "8"]) == 0
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    trust_code("own_net:Net")
+    return "own_net:Net"
+
+
+def test_images_of_ones_own_module(own: str) -> None:
+    """They have as many channels as its first convolution takes; it says no size, and any of its axes may be chosen."""
+    module = without_values(own, {})
+    assert image_of(module, {}) == (1, SIDE, SIDE)
+    assert image_of(module, {"in_chans": 3}, 8) == (3, 8, 8)
+    assert not says_image_size(own, {})
+    derived = outline_by(Captured(module, (1, 8, 8)), own)
+    assert {one.name for one in proposals(derived, [0.5, 1.0])} == {"stem", "up"}
+
+
+@pytest.mark.long
+def test_a_module_of_ones_own_gets_a_study(own: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["axes", own, "--image-size", "8"]) == 0
     assert "up.weight" in capsys.readouterr().out
-    assert main(["init", "own_net:Net", "--data", "digits", "--out", "first"]) == 0
+    assert main(["init", own, "--data", "digits", "--out", "first"]) == 0
     said = capsys.readouterr().out
     assert "own_net:Net, axes derived from its forward" in said
     assert "starts from fresh weights" in said
