@@ -90,7 +90,10 @@ class AxisTable:
     `body` is the path of the part that the axes are of, where the model has other parts; empty where it is the whole.
     `buffers` are those that have axes: they are cut and permuted as parameters are, and count as none. `ungated` are
     axes without an exact gate where they are consumed: a product of activations sums over them, which is no matrix that
-    a gate could be folded into; or they are blocks of which nobody knows what writes all that they add.
+    a gate could be folded into. `normed` are those that a norm without weights, or another mean over units, runs over:
+    a unit that is 0 still counts there. `as_graph` says that the model runs as one graph: none of its layers is called
+    by itself, and gates of blocks mix what a block gives with what it is given (`Family.mix`), since nobody knows which
+    parameters write all that it adds.
     """
 
     frame: Frame
@@ -99,6 +102,8 @@ class AxisTable:
     body: str = ""
     buffers: Mapping[str, Entry] = field(default_factory=dict)
     ungated: frozenset[str] = frozenset()
+    normed: frozenset[str] = frozenset()
+    as_graph: bool = False
 
     def of_body(self) -> AxisTable:
         """The table of the body alone: the whole one where the model has no other part."""

@@ -9,9 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from nas import seeds
+from nas.errors import StrategyError
 from nas.evaluation.evaluate import evaluating
 from nas.evaluation.hooks import hooked
+from nas.searchspaces import SearchSpace
+from nas.supernets.of_space import table_of
 from nas.training.workplace import Workplace
+
+
+def require_layers(space: SearchSpace, criterion: str) -> None:
+    """Raises `StrategyError` for a model whose layers nobody can look into."""
+    if table_of(space).as_graph:
+        raise StrategyError(
+            f"{criterion}: it looks at what single layers read, and {space.model} runs as a captured graph, which has "
+            "none; allowed: taylor, magnitude, l1_gates, directions by svd"
+        )
 
 
 @torch.no_grad()

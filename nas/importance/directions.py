@@ -14,7 +14,7 @@ from typing_extensions import override
 from nas.documents.conditions import Is, ReadWith
 from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
-from nas.importance._recording import inputs_of
+from nas.importance._recording import inputs_of, require_layers
 from nas.numbers import BatchSize, ImageCount
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension, is_rank
@@ -45,6 +45,8 @@ class OfDirections(Importance):
 
     @override
     def check(self, space: SearchSpace) -> None:
+        if self.method == "aware_svd":
+            require_layers(space, "directions: method: aware_svd")
         chosen = sorted({dimension(axis) for axis in space.axes})
         if not any(map(is_rank, chosen)):
             raise StrategyError(

@@ -22,7 +22,7 @@ from nas.documents.conditions import Is, IsNot, ReadWith
 from nas.errors import StrategyError
 from nas.evaluation.evaluate import evaluating
 from nas.importance._base import Importance, Scored
-from nas.importance._recording import calibration, inputs_of, outputs_recorded
+from nas.importance._recording import calibration, inputs_of, outputs_recorded, require_layers
 from nas.numbers import BatchSize, ImageCount, above, number
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import MLP, axis_name, dimension, index
@@ -66,6 +66,7 @@ class FfnVotes(Importance):
         chosen = sorted({dimension(axis) for axis in space.axes})
         if not set(chosen) & set(SCORED):
             raise StrategyError(f"ffn_votes: the space chooses {', '.join(chosen)}; it scores {', '.join(SCORED)}")
+        require_layers(space, "ffn_votes")
         if ARGUMENT in space.model_args and self._asks_later_blocks:
             raise StrategyError(
                 "ffn_votes: critical_by: top_class, and a detector names no class of an image; allowed: output"

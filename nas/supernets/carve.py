@@ -17,13 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from nas.axes import AxisTable, Entry
-from nas.quantities import factoring_pays
 from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
 from nas.supernets.refusals import refuse_maps, refuse_resizing, refuse_scripting
-from nas.supernets.slicing import Cut, cut, scale_query
+from nas.supernets.slicing import Cut, cut, is_factored, scale_query
 
 ALONG_TOKENS = 1
 ALONG_CHANNELS = -1
@@ -67,8 +66,10 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         if keep.touches(entry):
             tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
         # Pruned first, factored then, and only where two factors cost less than what is left of the matrix.
-        if entry.rank and factoring_pays(rank := keep.size(entry.rank), *tensor.shape):
-            tensor, inner = _factor(tensor, rank, whole.directions(entry, tensor, keep), parameters[name])
+        if is_factored(entry, keep.size):
+            tensor, inner = _factor(
+                tensor, keep.size(entry.rank), whole.directions(entry, tensor, keep), parameters[name]
+            )
             before[entry.owner].append(inner)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
     for name, entry in whole.table.buffers.items():
@@ -83,6 +84,13 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         carved.set_submodule(path, nn.Sequential(*modules, tree[path]))
     _thin_tokens(carved, blocks, whole, keep)
     return carved
+
+
+def extracted(carved: nn.Module, family: Family) -> nn.Module:
+    """What was carved as a model of its own, in classes of timm's and torch's. Call it without gradients."""
+    own = detach(family.plain(carved))
+    family.refuse(own)
+    return own
 
 
 def detach(carved: nn.Module) -> nn.Module:

@@ -29,7 +29,7 @@ def gated(
         raise ModelError(f"gates act where units are {' or '.join(get_args(Where))}, not '{where}'")
     for axis, values in gates.items():
         _check(axis, values, table, where)
-    depth = {index(axis): values for axis, values in gates.items() if dimension(axis) == DEPTH}
+    depth = {} if table.as_graph else depth_gates(gates)
     result = dict(parameters)
     for name, entry in table.entries.items():
         if entry.block in depth and _writes_residual(table, entry):
@@ -42,15 +42,20 @@ def gated(
     return result
 
 
+def depth_gates(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of blocks, by the block's index."""
+    return {index(axis): values for axis, values in gates.items() if dimension(axis) == DEPTH}
+
+
 def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     """Why the units of an axis have no exact gate where they are produced, or consumed; empty when they have one."""
     if " " in axis:
         return next(filter(None, (gate_refusal(part, table, where) for part in axis.split())), "")
     if axis not in table.frame.axes:
         return f"no axis '{axis}' to gate"
-    # What a block adds to the residual stream is written by two linear layers, whatever `where`.
+    # What a block adds to the residual stream is written by two linear layers, or mixed in, whatever `where`.
     if dimension(axis) == DEPTH:
-        return f"nobody knows what writes all that the block of '{axis}' adds" if axis in table.ungated else ""
+        return ""
     entries = table.entries.values()
     # A gate needs a linear layer to be folded into. Tokens and ranks are no dimension of any parameter.
     if not any(axis in _gated_axes(table, entry, where) for entry in entries):
@@ -104,6 +109,8 @@ def _norm_over(axis: str, table: AxisTable, where: Where) -> str:
     """A norm that runs over the units of `axis`, or that undoes a gate on whole heads; empty when there is none."""
     # A norm of queries and keys runs over the dimensions of each head: it divides the gate of a whole head out again.
     undone = axis_name(HEAD_DIM, index(axis)) if dimension(axis) == HEADS and where == "produced" else axis
+    if axis in table.normed or undone in table.normed:
+        return "a norm without weights, or a mean over them,"
     for entry in table.entries.values():
         is_norm = len(entry.dims) == 1 and _matrix(table, entry) is None
         if is_norm and (axis in entry.atoms or undone in entry.atoms):

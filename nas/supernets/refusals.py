@@ -34,6 +34,21 @@ def refuse_other_grids(model: nn.Module) -> None:
     )
 
 
+GRAPH = "this model is a captured graph, which has no modules to ask; search a class that `nas models` lists as by hand"
+"""Why a model from a graph answers no question about its parts."""
+
+
+def refuse_parts(model: nn.Module) -> None:
+    """For a model that runs as one graph: what timm's classes say of their parts, and do with other image sizes."""
+    for method in ("forward_features", "forward_head", "forward_intermediates", "prune_intermediate_layers"):
+        _refuse(model, method, f"{method}: {GRAPH}")
+    _refuse(
+        model,
+        "set_input_size",
+        "set_input_size: this model is a graph, captured for one size of images; search again at the other size",
+    )
+
+
 def refuse_scripting(model: nn.Module) -> None:
     """For a model with layers that `torch.jit.script` cannot read."""
     _refuse(

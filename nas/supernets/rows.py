@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,16 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
     ] + [("", product) for product in products if "{" not in product]
     # "2 queries.3 tokens.3 ...": the first word is the factor, the others are axes.
     counted = tuple(Product(index, int(text.split()[0]), tuple(text.split()[1:])) for index, text in bound_products)
-    return AxisTable(frame, entries, counted)
+    return AxisTable(frame, entries, counted, normed=_bare_norms(model, patterns, frame))
+
+
+def _bare_norms(model: nn.Module, patterns: Sequence[tuple[Row, re.Pattern[str]]], frame: Frame) -> frozenset[str]:
+    """Axes of norms that have no weight, where a row would name one."""
+    norms = ((path, module) for path, module in model.named_modules() if "normalized_shape" in vars(module))
+    bare = [path for path, norm in norms if norm._parameters.get("weight") is None]
+    found = [(row, match) for path in bare for row, names in patterns if (match := names.fullmatch(f"{path}.weight"))]
+    axes = {atom for row, match in found for dim in parse(row.axes.format(**match.groupdict())) for atom in dim}
+    return frozenset(axes & frame.axes.keys())
 
 
 def parse(axes: str) -> tuple[Dim, ...]:

@@ -22,7 +22,7 @@ from torch import nn
 
 from nas.errors import CheckpointError
 from nas.searchspaces.axis_names import DEPTH, dimension
-from nas.supernets.carve import Whole, carve, detach
+from nas.supernets.carve import Whole, carve, extracted
 from nas.supernets.decompositions import OfInputs
 from nas.supernets.families import family_of
 from nas.supernets.model_input import ModelInput
@@ -148,7 +148,7 @@ def _skeleton(blueprint: Blueprint, folder: Path) -> nn.Module:
     whole = Whole(
         model, family, table, lambda _, weight, __: OfInputs(weight.new_zeros(min(weight.shape), weight.shape[1]))
     )
-    return detach(family.plain(carve(whole, dict(model.named_parameters()), keep)))
+    return extracted(carve(whole, dict(model.named_parameters()), keep), family)
 
 
 def _checksum(path: Path) -> str:

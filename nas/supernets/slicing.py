@@ -7,7 +7,7 @@ of each axis, except where a selection lists them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nas.axes import Entry, Frame
+from nas.quantities import factoring_pays
 
 Where = Literal["consumed", "produced"]
 
@@ -43,6 +44,12 @@ class Cut:
     def touches(self, entry: Entry) -> bool:
         """Whether the parameter of `entry` loses anything."""
         return any(self.size(atom) < self.frame.full(atom) for atom in entry.atoms)
+
+
+def is_factored(entry: Entry, size: Callable[[str], int]) -> bool:
+    """Whether a matrix is two factors where axes have these sizes: where they cost less than what is left of it."""
+    sides = (math.prod(map(size, dim)) for dim in entry.dims)
+    return bool(entry.rank) and factoring_pays(size(entry.rank), *sides)
 
 
 def cut(tensor: Tensor, dims: tuple[tuple[str, ...], ...], keep: Cut) -> Tensor:

@@ -12,13 +12,13 @@ from nas.axes import Entry
 from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension, is_rank
-from nas.supernets.carve import Whole, carve, detach
+from nas.supernets.carve import Whole, carve, extracted
 from nas.supernets.cost import Cost
 from nas.supernets.decompositions import Directions, Factoring
 from nas.supernets.factoring import CutDirections
 from nas.supernets.families import family_of
 from nas.supernets.families._base import Piece
-from nas.supernets.gates import gated
+from nas.supernets.gates import depth_gates, gated
 from nas.supernets.prefixes import Keys
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
@@ -76,15 +76,19 @@ class Supernet(nn.Module):
 
         `where="consumed"` multiplies what the next layer reads, after the activation (DAN's output mixing: nested
         choices collapse into the sum of the gates that keep a unit). `where="produced"` multiplies what a layer writes,
-        before the activation (SiDT). A gate on "depth.3" scales what block 3 adds to the residual stream. Gates act on
-        the parameters, so a pass costs what a plain pass does. Raises ModelError for an axis that has no exact gate.
+        before the activation (SiDT). A gate on "depth.3" scales what block 3 adds to the residual stream; where the
+        model runs as a graph, the block gives its share of what it computes. Gates act on the parameters, so a pass
+        costs what a plain pass does. Raises ModelError for an axis that has no exact gate.
         """
         outputs: Tensor = self.relaxed_model(gates, where)(x)
         return outputs
 
     def relaxed_model(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> nn.Module:
         """The whole model with gates folded into its parameters; see `relaxed`."""
-        return self._carve(gated(dict(self.model.named_parameters()), self.table, gates, where), {})
+        relaxed = self._carve(gated(dict(self.model.named_parameters()), self.table, gates, where), {})
+        if self.table.as_graph:
+            self.family.mix(relaxed, depth_gates(gates))
+        return relaxed
 
     @torch.no_grad()
     def reorder(self, importance: Mapping[str, Tensor]) -> None:
@@ -136,7 +140,12 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:
-        """Multiply gates into the weights for good, signs included: afterwards the plain model is `relaxed_model`."""
+        """Multiply gates into the weights for good, signs included: afterwards the plain model is `relaxed_model`.
+
+        Raises ModelError for blocks of a model that runs as a graph: no weights write all that they add.
+        """
+        if self.table.as_graph and (blocks := depth_gates(gates)):
+            raise ModelError(f"the gate of block {next(iter(blocks))} cannot be folded: no weight writes all it adds")
         own = dict(self.model.named_parameters())
         for name, value in gated(own, self.table, gates, where).items():
             own[name].copy_(value)
@@ -148,7 +157,7 @@ class Supernet(nn.Module):
         `replaced` as in `subnet`.
         """
         with torch.no_grad():
-            return detach(self.family.plain(self.subnet(architecture, replaced)))
+            return extracted(self.subnet(architecture, replaced), self.family)
 
     def blueprint(self, architecture: Architecture, about: Mapping[str, Any] | None = None) -> Blueprint:
         """How to rebuild `extract(architecture)` from the JSON beside its weights; `about` is for the reader.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from functools import partial
+from typing import Any, get_args
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
 
 from nas.errors import ModelError, StrategyError
 from nas.importance.l1_gates import L1Gates
@@ -13,6 +16,7 @@ from nas.search.nested_gates import refuse_inexact
 from nas.searchspaces import SearchSpace
 from nas.searchspaces.axis_names import dimension
 from nas.supernets import Supernet, build
+from nas.supernets.families import family_of
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
 from nas.supernets.slicing import Where
@@ -57,6 +61,18 @@ def test_one_pass_equals_the_written_out_mixture(model: str, args: dict[str, obj
             )
             torch.testing.assert_close(mixed, written_out, rtol=1e-5, atol=1e-6)
     assert block.training is False
+
+
+def test_a_norm_without_weights_is_seen() -> None:
+    """No parameter says so, but it runs over the embedding all the same."""
+    bare = partial(nn.LayerNorm, elementwise_affine=False)
+    args: Any = {**VIT[1], "depth": 1, "num_classes": 3}
+    for norm_layer in (bare, None):
+        model = VisionTransformer(norm_layer=norm_layer, **args)
+        table = family_of(model).table(model, ["embed"])
+        assert "mixes its units" in gate_refusal("embed", table, "produced")
+        assert not gate_refusal("mlp.0", table, "produced")
+        assert table.normed == ({"embed"} if norm_layer else set())
 
 
 def test_depth_gate_scales_what_a_block_adds() -> None:

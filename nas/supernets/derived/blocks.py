@@ -17,7 +17,8 @@ def blocks_of(model: nn.Module, writing: Collection[str] = ()) -> dict[str, str]
     """Index of a block -> its path: "3", or "2.5" for block 5 of list 2 where there are several lists. `writing` are
     the parameters that write the model's output: what alone has some of them is a head, and no block.
     """
-    found = _blocks(model, "")
+    first = {id(module): path for path, module in model.named_modules()}  # of several paths, as parameters have it
+    found = list(dict.fromkeys(first[id(model.get_submodule(path))] for path in _blocks(model, "")))
     write = [path for path in found if any(name.startswith(f"{path}.") for name in writing)]
     heads = write if len(write) == 1 < len(found) else []
     lists: dict[str, list[str]] = {}

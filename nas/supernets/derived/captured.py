@@ -15,6 +15,7 @@ from nas.axes import AxisTable
 from nas.supernets.derived.algebra import Axis
 from nas.supernets.derived.derivation import Derivation
 from nas.supernets.derived.deriving import derivation_of, passed_by
+from nas.supernets.derived.factors import located
 from nas.supernets.derived.labels import Labels, label
 from nas.supernets.derived.program import Program, capture, require_logits, sharing
 from nas.supernets.derived.segments import Segments, cut_in_segments
@@ -94,8 +95,13 @@ class Graphs:
 
 @final
 class Captured(nn.Module):
-    """Runs one graph for every sub-network: `sizes` has the units of axes that shrink, `left_out` the blocks that are
-    not there. Training has a graph of its own, with dropout, stochastic depth and the statistics of batches.
+    """Runs one graph for every sub-network. Training has a graph of its own, with dropout, stochastic depth and the
+    statistics of batches.
+
+    sizes      units of axes that shrink
+    factored   matrices that are two
+    left_out   blocks that are not there
+    mixed      blocks that give a gate's share of what they compute, and for the rest what they are given
     """
 
     def __init__(self, model: nn.Module, image: tuple[int, int, int], classes: int | None = None) -> None:
@@ -107,6 +113,8 @@ class Captured(nn.Module):
         self.graphs = Graphs(model, image, classes)
         self.sizes: Mapping[str, int] = {}
         self.left_out: frozenset[str] = frozenset()
+        self.factored: frozenset[str] = frozenset()
+        self.mixed: Mapping[str, Tensor] = {}
         self.pretrained_cfg = getattr(model, "pretrained_cfg", None)
         _copy_tensors(model, self)
         self.train(model.training)
@@ -117,7 +125,7 @@ class Captured(nn.Module):
         segments = self.graphs.segments(training=self.training)
         lengths = [length.value(self.units, images.shape[0]) for length in segments.lengths]
         values = {segments.image: images}
-        for segment in segments.all:
+        for segment in segments.running(self.factored):
             if segment.block in self.left_out:
                 values[segment.gives[0]] = values[segment.passes]
             else:
@@ -126,6 +134,10 @@ class Captured(nn.Module):
                     for name in segment.reads
                 ]
                 values.update(zip(segment.gives, segment.run(lengths, images.device, *inputs), strict=True))
+                if segment.block in self.mixed:
+                    given, found = values[segment.passes], values[segment.gives[0]]
+                    # To the last bit one or the other, where the gate is 0 or 1.
+                    values[segment.gives[0]] = torch.lerp(given.to(found), found, self.mixed[segment.block].to(found))
             for name in segment.frees:
                 values.pop(name, None)
         return values[segments.output]
@@ -137,7 +149,7 @@ class Captured(nn.Module):
     def _state(self, name: str, device: torch.device) -> Tensor:
         if name in self.graphs.constants:
             return self.graphs.constant(name, device)
-        path, _, leaf = name.rpartition(".")
+        path, _, leaf = located(name, self.factored).rpartition(".")
         module = self.get_submodule(path)
         tensor = module._parameters[leaf] if leaf in module._parameters else module._buffers[leaf]
         assert tensor is not None

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import DEPTH, dimension
+from nas.searchspaces.axis_names import DEPTH, dimension, is_rank, ranked_matrix
 from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.permutation import CLOSE, furthest
 from nas.supernets.derived.precision import InDouble
@@ -19,6 +19,11 @@ from nas.supernets.derived.ties import STATISTICS, untied
 from nas.supernets.gates import gate_refusal
 from nas.supernets.supernet import Supernet
 from nas.supernets.timm_models import outline_of
+
+RANK = "rank"
+"""The kind of all ranks of matrices."""
+BY_VECTOR = {torch.ops.aten.mv: lambda matrix, _, **__: 2 * matrix[0] * matrix[1]}
+"""Operations of a matrix times a vector, which torch's counter leaves out where it counts those of a batch of them."""
 
 
 def check(
@@ -34,7 +39,7 @@ def check(
     images = torch.randn(2, *image, dtype=torch.double, generator=torch.Generator().manual_seed(1))
     kinds: dict[str, list[str]] = defaultdict(list)
     for axis in {**captured.graphs.derivation.axes, **captured.graphs.table.frame.axes}:
-        kinds[dimension(axis)].append(axis)
+        kinds[_kind(axis)].append(axis)
     if at_once:
         together = Proof(" ".join(kinds), 0, _found(captured, model, images, kinds, proofs))
         if together.good:
@@ -51,7 +56,7 @@ def check(
 def costs_without_values(model: nn.Module, image: tuple[int, int, int]) -> list[Proof]:
     """For a model that is too large for values: its kinds of axes, and whether the costs of half of all are right."""
     captured = Captured(model.eval(), image)
-    kinds = Counter(map(dimension, captured.graphs.table.frame.axes))
+    kinds = Counter(map(_kind, captured.graphs.table.frame.axes))
     supernet = _halved(captured, list(kinds))
     with torch.device("meta"):
         wrong = _miscounted(supernet, supernet.subnet(supernet.space.smallest), torch.empty(1, *image))[1]
@@ -64,14 +69,14 @@ def _found(
 ) -> Mapping[str, str]:
     """What is found of some kinds of axes, tried together."""
     found = dict.fromkeys(PROOFS, NOT_TRIED)
-    ordered = [axis for kind, axes in kinds.items() if kind != DEPTH for axis in axes]
+    ordered = [axis for kind, axes in kinds.items() if kind not in (DEPTH, RANK) for axis in axes]
     if ordered and "order" in proofs:
         off = furthest(model, images, captured.graphs.derivation, ordered)
         found["order"] = "" if off < CLOSE else f"outputs are off by {off:.2g}"
     if ordered and "ties" in proofs:
         apart = untied(model, images, captured.graphs.derivation, ordered)
         found["ties"] = "; ".join(f"{axis} is another axis in {names[0]}" for axis, names in apart.items())
-    tabled = {dimension(axis) for axis in captured.graphs.table.frame.axes}
+    tabled = {_kind(axis) for axis in captured.graphs.table.frame.axes}
     if sliced := [kind for kind in kinds if kind in tabled]:
         found |= _slice(_halved(captured, sliced), images, proofs)
     return found
@@ -100,15 +105,24 @@ def _slice(supernet: Supernet, images: Tensor, proofs: Sequence[str]) -> dict[st
 
 def _halved(captured: Captured, kinds: Sequence[str]) -> Supernet:
     """A supernet whose smallest sub-network has half of the units of some kinds of axes."""
-    lines = [f"  {kind}: {{{'depth' if kind == DEPTH else 'size'}: [0.5, 1.0]}}" for kind in kinds]
+    outline = outline_of(captured, captured.kind)
+    matrices = ", ".join(map(ranked_matrix, filter(is_rank, outline.dimensions)))
+    # At half of its directions a square matrix costs what it costs whole.
+    own = {DEPTH: "depth: [0.5, 1.0]", RANK: f"rank: [0.4, 1.0], of: [{matrices}]"}
+    lines = [f"  {kind}: {{{own.get(kind, 'size: [0.5, 1.0]')}}}" for kind in kinds]
     text = "\n".join([f"model: {captured.kind}", "choices:", *lines, ""])
-    return Supernet(captured, SearchSpace.from_yaml(text, outline=outline_of(captured, captured.kind)))
+    return Supernet(captured, SearchSpace.from_yaml(text, outline=outline))
+
+
+def _kind(axis: str) -> str:
+    """What is tried together: axes of one dimension, and all ranks."""
+    return RANK if is_rank(dimension(axis)) else dimension(axis)
 
 
 @torch.no_grad()
 def _miscounted(supernet: Supernet, subnet: nn.Module, image: Tensor) -> tuple[Tensor, str]:
     """Outputs of the smallest sub-network, and where its costs in closed form are not those of what runs."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=BY_VECTOR) as counter:
         outputs: Tensor = subnet(image)
     counted = {
         "MACs": counter.get_total_flops() // 2,
@@ -139,8 +153,8 @@ def randomise_all(model: nn.Module) -> None:
     """
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
-        spread = 0.3 if parameter.dim() == 1 else min(0.1, max(parameter[:1].numel(), 1) ** -0.5)
-        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() == 1))
+        spread = 0.3 if parameter.dim() < 2 else min(0.1, max(parameter[:1].numel(), 1) ** -0.5)
+        parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread + (parameter.dim() < 2))
     for name, buffer in model.named_buffers():
         if name.endswith(STATISTICS):
             buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)

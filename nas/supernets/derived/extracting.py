@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from nas.supernets.derived.captured import Captured
+from nas.supernets.derived.factors import located
 from nas.supernets.derived.lengths import IMAGES, Length
 from nas.supernets.derived.segments import Segments
 
@@ -33,7 +34,9 @@ def plain(model: Captured) -> fx.GraphModule:
         root.add_module(CONSTANTS, nn.Module())
     for name, tensor in constants.items():
         root.get_submodule(CONSTANTS).register_buffer(name, tensor, persistent=False)
-    paths = {name: f"{CONSTANTS}.{name}" if name in constants else name for name in sorted(named)}
+    paths = {
+        name: f"{CONSTANTS}.{name}" if name in constants else located(name, model.factored) for name in sorted(named)
+    }
     states = {name: path for name, path in paths.items() if _there(root, path)}
     for name, training in ((EVALUATING, False), (TRAINING, True)):
         root.add_module(name, _flat(model, both_segments[training], list(states)))
@@ -63,7 +66,7 @@ def _flat(model: Captured, program: Segments, states: list[str]) -> fx.GraphModu
         units = length.value(model.units, 1)
         return graph.call_function(operator.mul, (count, units)) if IMAGES in length.dim else units
 
-    for segment in program.all:
+    for segment in program.running(model.factored):
         if segment.block in model.left_out:
             values[segment.gives[0]] = values[segment.passes]
             continue

@@ -23,13 +23,16 @@ OUTPUT = "the output"
 @dataclass(frozen=True)
 class Labels:
     """`state` has the dimensions of parameters and buffers by name; `values` those of each node, a list of them where
-    it gives several, and `images` the nodes that follow from the image; `batch` is the axis of images.
+    it gives several, and `images` the nodes that follow from the image; `normed` are dimensions that norms, means
+    and the like of activations run over, `summed` those of sums; `batch` is the axis of images.
     """
 
     state: Mapping[str, list[Dims]]
     values: Mapping[str, Any]
     images: frozenset[str]
     contractions: tuple[Contraction, ...]
+    normed: tuple[Dims, ...]
+    summed: tuple[Dims, ...]
     batch: Axis
 
 
@@ -62,7 +65,15 @@ def label(program: Program, known: Mapping[str, list[Dims]] | None = None) -> La
         run.run(*(tensors[node.name] for node in placeholders))
     for dim in run.values[program.output][1:]:
         fix(dim, OUTPUT)
-    return Labels(state, run.values, frozenset(run.images), tuple(reader.contractions), batch)
+    return Labels(
+        state,
+        run.values,
+        frozenset(run.images),
+        tuple(reader.contractions),
+        tuple(reader.normed),
+        tuple(reader.summed),
+        batch,
+    )
 
 
 @final

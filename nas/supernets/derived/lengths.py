@@ -15,8 +15,8 @@ from nas.supernets.derived.program import BATCH
 IMAGES = "images"
 """The axis of a batch's images."""
 SHAPE_AT = {
-    "view": 1, "_unsafe_view": 1, "reshape": 1, "expand": 1, "new_zeros": 1, "new_ones": 1, "new_full": 1,
-    "new_empty": 1, "zeros": 0, "ones": 0, "full": 0, "empty": 0, "rand": 0, "randn": 0,
+    "view": 1, "_unsafe_view": 1, "reshape": 1, "expand": 1, "broadcast_to": 1, "new_zeros": 1, "new_ones": 1,
+    "new_full": 1, "new_empty": 1, "zeros": 0, "ones": 0, "full": 0, "empty": 0, "rand": 0, "randn": 0,
 }  # fmt: skip
 """Operations that are told a shape -> which argument it is."""
 GROUPS_AT = {"conv1d": 6, "conv2d": 6, "conv3d": 6, "convolution": 8}
@@ -60,6 +60,12 @@ def with_lengths(node: fx.Node, dims: Dimensions, full: Callable[[str], int]) ->
         pieces = [piece[along] for piece in outputs]
         whole = isinstance(arguments[1], int)
         arguments[1] = _length(arguments[1], pieces[0]) if whole else _lengths(arguments[1], pieces)
+    elif name == "repeat_interleave" and inputs is not None and outputs is not None:
+        along = _argument(arguments, keywords, 2, "dim", 0) % len(inputs)
+        # What is repeated stands before the repetitions; a dimension of one unit has no axes.
+        arguments[1] = _length(arguments[1], outputs[along][len(inputs[along]) if inputs[along] != ("1",) else 0 :])
+    elif name == "narrow" and inputs is not None:
+        _narrow(arguments, inputs, full)
     elif name == "slice" and inputs is not None:
         _slice(arguments, inputs, full)
     elif name in ("layer_norm", "rms_norm") and outputs is not None:
@@ -99,6 +105,14 @@ def _slice(arguments: list[Any], inputs: Sequence[Dim], full: Callable[[str], in
         # A start below the step is an offset; an end behind everything stays behind everything.
         if end is not None and (step if place == 2 else 0) <= abs(end) < units and end != 0:
             arguments[place] = Length(dim, end % units, units)
+
+
+def _narrow(arguments: list[Any], inputs: Sequence[Dim], full: Callable[[str], int]) -> None:
+    """Start and length, as shares of the dimension."""
+    dim = inputs[arguments[1] % len(inputs)]
+    if moves(dim) and IMAGES not in dim:
+        units = math.prod(map(full, dim))
+        arguments[2:4] = [Length(dim, constant, units) for constant in (arguments[2] % units, arguments[3])]
 
 
 def _groups(arguments: list[Any], place: int, channels: Dim, full: Callable[[str], int]) -> None:

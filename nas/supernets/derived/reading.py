@@ -7,7 +7,7 @@ have no values: all is run on the meta device. What no rule knows keeps its axes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -95,11 +95,15 @@ OperationRule = Callable[[Call], Any]
 
 @final
 class Reader(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Labels what is computed under it with dimensions; `place` names the node that is under way."""
+    """Labels what is computed under it with dimensions. `place` names the node that is under way; `normed` are
+    dimensions that norms, means and the like of activations run over, `summed` those of sums.
+    """
 
     def __init__(self, rules: dict[str, OperationRule], otherwise: OperationRule) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.contractions: list[Contraction] = []
+        self.normed: list[Dims] = []
+        self.summed: list[Dims] = []
         self.place = ""
         self._rules, self._otherwise = rules, otherwise
         self._dims: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -122,6 +126,13 @@ class Reader(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def learned(self, tensor: Tensor) -> bool:
         """Whether a tensor follows from parameters and buffers alone."""
         return tensor not in self._of_image
+
+    def reduced(self, tensor: Tensor, places: Iterable[int], *, sums: bool = False) -> None:
+        """Note dimensions of a tensor that a statistic runs over, where it follows from the image. To sums a unit of 0
+        adds nothing.
+        """
+        if tensor in self._of_image:
+            (self.summed if sums else self.normed).extend(self.dims(tensor)[place] for place in places)
 
     def matrix(self, tensor: Tensor) -> bool:
         """Whether a tensor follows from parameters and buffers alone, and from no matrix product."""

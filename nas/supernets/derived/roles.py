@@ -33,8 +33,10 @@ class Roles:
         self._staged = any(stage(index) != index for index in blocks)
         self._parameters: dict[Axis, list[str]] = defaultdict(list)
         names = list(parameters)
-        # What no parameter has first is made by no layer, but read from a buffer or from the image.
+        # What no parameter has first, and no product of activations with a parameter gives, is made by no layer, but
+        # read from a buffer or from the image.
         made = {axis for name in names for dim in labels.state[name][:1] for axis in elementary(dim)}
+        made |= {axis for c in labels.contractions if c.learned == (False, True) for axis in _axes(c.columns)}
         for name in names:
             for dim in labels.state[name]:
                 fix([axis for axis in elementary(dim) if axis not in made], "no layer makes it")

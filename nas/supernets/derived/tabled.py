@@ -13,6 +13,7 @@ from nas.searchspaces.axis_names import DEPTH, axis_name
 from nas.supernets.derived.algebra import Axis, Dims, elementary, flat
 from nas.supernets.derived.blocks import block_of, index_at
 from nas.supernets.derived.derivation import Derivation
+from nas.supernets.derived.factors import ranks_of
 from nas.supernets.derived.labels import Labels
 from nas.supernets.derived.lengths import IMAGES
 from nas.supernets.derived.program import BATCH, Program
@@ -53,24 +54,30 @@ def table_of(model: nn.Module, derivation: Derivation, labels: Labels, program: 
     """`names` are those of the axes that may shrink (see `tabled`)."""
     blocks = {index: derivation.blocks[index] for index in derivation.skippable}
     axes = {name: axis.size for axis, name in names.items()}
-    frame = Frame(axes | {axis_name(DEPTH, index): 1 for index in blocks}, {}, {}, blocks)
     applied, products = _products(labels, program, names, blocks)
-
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    ranks = ranks_of(model, program, applied, derivation.blocks)
+    full = {rank: min(tensors[name].shape) for name, rank in ranks.items()}
+    depth = {axis_name(DEPTH, index): 1 for index in blocks}
+    frame = Frame({**axes, **depth, **full}, {}, {}, blocks)
 
     def entry(name: str) -> Entry:
         # A dimension of no units has no axes, as one of a single unit.
         sizes = zip(labels.state[name], tensors[name].shape, strict=True)
         dims = tuple(dim_of(dim, names) if units else ("0",) for dim, units in sizes)
-        return Entry(name, dims or (("1",),), index_at(name, blocks), applied.get(name, ""))
+        return Entry(name, dims or (("1",),), index_at(name, blocks), applied.get(name, ""), ranks.get(name, ""))
 
     entries = {name: entry(name) for name, _ in model.named_parameters()}
     buffers = {name: entry(name) for name, buffer in model.named_buffers() if name in labels.state and buffer.dim()}
     moving = {name: row for name, row in buffers.items() if any(atom in axes for atom in row.atoms)}
     of_activations = (c for c in labels.contractions if not any(c.learned))
-    summed = {names[axis] for c in of_activations for dim in c.inner for axis in elementary(dim) if axis in names}
-    depth = {axis for axis in frame.axes if axis not in axes}
-    return AxisTable(frame, entries, tuple(products), buffers=moving, ungated=frozenset(summed | depth))
+    summed = [*labels.summed, *(dim for contraction in of_activations for dim in contraction.inner)]
+    ungated, normed = _named(summed, names), _named(labels.normed, names)
+    return AxisTable(frame, entries, tuple(products), buffers=moving, ungated=ungated, normed=normed, as_graph=True)
+
+
+def _named(dims: Iterable[Dims], names: AxisNames) -> frozenset[str]:
+    return frozenset(names[axis] for dim in dims for axis in elementary(dim) if axis in names)
 
 
 def _products(

@@ -146,9 +146,18 @@ class Family(ABC):
     def reshape(self, model: nn.Module, blocks: Mapping[str, nn.Module], size: SizeOf) -> None:
         """Set the attributes of `model` and its remaining `blocks` (by index) that follow from the sizes of axes."""
 
+    def mix(self, model: nn.Module, gates: Mapping[str, Tensor]) -> None:
+        """Let blocks (by index) give their gate's share of what they compute, and for the rest what they are given.
+        For families whose models run as a graph (`AxisTable.as_graph`).
+        """
+        raise NotImplementedError(f"{type(self).__name__} folds gates of blocks into what they write")
+
     def plain(self, carved: nn.Module) -> nn.Module:
         """A sub-network in classes of timm's and torch's alone, which it has already where its model has."""
         return carved
+
+    def refuse(self, extracted: nn.Module) -> None:  # noqa: B027  (most models answer for themselves)
+        """Let an extracted model refuse what its class would do otherwise, and it cannot."""
 
     @abstractmethod
     def image_size(self, model: nn.Module) -> tuple[int, int]:

@@ -143,7 +143,9 @@ class Within(Family):
             )
             for name, entry in table.entries.items()
         }
-        return AxisTable(self.frame(model), {**entries, **_entries(detector)}, table.products, body=BODY)
+        return AxisTable(
+            self.frame(model), {**entries, **_entries(detector)}, table.products, body=BODY, normed=table.normed
+        )
 
 
 def _moved(entry: Entry) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import ClassVar, cast, final
 
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from nas.axes import AxisTable, Frame
@@ -15,6 +15,8 @@ from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.extracting import plain
 from nas.supernets.derived.labels import OUTPUT
 from nas.supernets.families._base import Family, Readout, SizeOf
+from nas.supernets.refusals import refuse_parts
+from nas.supernets.slicing import is_factored
 
 
 @final
@@ -59,10 +61,20 @@ class Derived(Family):
         own = captured(model)
         own.sizes = {axis: size(axis) for axis in own.graphs.table.frame.axes}
         own.left_out = frozenset(own.graphs.table.frame.blocks) - blocks.keys()
+        entries = own.graphs.table.entries.values()
+        own.factored = frozenset(entry.parameter for entry in entries if is_factored(entry, size))
+
+    @override
+    def mix(self, model: nn.Module, gates: Mapping[str, Tensor]) -> None:
+        captured(model).mixed = gates
 
     @override
     def plain(self, carved: nn.Module) -> nn.Module:
         return plain(captured(carved))
+
+    @override
+    def refuse(self, extracted: nn.Module) -> None:
+        refuse_parts(extracted)
 
     @override
     def image_size(self, model: nn.Module) -> tuple[int, int]:

@@ -14,11 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nas.errors import ModelError
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import DEPTH, MLP, dimension
+from nas.searchspaces.axis_names import DEPTH, MLP, dimension, is_rank, ranked_matrix
 from nas.supernets import Supernet, build, load, save
 from nas.supernets.derived.captured import Captured
 from nas.supernets.derived.checking import check
 from nas.supernets.derived.deriving import derive
+from nas.supernets.derived.factors import inner_path, located
 from nas.supernets.timm_models import outline_of
 from nas.testing.families import some
 
@@ -29,7 +30,9 @@ def make(name: str) -> tuple[nn.Module, Supernet]:
     model, image = small(name)
     twin = Captured(model.float(), image)
     outline = outline_of(twin, name)
-    lines = [f"  {kind}: {{size: [0.4, 1.0]}}" for kind in sorted(outline.elastic - {DEPTH})]
+    lines = [f"  {kind}: {{size: [0.4, 1.0]}}" for kind in sorted(outline.elastic - {DEPTH}) if not is_rank(kind)]
+    matrices = [ranked_matrix(kind) for kind in sorted(outline.elastic) if is_rank(kind)]
+    lines.append(f"  rank: {{rank: [0.3, 1.0], of: [{', '.join(matrices)}]}}")
     if not outline.staged:
         lines.append("  depth: {depth: [1, 2]}")
     space = SearchSpace.from_yaml("\n".join([f"model: {name}", "choices:", *lines, ""]), outline=outline)
@@ -87,14 +90,17 @@ def test_what_is_extracted_is_the_sub_network_in_classes_of_torch(both: tuple[nn
     model, supernet = both
     images = pictures(supernet, 3)
     for architecture in some(supernet.space, 3):
-        subnet, extracted = supernet.subnet(architecture), supernet.extract(architecture)
+        extracted = supernet.extract(architecture)
         with torch.no_grad():
+            subnet = supernet.subnet(architecture)
             assert torch.equal(extracted(images), subnet(images))
         assert {type(module).__module__.partition(".")[0] for module in extracted.modules()} == {"torch"}
-        assert extracted.state_dict().keys() <= model.state_dict().keys()
+        assert isinstance(subnet, Captured)
+        names = {located(name, subnet.factored) for name in model.state_dict()} | set(map(inner_path, subnet.factored))
+        assert extracted.state_dict().keys() <= names
         shared = {parameter.data_ptr() for parameter in model.parameters()}
         assert all(p.is_leaf and p.data_ptr() not in shared for p in extracted.parameters())
-        assert torch.equal(trained(extracted, images), trained(subnet, images))
+        torch.testing.assert_close(trained(extracted, images), trained(subnet, images))
 
 
 def test_gradients_reach_the_model(both: tuple[nn.Module, Supernet]) -> None:
@@ -120,6 +126,26 @@ def test_units_in_another_order_compute_the_same(both: tuple[nn.Module, Supernet
         after = supernet(images, supernet.space.largest)
     assert len(axes) > 3
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_gates_of_blocks(both: tuple[nn.Module, Supernet]) -> None:
+    """1 is the whole, 0 is the model without the block, to the last bit, and between them there are gradients."""
+    _, supernet = both
+    images, axes = pictures(supernet), [axis for axis in supernet.table.frame.axes if dimension(axis) == DEPTH]
+    assert axes
+    with torch.no_grad():
+        whole = supernet.model(images)
+        assert torch.equal(supernet.relaxed(images, {axis: torch.ones(1) for axis in axes}), whole)
+        for axis in axes:
+            without = supernet._carve(dict(supernet.model.named_parameters()), {axis: 0})(images)
+            assert torch.equal(supernet.relaxed(images, {axis: torch.zeros(1)}), without)
+            assert not torch.equal(without, whole)
+    gate = torch.full((1,), 0.5, requires_grad=True)
+    supernet.relaxed(images, {axes[0]: gate}).square().sum().backward()
+    assert gate.grad is not None
+    assert gate.grad.abs() > 0
+    with pytest.raises(ModelError, match="cannot be folded"):
+        supernet.fold({axes[0]: gate.detach()})
 
 
 def test_a_gate_of_nothing_is_a_slice() -> None:

@@ -38,6 +38,7 @@ def reduce(call: Call) -> Any:
         return pointwise(call)
     places = named if isinstance(named, list | tuple) and named else range(rank) if named in (None, []) else [named]
     gone = {int(place) % max(rank, 1) for place in places}
+    call.reader.reduced(call.input, gone if rank else (), sums=call.name in ("sum", "linalg_vector_norm", "norm"))
     dims = [[] if place in gone else dim for place, dim in enumerate(call.dims) if kept or place not in gone]
     return [dims] * len(call.outputs) if isinstance(call.output, tuple) else dims
 
@@ -46,6 +47,7 @@ def reduce(call: Call) -> Any:
 def layer_norm(call: Call) -> Any:
     """Over the last dimensions, which its weight and bias have too."""
     last = len(call.get(1, "normalized_shape"))
+    call.reader.reduced(call.input, range(-last, 0))
     for tensor in call.tensors[1:]:
         for mine, theirs in zip(call.dims[-last:], call.of(tensor), strict=False):
             unify(mine, theirs)
@@ -68,6 +70,7 @@ def group_norm(call: Call) -> Any:
     for tensor in call.tensors[1:]:
         unify(call.dims[1], call.of(tensor)[0])
     number = call.get(6, "group") if call.name == "native_group_norm" else call.get(1, "num_groups")
+    call.reader.reduced(call.input, [1])
     groups, _ = reshaped([call.dims[1]], (number, call.input.shape[1] // number))
     fix(groups, "the groups of a norm")
     return [call.dims, None, None] if isinstance(call.output, tuple) else call.dims
