@@ -10,10 +10,12 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from nas.axes.sizes import size_of
+from nas.axes.sizes import parts_of, size_of
 
 Dim = tuple[str, ...]
-"""The axes that are packed into one dimension of a parameter; the last varies fastest."""
+"""What is packed into one dimension of a parameter, the last varies fastest: axes, numbers, or others one behind the
+other (see `nas.axes.sizes`).
+"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,13 @@ class Entry:
 
     @cached_property
     def atoms(self) -> Dim:
-        """All axes in order, dimensions unpacked."""
+        """All that is packed into its dimensions, in order."""
         return tuple(atom for dim in self.dims for atom in dim)
+
+    @cached_property
+    def axes(self) -> Dim:
+        """All axes and numbers in order, with those that stand one behind the other."""
+        return tuple(axis for atom in self.atoms for axis in parts_of(atom))
 
     @property
     def owner(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
+from nas.axes import Frame
+from nas.axes.sizes import JOIN, parts_of
 from nas.supernets import Supernet
 
 
@@ -21,11 +25,27 @@ def per_unit(supernet: Supernet, tensors: Mapping[str, Tensor]) -> dict[str, Ten
         # One dimension per axis: for the heads of "(3 heads head_dim) embed" the other three are summed over.
         unpacked = tensor.reshape([frame.full(atom) for atom in atoms])
         for position, atom in enumerate(atoms):
+            if not any(supernet.space.axes.intersection(_around(axis, frame.within)) for axis in parts_of(atom)):
+                continue
             rest = [other for other in range(len(atoms)) if other != position]
-            for axis in supernet.space.axes.intersection(_around(atom, frame.within)):
-                part = unpacked.sum(dim=rest) if rest else unpacked
-                sums[axis] = sums[axis] + part if axis in sums else part
+            for own, part in _apart(atom, unpacked.sum(dim=rest) if rest else unpacked, frame):
+                for axis in supernet.space.axes.intersection(_around(own, frame.within)):
+                    sums[axis] = sums[axis] + part if axis in sums else part
     return sums
+
+
+def _apart(atom: str, values: Tensor, frame: Frame) -> Iterator[tuple[str, Tensor]]:
+    """Each axis that stands in one place of a dimension, and the sum of `values` (of that place) for its units."""
+    if JOIN not in atom:
+        yield atom, values
+        return
+    packs = [part.split() for part in atom.split(JOIN)]
+    sizes = [[frame.full(axis) for axis in pack] for pack in packs]
+    for pack, lengths, piece in zip(packs, sizes, torch.split(values, list(map(math.prod, sizes))), strict=True):
+        for place, axis in enumerate(pack):
+            others = [other for other in range(len(pack)) if other != place]
+            whole = piece.reshape(lengths)
+            yield axis, whole.sum(dim=others) if others else whole
 
 
 def _around(atom: str, within: Mapping[str, str]) -> list[str]:

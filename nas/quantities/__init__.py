@@ -14,7 +14,7 @@ from functools import lru_cache
 from nas import plugins
 from nas.errors import QuantityError
 from nas.quantities._base import RESERVED, Amount, Counted, Multiple, OfTable, Origin, Quantity, Reciprocal, parted
-from nas.quantities._terms import Matrix, Term, elements, factoring_pays
+from nas.quantities._terms import Matrix, Term, elements, expanded, factoring_pays
 
 __all__ = [
     "RESERVED",
@@ -35,6 +35,7 @@ __all__ = [
     "elements",
     "every_cost",
     "every_counted",
+    "expanded",
     "factoring_pays",
     "find",
     "in_words",

@@ -6,8 +6,11 @@ architectures, and differentiable sizes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
+
+from nas.axes.sizes import JOIN
 
 if TYPE_CHECKING:
     from nas.axes import AxisTable, Entry
@@ -56,6 +59,17 @@ def elements(entry: Entry, *times: str, factor: int = 1) -> Term:
     if entry.rank:
         return Term(entry.block, factor, times, Matrix(entry.rank, *entry.dims))
     return Term(entry.block, factor, (*times, *entry.atoms))
+
+
+def expanded(term: Term) -> Iterator[Term]:
+    """A term as a sum of others, in which nothing stands one behind the other: each depends on few axes."""
+    joined = next((place for place, atom in enumerate(term.atoms) if JOIN in atom), None)
+    if joined is None:
+        yield term
+        return
+    before, behind = term.atoms[:joined], term.atoms[joined + 1 :]
+    for part in term.atoms[joined].split(JOIN):
+        yield from expanded(replace(term, atoms=(*before, *part.split(), *behind)))
 
 
 def params_of(table: AxisTable) -> list[Term]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, final
 
-from nas.axes.sizes import size_of
+from nas.axes.sizes import parts_of, size_of
 from nas.quantities import Matrix, factoring_pays
 from nas.searchspaces.axis_names import DEPTH, axis_name, dimension, index, position
 
@@ -44,7 +44,7 @@ class Outline:
             assert size >= 1, f"axis {axis} of {self.model} has {size} units"
         parents = {parent for packed in self.within.values() for parent in packed.split()}
         sides = {atom for m in self.matrices.values() for atom in (*m.outputs, *m.inputs)}
-        named = {atom for atom in parents | sides if not atom.isdecimal()}
+        named = {axis for atom in parents | sides for axis in parts_of(atom) if not axis.isdecimal()}
         for axis in {*self.protected, *self.within, *self.matrices, *named}:
             assert axis in self.axes, f"{axis} is no axis of {self.model}"
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nas import quantities
 from nas.axes import AxisTable
 from nas.errors import LimitError
-from nas.quantities import Matrix, Multiple, Term, factoring_pays
+from nas.quantities import Matrix, Multiple, Term, expanded, factoring_pays
 from nas.searchspaces import Additive, Architecture, Factor, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, axis_name
 
@@ -52,7 +52,7 @@ class Cost:
         self._tabulated: Mapping[str, Tabulated] = {}
         self._reciprocals: Mapping[str, tuple[str, float]] = {}
         counted = [quantity for quantity in quantities.every_counted() if quantity.applies(table)]
-        self._terms = {quantity.name: quantity.terms(table) for quantity in counted}
+        self._terms = {q.name: [part for term in q.terms(table) for part in expanded(term)] for q in counted}
         multiples = (q for q in quantities.every_cost() if isinstance(q, Multiple))
         self._multiples = {q.name: q for q in multiples if q.of in self._terms}
         for name in self._terms:

@@ -12,6 +12,7 @@ from typing import get_args
 from torch import Tensor
 
 from nas.axes import AxisTable, Entry
+from nas.axes.sizes import JOIN, parts_of
 from nas.errors import ModelError
 from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
 from nas.supernets.slicing import Where, gate, packed_at
@@ -50,6 +51,8 @@ def depth_gates(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     """Why the units of an axis have no exact gate where they are produced, or consumed; empty when they have one."""
     if " " in axis:
+        if any(axis in atom and JOIN in atom for entry in table.entries.values() for atom in entry.atoms):
+            return f"'{axis}' is a part of what one layer writes: it has no gate of its own"
         return next(filter(None, (gate_refusal(part, table, where) for part in axis.split())), "")
     if axis not in table.frame.axes:
         return f"no axis '{axis}' to gate"
@@ -91,12 +94,12 @@ def _gated_axes(table: AxisTable, entry: Entry, where: Where) -> tuple[str, ...]
     """Axes whose gate is folded into this parameter: those that its matrix reads (inputs), or writes (outputs)."""
     if _matrix(table, entry) is None:
         return ()
-    if where == "produced":
-        return entry.dims[0]
-    if len(entry.dims) < 2:
+    if where == "consumed" and len(entry.dims) < 2:
         return ()
+    axes = tuple(axis for atom in entry.dims[0 if where == "produced" else 1] for axis in parts_of(atom))
     # A gate on hidden units is read through the input axis that lies within them.
-    return (*entry.dims[1], *(table.frame.within[axis] for axis in entry.dims[1] if axis in table.frame.within))
+    within = table.frame.within if where == "consumed" else {}
+    return (*axes, *(within[axis] for axis in axes if axis in within))
 
 
 def _matrix(table: AxisTable, entry: Entry) -> Entry | None:
@@ -113,6 +116,6 @@ def _norm_over(axis: str, table: AxisTable, where: Where) -> str:
         return "a norm without weights, or a mean over them,"
     for entry in table.entries.values():
         is_norm = len(entry.dims) == 1 and _matrix(table, entry) is None
-        if is_norm and (axis in entry.atoms or undone in entry.atoms):
+        if is_norm and (axis in entry.axes or undone in entry.axes):
             return entry.owner
     return ""

@@ -46,7 +46,7 @@ class Keys:
         """Every axis that decides about one parameter, those included that its own axes lie within, and so on."""
         within, axes = self._table.frame.within, self._table.frame.axes
         # Not only its dimensions: the tokens it is applied to are gathered, its matrix is factored, its query scaled.
-        todo = [*entry.atoms, entry.at, entry.rank, entry.query, entry.queries]
+        todo = [*entry.axes, entry.at, entry.rank, entry.query, entry.queries]
         named: dict[str, None] = {}
         while todo:
             axis = todo.pop()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nas.axes import Entry, Frame
+from nas.axes.sizes import JOIN, parts_of
 from nas.quantities import factoring_pays
 
 Where = Literal["consumed", "produced"]
@@ -57,13 +58,28 @@ def cut(tensor: Tensor, dims: tuple[tuple[str, ...], ...], keep: Cut) -> Tensor:
     atoms = [atom for dim in dims for atom in dim]
     sliced = unpack(tensor, dims, keep.frame)
     for position, atom in enumerate(atoms):
-        kept = keep.size(atom)
-        # Listed units are copied; first ones are a view, and the whole axis is left alone.
-        if (listed := keep.listed(atom)) is not None:
-            sliced = sliced.index_select(position, listed)
-        elif kept < sliced.shape[position]:
-            sliced = sliced.narrow(position, 0, kept)
+        sliced = _cut_at(sliced, position, atom, keep)
     return sliced.reshape([math.prod(keep.size(atom) for atom in dim) for dim in dims]).contiguous()
+
+
+def _cut_at(tensor: Tensor, position: int, atom: str, keep: Cut) -> Tensor:
+    """What stays of one dimension. Listed units are copied; first ones are a view, and the whole is left alone."""
+    if (listed := keep.listed(atom)) is not None:
+        return tensor.index_select(position, listed)
+    if (kept := keep.size(atom)) == tensor.shape[position]:
+        return tensor
+    if JOIN not in atom:
+        return tensor.narrow(position, 0, kept)
+    packs = [tuple(pack.split()) for pack in atom.split(JOIN)]
+    pieces = []
+    lengths = [math.prod(map(keep.frame.full, pack)) for pack in packs]
+    for pack, piece in zip(packs, torch.split(tensor, lengths, position), strict=True):
+        shape = tensor.shape[:position], map(keep.frame.full, pack), tensor.shape[position + 1 :]
+        whole = piece.reshape([units for part in shape for units in part])
+        for place, axis in enumerate(pack):
+            whole = _cut_at(whole, position + place, axis, keep)
+        pieces.append(whole.flatten(position, position + len(pack) - 1))
+    return torch.cat(pieces, position)
 
 
 def scale_query(tensor: Tensor, entry: Entry, keep: Cut) -> Tensor:
@@ -95,13 +111,27 @@ def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]
     for position, atom in enumerate(entry.atoms):
         # Units of an axis that selects from the gated one are its units, in the whole model all of them.
         for axis in (atom, frame.within.get(atom, "")):
-            if axis in gates:
+            if any(part in gates for part in parts_of(axis)):
                 shape = [-1 if p == position else 1 for p in range(unpacked.dim())]
-                unpacked = unpacked * gates[axis].reshape(shape)
+                unpacked = unpacked * _gate_of(axis, frame, gates).to(tensor).reshape(shape)
     for packed in (axis for axis in gates if " " in axis):
         shape = _shape_of_packed(entry, frame, packed)
         unpacked = unpacked * gates[packed].reshape(shape) if shape else unpacked
     return unpacked.reshape(tensor.shape)
+
+
+def _gate_of(atom: str, frame: Frame, gates: Mapping[str, Tensor]) -> Tensor:
+    """A value for each unit: that of its axis, or the product of those that are packed there; 1 for axes without."""
+    if atom in gates:
+        return gates[atom]
+    values = []
+    for pack in (part.split() for part in atom.split(JOIN)):
+        value = torch.ones(())
+        for axis in pack:
+            own = gates[axis].flatten() if axis in gates else torch.ones(frame.full(axis))
+            value = value.to(own).unsqueeze(-1) * own
+        values.append(value.flatten())
+    return torch.cat([value.to(next(iter(gates.values()))) for value in values])
 
 
 def packed_at(atoms: Sequence[str], packed: str) -> int | None:
@@ -136,6 +166,24 @@ def permute_within(tensor: Tensor, entry: Entry, frame: Frame, packed: str, orde
     tensor.copy_(unpacked.gather(second, index).reshape(tensor.shape))
 
 
+def _order_of(atom: str, frame: Frame, orders: Mapping[str, Tensor]) -> Tensor | None:
+    """The new order of what stands in one place of a dimension; None where it stays."""
+    if JOIN not in atom:
+        return orders.get(frame.root(atom))
+    known = [orders[axis] for axis in parts_of(atom) if axis in orders]
+    if not known:
+        return None
+    units, start = [], 0
+    for pack in (part.split() for part in atom.split(JOIN)):
+        sizes = [frame.full(axis) for axis in pack]
+        own = torch.arange(start, start + math.prod(sizes), device=known[0].device).reshape(sizes)
+        for place, axis in enumerate(pack):
+            own = own.index_select(place, orders[axis]) if axis in orders else own
+        units.append(own.flatten())
+        start += math.prod(sizes)
+    return torch.cat(units)
+
+
 @torch.no_grad()
 def permute(tensor: Tensor, entry: Entry, frame: Frame, orders: Mapping[str, Tensor]) -> None:
     """Reorder the units of the axes in `orders` (axis -> new order of its units) in place, wherever they are named."""
@@ -143,7 +191,7 @@ def permute(tensor: Tensor, entry: Entry, frame: Frame, orders: Mapping[str, Ten
     changed = False
     for position, atom in enumerate(entry.atoms):
         # Inputs of a layer move with the stream that they select from.
-        order = orders.get(frame.root(atom))
+        order = _order_of(atom, frame, orders)
         if order is not None:
             unpacked, changed = unpacked.index_select(position, order), True
     if changed:

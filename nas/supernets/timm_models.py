@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from nas.axes.sizes import parts_of
 from nas.detectors import ARGUMENT
 from nas.errors import CheckpointError, ModelError, NoFamilyError, nearest
 from nas.quantities import Matrix
@@ -152,7 +153,8 @@ def outline_of(model: nn.Module, name: str) -> Outline:
     chosen = {axis for axis in frame.axes if dimension(axis) in elastic}
     entries = family.table(model, frame.axes).entries.values()
     matrices = {entry.rank: Matrix(entry.rank, *entry.dims) for entry in entries if entry.rank in chosen}
-    chosen |= {atom for m in matrices.values() for atom in (*m.outputs, *m.inputs) if not atom.isdecimal()}
+    sides = {axis for m in matrices.values() for atom in (*m.outputs, *m.inputs) for axis in parts_of(atom)}
+    chosen |= {axis for axis in sides if not axis.isdecimal()}
     chosen |= {parent for axis in chosen for parent in frame.within.get(axis, "").split()}
 
     def of_chosen(mapping: Mapping[str, Any]) -> dict[str, Any]:

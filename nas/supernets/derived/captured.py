@@ -144,7 +144,7 @@ class Captured(nn.Module):
 
     def units(self, atom: str) -> int:
         """Units of an axis in this sub-network."""
-        return self.sizes[atom] if atom in self.sizes else self.graphs.table.frame.full(atom)
+        return self.graphs.table.frame.size(atom, self.sizes)
 
     def _state(self, name: str, device: torch.device) -> Tensor:
         if name in self.graphs.constants:

@@ -108,7 +108,7 @@ def _graph(
     run: list[fx.Node],
     reads: tuple[str, ...],
     gives: tuple[str, ...],
-    arguments: Callable[[fx.Node], tuple[list[Any], dict[str, Any]]],
+    arguments: Callable[[fx.Node], tuple[Any, list[Any], dict[str, Any]]],
     lengths: dict[Length, int],
 ) -> fx.Graph:
     """The graph of some nodes, whose constants are looked up in what it is handed."""
@@ -128,8 +128,9 @@ def _graph(
         return device if isinstance(value, torch.device) else value
 
     for node in run:
-        own, keywords = fx.node.map_aggregate(arguments(node), copied)
+        target, positional, named = arguments(node)
+        own, keywords = fx.node.map_aggregate((tuple(positional), named), copied)
         assert node.op == "call_function", f"{node.name} is a {node.op}"
-        values[node.name] = graph.call_function(node.target, tuple(own), keywords)  # type: ignore[arg-type]
+        values[node.name] = graph.call_function(target, tuple(own), keywords)
     graph.output(tuple(values[name] for name in gives))
     return graph

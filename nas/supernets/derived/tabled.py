@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from nas.axes import AxisTable, Dim, Entry, Frame, Product
+from nas.axes.sizes import JOIN
 from nas.searchspaces.axis_names import DEPTH, axis_name
 from nas.supernets.derived.algebra import Axis, Dims, elementary, flat
 from nas.supernets.derived.blocks import block_of, index_at
@@ -23,13 +24,13 @@ AxisNames = Mapping[Axis, str]
 
 
 def tabled(labels: Labels, names: AxisNames) -> dict[Axis, str]:
-    """The axes that a table can name: not those inside a concatenation, whose parts have no rows of their own."""
+    """The axes that a table can name: not those inside a concatenation of concatenations."""
     inside = {
         inner
         for dims in [*labels.state.values(), *map(_lists, labels.values.values())]
         for dim in dims
         for axis in flat(dim)
-        if axis.kind == "joined"
+        if axis.kind == "joined" and not _simple(axis)
         for inner in elementary([axis])
     }
     return {axis: name for axis, name in names.items() if axis not in inside}
@@ -46,8 +47,20 @@ def spelled(labels: Labels, names: AxisNames) -> dict[str, Any]:
 
 def dim_of(dims: Dims, names: AxisNames) -> Dim:
     """A dimension by the names of its axes; those without a name are numbers, and images are images."""
-    atoms = [IMAGES if axis.size == BATCH else names.get(axis, str(axis.size)) for axis in flat(dims)]
-    return tuple(atoms) or ("1",)
+    return tuple(_atom(axis, names) for axis in flat(dims)) or ("1",)
+
+
+def _atom(axis: Axis, names: AxisNames) -> str:
+    if axis.size == BATCH:
+        return IMAGES
+    if axis.kind != "joined" or not any(inner in names for inner in elementary([axis])):
+        return names.get(axis, str(axis.size))
+    return JOIN.join(" ".join(dim_of(part, names)) for part in axis.parts)
+
+
+def _simple(axis: Axis) -> bool:
+    """Whether the parts of a concatenation are none themselves."""
+    return all(inner.kind != "joined" for part in axis.parts for inner in flat(part))
 
 
 def table_of(model: nn.Module, derivation: Derivation, labels: Labels, program: Program, names: AxisNames) -> AxisTable:
@@ -104,7 +117,7 @@ def _products(
         name = owner.get(place, "")
         if name and len(contractions) == 1 and sum(places == [place] for places in uses.values()) == 1:
             rest = _rest(contractions[0], labels.state[name])
-            if rest is not None:
+            if rest is not None and all(axis.kind != "joined" for axis in rest):
                 applied[name] = " ".join(_atoms([rest], names)) or "1"
                 continue
         products += [Product(block, 1, _atoms(_all(c), names) or ("1",)) for c in contractions]

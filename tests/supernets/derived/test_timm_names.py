@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import timm
 
 from benchmarks.shrinking import Instance, told
 from nas.supernets.derived.checking import check
@@ -41,6 +42,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "volo_d1_224": {"img_size": 64, "layers": ONES, "embed_dims": (16, 32, 32, 32), "num_heads": (2, 4, 4, 4)},
     "xcit_nano_12_p16_224": {**PLAIN, "depth": 1},
 }
+BLOCKS: dict[str, dict[str, Any]] = {
+    "vit_base_patch16_rpn_224": PLAIN,  # norms behind the branches
+    "vit_base_patch16_xp_224": PLAIN,  # one layer writes queries, keys, values and hidden units
+    "vit_small_patch16_18x2_224": PLAIN,  # two of each side by side
+    "vit_dwee_patch16_reg1_gap_256": {**PLAIN, "num_heads": 2},  # the weights of two softmaxes are subtracted
+    "vit_dpwee_patch16_reg1_gap_256": {**PLAIN, "num_heads": 2},  # both
+    "swinv2_cr_tiny_224": {**STAGES, "img_size": 64, "window_size": 4, "embed_dim": 12, "num_heads": (2, 2, 3, 4)},
+}
+"""Kinds of blocks that have no table by hand."""
 
 
 @pytest.mark.parametrize("name", list(SMALL))
@@ -53,4 +63,14 @@ def test_axes_and_costs_hold(name: str) -> None:
     model = replace(own, changes=changes).build("cpu")
     proofs = list(check(model, (3, side, side), proofs=("order", "costs"), at_once=True))
     assert len(proofs) > 1
+    assert all(proof.good for proof in proofs), proofs
+
+
+@pytest.mark.parametrize("name", list(BLOCKS))
+def test_blocks_without_a_table_have_all_choices_of_those_with_one(name: str) -> None:
+    args = {key: value for key, value in BLOCKS[name].items() if key != "embed_dims"}
+    own = args if "depths" in args else {**args, "depth": 1}
+    model = timm.create_model(name, num_classes=5, **own)
+    proofs = list(check(model, (3, own["img_size"], own["img_size"]), proofs=("order", "costs"), at_once=True))
+    assert {"embed", "heads", "head_dim", "mlp", "depth", "rank"} <= {proof.kind for proof in proofs}
     assert all(proof.good for proof in proofs), proofs
