@@ -113,7 +113,7 @@ def gate(tensor: Tensor, entry: Entry, frame: Frame, gates: Mapping[str, Tensor]
         for axis in (atom, frame.within.get(atom, "")):
             if any(part in gates for part in parts_of(axis)):
                 shape = [-1 if p == position else 1 for p in range(unpacked.dim())]
-                unpacked = unpacked * _gate_of(axis, frame, gates).to(tensor).reshape(shape)
+                unpacked = unpacked * _gate_of(axis, frame, gates).reshape(shape)
     for packed in (axis for axis in gates if " " in axis):
         shape = _shape_of_packed(entry, frame, packed)
         unpacked = unpacked * gates[packed].reshape(shape) if shape else unpacked
@@ -124,14 +124,15 @@ def _gate_of(atom: str, frame: Frame, gates: Mapping[str, Tensor]) -> Tensor:
     """A value for each unit: that of its axis, or the product of those that are packed there; 1 for axes without."""
     if atom in gates:
         return gates[atom]
+    like = next(gates[axis] for axis in parts_of(atom) if axis in gates)
     values = []
     for pack in (part.split() for part in atom.split(JOIN)):
-        value = torch.ones(())
+        value = like.new_ones(())
         for axis in pack:
-            own = gates[axis].flatten() if axis in gates else torch.ones(frame.full(axis))
-            value = value.to(own).unsqueeze(-1) * own
+            own = gates[axis].flatten() if axis in gates else like.new_ones(frame.full(axis))
+            value = value.unsqueeze(-1) * own
         values.append(value.flatten())
-    return torch.cat([value.to(next(iter(gates.values()))) for value in values])
+    return torch.cat(values)
 
 
 def packed_at(atoms: Sequence[str], packed: str) -> int | None:
