@@ -117,8 +117,9 @@ def _products(
         name = owner.get(place, "")
         if name and len(contractions) == 1 and sum(places == [place] for places in uses.values()) == 1:
             rest = _rest(contractions[0], labels.state[name])
-            if rest is not None and all(axis.kind != "joined" for axis in rest):
-                applied[name] = " ".join(_atoms([rest], names)) or "1"
+            times = () if rest is None else _atoms([rest], names)
+            if rest is not None and not any(JOIN in atom for atom in times):
+                applied[name] = " ".join(times) or "1"
                 continue
         products += [Product(block, 1, _atoms(_all(c), names) or ("1",)) for c in contractions]
     return applied, products

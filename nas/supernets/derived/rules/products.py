@@ -24,6 +24,16 @@ def matmul(call: Call) -> Any:
     return result
 
 
+@rule("mv")
+def by_vector(call: Call) -> Any:
+    """A matrix times a vector."""
+    matrix, vector = call.tensors
+    (rows, inner), (read,) = call.dims, call.of(vector)
+    unify(inner, read)
+    contract(call, ([], [rows], [inner], [[]]), matrix, vector)
+    return [rows]
+
+
 @rule("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_fused_attention_overrideable",
       "_scaled_dot_product_efficient_attention", "_scaled_dot_product_flash_attention",
       "_scaled_dot_product_attention_math")  # fmt: skip
