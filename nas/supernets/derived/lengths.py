@@ -44,7 +44,7 @@ class Length:
 
 @final
 @dataclass
-class Call:
+class Invocation:
     """An operation that is told constants: `inputs` are dimensions of its first argument, `outputs` those of what it
     gives.
     """
@@ -68,7 +68,7 @@ def with_lengths(node: fx.Node, dims: Dimensions, full: Full) -> tuple[Any, list
     """
     first = node.args[0] if node.args and isinstance(node.args[0], fx.Node) else None
     inputs = dims.get(first.name) if first is not None else None
-    call = Call(node.target, list(node.args), dict(node.kwargs), inputs, dims.get(node.name), full)
+    call = Invocation(node.target, list(node.args), dict(node.kwargs), inputs, dims.get(node.name), full)
     name = _packet(node.target)
     if name in SHAPE_AT and call.outputs is not None:
         place = SHAPE_AT[name]
@@ -92,11 +92,11 @@ def _lengths(constants: Sequence[Any], dims: Sequence[Dim]) -> list[Any]:
     return [_length(constant, dim) for constant, dim in zip(constants, dims, strict=False)]
 
 
-def _unflatten(call: Call) -> None:
+def _unflatten(call: Invocation) -> None:
     call.arguments[2] = _lengths(call.arguments[2], call.outputs[call.along(1) :])
 
 
-def _pieces(call: Call) -> None:
+def _pieces(call: Invocation) -> None:
     """Lengths of parts, or one for all. Parts that are as long in the whole model need not be in others."""
     along = call.along(2)
     pieces = [piece[along] for piece in call.outputs]
@@ -110,14 +110,14 @@ def _pieces(call: Call) -> None:
         call.arguments[1] = _length(call.arguments[1], pieces[0])
 
 
-def _repetitions(call: Call) -> None:
+def _repetitions(call: Invocation) -> None:
     """What is repeated stands before the repetitions; a dimension of one unit has no axes."""
     along = call.along(2)
     before = call.inputs[along]
     call.arguments[1] = _length(call.arguments[1], call.outputs[along][len(before) if before != ("1",) else 0 :])
 
 
-def _narrow(call: Call) -> None:
+def _narrow(call: Invocation) -> None:
     along = call.along(1)
     dim, start = call.inputs[along], call.arguments[2]
     if start and moves(dim):
@@ -125,7 +125,7 @@ def _narrow(call: Call) -> None:
     call.arguments[3] = _length(call.arguments[3], call.outputs[along])
 
 
-def _slice(call: Call) -> None:
+def _slice(call: Invocation) -> None:
     """Both ends of a slice."""
     dim = call.inputs[call.along(1)]
     if not moves(dim) or IMAGES in dim:
@@ -147,14 +147,14 @@ def _first(dim: Dim, units: int, full: Full) -> Length:
     return next((Length((pack, *inner)) for pack in ends), Length(dim, units, math.prod(map(full, dim))))
 
 
-def _norm(call: Call) -> None:
+def _norm(call: Invocation) -> None:
     call.arguments[1] = _lengths(call.arguments[1], call.outputs[-len(call.arguments[1]) :])
 
 
-def _groups(place: int) -> Callable[[Call], None]:
+def _groups(place: int) -> Callable[[Invocation], None]:
     """The groups of a convolution are the first axes of its channels."""
 
-    def follow(call: Call) -> None:
+    def follow(call: Invocation) -> None:
         groups = call.arguments[place] if len(call.arguments) > place else 1
         first: list[str] = []
         while math.prod(map(call.full, first)) < groups:
@@ -165,7 +165,7 @@ def _groups(place: int) -> Callable[[Call], None]:
     return follow
 
 
-def _scale(call: Call) -> None:
+def _scale(call: Invocation) -> None:
     """The scale stays that of the whole model when the head dimension shrinks."""
     if call.keywords.get("scale") is None:
         call.keywords["scale"] = math.prod(map(call.full, call.inputs[-1])) ** -0.5
@@ -182,7 +182,7 @@ def _packet(target: Any) -> str:
     return str(getattr(packet, "__name__", packet))
 
 
-FOLLOWING: Mapping[str, Callable[[Call], None]] = {
+FOLLOWING: Mapping[str, Callable[[Invocation], None]] = {
     "unflatten": _unflatten, "split": _pieces, "split_with_sizes": _pieces, "chunk": _pieces, "narrow": _narrow,
     "repeat_interleave": _repetitions, "slice": _slice, "layer_norm": _norm, "rms_norm": _norm,
     "conv1d": _groups(6), "conv2d": _groups(6), "conv3d": _groups(6), "convolution": _groups(8),
