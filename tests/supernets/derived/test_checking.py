@@ -16,7 +16,7 @@ def test_verdicts_of_a_model() -> None:
     """Hidden units have gates, so zeros are tried; heads are normed or summed over."""
     verdicts = {verdict.kind: verdict for verdict in check(*small("eva02_tiny_patch14_224"))}
     assert {kind: verdict.axes for kind, verdict in verdicts.items()} == {
-        "embed": 1, "heads": 2, "head_dim": 1, "mlp": 2, "depth": 2,
+        "embed": 1, "heads": 2, "head_dim": 1, "mlp": 2, "depth": 2, "rank": 8,
     }  # fmt: skip
     assert all(verdict.good for verdict in verdicts.values())
     assert verdicts["mlp"].found["zeros"] == ""
@@ -38,5 +38,5 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     settings = [word for argument in arguments for word in ("--model-args", argument)]
     assert cli.main(["check", "eva02_tiny_patch14_224", *settings]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("holds") == 24
+    assert printed.count("holds") == 28
     assert "head_dim" in printed
