@@ -12,6 +12,8 @@ from functools import cached_property
 
 from nas.axes.sizes import parts_of, size_of
 
+FLOAT_BITS = 32
+"""Bits of a number that is not rounded: all units of an axis of bits, of which a matrix may have fewer."""
 Dim = tuple[str, ...]
 """What is packed into one dimension of a parameter, the last varies fastest: axes, numbers, or others one behind the
 other (see `nas.axes.sizes`).
@@ -31,6 +33,7 @@ class Entry:
     queries: str = ""
     matrix: str = ""
     adds: bool = False
+    bits: str = ""
 
     @cached_property
     def atoms(self) -> Dim:
@@ -121,7 +124,7 @@ class AxisTable:
         """The table for a space that chooses the axes `chosen`.
 
         An axis that selects from packed ones stands for them; where it is not chosen they take its place again, so that
-        each may be cut.
+        each may be cut. A matrix whose bits are not chosen has none to choose.
         """
         frame = self.frame
 
@@ -129,5 +132,8 @@ class AxisTable:
             packed = frame.within.get(atoms[0], "").split()
             return tuple(packed) if len(packed) > 1 and atoms[0] not in chosen else atoms
 
-        entries = {name: replace(entry, dims=tuple(map(dim, entry.dims))) for name, entry in self.entries.items()}
+        entries = {
+            name: replace(entry, dims=tuple(map(dim, entry.dims)), bits=entry.bits if entry.bits in chosen else "")
+            for name, entry in self.entries.items()
+        }
         return replace(self, entries=entries)

@@ -15,6 +15,8 @@ BATCHES = (2, 5)
 """Images at a time."""
 TOLERANCE = 1e-4
 """Greatest difference of an output, in units of the output's greatest value, or of 1 where that is smaller."""
+ROUNDED = 2e-2
+"""The same where the model computes in int8: a sum that others add up in another order may fall to the next number."""
 IMAGES = sum(BATCHES)
 """Real ones that are looked at."""
 LEAST = 1e-9  # that is said
@@ -36,7 +38,7 @@ def compare(form: str, original: Deployable, run: Callable[[Tensor], Sequence[Te
     """Compares what `run` makes of images with what the model makes of them. Raises `DeploymentError` where that is
     something else; `form` is what messages call it.
     """
-    worst = 0.0
+    worst, allowed = 0.0, ROUNDED if original.rounds else TOLERANCE
     for images in _samples(original):
         for name, expected, answer in zip(original.outputs, original.answers(images), run(images), strict=True):
             if answer.shape != expected.shape:
@@ -45,10 +47,10 @@ def compare(form: str, original: Deployable, run: Callable[[Tensor], Sequence[Te
                     f"{tuple(expected.shape)}; nothing was written"
                 )
             difference = float((answer - expected).abs().max() / expected.abs().max().clamp_min(1))
-            if not difference <= TOLERANCE:  # true of what is no number, too
+            if not difference <= allowed:  # true of what is no number, too
                 raise DeploymentError(
                     f"{form}: '{name}' differs from the model's by {difference:.2g} on {len(images)} images; allowed: "
-                    f"{TOLERANCE:g}; nothing was written"
+                    f"{allowed:g}; nothing was written"
                 )
             worst = max(worst, difference)
     return Closeness(worst, original.real is not None)

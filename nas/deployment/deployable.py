@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -15,6 +16,7 @@ from nas.detectors._on_pyramid import OnPyramid
 from nas.detectors.fcn import Fcn
 from nas.detectors.yolos import Yolos
 from nas.errors import DeploymentError
+from nas.supernets.int8_weights import rounds, with_int8
 
 MAPS = "maps"
 """The part of a detector that ends with the levels of its pyramid."""
@@ -36,6 +38,11 @@ class Deployable:
     outputs: tuple[str, ...]
     real: Tensor | None = None
 
+    @cached_property
+    def rounds(self) -> bool:
+        """Whether it computes in int8: then what others compute differs by a step of it, here and there."""
+        return rounds(self.module)
+
     @torch.no_grad()
     def answers(self, images: Tensor) -> list[Tensor]:
         """What the module makes of images, one tensor per output."""
@@ -52,7 +59,7 @@ def deployable(model: nn.Module, image: tuple[int, int, int], part: str | None, 
 
     Raises `DeploymentError` for a part that a model has not, or where no form holds the whole.
     """
-    model = model.float().eval()
+    model = with_int8(model.float().eval())
     if not isinstance(model, Detector):
         if part is not None:
             raise DeploymentError(f"--part: found {part} of a classifier; allowed: of a detector on a pyramid")

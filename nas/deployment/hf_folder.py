@@ -94,7 +94,7 @@ def _differences(model: nn.Module, built: nn.Module) -> dict[str, Any]:
     for path, module in ours.items():
         if path not in theirs or type(module) is not type(theirs[path]) or isinstance(module, fx.GraphModule):
             kind = type(module).__name__
-            raise _refusal(f"'{path}' is a {kind} of its own (it chooses tokens or inputs, or is factored)")
+            raise _refusal(f"'{path}' is a {kind} of its own (it chooses tokens or inputs, is factored, or int8)")
     gone = [path for path in theirs if path not in ours]
     outermost = [path for path in gone if not any(path.startswith(f"{other}.") for other in gone)]
     numbers: dict[str, dict[str, Any]] = {}

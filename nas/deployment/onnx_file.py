@@ -75,6 +75,8 @@ def export(original: Deployable, path: Path) -> int:
                 original.module, (images,), input_names=[INPUT], output_names=list(original.outputs),
                 dynamic_shapes=batch, dynamo=True, verbose=False,
             )  # fmt: skip
+            for node in program.model.graph.all_nodes():
+                node.metadata_props.clear()  # where in the source each is from: more bytes than a small model's weights
             program.save(path, external_data=False)
     except torch.onnx.errors.OnnxExporterError as wrong:
         reason = str(wrong.__cause__ or wrong).strip().split("\n")[0]

@@ -49,7 +49,7 @@ def _check(model: nn.Module, twin: nn.Module) -> None:
     ours, theirs = ({key: tuple(t.shape) for key, t in m.state_dict().items()} for m in (model, twin))
     for key, shape in ours.items():
         if key not in theirs:
-            raise _refusal(f"'{key}' is none of timm's parameters (it has factored matrices, or other blocks)")
+            raise _refusal(f"'{key}' is none of timm's parameters (it has factored or int8 matrices, or other blocks)")
         if theirs[key] != shape:
             built = " x ".join(map(str, theirs[key]))
             raise _refusal(

@@ -44,6 +44,9 @@ class Term:
     inner    if given, the term is multiplied by the inputs of the layer that gives this matrix's outputs: the matrix's
              own inputs, or its rank where it is factored, since the outer factor is a layer of its own. It is needed
              for queries that are not computed: they spare the outer layer alone
+    written  if given, the term is multiplied by the outputs of all layers that this matrix is: its own, and its rank
+             too where it is factored
+    narrow   if given, the term counts only where this axis of bits has fewer than all
     """
 
     block: str
@@ -51,6 +54,8 @@ class Term:
     atoms: tuple[str, ...]
     matrix: Matrix | None = None
     inner: Matrix | None = None
+    written: Matrix | None = None
+    narrow: str = ""
 
 
 def elements(entry: Entry, *times: str, factor: int = 1) -> Term:
@@ -79,11 +84,22 @@ def params_of(table: AxisTable) -> list[Term]:
 
 def macs_of(table: AxisTable) -> list[Term]:
     """The multiply-accumulates of a model, or of the part of it that a table is of."""
-    entries = table.entries.values()
-    matrices = [elements(entry, entry.at) for entry in entries if entry.at]
-    spared = [term for entry in entries if entry.queries for term in _spared(entry)]
-    products = [Term(product.block, product.factor, product.atoms) for product in table.products]
-    return [*matrices, *spared, *products]
+    return [*(term for entry in table.entries.values() for term in macs_of_matrix(entry)), *macs_of_products(table)]
+
+
+def macs_of_matrix(entry: Entry) -> list[Term]:
+    """Those of one parameter: none where it is applied to nothing."""
+    return [*([elements(entry, entry.at)] if entry.at else []), *(_spared(entry) if entry.queries else [])]
+
+
+def macs_of_products(table: AxisTable) -> list[Term]:
+    """Those that belong to no parameter."""
+    return [Term(product.block, product.factor, product.atoms) for product in table.products]
+
+
+def times(term: Term, *atoms: str, factor: int = 1) -> Term:
+    """A term, times the sizes of some axes and a number."""
+    return replace(term, factor=factor * term.factor, atoms=(*term.atoms, *atoms))
 
 
 def _spared(entry: Entry) -> tuple[Term, Term]:

@@ -24,7 +24,7 @@ FFN_TOKENS = "ffn_tokens"
 POSITIONS = frozenset({TOKENS, QUERIES, FFN_TOKENS})
 """Dimensions whose units are places in the image. They are selected, never permuted."""
 
-_RANK = "_rank"
+_RANK, _BITS = "_rank", "_bits"
 
 
 def dimension(axis: str) -> str:
@@ -65,6 +65,21 @@ def ranked_matrix(dimension: str) -> str:
 def is_rank(dimension: str) -> bool:
     """Whether a dimension is the rank of a matrix. Its units are directions, in the order in which they were found."""
     return dimension.endswith(_RANK)
+
+
+def bits_of(matrix: str) -> str:
+    """The dimension of the bits of a matrix, and of what it is applied to: "fc1_bits" of "fc1"."""
+    return f"{matrix}{_BITS}"
+
+
+def is_bits(dimension: str) -> bool:
+    """Whether a dimension counts the bits of numbers. Its units have no order, and are 8 or all."""
+    return dimension.endswith(_BITS)
+
+
+def rounded_matrix(dimension: str) -> str:
+    """The matrix whose bits a dimension counts: "fc1" of "fc1_bits", empty for a dimension that counts none."""
+    return dimension.removesuffix(_BITS) if is_bits(dimension) else ""
 
 
 def is_position(axis: str) -> bool:

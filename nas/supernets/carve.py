@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas.axes import AxisTable, Entry
+from nas.axes import FLOAT_BITS, AxisTable, Entry
 from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS, axis_name, dimension, is_position
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
+from nas.supernets.models.int8 import RoundedLinear
 from nas.supernets.refusals import refuse_maps, refuse_resizing, refuse_scripting
 from nas.supernets.slicing import Cut, cut, is_factored, scale_query
 
@@ -61,15 +62,17 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         if entry.block and entry.block not in blocks:
             continue
         tensor = parameters[name]
+        layer = nn.Linear if not entry.bits or keep.size(entry.bits) == FLOAT_BITS else RoundedLinear
+        if layer is RoundedLinear:
+            _round(carved, tree, entry.owner)
         if entry.at and (inputs := _input_gather(entry, keep, tensor.device)):
             before[entry.owner].append(inputs)
         if keep.touches(entry):
             tensor = scale_query(cut(tensor, entry.dims, keep), entry, keep)
         # Pruned first, factored then, and only where two factors cost less than what is left of the matrix.
         if is_factored(entry, keep.size):
-            tensor, inner = _factor(
-                tensor, keep.size(entry.rank), whole.directions(entry, tensor, keep), parameters[name]
-            )
+            directions = whole.directions(entry, tensor, keep)
+            tensor, inner = _factor(tensor, keep.size(entry.rank), directions, parameters[name], layer)
             before[entry.owner].append(inner)
         _hold(tree[entry.owner], name.rpartition(".")[2], _as_parameter(tensor, parameters[name]))
     for name, entry in whole.table.buffers.items():
@@ -129,6 +132,14 @@ def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.M
     return twin
 
 
+def _round(carved: nn.Module, tree: dict[str, nn.Module], path: str) -> None:
+    """Let the linear layer at `path` be one that rounds, with the same tensors and attributes."""
+    twin: RoundedLinear = object.__new__(RoundedLinear)
+    twin.__dict__.update(tree[path].__dict__)
+    carved.set_submodule(path, twin)
+    tree[path] = twin
+
+
 def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:
     """A slice as a module holds it: a function of its source where gradients are on, else a parameter.
 
@@ -155,11 +166,15 @@ def _hold(module: nn.Module, name: str, tensor: nn.Parameter) -> None:
         module.__dict__.update(normalized_shape=tuple(tensor.shape))
 
 
-def _factor(weight: Tensor, rank: int, directions: Directions, source: Tensor) -> tuple[Tensor, nn.Module]:
-    """The outer factor (out x rank) of a matrix cut from `source`, and the layer of the inner one (rank x in)."""
+def _factor(
+    weight: Tensor, rank: int, directions: Directions, source: Tensor, kind: type[nn.Linear]
+) -> tuple[Tensor, nn.Module]:
+    """The outer factor (out x rank) of a matrix cut from `source`, and the layer, of a kind, of the inner one (rank x
+    in).
+    """
     outer, inner = directions.factors(weight, rank)
     # On "meta" nothing is allocated or drawn at random for a weight that is replaced at once.
-    layer = nn.Linear(inner.shape[1], rank, bias=False, device="meta")
+    layer = kind(inner.shape[1], rank, bias=False, device="meta")
     layer._parameters["weight"] = _as_parameter(inner, source)
     return outer, layer
 

@@ -215,6 +215,10 @@ class Cost:
             value = value * self._elements(term.matrix, sizes)
         if term.inner:
             value = value * self._read(term.inner, sizes)
+        if term.written:
+            value = value * self._written(term.written, sizes)
+        if term.narrow:
+            value = value * _either(self._size(term.narrow, sizes) < self.frame.axes[term.narrow], 1, 0)
         # A block is an axis of one unit, so a skipped block multiplies by 0.
         return value * self._size(axis_name(DEPTH, term.block), sizes) if term.block else value
 
@@ -227,6 +231,11 @@ class Cost:
         """Inputs of the layer that gives a matrix's outputs."""
         m, n, rank = self._shape(matrix, sizes)
         return _either(factoring_pays(rank, m, n), rank, n)
+
+    def _written(self, matrix: Matrix, sizes: Mapping[str, Any]) -> Any:
+        """Outputs of a matrix, and those of its inner factor where that pays."""
+        m, n, rank = self._shape(matrix, sizes)
+        return m + _either(factoring_pays(rank, m, n), rank, 0)
 
     def _shape(self, matrix: Matrix, sizes: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         m, n = (
@@ -264,8 +273,10 @@ class Cost:
     def _atoms(self, term: Term) -> Iterable[str]:
         """Every axis that a term may depend on, down to the ones that its axes lie within."""
         atoms = list(term.atoms)
-        for matrix in filter(None, (term.matrix, term.inner)):
+        for matrix in filter(None, (term.matrix, term.inner, term.written)):
             atoms += [matrix.rank, *matrix.outputs, *matrix.inputs]
+        if term.narrow:
+            atoms.append(term.narrow)
         if term.block:
             atoms.append(axis_name(DEPTH, term.block))
         for atom in atoms:

@@ -45,8 +45,9 @@ class Keys:
     def _axes_of(self, entry: Entry) -> tuple[str, ...]:
         """Every axis that decides about one parameter, those included that its own axes lie within, and so on."""
         within, axes = self._table.frame.within, self._table.frame.axes
-        # Not only its dimensions: the tokens it is applied to are gathered, its matrix is factored, its query scaled.
-        todo = [*entry.axes, entry.at, entry.rank, entry.query, entry.queries]
+        # Not only its dimensions: the tokens it is applied to are gathered, its matrix is factored, rounded, its query
+        # scaled.
+        todo = [*entry.axes, entry.at, entry.rank, entry.bits, entry.query, entry.queries]
         named: dict[str, None] = {}
         while todo:
             axis = todo.pop()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from nas.axes import AxisTable, Dim, Entry, Frame, Product
 from nas.errors import ModelError
+from nas.searchspaces import axis_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Row:
     """One line of a family's table: a pattern of parameter names, and the names of the axes.
 
-    `rank` names the axis along which the matrix may be factored. `query` names the axis whose size sets the softmax
+    `rank` names the axis along which the matrix may be factored; such a matrix may also have fewer bits, by an axis of
+    the same name. `query` names the axis whose size sets the softmax
     scale: where it shrinks, the parameter's query part is multiplied by the root of the ratio, so that a plain module
     with its own scale computes with the base model's. `queries` names the axis of tokens whose query is computed, where
     those may be fewer than `at`, the tokens whose key and value are. `matrix` is the pattern of the matrix whose bias
@@ -69,8 +71,8 @@ def bind(rows: tuple[Row, ...], products: tuple[str, ...], block: str, frame: Fr
         # The same numbers go into the names of axes: "heads.{i}" is "heads.3" here.
         fields = [field.format(**bound) for field in (row.at, row.rank, row.query, row.queries, row.matrix)]
         at, rank, query, queries, matrix = fields
-        dims = parse(row.axes.format(**bound))
-        entries[name] = entry = Entry(name, dims, index, at, rank, query, queries, matrix, row.adds)
+        dims, bits = parse(row.axes.format(**bound)), _bits(rank, frame)
+        entries[name] = entry = Entry(name, dims, index, at, rank, query, queries, matrix, row.adds, bits)
         # A table that is wrong for this model is found here, not in the bits of a sub-network.
         expected = tuple(math.prod(frame.full(atom) for atom in dim) for dim in entry.dims)
         if expected != tuple(parameter.shape):
@@ -95,6 +97,13 @@ def _bare_norms(model: nn.Module, patterns: Sequence[tuple[Row, re.Pattern[str]]
     found = [(row, match) for path in bare for row, names in patterns if (match := names.fullmatch(f"{path}.weight"))]
     axes = {atom for row, match in found for dim in parse(row.axes.format(**match.groupdict())) for atom in dim}
     return frozenset(axes & frame.axes.keys())
+
+
+def _bits(rank: str, frame: Frame) -> str:
+    """The axis of the bits of the matrix that a rank factors; empty where the model has none."""
+    matrix = axis_names.ranked_matrix(axis_names.dimension(rank))
+    axis = axis_names.axis_name(axis_names.bits_of(matrix), axis_names.index(rank))
+    return axis if axis in frame.axes else ""
 
 
 def parse(axes: str) -> tuple[Dim, ...]:

@@ -1,7 +1,8 @@
 """Extracted models on disk: a folder with `model.safetensors` (weights) and `model.json` (how to rebuild the module).
 
-Loading builds the timm model that the JSON names, carves it to the stored sizes and loads the weights. Nothing is ever
-unpickled. The JSON carries the checksum of its weights, so that a pair torn apart by a crash is noticed.
+Loading builds the timm model that the JSON names, carves it to the stored sizes and loads the weights. Matrices with
+fewer bits are int8 in the file, and learn on from there when loaded. Nothing is ever unpickled. The JSON carries the
+checksum of its weights, so that a pair torn apart by a crash is noticed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nas.searchspaces.axis_names import DEPTH, dimension
 from nas.supernets.carve import Whole, carve, extracted
 from nas.supernets.decompositions import OfInputs
 from nas.supernets.families import family_of
+from nas.supernets.int8_weights import packed, unpacked
 from nas.supernets.model_input import ModelInput
 from nas.supernets.selection import Selection
 from nas.supernets.slicing import Cut
@@ -58,7 +60,7 @@ def save(folder: str | Path, model: nn.Module, blueprint: Blueprint) -> None:
     """Write an extracted model. Each file appears whole or not at all; the JSON comes last."""
     folder = Path(folder)
     with replacing(folder / WEIGHTS) as weights:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, weights)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in packed(model).items()}, weights)
         checksum = _checksum(weights)
     content = {
         "format": FORMAT,
@@ -87,9 +89,8 @@ def load(folder: str | Path) -> nn.Module:
     require_weights(blueprint.model, blueprint.model_args, weights)
     model = _skeleton(blueprint, folder)
     try:
-        tensors = load_file(weights)
+        tensors, dtypes = unpacked(model, load_file(weights))
         # Weights that were saved in half precision come back so.
-        dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
         model.to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as wrong:

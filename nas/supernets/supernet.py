@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nas.axes import Entry
 from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
-from nas.searchspaces.axis_names import DEPTH, dimension, is_rank
+from nas.searchspaces.axis_names import DEPTH, dimension, is_bits, is_rank
 from nas.supernets.carve import Whole, carve, extracted
 from nas.supernets.cost import Cost
 from nas.supernets.decompositions import Directions, Factoring
@@ -131,12 +131,12 @@ class Supernet(nn.Module):
         self.refresh()
 
     def orders(self, axis: str) -> bool:
-        """Whether the units of an axis can be put in another order: not blocks, and not directions of matrices, which
-        have the order in which they were found.
+        """Whether the units of an axis can be put in another order: not blocks, not bits, and not directions of
+        matrices, which have the order in which they were found.
         """
         name = dimension(axis)
         known = axis in self.table.frame.axes and name in self.family.elastic(self.model)
-        return known and name != DEPTH and not is_rank(name)
+        return known and name != DEPTH and not is_rank(name) and not is_bits(name)
 
     @torch.no_grad()
     def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from nas.axes import FLOAT_BITS
 from nas.errors import ConfigError, Fault, SpaceError
 from nas.plugins import names
 from nas.quantities import Matrix
@@ -30,6 +31,7 @@ from nas.searchspaces.axis_names import (
     QUERIES,
     TOKENS,
     axis_name,
+    bits_of,
     dimension,
     index,
     is_position,
@@ -50,6 +52,7 @@ def vit(blocks: int = 4, heads: int = 3, *, tokens: int = 17, protected: int = 1
     for b in range(blocks):
         own = {DEPTH: 1, HEADS: heads, HEAD_DIM: 8, MLP: 96, TOKENS: tokens, QUERIES: tokens}
         own |= {rank_of(matrix): rank for matrix, rank in _RANKS.items()}
+        own |= {bits_of(matrix): FLOAT_BITS for matrix in _RANKS}
         axes |= {axis_name(kind, str(b)): units for kind, units in own.items()}
     kept = {axis: protected for axis in axes if is_position(axis)} if protected else {}
     within = {axis_name(QUERIES, str(b)): axis_name(TOKENS, str(b)) for b in range(blocks)}

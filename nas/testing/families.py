@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas import quantities
 from nas.axes import AxisTable, Dim
 from nas.searchspaces import Architecture, SearchSpace
-from nas.searchspaces.axis_names import MLP, dimension, index, is_position, rank_of
+from nas.searchspaces.axis_names import MLP, bits_of, dimension, index, is_position, rank_of
 from nas.supernets import Supernet, load, save
 from nas.supernets.derived.derivation import Derivation
 from nas.supernets.derived.ties import untied
@@ -47,6 +47,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "queries, dropped": {
         "queries": {"keep": [0.1, 0.4, 0.7, 1.0], "drop": True},
         "rank": {"rank": [0.1, 0.5, 1.0], "of": ["qkv", "fc1"]},
+        "bits": {"bits": [8, 32], "of": ["qkv"]},
         "head_dim": {"size": [0.5, 1.0]},
     },
     "alpha": {"alpha": {"divide": ["heads", "mlp"], "by": [1, 2]}},
@@ -60,6 +61,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "ranks": {
         "rank": {"rank": [0.1, 0.5, 1.0], "of": ["qkv", "proj", "fc1", "fc2"]},
+        "bits": {"bits": [8, 32], "of": ["proj", "fc1", "fc2"]},
         "mlp": {"size": [0.5, 1.0]},
         "head_dim": {"size": [0.5, 1.0]},
     },
@@ -69,6 +71,7 @@ MIXED: dict[str, dict[str, dict[str, Any]]] = {
     "mixed": {
         **VARIANTS["widths"],
         **{matrix: {"rank": [0.1, 0.5, 1.0], "of": [matrix]} for matrix in ("qkv", "proj", "fc1", "fc2")},
+        **{bits_of(matrix): {"bits": [8, 32], "of": [matrix]} for matrix in ("qkv", "proj", "fc1", "fc2")},
     },
     "mixed inputs": {
         **{axis: {"size": [0.5, 1.0]} for axis in ("qkv_in", "fc1_in", "fc2_in", "head_in", "heads")},
@@ -109,7 +112,8 @@ def make(model: str, args: dict[str, Any], kind: str) -> Supernet:
 
     def possible(name: str, choice: dict[str, Any]) -> bool:
         axes = choice.get("of") or choice.get("divide") or [name]
-        return all((rank_of(axis) if "rank" in choice else axis) in outline.elastic for axis in axes)
+        of = rank_of if "rank" in choice else bits_of if "bits" in choice else str
+        return all(of(axis) in outline.elastic for axis in axes)
 
     text = [f"model: {model}", "choices:"]
     variant = {**VARIANTS, **MIXED}[kind]

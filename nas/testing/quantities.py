@@ -20,7 +20,7 @@ from nas.errors import QuantityError
 from nas.quantities import Counted, Multiple
 from nas.searchspaces import Limit, SearchSpace
 from nas.searchspaces.counting.factors import Table
-from nas.supernets import Supernet, build
+from nas.supernets import Cost, Supernet, build
 
 SPACE = """
 model: vit_tiny_patch16_224
@@ -32,6 +32,8 @@ choices:
   depth: {depth: [1, 2]}
 """
 """A small space: 252 architectures, some with fewer blocks, some with matrices factored in two."""
+BITS = SPACE + "  bits: {bits: [8, 32]}\n"
+"""The same with matrices that may be int8, for quantities of those."""
 PARTS = SPACE.replace("num_classes: 5", "detector: {head: yolos, classes: 2, queries: 3}")
 """The same as the body of a detector, for quantities of parts."""
 VALUES = (0.0, 0.0321, 1.0, 12.0, 345.0, 6789.0, 1.25e6, 3.75e9)
@@ -86,7 +88,7 @@ class QuantitySuite:
         quantity = quantities.find(name)
         if not isinstance(quantity, Counted | Multiple):
             pytest.skip("only counted quantities are known before anything runs")
-        cost = _supernet(PARTS if quantity.partial else SPACE).cost
+        cost = _cost_of(quantity)
         counts = cost.of(name, _rows(cost.space))
         assert counts.dtype == np.int64
         assert counts.min() >= 0
@@ -107,7 +109,7 @@ class QuantitySuite:
         quantity = quantities.find(name)
         if not isinstance(quantity, Counted | Multiple):
             pytest.skip("only counted quantities can be limits")
-        cost = _supernet(PARTS if quantity.partial else SPACE).cost
+        cost = _cost_of(quantity)
         counts = cost.of(name, _rows(cost.space))
         most = int(np.median(counts))
         limit = Limit(cost, **{name: most})
@@ -115,6 +117,13 @@ class QuantitySuite:
         drawn = cost.space.sample_table(np.random.default_rng(0), 100, limit)
         assert (cost.of(name, drawn) <= most).all()
         assert name in limit.describe()
+
+
+def _cost_of(quantity: Counted | Multiple) -> Cost:
+    """The costs of the first space whose models have any of it."""
+    counted = quantity.of if isinstance(quantity, Multiple) else quantity.name
+    costs = (_supernet(text).cost for text in (SPACE, PARTS, BITS))
+    return next(cost for cost in costs if counted in cost.bases)
 
 
 @cache

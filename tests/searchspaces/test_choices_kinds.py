@@ -9,6 +9,7 @@ from space_fakes import deit, small, space_of, swin
 
 from nas.errors import ConfigError
 from nas.searchspaces import Outline
+from nas.testing.choices import vit
 
 
 def sizes(space, name):
@@ -76,6 +77,32 @@ def test_rank_sets_the_ranks_of_matrices():
     space = space_of(Outline("m", axes), rank="{rank: [0.25, 1.0], of: [qkv, fc2]}", fc1="{rank: [3]}")
     assert space["rank.0"].sizes == ({"qkv_rank.0": 6, "fc2_rank.0": 6}, {"qkv_rank.0": 24, "fc2_rank.0": 24})
     assert space["fc1.0"].sizes == ({"fc1_rank.0": 3},)
+
+
+def test_bits_set_those_of_all_matrices_of_a_block_or_of_some():
+    axes = {f"{matrix}_bits.{b}": 32 for matrix in ("qkv", "fc1") for b in range(2)}
+    space = space_of(Outline("m", axes), bits="{bits: [32, 8]}")
+    assert list(space) == ["bits.0", "bits.1"]
+    assert space["bits.1"].values == (8, 32)
+    assert space["bits.1"].sizes == ({"qkv_bits.1": 8, "fc1_bits.1": 8}, {"qkv_bits.1": 32, "fc1_bits.1": 32})
+    assert list(space_of(Outline("m", axes), fc1="{bits: [8, 32], per: model}")) == ["fc1"]
+    assert space_of(Outline("m", axes), some="{bits: [8], of: [qkv]}")["some.0"].sizes == ({"qkv_bits.0": 8},)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ({"bits": "{bits: [8, 16]}"}, r"bits.bits.1: found 16; allowed: 8 or 32"),
+        ({"bits": "{bits: [8, 8]}"}, r"bits.bits.1: found 8 again; allowed: each value once"),
+        ({"bits": "{bits: []}"}, r"found an empty list; allowed: 8 or 32, or both"),
+        ({"fc3": "{bits: [8]}"}, r"unknown matrix 'fc3'; allowed: one of qkv, proj, fc1, fc2; did you mean"),
+        ({"fc1_bits": "{size: [16, 32]}"}, r"unknown axis 'fc1_bits'"),
+        ({"fc1_bits": "{keep: [0.5, 1.0]}"}, r"unknown axis 'fc1_bits'"),
+    ],
+)
+def test_bits_that_are_none(choice, said):
+    with pytest.raises(ConfigError, match=said):
+        space_of(vit(), **choice)
 
 
 def test_multiples_round_down_and_leave_the_whole_axis_whole():

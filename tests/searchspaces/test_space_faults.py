@@ -38,7 +38,7 @@ choices:
         "<text>:2:1: modell: found an unknown key; allowed: model, model_args, choices; did you mean 'model'?",
         "<text>:4:24: choices.heads.size.2: found 4; allowed: 1 to 3, since heads.0 has 3 units",
         "<text>:4:28: choices.heads.per: found 'blok'; allowed: 'block', 'stage' or 'model'; did you mean 'block'?",
-        "<text>:5:3: choices.mlp: found the keys sizes; allowed: exactly one of depth, divide, keep, rank, size; "
+        "<text>:5:3: choices.mlp: found the keys sizes; allowed: exactly one of bits, depth, divide, keep, rank, size; "
         "did you mean 'size'?",
         "<text>:6:3: choices.hedas: found unknown axis 'hedas'; allowed: one of depth, embed, fc1_in, heads, mlp, tokens; "
         "did you mean 'heads'?",
@@ -99,10 +99,10 @@ choices:
             "choices.heads.size: found whole numbers; "
             "allowed: fractions in (0, 1], since heads.0 has 3 units, mlp.0 has 768 units",
         ),
-        ("{}", "choices.heads: found an empty mapping; allowed: exactly one of depth, divide, keep, rank, size"),
+        ("{}", "choices.heads: found an empty mapping; allowed: exactly one of bits, depth, divide, keep, rank, size"),
         (
             "{size: [1], keep: [1]}",
-            "choices.heads: found the keys size, keep; allowed: exactly one of depth, divide, keep, rank, size",
+            "choices.heads: found the keys size, keep; allowed: exactly one of bits, depth, divide, keep, rank, size",
         ),
         ("3", "choices.heads: found 3; allowed: a mapping"),
         ("", "choices.heads: found nothing; allowed: a mapping"),

@@ -14,7 +14,7 @@ from typing import final
 
 from nas.errors import nearest
 from nas.searchspaces.architecture import Value
-from nas.searchspaces.axis_names import axis_name, index, position, stage
+from nas.searchspaces.axis_names import axis_name, index, is_bits, position, stage
 from nas.searchspaces.outline import Level, Outline
 
 
@@ -87,8 +87,9 @@ class ChoiceKind(ABC):
 
 
 def elastic(dimensions: Sequence[str], key: str, outline: Outline, faults: Faults) -> list[str]:
-    """Those of `dimensions` that the model has and may choose; the others are reported, at `key`."""
-    allowed = [dimension for dimension in outline.dimensions if dimension in outline.elastic]
+    """Those of `dimensions` that the model has and may choose, units of them; the others are reported, at `key`."""
+    sized = [dimension for dimension in outline.dimensions if not is_bits(dimension)]
+    allowed = [dimension for dimension in sized if dimension in outline.elastic]
     good: list[str] = []
     if not dimensions:
         faults.fault(key, "an empty list", f"at least one of {', '.join(sorted(allowed))}")
@@ -96,7 +97,7 @@ def elastic(dimensions: Sequence[str], key: str, outline: Outline, faults: Fault
         item = f"{key}.{i}" if key else key
         if name in outline.fixed:
             faults.fault(item, f"'{name}': {outline.fixed[name]}", f"one of {', '.join(sorted(allowed))}")
-        elif name in outline.dimensions and name not in allowed:
+        elif name in sized and name not in allowed:
             faults.fault(item, f"'{name}', which is fixed in {outline.model}", f"one of {', '.join(sorted(allowed))}")
         elif name not in allowed:
             faults.fault(item, f"unknown axis '{name}'", f"one of {', '.join(sorted(allowed))}{nearest(name, allowed)}")

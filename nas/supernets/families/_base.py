@@ -17,6 +17,8 @@ from nas.axes import AxisTable, Frame
 from nas.supernets.rows import Row, bind, pattern
 
 SizeOf = Callable[[str], int]
+MATRICES = ("qkv", "proj", "fc1", "fc2")
+"""What transformers call the matrices of a block; those that may be factored, or have fewer bits."""
 
 
 @final

@@ -23,4 +23,4 @@ def fixed(model: nn.Module) -> Mapping[str, str]:
     blocks: Any = model.get_submodule("blocks")
     reason = "queries and values have biases beside their layer, which must stay one layer"
     biased = any(getattr(block.attn, "q_bias", None) is not None for block in blocks)
-    return dict.fromkeys(("qkv_in", "qkv_rank"), reason) if biased else {}
+    return dict.fromkeys(("qkv_in", "qkv_rank", "qkv_bits"), reason) if biased else {}

@@ -19,10 +19,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.axes import Frame
+from nas.axes import FLOAT_BITS, Frame
 from nas.searchspaces.axis_names import POSITIONS
 from nas.supernets.families import _latent_pool
-from nas.supernets.families._base import AttentionParts, Piece, Readout, SizeOf
+from nas.supernets.families._base import MATRICES, AttentionParts, Piece, Readout, SizeOf
 from nas.supernets.families._fed import fed
 from nas.supernets.families._feed_forward import KINDS, feed_forward_of, mixed, sizes
 from nas.supernets.families._patches import OnPatches
@@ -119,15 +119,15 @@ class PlainTransformer(OnPatches):
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
-        """All widths, depth, tokens and ranks, but two.
+        """All widths, depth, tokens, ranks and bits, but two.
 
         Not head_dim where the query's norm has no weight to carry the scale, and not tokens where timm already drops
         random ones in training, or where they are `fixed`.
         """
         first = model.get_submodule("blocks.0.attn")
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "head_in"}
-        ranks = {"qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"}
-        names = {"embed", "heads", "head_dim", "mlp", "depth", *POSITIONS} | inputs | ranks
+        of_matrices = {f"{matrix}_{what}" for matrix in MATRICES for what in ("rank", "bits")}
+        names = {"embed", "heads", "head_dim", "mlp", "depth", *POSITIONS} | inputs | of_matrices
         q_norm = getattr(first, "q_norm", None)
         # Where head_dim shrinks, the query part of qkv is multiplied by a factor (see `scale_query`). A norm behind it
         # divides the factor out again, so there the norm's weight must carry it.
@@ -187,6 +187,7 @@ class PlainTransformer(OnPatches):
             # A matrix has at most as many directions as its shorter side.
             axes |= {f"qkv_rank.{i}": min(3 * width, vit.embed_dim), f"proj_rank.{i}": min(width, vit.embed_dim)}
             axes |= {f"fc1_rank.{i}": min(written, vit.embed_dim), f"fc2_rank.{i}": min(hidden, vit.embed_dim)}
+            axes |= {f"{matrix}_bits.{i}": FLOAT_BITS for matrix in MATRICES}
             # Inputs select from what is written before them: the embedding, the mixed values, the hidden units.
             within |= {f"qkv_in.{i}": "embed", f"fc1_in.{i}": "embed"}
             axes |= {f"proj_in.{i}": width}

@@ -44,8 +44,8 @@ def _split(qkv: nn.Module, width: int) -> tuple[nn.Module, nn.Module, nn.Module]
 
 
 def rows_of_layer(linear: Any, start: int, stop: int) -> nn.Module:
-    """A layer of some of a layer's outputs; its parameters are slices."""
-    part = nn.Linear(linear.weight.shape[1], stop - start, bias=linear.bias is not None, device="meta")
+    """A layer, of the same class, of some of a layer's outputs; its parameters are slices."""
+    part: nn.Linear = type(linear)(linear.weight.shape[1], stop - start, bias=linear.bias is not None, device="meta")
     for name in ("weight", "bias"):
         whole = getattr(linear, name)
         if whole is not None:

@@ -1,7 +1,8 @@
 """Hierarchical transformers with shifted windows: what timm's two Swin classes share.
 
 Attention runs on windows, padding included, the MLP on the grid; both are fixed by the image size. Each stage's width,
-heads, head dimensions, hidden units, depth and ranks are elastic. Tokens are not: a window needs all of its positions.
+heads, head dimensions, hidden units, depth, ranks and bits are elastic. Tokens are not: a window needs all of its
+positions.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from typing_extensions import override
 
-from nas.axes import Frame
+from nas.axes import FLOAT_BITS, Frame
 from nas.searchspaces.axis_names import stage as stage_of
-from nas.supernets.families._base import Piece, Readout, SizeOf
+from nas.supernets.families._base import MATRICES, Piece, Readout, SizeOf
 from nas.supernets.families._patches import OnPatches
 from nas.supernets.families._patches import axes as patch_axes
 from nas.supernets.rows import Row
@@ -74,11 +75,10 @@ class Windowed(OnPatches):
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
-        """Widths of stages and inside the blocks, depth and ranks."""
+        """Widths of stages and inside the blocks, depth, ranks and bits."""
         inputs = {"qkv_in", "proj_in", "fc1_in", "fc2_in", "merging_in", "head_in"}
-        return frozenset(
-            {"embed", "heads", "head_dim", "mlp", "depth", "qkv_rank", "proj_rank", "fc1_rank", "fc2_rank"} | inputs
-        )
+        of_matrices = {f"{matrix}_{what}" for matrix in MATRICES for what in ("rank", "bits")}
+        return frozenset({"embed", "heads", "head_dim", "mlp", "depth"} | inputs | of_matrices)
 
     @override
     def feed_forward(self, model: nn.Module) -> tuple[str, ...]:
@@ -108,6 +108,7 @@ class Windowed(OnPatches):
                 axes |= {f"qkv_in.{i}": block.dim, f"fc1_in.{i}": block.dim, f"fc2_in.{i}": hidden}
                 axes |= {f"qkv_rank.{i}": min(3 * width, block.dim), f"proj_rank.{i}": min(width, block.dim)}
                 axes |= {f"fc1_rank.{i}": min(hidden, block.dim), f"fc2_rank.{i}": min(hidden, block.dim)}
+                axes |= {f"{matrix}_bits.{i}": FLOAT_BITS for matrix in MATRICES}
                 within |= {f"qkv_in.{i}": f"embed.{s}", f"fc1_in.{i}": f"embed.{s}", f"fc2_in.{i}": f"mlp.{i}"}
                 axes |= {f"proj_in.{i}": width}
                 within |= {f"proj_in.{i}": f"heads.{i} head_dim.{i}"}

@@ -81,7 +81,7 @@ class SwinV2(Windowed):
         reason = "queries and values have biases beside their layer, which must stay one layer"
         swin: Any = model
         biased = swin.layers[0].blocks[0].attn.q_bias is not None
-        return dict.fromkeys(("qkv_in", "qkv_rank"), reason) if biased else {}
+        return dict.fromkeys(("qkv_in", "qkv_rank", "qkv_bits"), reason) if biased else {}
 
     @override
     def elastic(self, model: nn.Module) -> frozenset[str]:
