@@ -1,5 +1,5 @@
-"""The model server of docs/examples in a real Chromium: a picture goes up, and the page names its classes as the exported
-script does; what is no picture is said.
+"""The model server of docs/examples in a real Chromium: a picture goes up, and the page names its classes as the
+exported script does; what is no picture is said.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ FLOAT, INT8 = 4, 1
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Size(OfBits):
+class WeightSize(OfBits):
     """Bytes of the weights."""
 
     name: str = "size"

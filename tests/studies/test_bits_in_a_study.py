@@ -1,4 +1,4 @@
-"""Bits in whole studies: found under a bound on bit operations, extracted exactly, retrained, exported; refused by DAN."""
+"""Bits in whole studies: found under a bound on bit operations, extracted, retrained, exported; refused by DAN."""
 
 from __future__ import annotations
 
