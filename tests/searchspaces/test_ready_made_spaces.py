@@ -31,10 +31,11 @@ EXPECTED = {"vit_digits"} | {
 
 
 def widths(outline: Outline) -> dict[str, int]:
-    """Axes that the fakes leave out: head dimensions, queries, inputs of layers, ranks of matrices."""
+    """Axes that the fakes leave out: head dimensions, queries, inputs of layers, ranks and bits of matrices."""
     blocks = [axis.partition(".")[2] for axis in outline.axes if axis.startswith("mlp.")]
     inputs = {f"{name}.{b}": 192 for name in ("qkv_in", "proj_in", "fc1_in") for b in blocks}
-    ranks = {f"{name}_rank.{b}": 64 for name in ("qkv", "proj", "fc1", "fc2") for b in blocks}
+    matrices = [(name, b) for name in ("qkv", "proj", "fc1", "fc2") for b in blocks]
+    ranks = {f"{name}_rank.{b}": 64 for name, b in matrices} | {f"{name}_bits.{b}": 32 for name, b in matrices}
     tokens = {f"queries.{b}": outline.axes[f"tokens.{b}"] for b in blocks if f"tokens.{b}" in outline.axes}
     return {f"head_dim.{b}": 32 for b in blocks} | inputs | ranks | tokens
 
