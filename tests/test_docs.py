@@ -116,7 +116,7 @@ def test_choices_of_the_table() -> None:
     """The examples in the table of choice kinds are choices."""
     table = text_of("docs/manual/search_spaces.md")
     examples = re.findall(r"^\| `\w+` \|.*\| `(\w+: \{.*\})` \|$", table, re.MULTILINE)
-    assert len(examples) == 5
+    assert len(examples) == 6
     for example in examples:
         assert SearchSpace.from_yaml(f"model: deit_small_patch16_224\nchoices:\n  {example}\n").size > 1
 
