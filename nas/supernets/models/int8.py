@@ -17,18 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-MOST = 127
-"""Whole numbers reach from -127 to 127, symmetric: -128 is not used."""
-SPLITTER = 2.0**8 + 1
-"""Takes the last 8 of a float32's 24 digits away (Veltkamp's splitting): 16 stay, beside the 7 of a whole number."""
-LEAST = 2.0**-100
-"""Of a scale: rows of zeros have one too."""
+# Numbers stand in these two functions themselves: torch.jit.script reads no names of a module.
 
 
 def scales(rows: Tensor) -> Tensor:
     """The scale of each row (rows x n, float32), rows x 1: its greatest value over 127, to 16 digits."""
-    exact = (rows.detach().abs().amax(-1, keepdim=True) / MOST).clamp(min=LEAST)
-    split = exact * SPLITTER
+    # -128 is not used; a row of zeros has a scale, too.
+    exact = (rows.detach().abs().amax(-1, keepdim=True) / 127).clamp(min=1e-30)
+    # Takes the last 8 of 24 digits away (Veltkamp's splitting): 16 stay, beside the 7 of a whole number.
+    split = exact * (2.0**8 + 1)
     return split - (split - exact)
 
 
@@ -36,7 +33,7 @@ def rounded(x: Tensor) -> Tensor:
     """`x` (... x n), every row of it to the nearest of 255 multiples of its scale; its gradient is that of `x`."""
     rows = x.float()
     scale = scales(rows)
-    near = ((rows.detach() / scale).round().clamp(-MOST, MOST) * scale).to(x.dtype)
+    near = ((rows.detach() / scale).round().clamp(-127, 127) * scale).to(x.dtype)
     # What is added is 0, and has the gradient.
     return near + (x - x.detach()) if x.requires_grad and torch.is_grad_enabled() else near
 
