@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WARM_UP = 3
-ROUNDS = (3, 400)
+WARM_UP = 1
+ROUNDS = (2, 400)
 """Fewest and most rounds in which all passes take turns."""
 SECONDS = 60.0
 """How long rounds go on, about."""

@@ -14,7 +14,7 @@ from typing_extensions import override
 from nas.latency.devices._base import Device
 from nas.latency.timing import Forward
 
-BUILDS = 6
+BUILDS = 4
 """Copies of an eager model that are timed."""
 
 
