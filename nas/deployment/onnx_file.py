@@ -74,6 +74,7 @@ def export(original: Deployable, path: Path) -> int:
             program: Any = torch.onnx.export(
                 original.module, (images,), input_names=[INPUT], output_names=list(original.outputs),
                 dynamic_shapes=batch, dynamo=True, verbose=False,
+                optimize=not original.rounds,  # which would turn small weights in int8 to floats
             )  # fmt: skip
             for node in program.model.graph.all_nodes():
                 node.metadata_props.clear()  # where in the source each is from: more bytes than a small model's weights

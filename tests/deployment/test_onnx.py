@@ -14,6 +14,8 @@ from torch import Tensor
 import nas
 from nas import cli
 from nas.deployment import example_script, onnx_file
+from nas.deployment.checking import ROUNDED
+from nas.supernets.models.int8 import RoundedLinear
 
 pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[onnx]'")
 
@@ -37,6 +39,23 @@ def test_it_says_what_the_model_says(saved: Path, exported: Path, batch: int) ->
     assert sum(isinstance(module, torch.fx.GraphModule) for module in model.modules()) >= 4, "blocks and gathers"
     with torch.no_grad():
         torch.testing.assert_close(onnx_file.session(exported)(images)[0], model(images), atol=1e-5, rtol=0)
+
+
+def test_int8_matrices_leave_in_int8_for_any_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To a step of rounding: what is added up in another order may fall to the next number."""
+    onnx = pytest.importorskip("onnx", reason="an extra")
+    folder = save_smallest(f"{CARRYING}  bits: {{bits: [8]}}\n", tmp_path / "model")
+    assert cli.main(["export", str(folder), "--onnx", str(tmp_path / "int8.onnx"), "--data", "digits"]) == 0
+    assert "the model's outputs to" in capsys.readouterr().out
+    run, model = onnx_file.session(tmp_path / "int8.onnx"), nas.load(folder)
+    for batch in (1, 7):
+        images = torch.randn(batch, 1, 8, 8)
+        with torch.no_grad():
+            torch.testing.assert_close(run(images)[0], model(images), atol=ROUNDED, rtol=0)
+    stored = onnx.load(tmp_path / "int8.onnx").graph.initializer
+    layers = [layer for layer in model.modules() if isinstance(layer, RoundedLinear)]
+    assert layers
+    assert sum(tensor.data_type == onnx.TensorProto.INT8 for tensor in stored) == len(layers)
 
 
 def wrong(answers: Callable[[Tensor], list[Tensor]]) -> Callable[[Path], Callable[[Tensor], list[Tensor]]]:
