@@ -164,6 +164,14 @@ def test_show_tells_of_a_space_before_anything_trains(capsys: pytest.CaptureFixt
         assert words in shown
 
 
+def test_show_says_once_what_many_choices_have_in_common(capsys: pytest.CaptureFixture[str]) -> None:
+    title, *_, last = said(capsys, "show", "swin_tiny_alpha").splitlines()
+    assert title.endswith("swin_tiny_alpha.yaml: swin_tiny_patch4_window7_224")
+    assert last.split(maxsplit=1) == [
+        "note", "alpha.2.0 … alpha.2.5 (6): dropped 8, which does not divide heads = 12, mlp = 1536"
+    ]  # fmt: skip
+
+
 def test_show_tells_of_a_study_how_much_fits_its_limit(capsys: pytest.CaptureFixture[str], run: Path) -> None:
     assert "of all architectures" in said(capsys, "show", run.parent / "small.yaml")
     assert "macs <= 1" in said(capsys, "show", run)

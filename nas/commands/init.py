@@ -73,11 +73,12 @@ def init(  # noqa: PLR0913  (one per option)
     waiting, console = Terminal(stderr=True), Terminal()
     made = draft(wish, lambda doing: waiting.say(f"{doing} ...") if waiting.is_terminal else None)
     made.write()
-    _tell(console, made)
+    _tell(console, made, within)
 
 
-def _tell(console: Terminal, made: Draft) -> None:
+def _tell(console: Terminal, made: Draft, within: str | None) -> None:
     from nas import quantities, words
+    from nas.studies.drafting.plan import seconds_in
     from nas.studies.drafting.text import SPACE, STUDY
     from nas.studies.forecast.shown import sentences, stages_table
 
@@ -99,6 +100,10 @@ def _tell(console: Terminal, made: Draft) -> None:
     console.print(stages_table("about", made.forecast))
     for line in sentences(made.forecast, made.machine):
         console.say(line)
+    if within is not None and made.forecast.seconds > seconds_in(within):
+        console.say(
+            f"note      more than {within}, and no stage can be shorter; a smaller model or smaller pictures would be"
+        )
     if made.forecast.seconds > LONG and not made.machine.gpus:
         console.say("shorter   --within 1h; a smaller model (--model-args embed_dim=96); a GPU")
     console.say(f"written   {made.folder / STUDY}, {made.folder / SPACE}")

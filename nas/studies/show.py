@@ -5,13 +5,16 @@ A search space must be shown at once: what only studies and runs need is importe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from nas import quantities, words
 from nas.documents.document import pairs, read
@@ -133,8 +136,8 @@ def _running(driver: Driver | None) -> list[str]:
 def show(console: Terminal, shown: ShownFacts) -> None:
     """Prints choices, number of architectures, least and greatest costs, the share within a limit, notes."""
     space, limit = shown.space, shown.limit
-    table = Table(title=f"{shown.title}: {space.model}", title_justify="left", title_style="bold",
-                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    console.print(Text(f"{shown.title}: {space.model}", style="bold"))  # a table's own title is cut to its width
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("choice", "kind", "values"):
         table.add_column(column)
     for names, values in _grouped(space.choices):
@@ -147,7 +150,7 @@ def show(console: Terminal, shown: ShownFacts) -> None:
     ]
     if limit is not None:
         lines.append(f"limit          {limit.text}: {words.share(limit.share)} of all architectures")
-    for line in (*lines, *(f"note           {note}" for note in space.notes), *shown.lines):
+    for line in (*lines, *(f"note           {note}" for note in _told_once(space.notes)), *shown.lines):
         console.say(line)
 
 
@@ -160,6 +163,14 @@ def _grouped(choices: Mapping[str, Sequence[float]]) -> list[tuple[list[str], Se
         else:
             groups.append(([name], values))
     return groups
+
+
+def _told_once(notes: Sequence[str]) -> Iterator[str]:
+    """Notes that say the same of one choice after the other ("alpha.0.0: ... heads.0.0 = 3"), together."""
+    for said, alike in groupby(notes, lambda note: re.sub(r"(?<=[a-z_])(\.\d+)+\b", "", note)):
+        first, *more = alike
+        names = [note.partition(": ")[0] for note in (first, *more)]
+        yield f"{_span(names)}: {said.partition(': ')[2]}" if more else first
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -104,12 +104,13 @@ def test_the_command_writes_once(
     flowers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = ["init", MODEL, "--data", str(flowers), "--goal", "params=60%"]
+    asked = ["init", MODEL, "--data", str(flowers), "--goal", "params=60%", "--within", "1s"]
     asked += [word for key, value in SMALL.items() for word in ("--model-args", f"{key}={value}".lower())]
     assert main(asked) == 0
     shown, folder = capsys.readouterr().out, Path("my_flowers-vit_tiny_patch16_224")
     for words in ("about", "together", "memory", "no GPU" if "no GPU" in shown else "GPU", "next      nas run"):
         assert words in shown
+    assert "note      more than 1s, and no stage can be shorter" in shown
     assert "starts from fresh weights" in shown, "arguments of its own: no published weights fit"
     assert f"then      nas open runs/{folder}\n" in shown
     document = read(folder / "study.yaml")
