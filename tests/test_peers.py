@@ -32,8 +32,8 @@ def test_lines_of_user_code() -> None:
 
 
 def test_a_peer_that_takes_no_part_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(package: str) -> None:
-        raise RuntimeError(f"no matching distribution for {package}")
+    def refused(*packages: str) -> None:
+        raise RuntimeError(f"no matching distribution for {packages[0]}")
 
     monkeypatch.setattr(peers, "python_with", refused)
     assert peers.run("whittle", 0, 1) == {"note": "cannot be installed: no matching distribution for whittle==0.6.0"}

@@ -25,9 +25,26 @@ from benchmarks.peers.environment import python_with
 from benchmarks.tables import RESULTS, Rows, over_seeds
 from nas.system.environment import commit
 
-PEERS = ("ours", "ours_pruned", "random_search", "autoformer", "smaller", "torch_pruning", "nni_supernet", "whittle")
-PACKAGES = {"torch_pruning": "torch-pruning==1.6.1", "whittle": "whittle==0.6.0"}
-"""Of peers that run in an environment of their own."""
+PEERS = (
+    "ours",
+    "ours_pruned",
+    "random_search",
+    "autoformer",
+    "smaller",
+    "torch_pruning",
+    "modelopt",
+    "nni_supernet",
+    "whittle",
+)
+PACKAGES = {
+    "torch_pruning": ("torch-pruning==1.6.1",),
+    "modelopt": (
+        *("nvidia-modelopt==0.47.0", "torchprofile==0.0.4", "omegaconf==2.4.0", "antlr4-python3-runtime==4.9.3"),
+        *("pulp==3.3.2", "regex==2026.5.9", "ninja==1.13.2", "nvidia-ml-py==13.615.71"),
+    ),
+    "whittle": ("whittle==0.6.0",),
+}
+"""Of peers that run in an environment of their own, with what they need there."""
 NEEDED = {"nni_supernet": ("nni", "pip install 'nas[nni]'")}
 MEASURED = ("test_accuracy", "validation_accuracy", "macs", "processor_seconds")
 SAID = ("lines_of_user_code", "note")
@@ -67,7 +84,7 @@ def run(peer: str, seed: int, seconds: float) -> dict[str, Any]:
     if find_spec(package) is None:
         return {"note": f"not installed: {install}"}
     try:
-        python = str(python_with(PACKAGES[peer])) if peer in PACKAGES else sys.executable
+        python = str(python_with(*PACKAGES[peer])) if peer in PACKAGES else sys.executable
     except (RuntimeError, OSError) as fault:
         return {"note": f"cannot be installed: {fault}"}
     command = [python, "-m", "benchmarks.peers.one", peer, str(seed), str(seconds)]

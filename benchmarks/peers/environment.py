@@ -11,20 +11,22 @@ from pathlib import Path
 FOLDER = Path("runs") / "peers" / "environment"
 
 
-def python_with(package: str) -> Path:
-    """An interpreter that has this package, of exactly this version, without what it would bring along. Raises
-    `RuntimeError` where it cannot be installed, with pip's last word.
+def python_with(*packages: str) -> Path:
+    """An interpreter that has these packages, of exactly these versions, without what they would bring along. Raises
+    `RuntimeError` where one cannot be installed, with pip's last word.
     """
-    python, done = FOLDER / "bin" / "python", FOLDER / f"{package}.installed"
+    python = FOLDER / "bin" / "python"
     if not python.exists():
         venv.create(FOLDER, system_site_packages=True, with_pip=False, symlinks=True)
         # Of an environment inside another one, the system's packages are not that other one's.
         (site,) = FOLDER.glob("lib/python*/site-packages")
         (site / "beside.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    if not done.exists():
-        install = ["-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", package]
-        pip = subprocess.run([sys.executable, *install], capture_output=True, text=True, check=False)
-        if pip.returncode:
-            raise RuntimeError((pip.stderr.strip().splitlines() or ["pip failed"])[-1])
-        done.touch()
+    for package in packages:
+        done = FOLDER / f"{package}.installed"
+        if not done.exists():
+            install = ["-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", package]
+            pip = subprocess.run([sys.executable, *install], capture_output=True, text=True, check=False)
+            if pip.returncode:
+                raise RuntimeError((pip.stderr.strip().splitlines() or ["pip failed"])[-1])
+            done.touch()
     return python

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if INSIDE not in os.environ:
-        python = python_with(PACKAGES["torch_pruning"])
+        python = python_with(*PACKAGES["torch_pruning"])
         command = [str(python), "-m", "benchmarks.peers.five", *sys.argv[1:]]
         sys.exit(subprocess.run(command, check=False, env={**os.environ, INSIDE: "1"}).returncode)
     torch.set_num_threads(1)
