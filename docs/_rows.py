@@ -30,7 +30,7 @@ def _table(asked: str) -> str:
         if key == "show":
             show = value.split(", ")
         else:
-            frame = frame[frame[key].isin(value.split(" | "))]
+            frame = frame[frame[key].astype(str).isin(value.split(" | "))]
     if frame.empty:
         raise ValueError(f"{file}: no rows for {asked}")
     rows = [[_cell(row, column) for column in show] for _, row in frame.iterrows()]
