@@ -311,6 +311,8 @@ UNIFORM = ("--set", "strategy=uniform")
         (["runn"], "No such command 'runn'"),
         (["run"], "Missing argument 'STUDY'"),
         (["run", "nosuch.yaml"], "nosuch.yaml: found no such file"),
+        (["run", "digit"], "digit: found no such file; allowed: a path, or a name of what comes with nas: bccd"),
+        (["show", "deit_tini"], "did you mean 'deit_tiny'"),
         (["pareto", "nosuch"], "nosuch: no run here"),
         (["show", str(SPACE), "--set", "choices.heads.size=[9]"], "--set choices.heads.size"),
         (

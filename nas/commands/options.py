@@ -89,9 +89,11 @@ def _finite(plain: Any) -> Any:
 
 def study_at(path: Path, settings: list[str] | None, folder: Path | None, trust: bool) -> Study:
     """A study's YAML file, or the folder of a run."""
+    from nas.ready_made import file_of
     from nas.studies.study import Study
 
     if not path.is_dir():
+        path = file_of(path, "studies")
         return Study.from_yaml(path, overrides=settings or (), folder=folder, trust=trust)
     if folder:
         raise RunError(f"{path}: a run continues in its own folder; --folder goes with a study's YAML file")

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from nas.errors import nearest
+from nas.errors import ConfigError, Fault, nearest
 
 RootFolder = Literal["searchspaces", "strategies", "studies"]
 
@@ -27,11 +27,25 @@ def ready_made(kind: RootFolder) -> Mapping[str, Path]:
 
 def named(text: str | Path, kind: RootFolder) -> Path | None:
     """The file of that name; None for what is none, and for what is a path that exists."""
-    name = str(text)
-    return None if not re.fullmatch(r"[a-z0-9_]+", name) or Path(name).exists() else ready_made(kind).get(name)
+    return ready_made(kind).get(str(text)) if _is_name(text) else None
+
+
+def file_of(path: Path, *kinds: RootFolder) -> Path:
+    """The file of that name, of any of these kinds, or the path itself. Raises `ConfigError` for a name of nothing."""
+    file = next(filter(None, (named(path, kind) for kind in kinds)), path)
+    if file is path and _is_name(path):
+        names = [name for kind in kinds for name in ready_made(kind)]
+        allowed = f"a path, or a name of what comes with nas: {', '.join(names)}{nearest(str(path), names)}"
+        raise ConfigError([Fault(str(path), "", "no such file", allowed)])
+    return file
 
 
 def known(text: str | Path, kind: RootFolder) -> str:
     """The names that there are, and the nearest one, for a fault."""
     names = ready_made(kind)
     return f"one of {', '.join(names)}{nearest(str(text), names)}"
+
+
+def _is_name(text: str | Path) -> bool:
+    """Whether a text may be such a name: of letters, digits and _, and no path that exists."""
+    return bool(re.fullmatch(r"[a-z0-9_]+", str(text))) and not Path(text).exists()

@@ -19,7 +19,7 @@ from rich.text import Text
 from nas import quantities, words
 from nas.documents.document import pairs, read
 from nas.errors import ConfigError, Fault
-from nas.ready_made import named
+from nas.ready_made import file_of
 from nas.searchspaces.axis_names import dimension
 from nas.studies.run.describe import describe_limit, describe_space
 from nas.studies.run.described import LimitFacts, SpaceFacts
@@ -63,7 +63,7 @@ def facts_of(path: Path, overrides: Sequence[str], *, trust: bool = False) -> Sh
     """
     if path.is_dir():
         return _of_run(path, trust)
-    path = named(path, "searchspaces") or named(path, "studies") or path
+    path = file_of(path, "searchspaces", "studies")
     document = read(path)
     keys = document.data if isinstance(document.data, dict) else {}
     if "space" in keys:
