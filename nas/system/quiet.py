@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings, and of the log errors only."""
+def quiet(most: int = logging.WARNING) -> Iterator[None]:
+    """No warnings, and nothing of the log up to this level: by default, errors alone are left."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(most)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

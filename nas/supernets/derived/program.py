@@ -6,7 +6,7 @@ It is captured by `torch.export`, for a batch of so many images that their numbe
 from __future__ import annotations
 
 import copy
-import warnings
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -17,6 +17,7 @@ from torch.export.graph_signature import InputKind
 
 from nas.errors import ModelError
 from nas.supernets.derived.inlining import inlined
+from nas.system.quiet import quiet
 
 BATCH = 1009
 """Images of the captured batch: a prime that is no width, so that dimensions which hold it are told by it."""
@@ -68,8 +69,9 @@ def capture(model: nn.Module, image: tuple[int, int, int], *, training: bool = F
     own = sharing(model).train(training)
     first = next((tensor for tensor in model.parameters() if tensor.is_floating_point()), torch.empty(0))
     try:
+        # What fails is raised, and need not be logged with its traceback, as torch does.
         # What the forward makes without a device is where the model is. The images are views of one: they take no room.
-        with torch.device(first.device), warnings.catch_warnings(action="ignore"):
+        with torch.device(first.device), quiet(logging.ERROR):
             images = torch.empty(1, *image, dtype=first.dtype).expand(BATCH, *image)
             exported = torch.export.export(own, (images,), strict=False)
     except Exception as fault:  # whatever a forward does without values, or torch makes of it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,17 @@ class Measuring(Model):
         return super().forward(x) / self.scale
 
 
+class Sized(nn.Module):
+    """Of four patches, wherever it is asked for more."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.positions = nn.Conv2d(3, 8, 16, 16), nn.Parameter(torch.zeros(1, 8, 4))
+
+    def forward(self, x):
+        return (self.patches(x).flatten(2) + self.positions).mean(-1)
+
+
 class Huge(nn.Module):
     def __init__(self):
         super().__init__()
@@ -94,17 +106,19 @@ def bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("Deciding", r"the forward of Deciding cannot be captured on images of 3 x 224 x 224: .*depend on no values"),
         ("Leaving", r"the forward of Leaving cannot be captured on images of 3 x 224 x 224: .*depend on no values"),
+        ("Sized", r"the forward of Sized cannot be captured on images of 3 x 224 x 224: .*--image-size N"),
         ("Masking", r"the forward of Masking draws random numbers in evaluation too \('rand'\)"),
         ("Huge", r"'bad_models:Huge' has 1.7e\+10 parameters; allowed: 1e\+10"),
         ("downloading", r"'bad_models:downloading' cannot be built .*refused.*; it asks for something of a network"),
     ],
 )
 @pytest.mark.usefixtures("bad")
-def test_a_model_that_is_refused(name: str, reason: str) -> None:
+def test_a_model_that_is_refused(name: str, reason: str, caplog: pytest.LogCaptureFixture) -> None:
     trust_code(f"bad_models:{name}")
     with pytest.raises(ModelError, match=reason) as refused:
         derived_by(f"bad_models:{name}", {}, None)
     assert len(str(refused.value).splitlines()) == 1
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR], "torch logs what fails"
 
 
 @pytest.mark.usefixtures("bad")
