@@ -12,7 +12,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from nas import quantities
+from nas import quantities, words
 from nas.quantities import Quantity
 from nas.studies.run.frames import STANDARD_ERROR
 from nas.studies.run.rank_truth import RankTruth
@@ -36,7 +36,10 @@ def results_table(rows: Sequence[RowResult], title: str, metric: Quantity) -> Ta
             row.model,
             metric.show(row.test[metric.name]),
             *(cost.show(row.costs[cost.name]) for cost in costs),
-            *(f"{row.latency[batch]:.3g} ({first.latency[batch] / row.latency[batch]:.2f}x)" for batch in batches),
+            *(
+                f"{words.significant(row.latency[batch])} ({first.latency[batch] / row.latency[batch]:.2f}x)"
+                for batch in batches
+            ),
             style="bold" if row.model == f"{WINNER}{RETRAINED}" else None,
         )
     return table
