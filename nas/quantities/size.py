@@ -31,7 +31,6 @@ class WeightSize(OfBits):
     label: str = "size of the weights (MB)"
     unit: str = "B"
     scale: float = 1e-6
-    noun: str = "of weights"
 
     @override
     def terms(self, table: AxisTable) -> Sequence[Term]:

@@ -79,6 +79,26 @@ def test_several_devices_and_memory_stand_beside_it(study: Study) -> None:
     assert study.folder.other_tables.is_file()
 
 
+def test_devices_are_bounded_and_wanted_by_their_names(tmp_path: Path) -> None:
+    tables = {"phone": written(tmp_path).rename(tmp_path / "phone.json"), "server": written(tmp_path, 10)}
+    named = ", ".join(f"{name}: {path}" for name, path in tables.items())
+    changes = [
+        *BRIEF,
+        f"latency={{tables: {{{named}}}, batches: [1], seconds: 0.01}}",
+        "limit={latency.phone: 70%, latency.server: 98%}",
+        "objectives={accuracy: max, latency.server: min}",
+    ]
+    study = Study.from_yaml(TINY, overrides=changes, folder=tmp_path / "run")
+    study.run(quiet=True)
+    base, trials = study.record.result(PREPARE).base, study.trials()
+    assert (trials["latency.phone"] <= 0.7 * base["latency.phone"]).all()
+    assert (trials["latency.server"] <= 0.98 * base["latency.server"]).all()
+    assert (trials["latency.phone"] > trials["latency.server"]).all(), "each has its own table"
+    assert study.pareto()["latency.server"].is_monotonic_increasing
+    (axis,) = _front(Findings(study.record)).axes
+    assert axis.get_xlabel() == "predicted latency, server (ms)"
+
+
 def test_the_report_shows_it_beside_what_was_timed(study: Study) -> None:
     findings = Findings(study.record)
     times = study.record.result(RETRAIN).foreseen_by["latency"]
