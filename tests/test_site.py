@@ -98,7 +98,7 @@ def test_what_has_a_name_is_told(made: Mapping[str, str]) -> None:
 
 PURE = {"seed", "re_count", "aug_repeats", "classes", "eta", "stages", "octaves", "index"}
 """Keys of whole numbers that count nothing which has a name, or are numbers of something."""
-SIZES = {"depth", "by", "keep", "rank", "size", "from", "to", "step"}
+SIZES = {"bits", "depth", "by", "keep", "rank", "size", "from", "to", "step"}
 """Main keys of choices: units of the dimension that they stand under, or shares of it."""
 
 

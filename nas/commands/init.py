@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nas.studies.drafting.draft import Draft
     from nas.system.terminal import Terminal
 
+LATE = 1.2
+"""Times what was asked for, up to which a forecast keeps to it: steps are timed, not known."""
 LONG = 3600
 """Seconds from which on it is told how a study takes less."""
 
@@ -100,7 +102,7 @@ def _tell(console: Terminal, made: Draft, within: str | None) -> None:
     console.print(stages_table("about", made.forecast))
     for line in sentences(made.forecast, made.machine):
         console.say(line)
-    if within is not None and made.forecast.seconds > seconds_in(within):
+    if within is not None and made.forecast.seconds > LATE * seconds_in(within):
         console.say(
             f"note      more than {within}, and no stage can be shorter; a smaller model or smaller pictures would be"
         )
