@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from nas.latency.building import TriedTable
     from nas.latency.devices import Device
+    from nas.supernets import Supernet
 
 
 def bench(
@@ -71,6 +72,8 @@ def bench(
     )
     for line in _prediction(measured):
         console.say(line)
+    for line in [] if energy else _prices(supernet, timing):
+        console.say(line)
     said = table.quantity
     console.say(f"remembered; in a study: {said}: {{device: {device}}}, limit: {{{said}: 70%}}")
     if to is not None:
@@ -106,4 +109,23 @@ def _prediction(measured: TriedTable) -> list[str]:
     if measured.table.accuracy is not None:
         noise = 100 * measured.table.accuracy.noise
         lines.append(f"noise: timed again, a sub-network would take {noise:.1f} % more or less")
+    return lines
+
+
+def _prices(supernet: Supernet, device: Device) -> list[str]:
+    from nas.latency.multiples import LEAST, prices
+    from nas.supernets.of_space import image_of
+
+    lines = []
+    for price in prices(supernet, image_of(supernet.space), device):
+        kinds = [
+            f"{f'multiples of {tile}' if tile >= LEAST else 'others'} {100 * share:+.1f} %"
+            for tile, share in sorted(price.excess.items(), reverse=True)
+        ]
+        low, high = price.ends
+        lines.append(
+            f"{price.dimension} has sizes that are no multiples of {LEAST} (multiple_of: {LEAST} leaves them out). "
+            f"From {low} to {high} of {price.units} units, in {price.blocks} blocks at once, a pass takes longer than the "
+            f"line through both says: {', '.join(kinds)} (noise {100 * price.noise:.1f} %)"
+        )
     return lines

@@ -96,17 +96,17 @@ def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed:
 
 
 def evenly(supernet: Supernet, count: int, rng: np.random.Generator) -> list[Architecture]:
-    """Random sub-networks that lie evenly between the smallest and the largest by their MACs: most that are drawn from
-    all lie in the middle, and limits ask for what lies outside of it.
+    """The smallest sub-network, the largest, and random ones that lie evenly between them by their MACs, about `count`
+    in all: most that are drawn from all lie in the middle, and limits ask for what lies outside of it.
     """
     space, cost = supernet.space, supernet.cost
-    least, most = cost.macs([space.smallest, space.largest])
-    ends = np.linspace(least, most, BANDS + 1)
-    found: list[Architecture] = []
-    for band, (low, high) in enumerate(pairwise(ends)):
+    found = [space.smallest, space.largest]
+    least, most = cost.macs(found)
+    bands = max(1, min(BANDS, count - len(found)))
+    for band, (low, high) in enumerate(pairwise(np.linspace(least, most, bands + 1))):
         with contextlib.suppress(LimitError):  # nothing is there
             limit = Limit(cost, macs=(float(low), float(high)))
-            found += [space.sample(rng, limit) for _ in range(band, count, BANDS)]
+            found += [space.sample(rng, limit) for _ in range(band, count - 2, bands)]
     return found
 
 
