@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
 from benchmarks.presets import RECIPE, ROOT, read
 from benchmarks.searches import CHOICES, MODEL_ARGS
-from benchmarks.tables import RESULTS, Rows, over_seeds, paired
+from benchmarks.tables import RESULTS, over_seeds, paired
 from nas import Study
 from nas.latency.building import measured_table
 from nas.latency.devices.cpu_torch import CpuTorch
@@ -40,7 +41,6 @@ TABLE = RUNS / "table.json"
 SPACE: Mapping[str, Any] = {"model": "vit_tiny_patch16_224", "model_args": MODEL_ARGS, "choices": CHOICES}
 BUDGETS = (40, 70)
 """Per cent of the MACs."""
-ROWS = Rows(RESULTS / "latency_search.csv", ("limit", "budget", "seed"))
 NUMBERS = ["score", "test_accuracy", "macs_share", "latency_share", "timed_share"]
 
 
@@ -65,9 +65,9 @@ def main() -> None:
                 winners[kind, budget, seed] = _winner(study)
                 rows.append({"limit": kind, "budget": budget, "seed": seed, **_numbers(study)})
     timed = _timed(supernet, list(winners.values()))
-    for row, share in zip(rows, timed, strict=True):
-        ROWS.append({**row, "timed_share": round(share, 4)})
-    _summarise(supernet, table, list(winners.values()))
+    frame = pd.DataFrame(rows).assign(timed_share=np.round(timed, 4))
+    frame.to_csv(RESULTS / "latency_search.csv", index=False)
+    _summarise(frame, supernet, table, list(winners.values()))
 
 
 def _supernet() -> Supernet:
@@ -146,8 +146,7 @@ def _timed(supernet: Supernet, winners: list[Architecture]) -> list[float]:
     return [one.milliseconds / timed.model.milliseconds for one in timed.whole]
 
 
-def _summarise(supernet: Supernet, table: LatencyTable, winners: list[Architecture]) -> None:
-    rows = ROWS.frame
+def _summarise(rows: pd.DataFrame, supernet: Supernet, table: LatencyTable, winners: list[Architecture]) -> None:
     summary = over_seeds(rows, ["budget", "limit"], NUMBERS)
     summary.to_csv(RESULTS / "latency_search_summary.csv")
     print(summary.to_string())

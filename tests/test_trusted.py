@@ -95,12 +95,16 @@ def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.long
-def test_a_study_of_a_users_own_model(theirs: Path) -> None:
-    """From end to end; what is saved is loaded again."""
+def test_a_study_of_a_users_own_model(theirs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From end to end; what is saved is loaded again. The run's folder alone may not have its model made."""
     Study.from_yaml(theirs / "study.yaml", folder="run").run(quiet=True)
     saved = next((theirs / "run").rglob("model.json")).parent
     with torch.no_grad():
         assert load(saved)(torch.randn(2, 1, 8, 8)).shape == (2, 10)
+    monkeypatch.setattr(trusted, "_NAMED", set())
+    assert cli.main(["extract", "run", "--to", "taken"]) == 2
+    assert cli.main(["extract", "run", "--to", "taken", "--trust"]) == 0
+    assert cli.main(["evaluate", "run", "--trust"]) == 0
 
 
 def test_a_run_of_somebody_elses_and_its_models_name_code_in_vain(

@@ -125,7 +125,7 @@ def _prices(supernet: Supernet, device: Device) -> list[str]:
         low, high = price.ends
         lines.append(
             f"{price.dimension} has sizes that are no multiples of {LEAST} (multiple_of: {LEAST} leaves them out). "
-            f"From {low} to {high} of {price.units} units, in {price.blocks} blocks at once, a pass takes longer than the "
-            f"line through both says: {', '.join(kinds)} (noise {100 * price.noise:.1f} %)"
+            f"From {low} to {high} of {price.units} units, in {price.blocks} blocks at once, a pass takes longer than "
+            f"the line through both says: {', '.join(kinds)} (noise {100 * price.noise:.1f} %)"
         )
     return lines

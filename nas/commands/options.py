@@ -27,7 +27,11 @@ Digest = Annotated[
     str | None, typer.Option(metavar="DIGEST", help="The architecture with this digest (its first letters).")
 ]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Connect to the hosts that the run's folder names (see also NAS_TRUST).")
+    bool,
+    typer.Option(
+        "--trust",
+        help="Connect to the hosts, and run the function of a model, that the run's folder names (see also NAS_TRUST).",
+    ),
 ]
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write it as JSON to a file; -: print that instead.")

@@ -35,6 +35,7 @@ from nas.studies.run.typed_json import parsed, parsed_plain, said
 from nas.studies.store.drivers import Driver
 from nas.studies.store.store import Store
 from nas.system.database import host, shown, sqlite_url
+from nas.trusted import trust_code
 
 if TYPE_CHECKING:
     from nas.tasks import Task
@@ -72,7 +73,10 @@ class Record:
         remedy = "delete the run's folder and run again"
         content = _content(folder.study_file)
         identity = read_json(folder.path / "run.json", Identity, remedy=remedy)
-        settings = read(folder.study_file).data
+        document = read(folder.study_file)
+        settings = document.data
+        if trust:
+            trust_code(document.get(("space", "model")))
         try:
             study = parsed(StudyFacts, json.dumps(settings))
         except ValidationError as fault:
