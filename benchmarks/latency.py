@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,23 @@ import torch
 
 from nas.latency.building import TriedTable, measured_table
 from nas.latency.checking import Prediction
+from nas.latency.devices import Device, options_of
 from nas.latency.devices.cpu_torch import CpuTorch
+from nas.latency.devices.onnxruntime import OnnxRuntime
 from nas.latency.passes import Passes
 from nas.latency.table import LATENCY
 from nas.searchspaces import Limit, SearchSpace
 from nas.supernets import Supernet, build
 from nas.supernets.of_space import image_of
 
-SPACES = {"vit_digits": (100, 60.0), "deit_tiny": (100, 60.0), "swin_tiny": (40, 30.0)}
-"""Random sub-networks, and seconds for as many as fit into memory together."""
+TORCH = CpuTorch(threads=1)
+RUNS: Sequence[tuple[str, Device, int, float]] = (
+    ("vit_digits", TORCH, 100, 120.0),
+    ("deit_tiny", TORCH, 100, 60.0),
+    ("swin_tiny", TORCH, 20, 30.0),
+    ("vit_digits", OnnxRuntime(threads=1), 30, 60.0),
+)
+"""Spaces and devices, random sub-networks, and seconds for as many as fit into memory together."""
 BAND = ("69%", "70%")
 """Where winners lie: a search ends just below its limit."""
 ROWS = 1_000_000
@@ -35,19 +43,21 @@ FOLDER = Path(__file__).parents[1] / "searchspaces"
 
 def measure() -> Iterator[dict[str, object]]:
     torch.set_num_threads(1)
-    for name, (architectures, seconds) in SPACES.items():
+    for name, device, architectures, seconds in RUNS:
         space = SearchSpace.from_yaml(FOLDER / f"{name}.yaml")
         supernet = Supernet(build(space.model, space.model_args), space)
         start = time.perf_counter()
-        measured = measured_table(supernet, image_of(space), CpuTorch(threads=1), check=architectures, seconds=seconds)
+        measured = measured_table(supernet, image_of(space), device, check=architectures, seconds=seconds)
         beside = {"least": round(time.perf_counter() - start, 1), "greatest": round(os.getloadavg()[0], 1)}
-        what = f"latency of {name}, batch 1, {architectures}"
+        where = f"latency of {name} on {options_of(device)['use']}"
+        what = f"{where}, batch 1, {architectures}"
         yield from _of_prediction(f"{what} random sub-networks", measured.prediction)
         yield from _of_prediction(f"{what} from the smallest to the largest", measured.even)
         passes = measured.table.conditions.measured
         yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
-        yield _of_limit(name, supernet, measured, architectures // 2, seconds / 2)
-        yield _of_lookups(name, supernet, measured)
+        yield _of_limit(where, supernet, device, measured, architectures // 2, seconds / 2)
+        if device is TORCH:
+            yield _of_lookups(name, supernet, measured)
 
 
 def _of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, object]]:
@@ -64,7 +74,9 @@ def _of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, ob
         yield {"what": f"{what}: {figure}", "unit": unit, "value": round(value, 4)}
 
 
-def _of_limit(name: str, supernet: Supernet, measured: TriedTable, winners: int, seconds: float) -> dict[str, object]:
+def _of_limit(
+    where: str, supernet: Supernet, device: Device, measured: TriedTable, winners: int, seconds: float
+) -> dict[str, object]:
     """Winners, and the whole model in turns with them."""
     table, space = measured.table, supernet.space
     limit = Limit(supernet.cost.beside({LATENCY: table.tabulated(space)}), latency=BAND)
@@ -72,12 +84,12 @@ def _of_limit(name: str, supernet: Supernet, measured: TriedTable, winners: int,
     drawn = [space.sample(rng, limit) for _ in range(winners)]
     images = torch.randn(1, *table.conditions.image)
     with torch.inference_mode():
-        timed = Passes(supernet, CpuTorch(threads=1), images).timed([], drawn, seconds)
+        timed = Passes(supernet, device, images).timed([], drawn, seconds)
     shares = np.array([one.milliseconds for one in timed.whole]) / timed.model.milliseconds
     assert table.accuracy is not None
     over = int((shares > 0.7 * (1 + table.accuracy.most)).sum())
     return {
-        "what": f"latency of {name}: of {winners} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over "
+        "what": f"{where}: of {winners} drawn from {BAND[0]} to {BAND[1]} of the whole model's, those over "
         "70 % by more than the error of 95 in a hundred (least and greatest share timed)",
         "unit": "",
         "value": over,
