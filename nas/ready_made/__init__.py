@@ -48,4 +48,4 @@ def known(text: str | Path, kind: RootFolder) -> str:
 
 def _is_name(text: str | Path) -> bool:
     """Whether a text may be such a name: of letters, digits and _, and no path that exists."""
-    return bool(re.fullmatch(r"[a-z0-9_]+", str(text))) and not Path(text).exists()
+    return bool(re.fullmatch(r"[a-z0-9_]+", str(text))) and not Path(str(text)).exists()
