@@ -102,11 +102,12 @@ def evenly(supernet: Supernet, count: int, rng: np.random.Generator) -> list[Arc
     space, cost = supernet.space, supernet.cost
     found = [space.smallest, space.largest]
     least, most = cost.macs(found)
-    bands = max(1, min(BANDS, count - len(found)))
+    between = count - len(found)
+    bands = max(1, min(BANDS, between))
     for band, (low, high) in enumerate(pairwise(np.linspace(least, most, bands + 1))):
         with contextlib.suppress(LimitError):  # nothing is there
             limit = Limit(cost, macs=(float(low), float(high)))
-            found += [space.sample(rng, limit) for _ in range(band, count - 2, bands)]
+            found += [space.sample(rng, limit) for _ in range(band, between, bands)]
     return found
 
 

@@ -145,3 +145,24 @@ def title(name: str, group: Group) -> str:
     the whole model.
     """
     return axis_name(name, group.index)
+
+
+def matrices(
+    name: str, of: Sequence[str] | None, known: Sequence[str], kind: str, outline: Outline, faults: Faults
+) -> list[str]:
+    """The matrices `of` that a mapping called `name` chooses; left out, the one that has the mapping's name. `known`
+    are those that have choices of this kind; all others are reported.
+    """
+    if of is not None and not of:
+        faults.fault("of", "an empty list", f"at least one of {', '.join(known)}")
+    good: list[str] = []
+    for i, matrix in enumerate([name] if of is None else of):
+        key = f"of.{i}" if of else ""
+        if matrix not in known:
+            allowed = f"one of {', '.join(known)}{nearest(matrix, known)}" if known else f"no {kind} choice"
+            faults.fault(key, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
+        elif matrix in good:
+            faults.fault(key, f"'{matrix}' twice", "each matrix once")
+        else:
+            good.append(matrix)
+    return good

@@ -12,9 +12,8 @@ from typing import final
 from typing_extensions import override
 
 from nas.axes import FLOAT_BITS
-from nas.errors import nearest
 from nas.searchspaces.axis_names import bits_of, is_bits, rounded_matrix
-from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, title
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, matrices, title
 from nas.searchspaces.outline import Outline
 
 ALLOWED = (8, FLOAT_BITS)
@@ -37,8 +36,8 @@ class Bits(ChoiceKind):
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
         values = self._values(faults)
-        matrices = self._matrices(name, outline, faults)
-        together = groups([bits_of(matrix) for matrix in matrices], self.per, outline, faults)
+        dimensions = [bits_of(matrix) for matrix in self._matrices(name, outline, faults)]
+        together = groups(dimensions, self.per, outline, faults)
         if not values:
             return []
         return [
@@ -62,19 +61,7 @@ class Bits(ChoiceKind):
         known = [rounded_matrix(d) for d in outline.dimensions if is_bits(d) and d in outline.elastic]
         if self.of is None and name == "bits" and known:
             return known
-        if self.of == ():
-            faults.fault("of", "an empty list", f"at least one of {', '.join(known)}")
-        good: list[str] = []
-        for i, matrix in enumerate([name] if self.of is None else self.of):
-            key = f"of.{i}" if self.of else ""
-            if matrix not in known:
-                allowed = f"one of {', '.join(known)}{nearest(matrix, known)}" if known else "no bits choice"
-                faults.fault(key, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
-            elif matrix in good:
-                faults.fault(key, f"'{matrix}' twice", "each matrix once")
-            else:
-                good.append(matrix)
-        return good
+        return matrices(name, self.of, known, "bits", outline, faults)
 
     @classmethod
     @override

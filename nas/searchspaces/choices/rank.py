@@ -12,10 +12,9 @@ from typing import final
 
 from typing_extensions import override
 
-from nas.errors import nearest
 from nas.numbers import UnitCount
 from nas.searchspaces.axis_names import is_rank, rank_of, ranked_matrix
-from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups
+from nas.searchspaces.choices._base import Choice, ChoiceKind, Faults, groups, matrices
 from nas.searchspaces.choices._values import Scale, Values, scaled
 from nas.searchspaces.outline import Outline
 
@@ -37,19 +36,8 @@ class Rank(ChoiceKind):
     @override
     def choices(self, name: str, outline: Outline, faults: Faults) -> list[Choice]:
         # Users name the matrix, "fc1"; the dimension of its rank is our own word.
-        matrices = [ranked_matrix(d) for d in outline.dimensions if is_rank(d) and d in outline.elastic]
-        dimensions: list[str] = []
-        if self.of == ():
-            faults.fault("of", "an empty list", f"at least one of {', '.join(matrices)}")
-        for i, matrix in enumerate([name] if self.of is None else self.of):
-            key = f"of.{i}" if self.of else ""
-            if matrix not in matrices:
-                allowed = f"one of {', '.join(matrices)}{nearest(matrix, matrices)}" if matrices else "no rank choice"
-                faults.fault(key, f"unknown matrix '{matrix}'", f"{allowed} in {outline.model}")
-            elif rank_of(matrix) in dimensions:
-                faults.fault(key, f"'{matrix}' twice", "each matrix once")
-            else:
-                dimensions.append(rank_of(matrix))
+        known = [ranked_matrix(d) for d in outline.dimensions if is_rank(d) and d in outline.elastic]
+        dimensions = [rank_of(matrix) for matrix in matrices(name, self.of, known, "rank", outline, faults)]
         share = lambda part, axis: math.floor(part * outline.axes[axis])  # noqa: E731
         least = dict.fromkeys(outline.axes, 1)
         scale = Scale("rank", least, outline.axes, share, multiple=self.multiple_of)
