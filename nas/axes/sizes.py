@@ -30,9 +30,14 @@ def size_of(atom: str, sizes: Mapping[str, Any], axes: Mapping[str, int], within
     return int(atom) if atom.isdecimal() else axes[atom]
 
 
+def packs_of(atom: str) -> list[list[str]]:
+    """The axes and numbers of each pack in `atom`, of those that stand one behind the other."""
+    return [pack.split() for pack in atom.split(JOIN)]
+
+
 def parts_of(atom: str) -> list[str]:
     """Every axis and number in `atom`."""
-    return [part for pack in atom.split(JOIN) for part in pack.split()]
+    return [part for pack in packs_of(atom) for part in pack]
 
 
 def leading_to(atom: str, within: Mapping[str, str]) -> Iterator[str]:

@@ -72,12 +72,13 @@ def bench(
     )
     for line in _prediction(measured):
         console.say(line)
-    for line in [] if energy else _prices(supernet, timing):
-        console.say(line)
     said = table.quantity
     console.say(f"remembered; in a study: {said}: {{device: {device}}}, limit: {{{said}: 70%}}")
     if to is not None:
         console.say(f"written to {to}; in a study anywhere: {said}: {{table: {to}}}")
+    # Somebody else would have to time a second lot of models.
+    for line in _prices(supernet, timing) if timing.here and not energy else []:
+        console.say(line)
 
 
 def _device(text: str, options: dict[str, int | None]) -> Device:

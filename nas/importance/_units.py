@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas.axes import Frame
-from nas.axes.sizes import JOIN, parts_of
+from nas.axes.sizes import JOIN, packs_of, parts_of
 from nas.supernets import Supernet
 
 
@@ -39,7 +39,7 @@ def _apart(atom: str, values: Tensor, frame: Frame) -> Iterator[tuple[str, Tenso
     if JOIN not in atom:
         yield atom, values
         return
-    packs = [part.split() for part in atom.split(JOIN)]
+    packs = packs_of(atom)
     sizes = [[frame.full(axis) for axis in pack] for pack in packs]
     for pack, lengths, piece in zip(packs, sizes, torch.split(values, list(map(math.prod, sizes))), strict=True):
         for place, axis in enumerate(pack):

@@ -61,8 +61,8 @@ def measured_table(
 ) -> TriedTable:
     """The table of a supernet (on the processor, in float32) for images (channels x height x width) on a device, held
     against `check` random sub-networks and as many evenly spread ones, which are timed in turns with those that it is
-    made from. `seconds` are for as
-    many sub-networks as fit into memory together. With `energy` it is one of energy, of passes as a whole.
+    made from. `seconds` are for as many sub-networks as fit into memory together. With `energy` it is one of energy, of
+    passes as a whole.
 
     Raises `LatencyError` where the device cannot run them, or where times spread so far that they say nothing.
     """

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
-from nas.axes.sizes import JOIN
+from nas.axes.sizes import JOIN, packs_of
 
 if TYPE_CHECKING:
     from nas.axes import AxisTable, Entry
@@ -73,8 +73,8 @@ def expanded(term: Term) -> Iterator[Term]:
         yield term
         return
     before, behind = term.atoms[:joined], term.atoms[joined + 1 :]
-    for part in term.atoms[joined].split(JOIN):
-        yield from expanded(replace(term, atoms=(*before, *part.split(), *behind)))
+    for pack in packs_of(term.atoms[joined]):
+        yield from expanded(replace(term, atoms=(*before, *pack, *behind)))
 
 
 def params_of(table: AxisTable) -> list[Term]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nas.axes import Entry, Frame
-from nas.axes.sizes import JOIN, parts_of
+from nas.axes.sizes import JOIN, packs_of, parts_of
 from nas.quantities import factoring_pays
 
 Where = Literal["consumed", "produced"]
@@ -70,7 +70,7 @@ def _cut_at(tensor: Tensor, position: int, atom: str, keep: Cut) -> Tensor:
         return tensor
     if JOIN not in atom:
         return tensor.narrow(position, 0, kept)
-    packs = [tuple(pack.split()) for pack in atom.split(JOIN)]
+    packs = packs_of(atom)
     pieces = []
     lengths = [math.prod(map(keep.frame.full, pack)) for pack in packs]
     for pack, piece in zip(packs, torch.split(tensor, lengths, position), strict=True):
@@ -126,7 +126,7 @@ def _gate_of(atom: str, frame: Frame, gates: Mapping[str, Tensor]) -> Tensor:
         return gates[atom]
     like = next(gates[axis] for axis in parts_of(atom) if axis in gates)
     values = []
-    for pack in (part.split() for part in atom.split(JOIN)):
+    for pack in packs_of(atom):
         value = like.new_ones(())
         for axis in pack:
             own = gates[axis].flatten() if axis in gates else like.new_ones(frame.full(axis))
@@ -175,7 +175,7 @@ def _order_of(atom: str, frame: Frame, orders: Mapping[str, Tensor]) -> Tensor |
     if not known:
         return None
     units, start = [], 0
-    for pack in (part.split() for part in atom.split(JOIN)):
+    for pack in packs_of(atom):
         sizes = [frame.full(axis) for axis in pack]
         own = torch.arange(start, start + math.prod(sizes), device=known[0].device).reshape(sizes)
         for place, axis in enumerate(pack):
