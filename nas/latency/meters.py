@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import LatencyError
-from nas.latency.timing import Clock, Forward
+from nas.latency.timing import Clock, Forward, finish
 
 POWERCAP = Path("/sys/class/powercap")
 LEAST = 0.2
-"""Seconds that passes are repeated for: meters move some hundred times a second."""
+"""Seconds that passes are repeated for, at least."""
+MOVES = 10
+"""How often a meter moves meanwhile, at least: a processor's does a thousand times a second, a GPU's some ten times."""
+MOST = 30.0
+"""Seconds in which it has moved so often, or stands still."""
 
 Meter = Callable[[], float]
 """Joules since whenever, always from the same moment on."""
@@ -63,14 +67,27 @@ def of_gpu(index: int) -> Meter:
 
 
 def by(meter: Meter) -> Clock:
-    """What "times" a pass by the joules that it takes, as a whole: it is repeated for a while."""
+    """What "times" a pass by the joules that it takes, as a whole: it is repeated for a while, and counted from one
+    move of the meter to another, since between two moves a meter tells nothing.
+
+    Raises `LatencyError` for a meter that stands still.
+    """
 
     def metered(forward: Forward) -> list[float]:
-        started, before, passes = time.perf_counter(), meter(), 0
-        while passes == 0 or time.perf_counter() - started < LEAST:
-            forward()
+        moves: list[tuple[int, float]] = []
+        started, passes, last = time.perf_counter(), 0, meter()
+        while len(moves) <= MOVES or time.perf_counter() - started < LEAST:
+            finish(forward)
             passes += 1
-        return [(meter() - before) / passes]
+            if (now := meter()) != last:
+                moves.append((passes, now))
+                last = now
+            elif time.perf_counter() - started > MOST:
+                raise LatencyError(
+                    f"energy: the meter moved {len(moves)} times in {MOST:g} s; allowed: more than {MOVES}"
+                )
+        (first, low), (end, high) = moves[0], moves[-1]
+        return [(high - low) / (end - first)]
 
     return metered
 

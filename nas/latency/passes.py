@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nas.errors import LatencyAwaitedError, LatencyError
+from nas.latency.copies import Sitting, of_all, together
 from nas.latency.correcting import Work
 from nas.latency.design import held
 from nas.latency.devices import Device
-from nas.latency.timing import SECONDS, Forward, StepTime, together
+from nas.latency.timing import SECONDS, Forward, StepTime
 from nas.searchspaces import Architecture
 from nas.supernets import Supernet
 
@@ -60,28 +61,43 @@ class Passes:
 
         Raises `LatencyError` as `Device.time` does; where it awaits times, when it has heard of all passes.
         """
+        model_bytes = sum(tensor.nbytes for tensor in self.supernet.model.parameters())
         every: list[tuple[int, Callable[[], Forward]]] = [
             *((held(one, self.supernet), partial(self._forward, one, in_steps=True)) for one in stepwise),
             *((held(one, self.supernet), partial(self._forward, one, in_steps=False)) for one in whole),
-            (sum(tensor.nbytes for tensor in self.supernet.model.parameters()), self._model),
+            # All shares are of the whole model's time: it is timed with the greatest care.
+            *([(model_bytes, self._model)] * self._copies),
         ]
-        found: list[list[StepTime]] = []
+        found = self._timed(every, seconds)
+        wholes = [steps[0] for steps in found[len(stepwise) : len(stepwise) + len(whole)]]
+        models = [steps[0] for steps in found[len(stepwise) + len(whole) :]]
+        return TimedPasses(found[: len(stepwise)], wholes, together(models, [1.0] * len(models)))
+
+    @property
+    def _copies(self) -> int:
+        """How often each pass is made anew. Where in memory a model lies changes nothing of its joules."""
+        return 1 if self.energy else self.device.builds
+
+    def _timed(self, every: Sequence[tuple[int, Callable[[], Forward]]], seconds: float) -> list[list[StepTime]]:
+        """What the steps of passes take, of which it is known how many bytes they hold and how they are made. Those of
+        a sitting are drawn anew for each copy, so that all sittings have passes in common.
+        """
+        time, rng = self.device.metered if self.energy else self.device.time, np.random.default_rng(0)
+        sittings: list[Sitting] = []
         awaited: list[LatencyAwaitedError] = []
-        for part in _parts([size for size, _ in every]):
-            try:
-                found += self._builds([every[position][1] for position in part], seconds)
-            except LatencyAwaitedError as error:
-                awaited.append(error)
+        for _ in range(self._copies):
+            order = rng.permutation(len(every)).tolist()
+            for part in _parts([every[number][0] for number in order]):
+                numbers = [order[position] for position in part]
+                try:
+                    times = time([every[number][1]() for number in numbers], seconds / self._copies)
+                except LatencyAwaitedError as error:
+                    awaited.append(error)
+                else:
+                    sittings.append(Sitting(numbers, times))
         if awaited:
             raise awaited[0]
-        *wholes, model = (steps[0] for steps in found[len(stepwise) :])
-        return TimedPasses(found[: len(stepwise)], wholes, model)
-
-    def _builds(self, passes: Sequence[Callable[[], Forward]], seconds: float) -> list[list[StepTime]]:
-        """The times of steps of passes that are made anew as often as the device wants it."""
-        time, builds = self.device.metered if self.energy else self.device.time, self.device.builds
-        times = [time([make() for make in passes], seconds / builds) for _ in range(builds)]
-        return [[together(of) for of in zip(*steps, strict=True)] for steps in zip(*times, strict=True)]
+        return of_all(sittings)
 
     def work(self, architecture: Architecture) -> list[Work]:
         """Of each step of a sub-network: operations, numbers that it makes, and 1 for the step itself."""

@@ -8,7 +8,6 @@ faster: so of all rounds a low quantile counts, and not the middle one.
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,9 @@ SECONDS = 60.0
 """How long rounds go on, about."""
 WARMING = 5e-3
 """Seconds for which a pass is repeated before it is timed, once at least: a small model's second pass after another
-model's still takes 5 % longer than its fifth, its third 1 %.
+model's still takes 5 % longer than its fifth, its third 1 %. One pass of a turn is timed: what slows a machine down
+lasts for several passes, so that as many more turns halve the noise, and repeats within a turn hardly lessen it.
 """
-REPEATS = 3
-"""Passes of a turn that are timed, of which the middle one counts."""
 QUANTILE = 0.1
 
 
@@ -69,8 +67,8 @@ class Clock(Protocol):
 
 
 def take_turns(forwards: Sequence[Forward], clock: Clock, seconds: float = SECONDS) -> list[list[StepTime]]:
-    """What each step of some passes takes by a clock."""
-    rounds = in_turns(forwards, lasting(seconds, ROUNDS), warmed(clock))
+    """What each step of some passes takes by a clock, in about so many seconds."""
+    rounds = in_turns(forwards, lasting(seconds, ROUNDS), clock)
     return [[timed(step) for step in np.array(times).T] for times in rounds]
 
 
@@ -112,7 +110,7 @@ def threads(number: int) -> Iterator[None]:
 
 def warmed(clock: Clock) -> Clock:
     """A clock for models that run again and again, as deployed ones do: passes that are not timed leave its weights in
-    the caches, and not those of another model; of some more each step's middle time counts.
+    the caches, and not those of another model.
     """
 
     def repeated(forward: Forward) -> list[float]:
@@ -120,10 +118,16 @@ def warmed(clock: Clock) -> Clock:
         forward()
         while time.perf_counter() - started < WARMING:
             forward()
-        middle: list[float] = np.median([clock(forward) for _ in range(REPEATS)], axis=0).tolist()
-        return middle
+        return clock(forward)
 
     return repeated
+
+
+def finish(forward: Forward) -> None:
+    """A pass, to the end of what it gives a GPU to do."""
+    forward()
+    if forward.inputs.is_cuda:
+        torch.cuda.synchronize()
 
 
 def by_processor(forward: Forward) -> list[float]:
@@ -171,14 +175,3 @@ def timed(seconds: np.ndarray) -> StepTime:
     parts = seconds, seconds[::2], seconds[1::2], seconds[:middle], seconds[middle:]
     whole, even, odd, early, late = (max(float(np.quantile(part, QUANTILE)), 1e-12) for part in parts)
     return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, late / early - 1)
-
-
-def together(builds: Sequence[StepTime]) -> StepTime:
-    """The middle time of one step in several copies of a model, whose noise is seen in how they differ."""
-    if len(builds) == 1:
-        return builds[0]
-    milliseconds = np.array([one.milliseconds for one in builds])
-    middle = float(np.median(milliseconds))
-    # Of normal errors, a median's is greater than a mean's by the root of half of pi.
-    noise = float(milliseconds.std(ddof=1)) / middle * (math.pi / 2 / len(builds)) ** 0.5
-    return StepTime(middle, noise, float(milliseconds[-1] / milliseconds[0]) - 1)

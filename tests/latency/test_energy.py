@@ -64,6 +64,21 @@ def test_a_pass_takes_what_the_meter_went_up_by(monkeypatch: pytest.MonkeyPatch)
     assert len(passes) > 1
 
 
+def test_what_passed_between_moves_of_a_slow_meter_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moves with every seventh pass: what was before its first move and after its last is not told by it."""
+    monkeypatch.setattr(meters, "LEAST", 0.0)
+    passes: list[int] = []
+    forward = Forward(torch.zeros(1), (lambda x: passes.append(1) or x,))
+    assert meters.by(lambda: 21.0 * ((len(passes) + 3) // 7))(forward) == [pytest.approx(3)]
+    assert len(passes) == 4 + 7 * meters.MOVES
+
+
+def test_a_meter_that_stands_still_is_no_meter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meters, "MOST", 0.01)
+    with pytest.raises(LatencyError, match=r"the meter moved 0 times in 0.01 s; allowed: more than 10"):
+        meters.by(lambda: 5.0)(Forward(torch.zeros(1), (lambda x: x,)))
+
+
 def test_a_table_of_it_can_be_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a meter that takes a watt while the processor computes."""
     monkeypatch.setattr(meters, "LEAST", 0.0)

@@ -28,7 +28,6 @@ from nas.latency.passes import Passes, noise_of
 from nas.latency.probes import probes
 from nas.latency.table import Accuracy, LatencyTable
 from nas.latency.timing import (
-    REPEATS,
     ROUNDS,
     WARM_UP,
     Forward,
@@ -38,7 +37,7 @@ from nas.latency.timing import (
     in_turns,
     take_turns,
     timed,
-    together,
+    warmed,
 )
 from nas.supernets import build
 from nas.supernets.chosen_steps import chosen_steps
@@ -121,7 +120,7 @@ def test_more_than_fits_is_timed_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Counting, "time", time)
     monkeypatch.setattr(passes, "AT_ONCE", 1)
     assert Passes(net, device, torch.zeros(1, 3, 32, 32)).timed([one], [one, two, two]) == at_once
-    assert sizes == [[one.digest], [one.digest], [two.digest], [two.digest], ["model"]]
+    assert sorted(sizes) == sorted([[one.digest], [one.digest], [two.digest], [two.digest], ["model"]])
     assert at_once.whole[1] == at_once.model
 
 
@@ -219,18 +218,6 @@ def test_noise_is_a_ceiling_of_tau() -> None:
     assert shown.ceiling == pytest.approx(shown.tau, abs=0.02)
 
 
-def test_several_copies_say_how_noisy_a_time_is() -> None:
-    """One of them that something else slowed down counts as little as it can."""
-    assert together([StepTime(2.0, 0.3, 0.1)]) == StepTime(2.0, 0.3, 0.1)
-    found = together([StepTime(of, 0.0) for of in (1.0, 1.02, 0.98, 9.0, 1.01)])
-    assert found.milliseconds == 1.01
-    assert found.drift == pytest.approx(0.01)
-    rng = np.random.default_rng(0)
-    times = [[StepTime(of, 0.0) for of in rng.normal(1, 0.02, 9)] for _ in range(500)]
-    medians, noises = (np.array(of) for of in zip(*(together(of)[:2] for of in times), strict=True))
-    assert np.mean(noises**2) ** 0.5 == pytest.approx(medians.std(), rel=0.1)
-
-
 def test_a_table_states_the_error_of_where_it_is_greater() -> None:
     """Also where random sub-networks hardly ever lie."""
     times = np.linspace(1.0, 2.0, 11)
@@ -283,8 +270,8 @@ def test_small_models_run_until_they_are_warm() -> None:
     def passes(seconds: float) -> float:
         runs: list[float] = []
         step = lambda x: (runs.append(seconds), time.sleep(seconds))  # noqa: E731
-        take_turns([Forward(torch.zeros(1), (step,))], by_wall, 0)
-        return (len(runs) - WARM_UP) / ROUNDS[0] - REPEATS
+        take_turns([Forward(torch.zeros(1), (step,))], warmed(by_wall), 0)
+        return (len(runs) - WARM_UP) / ROUNDS[0] - 1
 
     assert passes(0.0) > 10
     assert passes(0.006) == 1

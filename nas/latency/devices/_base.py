@@ -15,7 +15,7 @@ from typing_extensions import override
 from nas.errors import LatencyError
 from nas.latency import meters
 from nas.latency.meters import Meter
-from nas.latency.timing import SECONDS, Clock, Forward, StepTime, by_processor, by_wall, take_turns, threads
+from nas.latency.timing import SECONDS, Clock, Forward, StepTime, by_processor, by_wall, take_turns, threads, warmed
 from nas.numbers import Unit, whole
 from nas.system import machine
 
@@ -134,4 +134,4 @@ class OnProcessor(Device):
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
         self.check()
         with threads(self.used_threads), self.ready(passes) as ready:
-            return take_turns(ready, self.clock, seconds)
+            return take_turns(ready, warmed(self.clock), seconds)

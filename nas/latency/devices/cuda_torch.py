@@ -13,7 +13,7 @@ from nas.errors import LatencyError
 from nas.latency import meters
 from nas.latency.devices._torch import OfTorch
 from nas.latency.meters import Meter
-from nas.latency.timing import SECONDS, Forward, StepTime, by_events, take_turns
+from nas.latency.timing import SECONDS, Forward, StepTime, by_events, take_turns, warmed
 from nas.numbers import whole
 
 
@@ -55,4 +55,4 @@ class CudaTorch(OfTorch):
     @override
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
         self.check()
-        return take_turns(self.made(passes), by_events, seconds)
+        return take_turns(self.made(passes), warmed(by_events), seconds)
