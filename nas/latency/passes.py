@@ -26,6 +26,8 @@ MOST_NOISE = 0.05
 """A machine whose times differ more from one measurement to the next is busy with something else."""
 MOST_DRIFT = 0.1
 """One that gets slower, or faster, by more while it is measured is throttled, or was busy for a part of it."""
+MODELS = 4
+"""Whole models among the sub-networks, since all shares are of their time; one on a device that is somewhere else."""
 AT_ONCE = 2**32
 """Bytes of the sub-networks that are timed in turns; more are timed one part after the other."""
 
@@ -65,8 +67,7 @@ class Passes:
         every: list[tuple[int, Callable[[], Forward]]] = [
             *((held(one, self.supernet), partial(self._forward, one, in_steps=True)) for one in stepwise),
             *((held(one, self.supernet), partial(self._forward, one, in_steps=False)) for one in whole),
-            # All shares are of the whole model's time: it is timed with the greatest care.
-            *([(model_bytes, self._model)] * self._copies),
+            *([(model_bytes, self._model)] * (MODELS if self.device.here else 1)),
         ]
         found = self._timed(every, seconds)
         wholes = [steps[0] for steps in found[len(stepwise) : len(stepwise) + len(whole)]]

@@ -24,7 +24,7 @@ from nas.latency.building import WHOLE, measured_table
 from nas.latency.checking import Prediction, accuracy
 from nas.latency.correcting import corrected, guessed
 from nas.latency.design import TIMES, Signatures, at_levels, designed, evenly
-from nas.latency.passes import Passes, noise_of
+from nas.latency.passes import MODELS, Passes, noise_of
 from nas.latency.probes import probes
 from nas.latency.table import Accuracy, LatencyTable
 from nas.latency.timing import (
@@ -120,7 +120,7 @@ def test_more_than_fits_is_timed_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Counting, "time", time)
     monkeypatch.setattr(passes, "AT_ONCE", 1)
     assert Passes(net, device, torch.zeros(1, 3, 32, 32)).timed([one], [one, two, two]) == at_once
-    assert sorted(sizes) == sorted([[one.digest], [one.digest], [two.digest], [two.digest], ["model"]])
+    assert sorted(sizes) == sorted([[one.digest], [one.digest], [two.digest], [two.digest], *[["model"]] * MODELS])
     assert at_once.whole[1] == at_once.model
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from nas.errors import LatencyError
 from nas.latency import meters
+from nas.latency.copies import Sitting, of_all
 from nas.latency.meters import Meter
 from nas.latency.timing import SECONDS, Clock, Forward, StepTime, by_processor, by_wall, take_turns, threads, warmed
 from nas.numbers import Unit, whole
@@ -113,9 +113,13 @@ class OnProcessor(Device):
         """Of one thread its processor time: what other processes take is not counted. Of several the wall's."""
         return by_processor if self.used_threads == 1 else by_wall
 
-    @contextlib.contextmanager
-    def ready(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
-        """The passes as this device runs them, as long as the block lasts."""
+    @property
+    def copied(self) -> int:
+        """How often `copies` makes passes anew."""
+        return 1
+
+    def copies(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
+        """The passes as this device runs them, made anew as often as `copied` says."""
         yield passes
 
     @override
@@ -126,12 +130,15 @@ class OnProcessor(Device):
     @override
     def metered(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
         self.check()
-        with threads(self.used_threads), self.ready(passes) as ready:
-            return super().metered(ready, seconds)
+        with threads(self.used_threads):
+            return super().metered(next(iter(self.copies(passes))), seconds)
 
     @final
     @override
     def time(self, passes: Sequence[Forward], seconds: float = SECONDS) -> list[list[StepTime]]:
         self.check()
-        with threads(self.used_threads), self.ready(passes) as ready:
-            return take_turns(ready, warmed(self.clock), seconds)
+        clock, numbers = warmed(self.clock), range(len(passes))
+        with threads(self.used_threads):
+            return of_all(
+                [Sitting(numbers, take_turns(copy, clock, seconds / self.copied)) for copy in self.copies(passes)]
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +42,5 @@ class CpuTorch(OfTorch, OnProcessor):
             raise LatencyError("device cpu_torch: compile needs a C++ compiler, and there is none; set compile: false")
 
     @override
-    @contextlib.contextmanager
-    def ready(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
+    def copies(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
         yield self.made(passes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -40,8 +39,7 @@ class OpenVino(OnProcessor):
             raise LatencyError("device openvino: not installed: pip install openvino")
 
     @override
-    @contextlib.contextmanager
-    def ready(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
+    def copies(self, passes: Sequence[Forward]) -> Iterator[Sequence[Forward]]:
         yield [replace(one, steps=(_run(content_of(one), one.inputs, self.used_threads),)) for one in passes]
 
 
