@@ -58,16 +58,17 @@ def _of_run(name: str, device: Device, architectures: int, seconds: float) -> It
     beside = {"least": round(time.perf_counter() - start, 1), "greatest": round(os.getloadavg()[0], 1)}
     where = f"latency of {name} on {options_of(device)['use']}"
     what = f"{where}, batch 1, {architectures}"
-    yield from _of_prediction(f"{what} random sub-networks", measured.prediction)
-    yield from _of_prediction(f"{what} from the smallest to the largest", measured.even)
+    yield from of_prediction(f"{what} random sub-networks", measured.prediction)
+    yield from of_prediction(f"{what} from the smallest to the largest", measured.even)
     passes = measured.table.conditions.measured
     yield {"what": f"{what}: passes timed (seconds that it took, load)", "unit": "", "value": passes, **beside}
-    yield _of_limit(where, supernet, device, measured, architectures // 2, seconds / 2)
+    yield of_limit(where, supernet, device, measured, architectures // 2, seconds / 2)
     if device is TORCH:
         yield _of_lookups(name, supernet, measured)
 
 
-def _of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, object]]:
+def of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, object]]:
+    """Rows on how sub-networks were predicted that a table was not made from."""
     assert shown is not None
     for figure, unit, value in (
         ("Kendall's tau of predicted and timed", "", shown.tau),
@@ -81,7 +82,7 @@ def _of_prediction(what: str, shown: Prediction | None) -> Iterator[dict[str, ob
         yield {"what": f"{what}: {figure}", "unit": unit, "value": round(value, 4)}
 
 
-def _of_limit(
+def of_limit(
     where: str, supernet: Supernet, device: Device, measured: TriedTable, winners: int, seconds: float
 ) -> dict[str, object]:
     """Winners, and the whole model in turns with them."""
@@ -89,7 +90,7 @@ def _of_limit(
     limit = Limit(supernet.cost.beside({LATENCY: table.tabulated(space)}), latency=BAND)
     rng = np.random.default_rng(2)
     drawn = [space.sample(rng, limit) for _ in range(winners)]
-    images = torch.randn(1, *table.conditions.image)
+    images = torch.randn(device.batch, *table.conditions.image)
     with torch.inference_mode():
         timed = Passes(supernet, device, images).timed([], drawn, seconds)
     shares = np.array([one.milliseconds for one in timed.whole]) / timed.model.milliseconds
