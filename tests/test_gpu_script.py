@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.gpu import exactness
-from benchmarks.gpu.__main__ import main
+from benchmarks.gpu.__main__ import PARTS, main
+
+QUICK = [part for part in PARTS if part != "latency"]
+"""All but the one that refuses a busy machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +26,21 @@ def test_every_part_keeps_its_rows_without_optuna_ray_and_nni(
 ) -> None:
     monkeypatch.setattr("nas.studies.stages.report.write_report", lambda *_: None)  # plots, which take a second
     path = tmp_path / "new" / "rows.csv"
-    assert main(["--small", "--to", str(path)]) == 0, capsys.readouterr().out
+    assert main(["--small", "--to", str(path), *QUICK]) == 0, capsys.readouterr().out
     table = pd.read_csv(path)
-    assert set(table["part"]) == {"exactness", "steps", "study", "loading", "switches"}
+    assert set(table["part"]) == {"exactness", "steps", "energy", "study", "loading", "switches"}
     assert table["holds"].dropna().astype(bool).sum() == 10
     assert table[["device", "torch", "commit"]].notna().all(axis=None)
     assert table["small"].all()
+
+
+@pytest.mark.long
+def test_latency_is_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.latency.passes.MOST_NOISE", 9.0)
+    monkeypatch.setattr("nas.latency.passes.MOST_DRIFT", 9.0)
+    path = tmp_path / "rows.csv"
+    assert main(["--small", "--to", str(path), "latency"]) == 0
+    assert pd.read_csv(path)["what"].str.contains("mean of predicted less timed").sum() == 4
 
 
 def test_what_does_not_hold_or_breaks_is_told_and_the_other_parts_are_measured(
