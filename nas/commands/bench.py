@@ -24,7 +24,7 @@ def bench(
         str,
         typer.Option(
             metavar="DEVICE",
-            help="cpu_torch, cuda_torch, onnxruntime, openvino, or folder; with options as in YAML: "
+            help="cpu_torch, cuda_torch, onnxruntime, openvino, tensorrt, or folder; with options as in YAML: "
             "'{use: cpu_torch, precision: bfloat16, compile: true}', '{use: folder, path: models, name: phone}'.",
         ),
     ] = "cpu_torch",

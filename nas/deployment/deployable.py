@@ -27,16 +27,18 @@ WHOLE = (Yolos, Fcn)
 @final
 @dataclass(frozen=True, eq=False)
 class Deployable:
-    """A module in evaluation mode that maps images (float, B x `image`) to a tensor, or to several.
+    """A module in evaluation mode that maps images (B x `image`) to a tensor, or to several.
 
     outputs   their names
     real      prepared images (N x `image`) on which it is compared, beside random ones; None where there are none
+    dtype     of images
     """
 
     module: nn.Module
     image: tuple[int, int, int]
     outputs: tuple[str, ...]
     real: Tensor | None = None
+    dtype: torch.dtype = torch.float32
 
     @cached_property
     def rounds(self) -> bool:

@@ -67,7 +67,7 @@ ERRORS = 3
 
 def export(original: Deployable, path: Path) -> int:
     """Writes the file; returns the version of the operators in it. Raises `DeploymentError` where torch cannot."""
-    images = torch.zeros(2, *original.image)
+    images = torch.zeros(2, *original.image, dtype=original.dtype)
     batch = ({0: torch.export.Dim("batch")},)
     try:
         with quiet():

@@ -124,6 +124,8 @@ def test_options_are_plain_and_make_the_same_device_again(name: str) -> None:
         ("{use: cpu_torch, precision: int3}", "precision: found 'int3'"),
         ("{use: folder}", "path"),
         ("{use: cuda_torch, index: 1000}", "and wanted is number 1000"),
+        ("{use: tensorrt, index: 1000}", "device tensorrt: found 0 GPUs, and wanted is number 1000"),
+        ("{use: tensorrt, precision: int8}", "precision: found 'int8'"),
     ],
 )
 def test_what_is_no_device_is_said_in_a_line(said: str, fault: str, tmp_path: Path) -> None:

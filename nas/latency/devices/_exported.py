@@ -12,6 +12,9 @@ from nas.errors import DeploymentError, LatencyError
 from nas.latency.timing import Forward
 from nas.system.files import replacing
 
+OUTPUT = "logits"
+"""Name of the output."""
+
 
 def export(forward: Forward, path: Path) -> None:
     """Writes the model of a pass. Raises `LatencyError` where torch cannot, or where a package is missing."""
@@ -21,7 +24,8 @@ def export(forward: Forward, path: Path) -> None:
     try:
         onnx_file.require_packages()
         with replacing(path) as partial:
-            onnx_file.export(Deployable(model, (channels, height, width), ("logits",)), partial)
+            image = (channels, height, width)
+            onnx_file.export(Deployable(model, image, (OUTPUT,), dtype=forward.inputs.dtype), partial)
     except DeploymentError as refusal:
         raise LatencyError(f"a device that runs ONNX: {refusal}") from refusal
 
