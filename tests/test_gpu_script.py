@@ -28,7 +28,7 @@ def test_every_part_keeps_its_rows_without_optuna_ray_and_nni(
     path = tmp_path / "new" / "rows.csv"
     assert main(["--small", "--to", str(path), *QUICK]) == 0, capsys.readouterr().out
     table = pd.read_csv(path)
-    assert set(table["part"]) == {"exactness", "steps", "energy", "study", "loading", "switches"}
+    assert set(table["part"]) == {"exactness", "steps", "energy", "study", "loading", "switches", "tensorrt"}
     assert table["holds"].dropna().astype(bool).sum() == 10
     assert table[["device", "torch", "commit"]].notna().all(axis=None)
     assert table["small"].all()

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.rows import Rows
 
-PARTS = ("exactness", "steps", "memory", "latency", "energy", "study", "loading", "switches")
+PARTS = ("exactness", "steps", "memory", "latency", "energy", "study", "loading", "switches", "tensorrt")
 ROOT = Path(__file__).parents[2]
 
 

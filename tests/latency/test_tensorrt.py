@@ -18,6 +18,11 @@ pytest.importorskip("onnxruntime", reason="ONNX is an extra: pip install 'nas[on
 import onnx
 from fake_tensorrt import STREAM, BuilderFlag, Fake
 
+from benchmarks.gpu import tensorrt as gpu_part
+from benchmarks.gpu.exactness import IMAGES
+from benchmarks.gpu.latency import BATCH
+from benchmarks.gpu.machine import Machine
+from benchmarks.gpu.models import cases
 from nas.errors import LatencyError
 from nas.latency import meters
 from nas.latency.devices._gpu import OnGpu
@@ -209,6 +214,20 @@ def test_what_times_depend_on_is_the_gpu_and_the_version(installed: Callable[...
     installed()
     assert TensorRt(index=1).about == {"gpu": "GPU 1", "tensorrt": "11.0.0"}
     assert list(CudaTorch().about) == ["gpu", "torch", "cuda"]
+
+
+def test_make_gpu_measures_it_beside_torch(installed: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_part, "SECONDS", 0.0)
+    machine = Machine(torch.device("cpu"), small=True)
+    monkeypatch.setattr(gpu_part, "freed", lambda machine: cases(machine)[:1])
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    (refused,) = gpu_part.measure(machine)
+    assert refused["what"].startswith("left out: device tensorrt: cannot be imported")
+    fake = installed()
+    rows = list(gpu_part.measure(machine))
+    assert [row["unit"] for row in rows] == ["s", "of the output", "ms", "ratio", "ms", "ratio"]
+    assert 0 < rows[1]["value"] < rows[1]["bound"]
+    assert [shape[0] for shape, _ in fake.built] == [IMAGES, BATCH, BATCH]
 
 
 @pytest.mark.skipif(not REAL, reason="no GPU, or no TensorRT")
