@@ -65,7 +65,7 @@ def bench(
         table.write(to)
     console = Terminal()
     quantity = quantities.find(table.quantity)
-    least, most = map(quantity.show, table.additive(searched)(searched.as_table([searched.smallest, searched.largest])))
+    least, most = map(quantity.show, searched.ends(table.additive(searched)))
     console.say(
         f"{searched.model} on {table.conditions}, batches of {timing.batch}: {least} to {most}, from "
         f"{table.conditions.measured} sub-networks, measured step by step or whole"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable
+from nas.deployment.integers import in_integers
 from nas.errors import DeploymentError
 from nas.system.quiet import quiet
 
@@ -72,9 +73,8 @@ def export(original: Deployable, path: Path) -> int:
     try:
         with quiet():
             program: Any = torch.onnx.export(
-                original.module, (images,), input_names=[INPUT], output_names=list(original.outputs),
+                in_integers(original.module), (images,), input_names=[INPUT], output_names=list(original.outputs),
                 dynamic_shapes=batch, dynamo=True, verbose=False,
-                optimize=not original.rounds,  # which would turn small weights in int8 to floats
             )  # fmt: skip
             for node in program.model.graph.all_nodes():
                 node.metadata_props.clear()  # where in the source each is from: more bytes than a small model's weights

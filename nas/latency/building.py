@@ -21,7 +21,7 @@ from nas.latency.correcting import Work, corrected, guessed
 from nas.latency.design import Signature, Signatures, at_levels, designed, evenly
 from nas.latency.devices import Device, options_of
 from nas.latency.passes import Passes, noise_of
-from nas.latency.probes import Indexed, levels_of, probes, sizes_of
+from nas.latency.probes import Indexed, grows, levels_of, probes, sizes_of
 from nas.latency.table import ENERGY, FORMAT, NANOSECONDS, Conditions, LatencyTable, TimeLookup
 from nas.latency.timing import SECONDS, StepTime
 from nas.searchspaces import SearchSpace
@@ -166,10 +166,11 @@ def _lookup(step: ChosenStep, space: SearchSpace, times: Indexed) -> TimeLookup:
 
 
 def _interpolated(step: ChosenStep, space: SearchSpace, times: Indexed) -> NDArray[np.float64]:
-    """Milliseconds for every combination of values, never less for more units."""
+    """Milliseconds for every combination of values, never less for more units; of bits, what was measured."""
     levels = levels_of(step, space)
     measured = np.array([times[indices] for indices in product(*(of.tolist() for of in levels))])
-    measured = _growing(measured.reshape([len(of) for of in levels]))
+    growing = [d for d, position in enumerate(step.choices) if grows(position, space)]
+    measured = _growing(measured.reshape([len(of) for of in levels]), growing)
     # A choice of a single value is no dimension to interpolate along.
     several = [d for d, of in enumerate(levels) if len(of) > 1]
     sizes = [sizes_of(position, space) for position in step.choices]
@@ -181,9 +182,11 @@ def _interpolated(step: ChosenStep, space: SearchSpace, times: Indexed) -> NDArr
     return every.reshape([len(of) for of in sizes])
 
 
-def _growing(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest times, about, that do not shrink along any dimension: what shrinks is noise of the measurement."""
+def _growing(table: NDArray[np.float64], dimensions: Sequence[int]) -> NDArray[np.float64]:
+    """The nearest times, about, that do not shrink along some dimensions: what shrinks there is noise of the
+    measurement.
+    """
     for _ in range(TURNS):
-        for dimension in range(table.ndim):
+        for dimension in dimensions:
             table = np.apply_along_axis(isotonic_regression, dimension, table)
     return table

@@ -20,8 +20,10 @@ from nas.latency.design import Signature
 
 COMMON = 2.0
 """By how much more steps of one kind may be off together than each of them by itself."""
-Work = tuple[float, float, float]
-"""Of a step: operations, numbers that it makes, and 1 for the step itself."""
+Work = tuple[float, ...]
+"""Of a step: operations in float32, and in int8, numbers that it makes, and that go into and out of int8, and 1 for the
+step itself.
+"""
 
 
 def guessed(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.errors import LimitError
-from nas.latency.probes import combinations, levels_of, probes
+from nas.latency.probes import combinations, grows, levels_of, probes
 from nas.searchspaces import Architecture, Limit, SearchSpace
 from nas.supernets import Supernet
 from nas.supernets.chosen_steps import ChosenStep, fitted
@@ -25,6 +25,9 @@ TIMES = 2
 
 BANDS = 10
 """Of MACs, from which as many sub-networks are drawn each."""
+
+EVEN = 0.5
+"""The chance of either of two values."""
 
 Signature = Hashable
 """By which steps are known that compute the same on tensors of the same shapes."""
@@ -81,7 +84,8 @@ def designed(steps: Sequence[ChosenStep], space: SearchSpace, known: Signatures)
 
 def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
     """Random sub-networks, in which all steps have sizes at which they are measured: from the smallest to the largest,
-    since a limit asks for what uniform draws hardly ever are.
+    since a limit asks for what uniform draws hardly ever are. Bits are drawn evenly among all of them: so what they take
+    is told apart from what sizes take.
     """
     shared: dict[int, set[int]] = {}
     for step in steps:
@@ -91,7 +95,13 @@ def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed:
     allowed = [sorted(shared.get(k, range(len(choice.values)))) for k, choice in enumerate(space.values())]
     # With a chance of 0 to grow all are the smallest, with 1 the largest, with one half most are in the middle.
     chances = np.linspace(0, 1, count)
-    rows = np.array([[of[rng.binomial(len(of) - 1, chance)] for of in allowed] for chance in chances])
+    growing = [grows(position, space) for position in range(len(allowed))]
+
+    def drawn(chance: float) -> list[int]:
+        ways = zip(allowed, growing, strict=True)
+        return [of[rng.binomial(len(of) - 1, chance if grown else EVEN)] for of, grown in ways]
+
+    rows = np.array([drawn(chance) for chance in chances])
     return space.from_table(space.canonical(rows))
 
 

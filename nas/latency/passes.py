@@ -21,6 +21,7 @@ from nas.latency.devices import Device
 from nas.latency.timing import SECONDS, Forward, StepTime
 from nas.searchspaces import Architecture
 from nas.supernets import Supernet
+from nas.supernets.int8_weights import rounding
 
 MOST_NOISE = 0.05
 """A machine whose times differ more from one measurement to the next is busy with something else."""
@@ -101,15 +102,18 @@ class Passes:
         return of_all(sittings)
 
     def work(self, architecture: Architecture) -> list[Work]:
-        """Of each step of a sub-network: operations, numbers that it makes, and 1 for the step itself."""
+        """Of each step of a sub-network."""
         found: list[Work] = []
         subnet: nn.Module = self.supernet.extract(architecture).eval()
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), rounding(subnet) as rounded:
             x = self.images.clone()
             for _, step in self.supernet.steps(subnet, architecture):
+                rounded.clear()
                 with FlopCounterMode(display=False) as counter:
                     x = step.run(x)
-                found.append((float(counter.get_total_flops()), float(x.numel()), 1.0))
+                operations = 2.0 * sum(layer.macs for layer in rounded)
+                numbers = float(sum(layer.numbers for layer in rounded))
+                found.append((counter.get_total_flops() - operations, operations, float(x.numel()), numbers, 1.0))
         return found
 
     def _forward(self, architecture: Architecture, *, in_steps: bool) -> Forward:

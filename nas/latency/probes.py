@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nas.errors import LatencyError
 from nas.searchspaces import Architecture, SearchSpace
+from nas.searchspaces.axis_names import dimension, is_bits
 from nas.supernets.chosen_steps import ChosenStep, fitted
 
 LEVELS = 6
@@ -58,6 +59,13 @@ def sizes_of(position: int, space: SearchSpace) -> NDArray[np.float64]:
     choice = list(space.values())[position]
     units = np.array([sum(sizes.values()) for sizes in choice.sizes], dtype=np.float64)
     return units if (np.diff(units) > 0).all() else np.arange(len(units), dtype=np.float64)
+
+
+def grows(position: int, space: SearchSpace) -> bool:
+    """Whether a choice's greater values are more to compute, so that no device takes less time for them. Bits are not:
+    a device that has no kernels for 8 rounds, and then computes as with 32.
+    """
+    return not any(is_bits(dimension(axis)) for axis in list(space.values())[position].axes)
 
 
 Indexed = Mapping[tuple[int, ...], float]

@@ -25,7 +25,7 @@ ENERGY: Literal["energy"] = "energy"
 """The quantities that a table may be of."""
 LARGEST = 2**26
 """Bytes of a table's file."""
-FORMAT = 2
+FORMAT = 3
 """Of the file: one with another number is of another version."""
 NANOSECONDS = 1e6
 """In a millisecond; tables count in whole ones, so that sums are exact."""

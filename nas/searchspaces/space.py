@@ -4,6 +4,7 @@ repair.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -18,7 +19,7 @@ from nas.errors import SpaceError, nearest
 from nas.ready_made import named
 from nas.searchspaces.architecture import Architecture
 from nas.searchspaces.choices._base import Choice
-from nas.searchspaces.counting.factors import Indices, Rule, Table
+from nas.searchspaces.counting.factors import Additive, Indices, Rule, Table
 from nas.searchspaces.counting.lattice import Lattice
 from nas.searchspaces.counting.rules import Rules
 from nas.searchspaces.from_yaml import Parts, load
@@ -134,6 +135,10 @@ class SearchSpace(Mapping[str, Choice]):
         off, and of ranks at which nothing is factored.
         """
         return self._row([0] * len(self))
+
+    def ends(self, cost: Additive) -> tuple[int, int]:
+        """The least and the greatest value of a cost that any architecture has."""
+        return Lattice(self.n_values, self.rules, [cost], [(-math.inf, math.inf)]).reachable[0]
 
     def sample(self, rng: np.random.Generator, limit: Limit | None = None) -> Architecture:
         """An architecture, uniformly drawn from all that the limit allows."""

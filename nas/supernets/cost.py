@@ -94,6 +94,18 @@ class Cost:
         table = self.space.as_table(architecture)
         return self._with_reciprocals({name: int(additive(table)[0]) for name, additive in self._additive.items()})
 
+    @property
+    def ends(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The least and the greatest of each of these costs that an architecture has. Counted ones are those of the
+        smallest and the largest; by a table others may have them: fewer bits may take longer.
+        """
+        timed = {name: self.space.ends(of.additive) for name, of in self._tabulated.items()}
+        least, greatest = (
+            self._with_reciprocals(self.counts(end) | {name: ends[place] for name, ends in timed.items()})
+            for place, end in enumerate((self.space.smallest, self.space.largest))
+        )
+        return least, greatest
+
     def additive(self, quantity: str) -> Additive:
         """A cost as a constant and a sum of functions of few choices each. Raises `LimitError` for one that the model
         has none of, or of which no table says anything.

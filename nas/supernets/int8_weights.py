@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +30,30 @@ def with_int8(model: nn.Module) -> nn.Module:
     for path, layer in _rounding(own):
         own.set_submodule(path, Int8Linear(layer).train(layer.training))
     return own
+
+
+class Rounding(NamedTuple):
+    """One pass through a layer that rounds: its multiply-accumulates, and the numbers that go in and come out."""
+
+    macs: int
+    numbers: int
+
+
+@contextlib.contextmanager
+def rounding(model: nn.Module) -> Iterator[list[Rounding]]:
+    """Keeps, for a while, what the layers of a model that round have computed, one after the other."""
+    found: list[Rounding] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor, ...], outputs: Tensor) -> None:
+        numbers = inputs[0].numel()
+        found.append(Rounding(numbers * outputs.shape[-1], numbers + outputs.numel()))
+
+    hooks = [layer.register_forward_hook(keep) for _, layer in _rounding(model)]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def packed(model: nn.Module) -> dict[str, Tensor]:

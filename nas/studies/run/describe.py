@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 def describe_space(space: SearchSpace, cost: Cost) -> SpaceFacts:
     """Choices, how many architectures there are, the least and the greatest costs."""
+    least, greatest = cost.ends
     return SpaceFacts(
         model=space.model,
         model_args=dict(space.model_args),
         choices={name: list(choice.values) for name, choice in space.items()},
         kinds={name: choice.kind for name, choice in space.items()},
         architectures=str(space.size),
-        least=cost.counts(space.smallest),
-        greatest=cost.counts(space.largest),
+        least=least,
+        greatest=greatest,
         notes=list(space.notes),
     )
 
