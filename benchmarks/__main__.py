@@ -20,7 +20,7 @@ from nas.system.environment import commit
 BENCHMARKS = (
     *("cost_model", "feasible", "training_step", "half_macs", "dan_step", "equal_macs", "reuse", "ask_time"),
     *("ray_workers", "ray_cluster", "data_parallel", "loader", "many_pictures", "row_groups", "latency", "memory"),
-    *("detector_step", "detector_evaluation", "explorer", "derived_step"),
+    *("bits_latency", "detector_step", "detector_evaluation", "explorer", "derived_step"),
 )
 FILE = Path(__file__).with_name("results.csv")
 

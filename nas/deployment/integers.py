@@ -61,11 +61,12 @@ class IntegerLinear(nn.Module):
     @override
     def forward(self, input: Tensor) -> Tensor:
         # ONNX knows a scale for each output, and none for each token: those are taken out before, and put back after.
-        scale = scales(input)
-        whole = _operator("QuantizeLinear", (input / scale, self.one, self.zero), torch.uint8)
+        rows = input.float()
+        scale = scales(rows)
+        whole = _operator("QuantizeLinear", (rows / scale, self.one, self.zero), torch.uint8)
         tokens = _operator("DequantizeLinear", (whole, self.one, self.zero), torch.float32)
         weight = _operator("DequantizeLinear", (self.weight, self.weight_scale, self.zeros), torch.float32, axis=1)
-        outputs = tokens @ weight * scale
+        outputs = (tokens @ weight * scale).to(input.dtype)
         return outputs if self.bias is None else outputs + self.bias
 
 

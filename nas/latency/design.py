@@ -84,8 +84,8 @@ def designed(steps: Sequence[ChosenStep], space: SearchSpace, known: Signatures)
 
 def at_levels(steps: Sequence[ChosenStep], space: SearchSpace, count: int, seed: int) -> list[Architecture]:
     """Random sub-networks, in which all steps have sizes at which they are measured: from the smallest to the largest,
-    since a limit asks for what uniform draws hardly ever are. Bits are drawn evenly among all of them: so what they take
-    is told apart from what sizes take.
+    since a limit asks for what uniform draws hardly ever are. Bits are drawn evenly among all of them: so what they
+    take is told apart from what sizes take.
     """
     shared: dict[int, set[int]] = {}
     for step in steps:
