@@ -1,7 +1,7 @@
 """What 8 bits take beside 32, by one thread and of one image: the digits' ViT, DeiT-Ti and DeiT-B at 224 with all
 matrices of their blocks in int8, and with none, in turns, in onnxruntime, which computes int8, and in eager torch,
-which rounds and computes floats. And how the table of a space that chooses bits, of the digits' ViT in onnxruntime, predicts
-sub-networks that it has not seen. What else ran meanwhile is said: load.
+which rounds and computes floats. And how the table of a space that chooses bits, of the digits' ViT in onnxruntime,
+predicts sub-networks that it has not seen. What else ran meanwhile is said: load.
 """
 
 from __future__ import annotations

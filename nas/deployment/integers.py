@@ -8,7 +8,7 @@ and computes the same in float32.
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,6 @@ class IntegerLinear(nn.Module):
         return outputs if self.bias is None else outputs + self.bias
 
 
-def _operator(name: str, inputs: tuple[Tensor, ...], dtype: torch.dtype, **attributes: int) -> Tensor:
+def _operator(name: str, inputs: tuple[Tensor, ...], dtype: torch.dtype, **attributes: Any) -> Tensor:
     """A node of the file, whose output has the shape of its first input."""
     return torch.onnx.ops.symbolic(name, inputs, attributes, dtype=dtype, shape=inputs[0].shape, version=OPSET)
