@@ -1,8 +1,9 @@
 """How long forward passes take, step by step: all take turns, so that what else the machine does hits all alike.
 
 Where one thread computes, its processor time is taken: a process that others interrupt takes longer by the clock on the
-wall, and by this one hardly. What remains (caches, frequencies, memory that others use) makes a pass slower and never
-faster: so of all rounds a low quantile counts, and not the middle one.
+wall, and by this one hardly. What remains (caches, frequencies, memory that others use) slows neighbouring passes down
+alike: it is left out as the machine's pace, and of all rounds the middle one counts. Of times whose order nobody knows
+a low quantile counts, since what disturbs a pass makes it slower and never faster.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from nas.latency.pace import paces
 
 WARM_UP = 1
 ROUNDS = (2, 400)
@@ -29,6 +33,7 @@ model's still takes 5 % longer than its fifth, its third 1 %. One pass of a turn
 lasts for several passes, so that as many more turns halve the noise, and repeats within a turn hardly lessen it.
 """
 QUANTILE = 0.1
+"""Of times whose order is not known, and of the two halves of a measurement."""
 
 
 @final
@@ -67,9 +72,11 @@ class Clock(Protocol):
 
 
 def take_turns(forwards: Sequence[Forward], clock: Clock, seconds: float = SECONDS) -> list[list[StepTime]]:
-    """What each step of some passes takes by a clock, in about so many seconds."""
-    rounds = in_turns(forwards, lasting(seconds, ROUNDS), clock)
-    return [[timed(step) for step in np.array(times).T] for times in rounds]
+    """What each step of some passes takes by a clock, without the machine's pace, in about so many seconds."""
+    numbers, steps = zip(*turns(forwards, lasting(seconds, ROUNDS), clock), strict=True)
+    pace, of = paces(numbers, np.array([sum(one) for one in steps])), np.array(numbers)
+    every = (np.flatnonzero(of == number) for number in range(len(forwards)))
+    return [[paced(step, pace[places]) for step in np.array([steps[p] for p in places]).T] for places in every]
 
 
 def lasting(seconds: float, limits: tuple[int, int]) -> Iterator[int]:
@@ -83,18 +90,24 @@ def lasting(seconds: float, limits: tuple[int, int]) -> Iterator[int]:
 
 
 def in_turns(forwards: Sequence[Forward], rounds: Iterable[int], clock: Clock) -> list[list[list[float]]]:
-    """Seconds of each pass, in each of the rounds, of each of its steps. Each round goes through the passes in an order
-    of its own, so that none always follows the same one, or itself.
+    """Seconds of each pass, in each of the rounds, of each of its steps."""
+    times: list[list[list[float]]] = [[] for _ in forwards]
+    for number, steps in turns(forwards, rounds, clock):
+        times[number].append(steps)
+    return times
+
+
+def turns(forwards: Sequence[Forward], rounds: Iterable[int], clock: Clock) -> Iterator[tuple[int, list[float]]]:
+    """One pass after the other: its number, and the seconds of each of its steps. Each round goes through the passes in
+    an order of its own, so that none always follows the same one, or itself.
     """
     for _ in range(WARM_UP):
         for forward in forwards:
             forward()
-    times: list[list[list[float]]] = [[] for _ in forwards]
     rng = np.random.default_rng(0)
     for _ in rounds:
-        for position in rng.permutation(len(forwards)):
-            times[position].append(clock(forwards[position]))
-    return times
+        for number in rng.permutation(len(forwards)).tolist():
+            yield number, clock(forwards[number])
 
 
 @contextlib.contextmanager
@@ -167,7 +180,7 @@ def _by(now: Callable[[], float], forward: Forward) -> list[float]:
     return [after - before for before, after in pairwise(stamps)]
 
 
-def timed(seconds: np.ndarray) -> StepTime:
+def timed(seconds: NDArray[np.float64]) -> StepTime:
     """Of the times of some rounds. What half of them say and what the other half does differ by about twice the error
     of all of them.
     """
@@ -175,3 +188,10 @@ def timed(seconds: np.ndarray) -> StepTime:
     parts = seconds, seconds[::2], seconds[1::2], seconds[:middle], seconds[middle:]
     whole, even, odd, early, late = (max(float(np.quantile(part, QUANTILE)), 1e-12) for part in parts)
     return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, late / early - 1)
+
+
+def paced(seconds: NDArray[np.float64], paces: NDArray[np.float64]) -> StepTime:
+    """Of the times of some rounds, and of the machine's pace in each of them, which drift still has in it."""
+    rounds = seconds / paces
+    whole, even, odd = (max(float(np.median(part)), 1e-12) for part in (rounds, rounds[::2], rounds[1::2]))
+    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, timed(seconds).drift)
