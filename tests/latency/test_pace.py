@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas.latency.pace import paces
+from nas.latency.pace import FASTEST, paces
 from nas.latency.timing import ROUNDS, Forward, paced, take_turns, timed
 
 PASSES, TURNS = 40, 30
@@ -26,14 +26,15 @@ def of_each(numbers: np.ndarray, seconds: np.ndarray, pace: np.ndarray) -> np.nd
 
 
 def test_a_pace_that_changes_while_passes_run_is_left_out() -> None:
-    """By a fifth, for 30 to 300 passes each time: without it, times would be wrong by per cents."""
+    """By up to two fifths, for 15 to 60 passes each time: without it, times would be wrong by per cents."""
     rng = np.random.default_rng(1)
-    slow = np.concatenate([np.full(rng.integers(30, 300), rng.choice([1.0, 1.2])) for _ in range(40)])
-    true, numbers, seconds = ran(slow[: PASSES * TURNS])
+    slow = np.concatenate([np.full(rng.integers(15, 60), rng.uniform(1.0, 1.4)) for _ in range(90)])
+    slow = slow[: PASSES * TURNS]
+    true, numbers, seconds = ran(slow)
     found = of_each(numbers, seconds, paces(numbers.tolist(), seconds)) / true
     assert found.std() < 0.002
-    assert found.mean() == pytest.approx(1, abs=0.01)
-    assert (of_each(numbers, seconds, np.ones(len(numbers))) / true).std() > 0.02
+    assert found.mean() == pytest.approx(np.quantile(slow, FASTEST), abs=0.01)
+    assert (of_each(numbers, seconds, np.ones(len(numbers))) / true).std() > 0.01
 
 
 def test_a_machine_that_rests_has_one_pace() -> None:
