@@ -1,19 +1,16 @@
 """What 8 bits take beside 32, by one thread and of one image: the digits' ViT, DeiT-Ti and DeiT-B at 224 with all
 matrices of their blocks in int8, and with none, in turns, in onnxruntime, which computes int8, and in eager torch,
-which rounds and computes floats. And how the table of a space that chooses bits, of the digits' ViT in onnxruntime,
-predicts sub-networks that it has not seen. What else ran meanwhile is said: load.
+which rounds and computes floats. What else ran meanwhile is said: load.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 
 import torch
 
-from benchmarks.latency import FOLDER, RUNTIME, TORCH, of_prediction
-from nas.latency.building import measured_table
+from benchmarks.latency import FOLDER, RUNTIME, TORCH
 from nas.latency.devices import Device, options_of
 from nas.latency.timing import Forward
 from nas.searchspaces import Architecture, SearchSpace
@@ -29,7 +26,6 @@ SUBJECTS: Sequence[tuple[str, str, Sequence[Device]]] = (
 )
 SECONDS = 20.0
 """For each pair."""
-TABLE_SECONDS, UNSEEN = 30.0, 15
 
 
 def measure() -> Iterator[dict[str, object]]:
@@ -38,7 +34,6 @@ def measure() -> Iterator[dict[str, object]]:
         supernet = _supernet(SearchSpace.from_yaml(text))
         for device in devices:
             yield _of_pair(name, supernet, device)
-    yield from _of_table()
 
 
 def _supernet(space: SearchSpace) -> Supernet:
@@ -64,20 +59,4 @@ def _of_pair(name: str, supernet: Supernet, device: Device) -> dict[str, object]
         "ratio": round(narrow.milliseconds / whole.milliseconds, 4),
         "seconds_a": round(narrow.milliseconds / 1e3, 7),
         "seconds_b": round(whole.milliseconds / 1e3, 7),
-    }
-
-
-def _of_table() -> Iterator[dict[str, object]]:
-    supernet = _supernet(SearchSpace.from_yaml(DIGITS))
-    start = time.perf_counter()
-    measured = measured_table(supernet, image_of(supernet.space), RUNTIME, check=UNSEEN, seconds=TABLE_SECONDS)
-    what = f"table of {DIGITS.stem} on onnxruntime, batch 1, {UNSEEN}"
-    yield from of_prediction(f"{what} random sub-networks", measured.prediction)
-    yield from of_prediction(f"{what} from the smallest to the largest", measured.even)
-    yield {
-        "what": f"{what}: passes timed (seconds that it took, load)",
-        "unit": "",
-        "value": measured.table.conditions.measured,
-        "least": round(time.perf_counter() - start, 1),
-        "greatest": round(os.getloadavg()[0], 1),
     }
