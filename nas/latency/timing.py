@@ -1,9 +1,9 @@
 """How long forward passes take, step by step: all take turns, so that what else the machine does hits all alike.
 
 Where one thread computes, its processor time is taken: a process that others interrupt takes longer by the clock on the
-wall, and by this one hardly. What remains (caches, frequencies, memory that others use) slows neighbouring passes down
-alike: it is left out as the machine's pace, and of all rounds the middle one counts. Of times whose order nobody knows
-a low quantile counts, since what disturbs a pass makes it slower and never faster.
+wall, and by this one hardly. What remains (caches, frequencies, memory that others use) makes a pass slower and never
+faster, so a low quantile of all rounds counts; or it slows neighbouring passes down alike for a while: then that pace
+is left out, and the middle one counts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ model's still takes 5 % longer than its fifth, its third 1 %. One pass of a turn
 lasts for several passes, so that as many more turns halve the noise, and repeats within a turn hardly lessen it.
 """
 QUANTILE = 0.1
-"""Of times whose order is not known, and of the two halves of a measurement."""
+"""Of times that have the machine's pace in them."""
 
 
 @final
@@ -72,11 +72,24 @@ class Clock(Protocol):
 
 
 def take_turns(forwards: Sequence[Forward], clock: Clock, seconds: float = SECONDS) -> list[list[StepTime]]:
-    """What each step of some passes takes by a clock, without the machine's pace, in about so many seconds."""
+    """What each step of some passes takes by a clock, in about so many seconds."""
     numbers, steps = zip(*turns(forwards, lasting(seconds, ROUNDS), clock), strict=True)
+    return of_turns(numbers, steps)
+
+
+def of_turns(numbers: Sequence[int], steps: Sequence[Sequence[float]]) -> list[list[StepTime]]:
+    """What each step of each pass takes, from what was timed one pass after the other: by a low quantile, or by the
+    middle without the machine's pace. Where a machine rests the first is surer, where it is busy the second: of both
+    the one counts that says more nearly the same of two halves of the rounds.
+    """
     pace, of = paces(numbers, np.array([sum(one) for one in steps])), np.array(numbers)
-    every = (np.flatnonzero(of == number) for number in range(len(forwards)))
-    return [[paced(step, pace[places]) for step in np.array([steps[p] for p in places]).T] for places in every]
+    ways: tuple[list[list[StepTime]], list[list[StepTime]]] = ([], [])
+    for number in range(max(numbers) + 1):
+        places = np.flatnonzero(of == number)
+        rounds = np.array([steps[place] for place in places]).T
+        ways[0].append([timed(step) for step in rounds])
+        ways[1].append([paced(step, pace[places]) for step in rounds])
+    return min(ways, key=lambda way: np.median([step.noise for one in way for step in one]))
 
 
 def lasting(seconds: float, limits: tuple[int, int]) -> Iterator[int]:

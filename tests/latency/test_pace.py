@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nas.latency.pace import FASTEST, paces
-from nas.latency.timing import ROUNDS, Forward, paced, take_turns, timed
+from nas.latency.timing import ROUNDS, Forward, of_turns, paced, take_turns, timed
 
 PASSES, TURNS = 40, 30
 
@@ -42,6 +42,16 @@ def test_a_machine_that_rests_has_one_pace() -> None:
     pace = paces(numbers.tolist(), seconds)
     assert np.abs(pace - 1).max() < 0.005
     assert (of_each(numbers, seconds, pace) / true).std() < 0.001
+
+
+def test_of_two_ways_the_surer_one_counts() -> None:
+    """Where a machine rests, what is disturbed at random is left out best by a low quantile."""
+    for pace, low in ((np.ones(PASSES * TURNS), True), (1 + 0.2 * (np.arange(PASSES * TURNS) // 30 % 2), False)):
+        _, numbers, seconds = ran(pace, noise=0.02 if low else 0.001)
+        found, told = of_turns(numbers.tolist(), seconds[:, None].tolist()), paces(numbers.tolist(), seconds)
+        quantiles = [[timed(seconds[numbers == one])] for one in range(PASSES)]
+        middles = [[paced(seconds[numbers == one], told[numbers == one])] for one in range(PASSES)]
+        assert found == (quantiles if low else middles)
 
 
 def test_drift_keeps_the_pace_in_it() -> None:
