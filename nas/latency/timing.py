@@ -85,7 +85,7 @@ def of_turns(numbers: Sequence[int], steps: Sequence[Sequence[float]]) -> list[l
     pace, of = paces(numbers, np.array([sum(one) for one in steps])), np.array(numbers)
     ways: tuple[list[list[StepTime]], list[list[StepTime]]] = ([], [])
     for number in range(max(numbers) + 1):
-        places = np.flatnonzero(of == number)
+        places = np.flatnonzero(of == number).tolist()
         rounds = np.array([steps[place] for place in places]).T
         ways[0].append([timed(step) for step in rounds])
         ways[1].append([paced(step, pace[places]) for step in rounds])
