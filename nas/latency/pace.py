@@ -29,5 +29,5 @@ def paces(numbers: Sequence[int], seconds: NDArray[np.float64]) -> NDArray[np.fl
     for _ in range(POLISHES):
         own = (logs - found).groupby(np.array(numbers)).transform("median")
         found = median_filter((logs - own).to_numpy(), NEIGHBOURS, mode="nearest")
-    paces: NDArray[np.float64] = np.exp(found - np.quantile(found, FASTEST))
-    return paces
+    slower: NDArray[np.float64] = np.exp(found - np.quantile(found, FASTEST))
+    return slower

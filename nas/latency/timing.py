@@ -197,14 +197,21 @@ def timed(seconds: NDArray[np.float64]) -> StepTime:
     """Of the times of some rounds. What half of them say and what the other half does differ by about twice the error
     of all of them.
     """
-    middle = len(seconds) // 2
-    parts = seconds, seconds[::2], seconds[1::2], seconds[:middle], seconds[middle:]
-    whole, even, odd, early, late = (max(float(np.quantile(part, QUANTILE)), 1e-12) for part in parts)
-    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, late / early - 1)
+    whole, even, odd = (_low(part) for part in (seconds, seconds[::2], seconds[1::2]))
+    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, _drift(seconds))
 
 
 def paced(seconds: NDArray[np.float64], paces: NDArray[np.float64]) -> StepTime:
     """Of the times of some rounds, and of the machine's pace in each of them, which drift still has in it."""
     rounds = seconds / paces
     whole, even, odd = (max(float(np.median(part)), 1e-12) for part in (rounds, rounds[::2], rounds[1::2]))
-    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, timed(seconds).drift)
+    return StepTime(1e3 * whole, abs(even - odd) / 2 / whole, _drift(seconds))
+
+
+def _drift(seconds: NDArray[np.float64]) -> float:
+    middle = len(seconds) // 2
+    return _low(seconds[middle:]) / _low(seconds[:middle]) - 1
+
+
+def _low(seconds: NDArray[np.float64]) -> float:
+    return max(float(np.quantile(seconds, QUANTILE)), 1e-12)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
@@ -15,6 +17,7 @@ from nas.latency.devices import Device, options_of
 from nas.latency.devices.cpu_torch import CpuTorch
 from nas.latency.table import FORMAT, Accuracy, Conditions, LatencyTable, TimeLookup
 from nas.latency.timing import Forward, StepTime
+from nas.supernets.models.int8 import RoundedLinear
 from nas.supernets.of_space import fingerprint
 from nas.system.environment import describe
 
@@ -29,9 +32,11 @@ class Counting(Device):
     """A microsecond for a thousand operations.
 
     in_steps   whether it tells what steps take
+    more       share by which operations in int8 take longer
     """
 
     in_steps: bool = True
+    more: float = 0.0
 
     @property
     @override
@@ -45,13 +50,23 @@ class Counting(Device):
 
     @override
     def time(self, passes: Sequence[Forward], seconds: float = 0) -> list[list[StepTime]]:
+        narrow: list[int] = []
+
+        def keep(layer: nn.Module, inputs: Any, outputs: Tensor) -> None:
+            if isinstance(layer, RoundedLinear):
+                narrow.append(2 * inputs[0].numel() * outputs.shape[-1])
+
         times = []
         for one in passes:
             x, steps = one.inputs.clone(), []
             for step in one.steps:
+                narrow.clear()
+                hook = register_module_forward_hook(keep)
                 with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
                     x = step(x)
-                steps.append(StepTime(1e-6 * counter.get_total_flops(), 0.0))
+                hook.remove()
+                operations = counter.get_total_flops() + self.more * sum(narrow)
+                steps.append(StepTime(1e-6 * operations, 0.0))
             times.append(steps)
         return times
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
 
 import numpy as np
 import pytest
 import torch
+from latency_tables import Counting
 from studies_fakes import TINY
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
-from torch.utils.flop_counter import FlopCounterMode
-from typing_extensions import override
 
 from nas import Architecture, Limit, SearchSpace, Supernet
 from nas.latency import building, passes
 from nas.latency.building import measured_table
 from nas.latency.design import Signatures, at_levels
-from nas.latency.devices import Device
 from nas.latency.devices.onnxruntime import OnnxRuntime
 from nas.latency.passes import Passes
 from nas.latency.table import LATENCY
-from nas.latency.timing import Forward, StepTime
 from nas.studies.file.searched import space_of
 from nas.studies.run.describe import describe_space
 from nas.studies.run.results import RETRAIN
@@ -47,47 +39,6 @@ choices:
 IMAGE = (3, 16, 16)
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class CountingBits(Device):
-    """A microsecond for a thousand operations in float32, `narrow` for as many in int8."""
-
-    narrow: float = 1.0
-    in_steps: bool = True
-
-    @property
-    @override
-    def stepwise(self) -> bool:
-        return self.in_steps
-
-    @property
-    @override
-    def about(self) -> Mapping[str, str]:
-        return {"processor": "one that counts"}
-
-    @override
-    def time(self, passes: Sequence[Forward], seconds: float = 0) -> list[list[StepTime]]:
-        narrow: list[int] = []
-
-        def keep(layer: nn.Module, inputs: Any, outputs: Tensor) -> None:
-            if isinstance(layer, RoundedLinear):
-                narrow.append(2 * inputs[0].numel() * outputs.shape[-1])
-
-        times = []
-        for one in passes:
-            x, steps = one.inputs.clone(), []
-            for step in one.steps:
-                narrow.clear()
-                hook = register_module_forward_hook(keep)
-                with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-                    x = step(x)
-                hook.remove()
-                operations = counter.get_total_flops() + (self.narrow - 1) * sum(narrow)
-                steps.append(StepTime(1e-6 * operations, 0.0))
-            times.append(steps)
-        return times
-
-
 def supernet_of(text: str = SPACE) -> Supernet:
     space = SearchSpace.from_yaml(text)
     torch.manual_seed(0)
@@ -103,7 +54,7 @@ def with_bits(space: SearchSpace, bits: int) -> Architecture:
 @pytest.mark.parametrize("in_steps", [True, False])
 def test_a_table_says_whether_eight_bits_take_less_or_more(narrow: float, in_steps: bool) -> None:
     net = supernet_of()
-    measured = measured_table(net, IMAGE, CountingBits(narrow=narrow, in_steps=in_steps), check=12)
+    measured = measured_table(net, IMAGE, Counting(more=narrow - 1, in_steps=in_steps), check=12)
     for shown in (measured.prediction, measured.even):
         assert shown is not None
         np.testing.assert_allclose(shown.predicted, shown.timed, rtol=2e-3)
@@ -119,7 +70,7 @@ def test_a_table_says_whether_eight_bits_take_less_or_more(narrow: float, in_ste
 
 def test_what_a_space_takes_lies_between_what_any_architecture_takes() -> None:
     net = supernet_of()
-    table = measured_table(net, IMAGE, CountingBits(narrow=3.0)).table
+    table = measured_table(net, IMAGE, Counting(more=2.0)).table
     cost = net.cost.beside({LATENCY: table.tabulated(net.space)})
     facts, plain = describe_space(net.space, cost), describe_space(net.space, net.cost)
     assert (facts.least[LATENCY], facts.greatest[LATENCY]) == net.space.ends(table.additive(net.space))
@@ -150,7 +101,7 @@ def test_work_in_int8_is_counted_by_itself() -> None:
     net = supernet_of()
     images = torch.zeros(2, *IMAGE)
     narrow, whole = (
-        np.sum(Passes(net, CountingBits(), images).work(with_bits(net.space, bits)), axis=0) for bits in (8, 32)
+        np.sum(Passes(net, Counting(), images).work(with_bits(net.space, bits)), axis=0) for bits in (8, 32)
     )
     macs = sum(net.cost.of("bit_operations", [with_bits(net.space, bits) for bits in (32, 8)]) * [1, -1]) / (1024 - 64)
     assert narrow[1] == 2 * 2 * macs
@@ -170,7 +121,7 @@ def test_draws_keep_to_a_limit_and_take_eight_bits_where_these_are_fast() -> Non
     net = supernet_of()
     shares = []
     for narrow in (0.25, 3.0):
-        table = measured_table(net, IMAGE, CountingBits(narrow=narrow)).table
+        table = measured_table(net, IMAGE, Counting(more=narrow - 1)).table
         limit = Limit(net.cost.beside({LATENCY: table.tabulated(net.space)}), latency="40%")
         drawn = net.space.sample_table(np.random.default_rng(0), 300, limit)
         assert (table.additive(net.space)(drawn) <= 0.4 * table.base).all()
