@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nas.errors import LatencyError
 from nas.latency.timing import Clock, Forward, finish
 
@@ -52,14 +54,16 @@ def of_processor() -> Meter:
 
 
 def of_gpu(index: int) -> Meter:
-    """The GPU of a number. Raises `LatencyError` where NVML is not installed, or its driver tells nothing."""
+    """The GPU that torch gives a number: NVML counts those that torch may not see, too, and knows it by its UUID.
+    Raises `LatencyError` where NVML is not installed, or its driver tells nothing.
+    """
     if find_spec("pynvml") is None:
         raise LatencyError("energy: NVML is not installed: pip install nvidia-ml-py")
     pynvml: Any = import_module("pynvml")  # it has no types
 
     try:
         pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+        gpu = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except pynvml.NVMLError as fault:
         raise LatencyError(f"energy: GPU {index} has no meter ({fault})") from None

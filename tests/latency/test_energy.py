@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -71,6 +73,20 @@ def test_what_passed_between_moves_of_a_slow_meter_counts(monkeypatch: pytest.Mo
     forward = Forward(torch.zeros(1), (lambda x: passes.append(1) or x,))
     assert meters.by(lambda: 21.0 * ((len(passes) + 3) // 7))(forward) == [pytest.approx(3)]
     assert len(passes) == 4 + 7 * meters.MOVES
+
+
+def test_a_gpu_is_known_to_its_meter_by_its_uuid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two GPUs torch sees the second one, as its first."""
+    driver = SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID={"GPU-a": 7_000, "GPU-b": 5_000}.__getitem__,
+        nvmlDeviceGetTotalEnergyConsumption=lambda millijoules: millijoules,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.setattr(meters, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ba"[index]))
+    assert [meters.of_gpu(index)() for index in (0, 1)] == [5, 7]
 
 
 def test_a_meter_that_stands_still_is_no_meter(monkeypatch: pytest.MonkeyPatch) -> None:
