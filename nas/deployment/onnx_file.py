@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.deployment.checking import compare
 from nas.deployment.deployable import Deployable
@@ -69,17 +69,26 @@ ERRORS = 3
 def export(original: Deployable, path: Path) -> int:
     """Writes the file; returns the version of the operators in it. Raises `DeploymentError` where torch cannot."""
     images = torch.zeros(2, *original.image, dtype=original.dtype)
+    written = program(in_integers(original.module), images, original.outputs)
+    written.save(path, external_data=False)
+    return int(written.model.opset_imports[""])
+
+
+def program(module: nn.Module, example: Tensor, outputs: Sequence[str]) -> Any:
+    """A module as torch's program of ONNX, for any size of batch; `example` is what goes in, two or more of it.
+
+    Raises `DeploymentError` where torch cannot.
+    """
     batch = ({0: torch.export.Dim("batch")},)
     try:
         with quiet():
-            program: Any = torch.onnx.export(
-                in_integers(original.module), (images,), input_names=[INPUT], output_names=list(original.outputs),
+            written: Any = torch.onnx.export(
+                module, (example,), input_names=[INPUT], output_names=list(outputs),
                 dynamic_shapes=batch, dynamo=True, verbose=False,
             )  # fmt: skip
-            for node in program.model.graph.all_nodes():
-                node.metadata_props.clear()  # where in the source each is from: more bytes than a small model's weights
-            program.save(path, external_data=False)
     except torch.onnx.errors.OnnxExporterError as wrong:
         reason = str(wrong.__cause__ or wrong).strip().split("\n")[0]
         raise DeploymentError(f"--onnx: torch cannot write this model ({reason}); nothing was written") from wrong
-    return int(program.model.opset_imports[""])
+    for node in written.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in the source each is from: more bytes than a small model's weights
+    return written

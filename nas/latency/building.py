@@ -74,7 +74,8 @@ def measured_table(
     supernet.eval()
     space, steps = supernet.space, chosen_steps(supernet)
     images = torch.randn(device.batch, *image, generator=torch.Generator().manual_seed(seed))
-    known, passes = Signatures(supernet, images[:1]), Passes(supernet, device, images, energy)
+    passes = Passes(supernet, device, images, energy)
+    known = passes.signatures
     chosen = designed(steps, space, known)
     # Of those that hold every step, whole passes are needed only where no steps are timed.
     whole = list(dict.fromkeys([*at_levels(steps, space, WHOLE, seed), *([] if stepwise else chosen)]))

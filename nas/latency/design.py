@@ -6,8 +6,9 @@ import contextlib
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -29,8 +30,19 @@ BANDS = 10
 EVEN = 0.5
 """The chance of either of two values."""
 
-Signature = Hashable
-"""By which steps are known that compute the same on tensors of the same shapes."""
+
+@final
+class Signature(NamedTuple):
+    """By which steps are known that compute the same on tensors of the same shapes.
+
+    holds     the classes and the tensors that it computes with
+    takes     the shape of what goes into it, without the batch
+    deciding  sizes of axes that decide what it computes: how many tokens it drops is seen in no shape
+    """
+
+    holds: Hashable
+    takes: tuple[int, ...]
+    deciding: tuple[int, ...]
 
 
 @final
@@ -49,13 +61,17 @@ class Signatures:
             self._known[architecture] = self._of(subnet, sizes)
         return self._known[architecture]
 
+    @cached_property
+    def model(self) -> Mapping[tuple[str, ...], Signature]:
+        """The same of the whole model."""
+        return self._of(self.supernet.model, {})
+
     def _of(self, model: nn.Module, sizes: Mapping[str, int]) -> dict[tuple[str, ...], Signature]:
         found: dict[tuple[str, ...], Signature] = {}
         frame, x = self.supernet.table.frame, self.image
         for step in self.supernet.family.steps(model):
-            # How many tokens a step drops is seen in no shape of what it holds.
             deciding = tuple(frame.size(axis, sizes) for axis in self.supernet.deciding(step))
-            found[step.reads] = (_shapes(model, step), tuple(x.shape[1:]), deciding)
+            found[step.reads] = Signature(_shapes(model, step), tuple(x.shape[1:]), deciding)
             x = step.run(x)
         return found
 
@@ -133,7 +149,7 @@ def _together(steps: Sequence[ChosenStep], space: SearchSpace) -> Iterator[Archi
         yield fitted([wanted.get(position, len(choice.values) - 1) for position, choice in enumerate(choices)], space)
 
 
-def _shapes(subnet: nn.Module, step: Piece) -> Signature:
+def _shapes(subnet: nn.Module, step: Piece) -> Hashable:
     """The classes and the tensors of what a step computes with, without their place in the model."""
     found: list[tuple[str, object]] = []
     for path in step.reads:

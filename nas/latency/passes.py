@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import final
 
 import numpy as np
@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.deployment.integers import in_integers
 from nas.errors import LatencyAwaitedError, LatencyError
 from nas.latency.copies import Sitting, of_all, together
 from nas.latency.correcting import Work
-from nas.latency.design import held
+from nas.latency.design import Signature, Signatures, held
 from nas.latency.devices import Device
+from nas.latency.onnx_steps import OnnxStep
 from nas.latency.timing import SECONDS, Forward, StepTime
 from nas.searchspaces import Architecture
 from nas.supernets import Supernet
@@ -56,6 +58,7 @@ class Passes:
     device: Device
     images: Tensor
     energy: bool = False
+    _known: dict[Signature, OnnxStep] = field(default_factory=dict, init=False, repr=False)
 
     def timed(
         self, stepwise: Sequence[Architecture], whole: Sequence[Architecture], seconds: float = SECONDS
@@ -116,14 +119,34 @@ class Passes:
                 found.append((counter.get_total_flops() - operations, operations, float(x.numel()), numbers, 1.0))
         return found
 
+    @cached_property
+    def signatures(self) -> Signatures:
+        """Of the steps of sub-networks."""
+        return Signatures(self.supernet, self.images[:1])
+
     def _forward(self, architecture: Architecture, *, in_steps: bool) -> Forward:
-        subnet = self.device.prepared(self.supernet.extract(architecture).eval())
+        subnet, images = self.supernet.extract(architecture).eval(), self.device.images(self.images)
+        if self.device.in_onnx:
+            return Forward(images, self._onnx_steps(subnet, self.signatures.of(architecture)), architecture.digest)
+        subnet = self.device.prepared(subnet)
         runs = [step.run for _, step in self.supernet.steps(subnet, architecture)] if in_steps else [subnet]
-        return Forward(self.device.images(self.images), tuple(runs), architecture.digest)
+        return Forward(images, tuple(runs), architecture.digest)
 
     def _model(self) -> Forward:
-        model = self.device.prepared(copy.deepcopy(self.supernet.model).eval())
-        return Forward(self.device.images(self.images), (model,), "model")
+        model, images = copy.deepcopy(self.supernet.model).eval(), self.device.images(self.images)
+        if self.device.in_onnx:
+            return Forward(images, self._onnx_steps(model, self.signatures.model), "model")
+        return Forward(images, (self.device.prepared(model),), "model")
+
+    def _onnx_steps(self, model: nn.Module, signatures: Mapping[tuple[str, ...], Signature]) -> tuple[OnnxStep, ...]:
+        """The steps of a model. Those of one signature are one file, with the weights of the first model that has it:
+        times do not depend on them.
+        """
+        model = in_integers(self.device.prepared(model))
+        for step, signature in zip(self.supernet.family.steps(model), signatures.values(), strict=True):
+            if signature not in self._known:
+                self._known[signature] = OnnxStep(model, step.run, signature.takes)
+        return tuple(self._known[signature] for signature in signatures.values())
 
 
 def noise_of(timed: Sequence[StepTime]) -> float:

@@ -182,7 +182,7 @@ def test_what_is_compiled_is_metered_compiled(current: list[SimpleNamespace], mo
     [
         (
             {"unknown": frozenset({"LayerNormalization"})},
-            r"its parser does not take normed1: LayerNormalization \(node_.*\): Plugin not found,\\nare the plugin",
+            r"its parser does not take normed1: LayerNormalization \(0/node_.*\): Plugin not found,\\nare the plugin",
         ),
         ({"hopeless": True}, r"no engine of normed1 could be built: Error Code 10: .*\(Could not find any"),
         ({"is_full": True}, "no room for normed1 on the GPU; a smaller batch needs less: it does not say why"),

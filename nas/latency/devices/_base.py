@@ -30,6 +30,9 @@ class Device(ABC):
     here: ClassVar[bool] = True
     """Whether models run on this machine, and not somewhere else, by somebody else."""
 
+    in_onnx: ClassVar[bool] = False
+    """Whether models are written as ONNX for it."""
+
     batch: Annotated[int, whole(1, 16_384), Unit("images")] = 1
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor
 from nas.deployment import onnx_file
 from nas.errors import LatencyError
 from nas.foreign import line
-from nas.latency.devices._exported import OUTPUT
+from nas.latency.onnx_steps import OUTPUT
 
 WORDS = 200
 """Characters of what TensorRT says that are shown."""

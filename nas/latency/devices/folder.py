@@ -21,7 +21,7 @@ from nas.documents.markers import FilePath
 from nas.errors import LatencyAwaitedError, LatencyError
 from nas.foreign import line as one_line
 from nas.latency.devices._base import Device
-from nas.latency.devices._exported import export
+from nas.latency.devices._exported import content_of
 from nas.latency.timing import SECONDS, Forward, StepTime, timed
 from nas.system.files import replace_file
 
@@ -44,6 +44,7 @@ class Folder(Device):
     """
 
     here: ClassVar[bool] = False
+    in_onnx: ClassVar[bool] = True
 
     path: Annotated[str, FilePath(must_exist=False)]
     name: str = "another device"
@@ -60,8 +61,8 @@ class Folder(Device):
         times = _read(folder / TIMES, set(names))
         missing = [one for one in passes if one.name not in times]
         for one in missing:
-            if not (folder / f"{one.name}.onnx").exists():
-                export(one, folder / f"{one.name}.onnx")
+            if not (path := folder / f"{one.name}.onnx").exists():
+                replace_file(path, content_of(one))
         if missing:
             replace_file(folder / SCRIPT, _script(passes[0].inputs.shape).encode())
             raise LatencyAwaitedError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 from typing_extensions import override
@@ -20,7 +20,9 @@ from nas.latency.timing import Clock, Forward, by_wall
 @final
 @dataclass(frozen=True, kw_only=True)
 class OpenVino(OnProcessor):
-    """Models in float32, each written as ONNX first, which takes some seconds; timed as a whole."""
+    """Models in float32, written as ONNX first, each step once, which takes some seconds; timed as a whole."""
+
+    in_onnx: ClassVar[bool] = True
 
     @property
     @override

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ class TensorRt(OnGpu):
     Engines are built once, and not several times as sessions of onnxruntime are: the same model would get the same
     kernels again, since those of equal layers are chosen once.
     """
+
+    in_onnx: ClassVar[bool] = True
 
     @property
     @override
