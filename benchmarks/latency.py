@@ -30,9 +30,9 @@ TORCH = CpuTorch(threads=1)
 RUNTIME = OnnxRuntime(threads=1)
 RUNS: Sequence[tuple[str, Device, int, float]] = (
     ("vit_digits", TORCH, 100, 300.0),
-    ("vit_digits", RUNTIME, 30, 60.0),
+    ("vit_digits", RUNTIME, 100, 120.0),
     ("deit_tiny", TORCH, 100, 180.0),
-    ("deit_tiny", RUNTIME, 30, 100.0),
+    ("deit_tiny", RUNTIME, 100, 150.0),
     ("swin_tiny", TORCH, 20, 120.0),
     ("swin_tiny", RUNTIME, 10, 60.0),
 )
