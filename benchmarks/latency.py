@@ -32,9 +32,10 @@ RUNS: Sequence[tuple[str, Device, int, float]] = (
     ("vit_digits", TORCH, 100, 300.0),
     ("vit_digits", RUNTIME, 100, 120.0),
     ("deit_tiny", TORCH, 100, 180.0),
-    ("deit_tiny", RUNTIME, 100, 150.0),
+    ("deit_tiny", RUNTIME, 30, 500.0),
     ("swin_tiny", TORCH, 20, 120.0),
     ("swin_tiny", RUNTIME, 10, 60.0),
+    ("vit_digits_bits", RUNTIME, 50, 120.0),
 )
 """Spaces and devices, random sub-networks, and seconds for as many as fit into memory together."""
 BAND = ("69%", "70%")
