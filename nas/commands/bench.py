@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nas.supernets import Supernet
 
 
-def bench(
+def bench(  # noqa: PLR0913  (one per option)
     space: Annotated[Path, typer.Argument(metavar="SPACE", help="The YAML file of a search space, or of a study.")],
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a JSON file.")] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Images of a batch (default: 1).")] = None,
@@ -40,6 +40,15 @@ def bench(
             help="Sub-networks that are timed as a check: random ones, and as many from the smallest to the largest.",
         ),
     ] = 20,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="S",
+            min=1,
+            max=86_400,
+            help="How long those that fit into memory together take turns; what is made before comes on top.",
+        ),
+    ] = 60.0,
 ) -> None:
     """Measure a table of latencies: what every architecture of a space takes on a device, without running it. Studies
     of the space find it by themselves.
@@ -58,7 +67,7 @@ def bench(
     timing = _device(device, {"batch": batch, "threads": threads})
     searched = space_of(space)
     supernet = Supernet(build(searched.model, searched.model_args), searched)
-    measured = measured_table(supernet, image_of(searched), timing, check=check, energy=energy)
+    measured = measured_table(supernet, image_of(searched), timing, check=check, seconds=seconds, energy=energy)
     table = measured.table
     remember(table)
     if to is not None:
@@ -109,7 +118,10 @@ def _prediction(measured: TriedTable) -> list[str]:
         )
     if measured.table.accuracy is not None:
         noise = 100 * measured.table.accuracy.noise
-        lines.append(f"noise: timed again, a sub-network would take {noise:.1f} % more or less")
+        lines.append(
+            f"noise: timed again, a sub-network would take {noise:.1f} % more or less; with four times the --seconds, "
+            "half of that, about"
+        )
     return lines
 
 

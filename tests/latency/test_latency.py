@@ -283,11 +283,21 @@ def test_what_another_process_takes_is_not_counted() -> None:
     assert by_processor(waiting)[0] < 0.01 < by_wall(waiting)[0]
 
 
-def test_nas_bench_says_how_far_it_can_be_trusted(tmp_path: Path, plug_in: Callable[[str, str, type], None]) -> None:
+def test_nas_bench_says_how_far_it_can_be_trusted(
+    tmp_path: Path, plug_in: Callable[[str, str, type], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, own = set(), Counting.time
+
+    def time(self: Counting, passes: Sequence[Forward], seconds: float = 0) -> list[list[StepTime]]:
+        given.add(seconds)
+        return own(self, passes)
+
+    monkeypatch.setattr(Counting, "time", time)
     plug_in("nas.latency.devices", "counting", Counting)
     space, table = tmp_path / "space.yaml", tmp_path / "table.json"
     space.write_text(SWIN)
     command = ["bench", str(space), "--to", str(table), "--check", "4", "--batch", "2", "--device", "counting"]
+    command += ["--seconds", "7"]
     said = CliRunner().invoke(cli.app, command)
     assert said.exit_code == 0, said.output
     words = " ".join(said.output.split())
@@ -295,6 +305,7 @@ def test_nas_bench_says_how_far_it_can_be_trusted(tmp_path: Path, plug_in: Calla
         assert re.search(rf"timed, {kind} sub-networks \([0-9.]+ ms to [0-9.]+ ms\): median error 0\.0 %", words)
     read = LatencyTable.read(table)
     assert read.conditions.batch == 2
+    assert given == {7}
     assert str(read.conditions) == "counting, one that counts, in_steps True"
     with pytest.raises(RunError, match="exists; choose another file"):
         CliRunner().invoke(cli.app, command, catch_exceptions=False)
