@@ -25,7 +25,7 @@ from nas.errors import StrategyError
 from nas.importance._base import Importance, Scored
 from nas.numbers import Rate, Weight
 from nas.searchspaces import SearchSpace
-from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
+from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index, is_bits
 from nas.supernets import Supernet
 from nas.supernets.gates import gate_refusal
 from nas.supernets.of_space import table_of
@@ -106,13 +106,11 @@ class L1Gates(Importance):
 
     def _axes(self, space: SearchSpace, table: AxisTable) -> list[str]:
         """The axes that the space chooses and that have an exact gate `where` this criterion puts it. Raises
-        `StrategyError` when there is none. Depth is left out: a block is one unit, which has no order.
+        `StrategyError` when there is none. Depth and bits are left out: their units have no order.
         """
         chosen = [axis for axis in space.outline.axes if axis in space.axes]
-        gated = [
-            axis for axis in chosen
-            if dimension(axis) != DEPTH and not gate_refusal(self._gate(axis), table, self.where)
-        ]  # fmt: skip
+        ordered = [axis for axis in chosen if dimension(axis) != DEPTH and not is_bits(dimension(axis))]
+        gated = [axis for axis in ordered if not gate_refusal(self._gate(axis), table, self.where)]
         if not gated:
             dimensions = ", ".join(sorted(set(map(dimension, space.axes))))
             fits = "heads, head_dim, mlp" if self.where == "produced" else "heads, mlp and inputs of layers"

@@ -67,5 +67,5 @@ def refuse_inexact(space: SearchSpace, table: AxisTable) -> None:
         if bad:
             raise StrategyError(
                 f"'{name}' chooses {', '.join(bad)}, whose values cannot be mixed in one pass; mixed can be heads, "
-                "mlp, depth and inputs of layers: take it out of the space, or use evolution or nsga2"
+                "mlp, depth, bits and inputs of layers: take it out of the space, or use evolution or nsga2"
             )

@@ -12,6 +12,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,16 @@ from nas.searchspaces.axis_names import DEPTH, FFN_TOKENS, QUERIES, TOKENS, axis
 from nas.supernets.decompositions import Directions
 from nas.supernets.families._base import Family
 from nas.supernets.gather import gather
-from nas.supernets.models.int8 import RoundedLinear
+from nas.supernets.models.int8 import MixedLinear, RoundedLinear
 from nas.supernets.refusals import refuse_maps, refuse_resizing, refuse_scripting
 from nas.supernets.slicing import Cut, cut, is_factored, scale_query
 
 ALONG_TOKENS = 1
 ALONG_CHANNELS = -1
 """Dimensions of an activation, batch x tokens x channels."""
+
+
+Linear = TypeVar("Linear", bound=nn.Linear)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         tensor = parameters[name]
         layer = nn.Linear if not entry.bits or keep.size(entry.bits) == FLOAT_BITS else RoundedLinear
         if layer is RoundedLinear:
-            _round(carved, tree, entry.owner)
+            tree[entry.owner] = _turned(tree[entry.owner], RoundedLinear)
+            carved.set_submodule(entry.owner, tree[entry.owner])
         if entry.at and (inputs := _input_gather(entry, keep, tensor.device)):
             before[entry.owner].append(inputs)
         if keep.touches(entry):
@@ -87,6 +92,17 @@ def carve(whole: Whole, parameters: Mapping[str, Tensor], keep: Cut) -> nn.Modul
         carved.set_submodule(path, nn.Sequential(*modules, tree[path]))
     _thin_tokens(carved, blocks, whole, keep)
     return carved
+
+
+def mix_bits(carved: nn.Module, table: AxisTable, shares: Mapping[str, Tensor]) -> None:
+    """Let whole matrices give a share (axis of their bits -> scalar) of what they compute, and for the rest what they
+    would in int8.
+    """
+    for entry in table.entries.values():
+        if entry.bits in shares:
+            twin = _turned(carved.get_submodule(entry.owner), MixedLinear)
+            twin.share = shares[entry.bits]
+            carved.set_submodule(entry.owner, twin)
 
 
 def extracted(carved: nn.Module, family: Family) -> nn.Module:
@@ -132,12 +148,11 @@ def _clone(module: nn.Module, path: str, dropped: set[str], tree: dict[str, nn.M
     return twin
 
 
-def _round(carved: nn.Module, tree: dict[str, nn.Module], path: str) -> None:
-    """Let the linear layer at `path` be one that rounds, with the same tensors and attributes."""
-    twin: RoundedLinear = object.__new__(RoundedLinear)
-    twin.__dict__.update(tree[path].__dict__)
-    carved.set_submodule(path, twin)
-    tree[path] = twin
+def _turned(layer: nn.Module, into: type[Linear]) -> Linear:
+    """A linear layer as one of another class, with the same tensors and attributes."""
+    twin = object.__new__(into)
+    twin.__dict__.update(layer.__dict__)
+    return twin
 
 
 def _as_parameter(tensor: Tensor, source: Tensor) -> nn.Parameter:

@@ -14,7 +14,7 @@ from torch import Tensor
 from nas.axes import AxisTable, Entry
 from nas.axes.sizes import JOIN, parts_of
 from nas.errors import ModelError
-from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index
+from nas.searchspaces.axis_names import DEPTH, HEAD_DIM, HEADS, axis_name, dimension, index, is_bits
 from nas.supernets.slicing import Where, gate, packed_at
 
 
@@ -48,6 +48,11 @@ def depth_gates(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {index(axis): values for axis, values in gates.items() if dimension(axis) == DEPTH}
 
 
+def bits_gates(gates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of bits, by their axis: of all units beyond eight there is one gate, the last one's."""
+    return {axis: values[-1] for axis, values in gates.items() if is_bits(dimension(axis))}
+
+
 def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     """Why the units of an axis have no exact gate where they are produced, or consumed; empty when they have one."""
     if " " in axis:
@@ -60,6 +65,9 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     if dimension(axis) == DEPTH:
         return ""
     entries = table.entries.values()
+    # Bits have one: a layer gives its share of what it computes, and for the rest what it would in int8.
+    if is_bits(dimension(axis)):
+        return ""
     # A gate needs a linear layer to be folded into. Tokens and ranks are no dimension of any parameter.
     if not any(axis in _gated_axes(table, entry, where) for entry in entries):
         return f"no matrix has '{axis}' where it is {where}: it cannot be gated there"

@@ -12,13 +12,13 @@ from nas.axes import Entry
 from nas.errors import ModelError, SpaceError
 from nas.searchspaces import Architecture, SearchSpace
 from nas.searchspaces.axis_names import DEPTH, dimension, is_bits, is_rank
-from nas.supernets.carve import Whole, carve, extracted
+from nas.supernets.carve import Whole, carve, extracted, mix_bits
 from nas.supernets.cost import Cost
 from nas.supernets.decompositions import Directions, Factoring
 from nas.supernets.factoring import CutDirections
 from nas.supernets.families import family_of
 from nas.supernets.families._base import Piece
-from nas.supernets.gates import depth_gates, gated
+from nas.supernets.gates import bits_gates, depth_gates, gated
 from nas.supernets.prefixes import Keys
 from nas.supernets.saved import Blueprint
 from nas.supernets.selection import Selection
@@ -77,8 +77,10 @@ class Supernet(nn.Module):
         `where="consumed"` multiplies what the next layer reads, after the activation (DAN's output mixing: nested
         choices collapse into the sum of the gates that keep a unit). `where="produced"` multiplies what a layer writes,
         before the activation (SiDT). A gate on "depth.3" scales what block 3 adds to the residual stream; where the
-        model runs as a graph, the block gives its share of what it computes. Gates act on the parameters, so a pass
-        costs what a plain pass does. Raises ModelError for an axis that has no exact gate.
+        model runs as a graph, the block gives its share of what it computes. On "fc1_bits.3" the last unit's gate is
+        the share of what the matrix computes as it is; the rest is computed in int8, whose inputs are rounded with
+        those that other gates leave out. Else gates act on the parameters, so a pass costs what a plain pass does.
+        Raises ModelError for an axis that has no exact gate.
         """
         outputs: Tensor = self.relaxed_model(gates, where)(x)
         return outputs
@@ -88,6 +90,7 @@ class Supernet(nn.Module):
         relaxed = self._carve(gated(dict(self.model.named_parameters()), self.table, gates, where), {})
         if self.table.as_graph:
             self.family.mix(relaxed, depth_gates(gates))
+        mix_bits(relaxed, self.table, bits_gates(gates))
         return relaxed
 
     @torch.no_grad()
@@ -142,8 +145,10 @@ class Supernet(nn.Module):
     def fold(self, gates: Mapping[str, Tensor], where: Where = "consumed") -> None:
         """Multiply gates into the weights for good, signs included: afterwards the plain model is `relaxed_model`.
 
-        Raises ModelError for blocks of a model that runs as a graph: no weights write all that they add.
+        Raises ModelError for bits, and for blocks of a model that runs as a graph: no weights write all that they add.
         """
+        if bits := bits_gates(gates):
+            raise ModelError(f"the gate of {next(iter(bits))} cannot be folded: a layer rounds, or it does not")
         if self.table.as_graph and (blocks := depth_gates(gates)):
             raise ModelError(f"the gate of block {next(iter(blocks))} cannot be folded: no weight writes all it adds")
         own = dict(self.model.named_parameters())

@@ -1,4 +1,4 @@
-"""Bits in whole studies: found under a bound on bit operations, extracted, retrained, exported; refused by DAN."""
+"""Bits in whole studies: found under a bound on bit operations, extracted, retrained, exported; by DAN, too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from studies_fakes import TINY
 
 import nas.cli
 from nas import Study, load
-from nas.errors import NasError
 from nas.supernets.models.int8 import RoundedLinear
 
 BITS = TINY.replace("  choices:\n", "  choices:\n    bits: {bits: [8, 32], per: block}\n").replace(
@@ -43,6 +42,11 @@ def test_evolution_finds_bits_within_the_bound(tmp_path: Path, capsys: pytest.Ca
     assert "timm's arguments cannot express this model" in capsys.readouterr().err
 
 
-def test_dan_refuses_bits(tmp_path: Path) -> None:
-    with pytest.raises(NasError, match=r"'bits\.0' chooses .*fc1_bits.* whose values cannot be mixed"):
-        study_of(tmp_path, "strategy={use: dan}", "baseline=1").run(quiet=True)
+def test_dan_learns_preferences_over_bits(tmp_path: Path) -> None:
+    study = study_of(tmp_path, "strategy={use: dan, training: {epochs: 2, batch: 16, warmup: 0}}", "baseline=1")
+    study.run(quiet=True)
+    learned = study.trials().iloc[-1]
+    assert learned["feasible"]
+    assert 64 * learned["macs"] < learned["bit_operations"] < 1024 * learned["macs"], (
+        "some matrices have 8 bits, others 32"
+    )

@@ -171,10 +171,43 @@ def test_only_spaces_that_choose_bits_have_such_costs() -> None:
         cost.of("size", cost.space.largest)
 
 
-def test_bits_have_no_gate_and_no_order() -> None:
+def first(units: int, rest: float = 0.0) -> Tensor:
+    """A gate of 1 for the first units, and another one for the rest."""
+    return torch.where(torch.arange(FLOAT_BITS) < units, 1.0, rest)
+
+
+@torch.no_grad()
+def test_gates_of_bits_are_exact_at_both_ends_and_mix_what_a_matrix_computes_between() -> None:
+    supernet, x = supernet_of(), images(ARGS)
+    axes = [axis for axis in supernet.table.frame.axes if axis.endswith("_bits.1")]
+    assert len(axes) == 4
+    whole = supernet.model(x)
+    eight = supernet._carve(dict(supernet.model.named_parameters()), dict.fromkeys(axes, 8))(x)
+    assert torch.equal(supernet.relaxed(x, dict.fromkeys(axes, torch.ones(FLOAT_BITS))), whole)
+    assert torch.equal(supernet.relaxed(x, dict.fromkeys(axes, first(8))), eight)
+    assert not torch.equal(eight, whole)
+
+    layer = supernet.relaxed_model({"fc1_bits.1": first(8, 0.3)}).get_submodule("blocks.1.mlp.fc1")
+    plain, y = supernet.model.get_submodule("blocks.1.mlp.fc1"), torch.randn(3, 24)
+    assert isinstance(plain, nn.Linear)
+    in_int8 = nn.functional.linear(rounded(y), rounded(plain.weight), plain.bias)
+    torch.testing.assert_close(layer(y), 0.3 * plain(y) + 0.7 * in_int8)
+
+
+def test_gates_of_bits_learn_beside_the_weights() -> None:
+    supernet, gate = supernet_of(), first(8, 0.5).requires_grad_()
+    supernet.relaxed(images(ARGS), {"fc2_bits.0": gate}).square().sum().backward()
+    assert gate.grad is not None
+    assert gate.grad[-1] != 0
+    weight = supernet.model.get_parameter("blocks.0.mlp.fc2.weight")
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0
+
+
+def test_gates_of_bits_are_not_for_good_and_bits_have_no_order() -> None:
     supernet = supernet_of()
-    with pytest.raises(ModelError, match=r"no matrix has 'fc1_bits\.0'"):
-        supernet.relaxed_model({"fc1_bits.0": torch.ones(FLOAT_BITS)})
+    with pytest.raises(ModelError, match=r"the gate of fc1_bits\.0 cannot be folded: a layer rounds, or it does not"):
+        supernet.fold({"fc1_bits.0": torch.ones(FLOAT_BITS)})
     with pytest.raises(ModelError, match=r"the units of 'fc1_bits\.0' have no order"):
         supernet.reorder({"fc1_bits.0": torch.ones(FLOAT_BITS)})
 

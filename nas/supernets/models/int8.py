@@ -50,6 +50,19 @@ class RoundedLinear(nn.Linear):
 
 
 @final
+class MixedLinear(nn.Linear):
+    """A linear layer that gives a share of what it computes, and for the rest what it would compute in int8."""
+
+    share: Tensor
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        plain = functional.linear(input, self.weight, self.bias)
+        in_int8 = functional.linear(rounded(input), rounded(self.weight), self.bias)
+        return in_int8.lerp(plain, self.share.to(plain))
+
+
+@final
 class Int8Linear(nn.Module):
     """The same with weights that are stored in int8; it computes the same bits, and learns no more.
 
