@@ -24,8 +24,8 @@ OUTPUT = "logits"
 
 @final
 class OnnxStep(nn.Module):
-    """A step of a model, or all of it, as a module of its own; by what it has written, and no longer by its model, once
-    its file is asked for.
+    """A step of a model, or all of it, as a module of its own. It is written when its file is first asked for, and
+    holds its model no longer then.
 
     model   that the step is of
     run     what it computes

@@ -30,7 +30,6 @@ ALONG_TOKENS = 1
 ALONG_CHANNELS = -1
 """Dimensions of an activation, batch x tokens x channels."""
 
-
 Linear = TypeVar("Linear", bound=nn.Linear)
 
 
