@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def bench(  # noqa: PLR0913  (one per option)
-    space: Annotated[Path, typer.Argument(metavar="SPACE", help="The YAML file of a search space, or of a study.")],
+    space: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SPACE", help="A search space or a study: its YAML file, or its name if it comes with nas."
+        ),
+    ],
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table to a JSON file.")] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Images of a batch (default: 1).")] = None,
     threads: Annotated[
@@ -57,6 +62,7 @@ def bench(  # noqa: PLR0913  (one per option)
     from nas.errors import RunError
     from nas.latency.building import measured_table
     from nas.latency.remembered import remember
+    from nas.ready_made import file_of
     from nas.studies.file.searched import space_of
     from nas.supernets import Supernet, build
     from nas.supernets.of_space import image_of
@@ -65,7 +71,7 @@ def bench(  # noqa: PLR0913  (one per option)
     if to is not None and to.exists():
         raise RunError(f"{to}: exists; choose another file")
     timing = _device(device, {"batch": batch, "threads": threads})
-    searched = space_of(space)
+    searched = space_of(file_of(space, "searchspaces", "studies"))
     supernet = Supernet(build(searched.model, searched.model_args), searched)
     measured = measured_table(supernet, image_of(searched), timing, check=check, seconds=seconds, energy=energy)
     table = measured.table

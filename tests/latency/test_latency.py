@@ -18,7 +18,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from nas import SearchSpace, Supernet, cli
-from nas.errors import LatencyError, RunError
+from nas.errors import ConfigError, LatencyError, RunError
 from nas.latency import passes
 from nas.latency.building import WHOLE, measured_table
 from nas.latency.checking import Prediction, accuracy
@@ -281,6 +281,19 @@ def test_what_another_process_takes_is_not_counted() -> None:
     """A pass that waits takes long by the wall's clock, and nothing by the processor's."""
     waiting = Forward(torch.zeros(1), (lambda x: time.sleep(0.02),))
     assert by_processor(waiting)[0] < 0.01 < by_wall(waiting)[0]
+
+
+def test_nas_bench_knows_spaces_and_studies_by_their_names(
+    tmp_path: Path, plug_in: Callable[[str, str, type], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in("nas.latency.devices", "counting", Counting)
+    monkeypatch.chdir(tmp_path)
+    for name, model in (("vit_digits", "vit_tiny_patch16_224"), ("digits", "vit_tiny_patch16_224")):
+        said = CliRunner().invoke(cli.app, ["bench", name, "--check", "2", "--device", "counting"])
+        assert said.exit_code == 0, said.output
+        assert f"{model} on counting" in said.output
+    with pytest.raises(ConfigError, match=r"no such file; allowed: a path, or a name .* did you mean 'vit_digits'"):
+        CliRunner().invoke(cli.app, ["bench", "vit_digit", "--device", "counting"], catch_exceptions=False)
 
 
 def test_nas_bench_says_how_far_it_can_be_trusted(
