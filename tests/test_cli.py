@@ -22,7 +22,7 @@ SPACE = ROOT / "searchspaces" / "vit_digits.yaml"
 SURFACE = """\
 nas --version --install-completion --show-completion
 axes MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
-bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --energy --check=N
+bench SPACE --to=FILE --batch=N --threads=N --device=DEVICE --energy --check=N --seconds=S
 check MODEL --model-args=KEY=VALUE --image-size=N --seconds=N --json=FILE
 compare RUN... --csv=FILE --json=FILE --plot=FILE --trust
 doctor --json=FILE
