@@ -1,5 +1,5 @@
 """Models as ONNX files that are put together from those of their steps. To export a step takes seconds, and
-sub-networks have most of their steps in common: DeiT-Ti's have 14 in all.
+sub-networks have most of their steps in common: those of `deit_tiny` have 14 in all.
 
 What onnxruntime makes of the whole is the same as of a model that was exported in one, operation by operation.
 """

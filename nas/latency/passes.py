@@ -125,27 +125,30 @@ class Passes:
         return Signatures(self.supernet, self.images[:1])
 
     def _forward(self, architecture: Architecture, *, in_steps: bool) -> Forward:
-        subnet, images = self.supernet.extract(architecture).eval(), self.device.images(self.images)
+        images, extracted = self.device.images(self.images), partial(self.supernet.extract, architecture)
         if self.device.in_onnx:
-            return Forward(images, self._onnx_steps(subnet, self.signatures.of(architecture)), architecture.digest)
-        subnet = self.device.prepared(subnet)
+            return Forward(images, self._onnx_steps(extracted, self.signatures.of(architecture)), architecture.digest)
+        subnet = self.device.prepared(extracted().eval())
         runs = [step.run for _, step in self.supernet.steps(subnet, architecture)] if in_steps else [subnet]
         return Forward(images, tuple(runs), architecture.digest)
 
     def _model(self) -> Forward:
-        model, images = copy.deepcopy(self.supernet.model).eval(), self.device.images(self.images)
+        images, copied = self.device.images(self.images), partial(copy.deepcopy, self.supernet.model)
         if self.device.in_onnx:
-            return Forward(images, self._onnx_steps(model, self.signatures.model), "model")
-        return Forward(images, (self.device.prepared(model),), "model")
+            return Forward(images, self._onnx_steps(copied, self.signatures.model), "model")
+        return Forward(images, (self.device.prepared(copied().eval()),), "model")
 
-    def _onnx_steps(self, model: nn.Module, signatures: Mapping[tuple[str, ...], Signature]) -> tuple[OnnxStep, ...]:
-        """The steps of a model. Those of one signature are one file, with the weights of the first model that has it:
-        times do not depend on them.
+    def _onnx_steps(
+        self, made: Callable[[], nn.Module], signatures: Mapping[tuple[str, ...], Signature]
+    ) -> tuple[OnnxStep, ...]:
+        """The steps of a model, which is made where it has new ones. Those of one signature are one file, with the
+        weights of the first model that has it: times do not depend on them.
         """
-        model = in_integers(self.device.prepared(model))
-        for step, signature in zip(self.supernet.family.steps(model), signatures.values(), strict=True):
-            if signature not in self._known:
-                self._known[signature] = OnnxStep(model, step.run, signature.takes)
+        if not self._known.keys() >= set(signatures.values()):
+            model = in_integers(self.device.prepared(made().eval()))
+            for step, signature in zip(self.supernet.family.steps(model), signatures.values(), strict=True):
+                if signature not in self._known:
+                    self._known[signature] = OnnxStep(model, step.run, signature.takes)
         return tuple(self._known[signature] for signature in signatures.values())
 
 

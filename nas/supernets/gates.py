@@ -64,10 +64,10 @@ def gate_refusal(axis: str, table: AxisTable, where: Where) -> str:
     # What a block adds to the residual stream is written by two linear layers, or mixed in, whatever `where`.
     if dimension(axis) == DEPTH:
         return ""
-    entries = table.entries.values()
     # Bits have one: a layer gives its share of what it computes, and for the rest what it would in int8.
     if is_bits(dimension(axis)):
         return ""
+    entries = table.entries.values()
     # A gate needs a linear layer to be folded into. Tokens and ranks are no dimension of any parameter.
     if not any(axis in _gated_axes(table, entry, where) for entry in entries):
         return f"no matrix has '{axis}' where it is {where}: it cannot be gated there"
