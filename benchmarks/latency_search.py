@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    supernet = _supernet()
-    table = _table(supernet)
+    supernet = supernet_here()
+    table = table_here(supernet)
     winners: dict[tuple[str, int, int], Architecture] = {}
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
@@ -70,13 +70,13 @@ def main() -> None:
     _summarise(frame, supernet, table, list(winners.values()))
 
 
-def _supernet() -> Supernet:
+def supernet_here() -> Supernet:
     torch.manual_seed(0)
     space = SearchSpace.from_yaml(json.dumps(SPACE))
     return Supernet(build(space.model, space.model_args), space)
 
 
-def _table(supernet: Supernet) -> LatencyTable:
+def table_here(supernet: Supernet) -> LatencyTable:
     """Measured once for all seeds."""
     if not TABLE.exists():
         RUNS.mkdir(parents=True, exist_ok=True)

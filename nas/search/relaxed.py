@@ -62,7 +62,12 @@ class Relaxed(Adopting):
     def scores(self, problem: Problem, parameters: Mapping[str, Tensor]) -> Sequence[np.ndarray]:
         """For each choice of the space, in order: how much each of its values is liked (float, values)."""
 
-    def trajectory(self, supernet: Supernet, parameters: Mapping[str, Tensor]) -> Mapping[str, float]:  # noqa: ARG002
+    def trajectory(
+        self,
+        problem: Problem,  # noqa: ARG002
+        supernet: Supernet,  # noqa: ARG002
+        parameters: Mapping[str, Tensor],
+    ) -> Mapping[str, float]:
         """What the report plots over epochs: name such as "alpha.3" -> share. By default each parameter's mean."""
         return {name: float(value.mean()) for name, value in parameters.items()}
 
@@ -83,7 +88,7 @@ class Relaxed(Adopting):
         if not self.weights:
             supernet.requires_grad_(False)
         relaxation = Relaxation(supernet, self.parameters(problem), self.arch_lr / self.training.peak_lr)
-        step, watch = self.step(problem, relaxation), partial(self.trajectory, supernet)
+        step, watch = self.step(problem, relaxation), partial(self.trajectory, problem, supernet)
         history = relax(relaxation, step, search.work, self.training, watch)
         learned = {name: value.detach().cpu() for name, value in relaxation.arch_parameters.items()}
         return Learnt(self.derive(problem, learned), history, self.notes(problem, learned))

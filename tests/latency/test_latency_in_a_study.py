@@ -16,7 +16,7 @@ from nas.latency.remembered import recall, remember
 from nas.studies.file.searched import space_of
 from nas.studies.report.findings import Findings
 from nas.studies.report.page import _front
-from nas.studies.run.results import PREPARE, RETRAIN
+from nas.studies.run.results import EXPLORE, PREPARE, RETRAIN
 from nas.studies.study import Study
 
 TABLES = "latency={table: TABLE, tables: {phone: TABLE}, batches: [1], seconds: 0.1}"
@@ -97,6 +97,17 @@ def test_devices_are_bounded_and_wanted_by_their_names(tmp_path: Path) -> None:
     assert study.pareto()["latency.server"].is_monotonic_increasing
     (axis,) = _front(Findings(study.record)).axes
     assert axis.get_xlabel() == "predicted latency, server (ms)"
+
+
+def test_dan_aims_at_the_milliseconds_that_the_study_limits(tmp_path: Path) -> None:
+    table = written(tmp_path)
+    dan = "strategy={use: dan, target: limit, arch_lr: 0.2, training: {epochs: 3, batch: 16, warmup: 0}}"
+    changes = [*BRIEF[:-1], dan, "baseline=1", "limit={latency: 70%}", TABLES.replace("TABLE", str(table))]
+    study = Study.from_yaml(TINY, overrides=changes, folder=tmp_path / "run")
+    study.run(quiet=True)
+    shares = [epoch.metrics["latency"] for epoch in study.record.result(EXPLORE).relaxation]
+    assert abs(shares[-1] - 0.7) < 0.03 < abs(shares[0] - 0.7), "it comes to the limit"
+    assert study.trials()["feasible"].all()
 
 
 def test_the_report_shows_it_beside_what_was_timed(study: Study) -> None:

@@ -174,9 +174,42 @@ def test_what_cannot_be_mixed_is_refused(choice: str) -> None:
         NestedGates(Supernet(randomise(build(model, args)), space))
 
 
-def test_a_target_of_the_limit_needs_a_limit_on_macs() -> None:
+def test_a_target_of_the_limit_needs_a_limit_on_the_price() -> None:
     problem = Bench("vit").problem
     Dan(target="limit").check(problem)
-    for limit in (None, Limit(Bench("vit").supernet.cost, params="50%")):
-        with pytest.raises(StrategyError, match="no limit on MACs"):
-            Dan(target="limit").check(replace(problem, limit=limit))
+    for options, limit, absent in (
+        ({}, None, "macs"),
+        ({}, Limit(Bench("vit").supernet.cost, macs=("30%", None)), "macs"),
+        ({"price": "flops"}, Limit(Bench("vit").supernet.cost, params="50%"), "macs"),
+        ({"price": "params"}, Limit(Bench("vit").supernet.cost, macs="50%"), "params"),
+    ):
+        with pytest.raises(StrategyError, match=f"no limit on {absent}; give it one"):
+            Dan(target="limit", **options).check(replace(problem, limit=limit))  # type: ignore[arg-type]
+
+
+def test_the_price_is_what_the_study_limits() -> None:
+    """MACs where they are limited, or nothing is; else the first cost that is; or what is asked for."""
+    problem, cost = Bench("vit").problem, Bench("vit").supernet.cost
+    of_params = replace(problem, limit=Limit(cost, params="50%"))
+    assert Dan().price_of(replace(problem, limit=None)) == Dan().price_of(problem) == "macs"
+    assert Dan().price_of(of_params) == "params"
+    assert Dan(price="flops").price_of(of_params) == "macs"
+    Dan(target="limit").check(of_params)
+    assert Dan(target="limit").target_of(of_params, cost) == pytest.approx(0.5)
+    for price in ("latency", "macks", "throughput"):
+        with pytest.raises(StrategyError, match=f"price: .*{price}.*or what the study limits"):
+            Dan(price=price).check(problem)
+
+
+def test_the_penalty_counts_the_price() -> None:
+    bench = Bench("vit")
+    relaxation = Relaxation(bench.supernet, Dan().parameters(bench.problem), 1.0)
+    weights = [value.softmax(0) for value in relaxation.arch_parameters.values()]
+    macs, params = (DanStep(Dan(), relaxation, price=price).penalty(weights) for price in ("macs", "params"))
+    cost = bench.supernet.cost
+    torch.testing.assert_close(params, cost.expected("params", weights) / cost.base("params"))
+    assert abs(float(macs.detach() - params.detach())) > 0.01
+    by_params = replace(bench.problem, limit=Limit(cost, params="50%"))
+    watched = Dan().trajectory(by_params, bench.supernet, relaxation.arch_parameters)
+    assert watched["params"] == pytest.approx(float(params.detach()))
+    assert "macs" not in watched

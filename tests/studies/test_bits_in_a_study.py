@@ -10,6 +10,7 @@ from studies_fakes import TINY
 
 import nas.cli
 from nas import Study, load
+from nas.studies.run.results import EXPLORE
 from nas.supernets.models.int8 import RoundedLinear
 
 BITS = TINY.replace("  choices:\n", "  choices:\n    bits: {bits: [8, 32], per: block}\n").replace(
@@ -50,3 +51,5 @@ def test_dan_learns_preferences_over_bits(tmp_path: Path) -> None:
     assert 64 * learned["macs"] < learned["bit_operations"] < 1024 * learned["macs"], (
         "some matrices have 8 bits, others 32"
     )
+    (*_, last) = study.record.result(EXPLORE).relaxation
+    assert 0 < last.metrics["bit_operations"] < 1, "its penalty counts what the study limits"
