@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nas.latency import passes
 from nas.latency.copies import Sitting, levels, of_all, together
+from nas.latency.passes import parts
 from nas.latency.timing import StepTime
 
 
@@ -49,3 +51,17 @@ def test_what_has_nothing_to_be_held_against_stays() -> None:
     sittings = [Sitting([1], [[step(3.0)]]), Sitting([0, 2], [[step(1.0)], [step(2.0)]])]
     assert levels(sittings) == [1.0, 1.0]
     assert of_all(sittings) == [[step(1.0)], [step(3.0)], [step(2.0)]]
+
+
+def test_parts_are_alike_in_size_and_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One model more than memory holds makes two halves, and not a part with one model."""
+    monkeypatch.setattr(passes, "AT_ONCE", 100)
+    assert parts([10] * 10) == [list(range(10))]
+    assert parts([10] * 11) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]
+    assert parts([0, 0]) == [[0, 1]]
+    assert parts([250]) == [[0]], "a model that fits nowhere is timed nevertheless"
+    sizes = np.random.default_rng(0).integers(1, 20, 70).tolist()
+    found = parts(sizes)
+    assert [place for part in found for place in part] == list(range(70))
+    assert len(found) == -(-sum(sizes) // 100)
+    assert max(sum(sizes[place] for place in part) for part in found) < 100 + 20
