@@ -55,7 +55,7 @@ def main() -> None:
     winners: dict[tuple[str, int, int], Architecture] = {}
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
-        base = _base(arguments.data, seed)
+        base = base_of(arguments.data, seed, RUNS)
         for budget in BUDGETS:
             by_macs = _searched(arguments.data, seed, base, f"macs-{budget}-{seed}", {"macs": f"{budget}%"})
             milliseconds = float(table.milliseconds(supernet.space, [_winner(by_macs)])[0])
@@ -86,37 +86,40 @@ def table_here(supernet: Supernet) -> LatencyTable:
     return LatencyTable.read(TABLE)
 
 
-def _base(data: Path, seed: int) -> Mapping[str, Any]:
-    """Settings that load the base of a seed, which a study of uniform search trains."""
-    base = {**RECIPE, "epochs": 20, "lr": 2e-3}
-    changes = {"base": base, "supernet": {"epochs": 0}, "retrain": {"epochs": 0}, "strategy": {"use": "uniform"}}
-    changes |= {"baseline": None}
-    _study(data, seed, f"base-{seed}", changes)
-    return {"checkpoint": str((RUNS / f"base-{seed}" / BASE.name / "weights.safetensors").resolve()), "epochs": 0}
+def base_of(data: Path, seed: int, runs: Path) -> Mapping[str, Any]:
+    """Settings that load the base of a seed, which a study of uniform search trains in a folder of runs."""
+    trained = {"base": {**RECIPE, "epochs": 20, "lr": 2e-3}, "supernet": {"epochs": 0}, "retrain": {"epochs": 0}}
+    found = {"space": SPACE, "strategy": {"use": "uniform", "trials": 1}, "limit": {"macs": "50%"}, "baseline": None}
+    done(data, seed, runs / f"base-{seed}", {**trained, **found})
+    return {"checkpoint": str((runs / f"base-{seed}" / BASE.name / "weights.safetensors").resolve()), "epochs": 0}
 
 
 def _searched(data: Path, seed: int, base: Mapping[str, Any], name: str, limit: Mapping[str, str]) -> Study:
-    return _study(data, seed, name, {"base": base, "limit": limit})
-
-
-def _study(data: Path, seed: int, name: str, changes: Mapping[str, Any]) -> Study:
-    settings = {
-        "name": name,
+    changes = {
         "space": SPACE,
         "strategy": {**read(ROOT / "strategies" / "evolution.yaml"), "trials": 150},
-        "data": {"path": str(data.resolve()), "image_size": 16, "train_images": 3000},
-        "limit": {"macs": "50%"},
+        "limit": limit,
         "latency": {"table": str(TABLE.resolve())},
+        "importance": "magnitude",
+        "base": base,
+        "supernet": {**RECIPE, "epochs": 12},
+    }
+    return done(data, seed, RUNS / name, changes)
+
+
+def done(data: Path, seed: int, folder: Path, changes: Mapping[str, Any]) -> Study:
+    """A study in its folder, run to its end; its winner is retrained as all of them are."""
+    settings = {
+        "name": folder.name,
+        "data": {"path": str(data.resolve()), "image_size": 16, "train_images": 3000},
         "baseline": 1,
         "finalists": 1,
-        "importance": "magnitude",
-        "supernet": {**RECIPE, "epochs": 12},
         "retrain": {**RECIPE, "loss": "adjoined", "small_ce": True},
         "seed": seed,
         "threads": 1,
         **changes,
     }
-    study = Study.from_yaml(json.dumps(settings), folder=RUNS / name)
+    study = Study.from_yaml(json.dumps(settings), folder=folder)
     study.run()
     return study
 

@@ -12,7 +12,6 @@ A row is kept when it is done, and not made again; runs lie in `runs/prices`.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.latency_search import SPACE, TABLE, supernet_here, table_here
+from benchmarks.latency_search import SPACE, TABLE, base_of, done, supernet_here, table_here
 from benchmarks.presets import RECIPE, ROOT, read
 from benchmarks.tables import RESULTS, Rows, over_seeds, paired
-from nas import Study
-from nas.studies.run.results import BASE, EXPLORE, RETRAIN
+from nas.studies.run.results import EXPLORE, RETRAIN
 from nas.studies.run.rows import BASE_MODEL, UNIFORM, WINNER
 
 RUNS = Path("runs") / "prices"
@@ -64,7 +62,7 @@ def main() -> None:
     torch.set_num_threads(1)
     table_here(supernet_here())
     for seed in range(arguments.seeds):
-        base = _base(arguments.data, seed)
+        base = base_of(arguments.data, seed, RUNS)
         for subject in SUBJECTS:
             for method in METHODS:
                 if not ROWS.has(limit=subject.limited, seed=seed, method=method):
@@ -74,23 +72,16 @@ def main() -> None:
     summarise()
 
 
-def _base(data: Path, seed: int) -> Mapping[str, Any]:
-    """Settings that load the base of a seed, which a study of uniform search trains."""
-    trained = {"base": {**RECIPE, "epochs": 20, "lr": 2e-3}, "retrain": {"epochs": 0}, "baseline": None}
-    strategy = {"use": "uniform", "trials": 1}
-    _study(data, seed, f"base-{seed}", {**trained, "space": SPACE, "strategy": strategy, "limit": {"macs": "50%"}})
-    return {"checkpoint": str((RUNS / f"base-{seed}" / BASE.name / "weights.safetensors").resolve()), "epochs": 0}
-
-
 def _rows(data: Path, seed: int, base: Mapping[str, Any], subject: Subject, method: str) -> Iterator[Mapping[str, Any]]:
     changes = {
+        "supernet": {"epochs": 0},
         **METHODS[method],
         **({"latency": {"table": str(TABLE.resolve())}} if subject.table else {}),
         "base": base,
         "space": {**SPACE, "choices": {**SPACE["choices"], **subject.choices}},
         "limit": {subject.limited: subject.most},
     }
-    study = _study(data, seed, f"{subject.limited}-{method.replace(' ', '_')}-{seed}", changes)
+    study = done(data, seed, RUNS / f"{subject.limited}-{method.replace(' ', '_')}-{seed}", changes)
     explored, measured = study.record.result(EXPLORE), {r.model: r.flat() for r in study.record.result(RETRAIN).rows}
     whole = measured[BASE_MODEL]
     for role, name in ((WINNER, method), (UNIFORM, UNIFORM)):
@@ -109,23 +100,6 @@ def _rows(data: Path, seed: int, base: Mapping[str, Any], subject: Subject, meth
             "macs_share": round(retrained["macs"] / whole["macs"], 4),
             "commit": retrained["commit"][:12],
         }
-
-
-def _study(data: Path, seed: int, name: str, changes: Mapping[str, Any]) -> Study:
-    settings = {
-        "name": name,
-        "data": {"path": str(data.resolve()), "image_size": 16, "train_images": 3000},
-        "baseline": 1,
-        "finalists": 1,
-        "supernet": {"epochs": 0},
-        "retrain": {**RECIPE, "loss": "adjoined", "small_ce": True},
-        "seed": seed,
-        "threads": 1,
-        **changes,
-    }
-    study = Study.from_yaml(json.dumps(settings), folder=RUNS / name)
-    study.run()
-    return study
 
 
 def summarise() -> None:
